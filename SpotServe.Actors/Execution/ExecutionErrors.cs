@@ -1,0 +1,14 @@
+namespace SpotServe.Actors.Execution;
+
+/// <summary>A data-plane peer closed its connection or broke the protocol. The epoch cannot go on.</summary>
+public sealed class PeerLostException(string peer, string reason, Exception? inner = null)
+    : Exception($"Lost data-plane peer {peer}: {reason}", inner)
+{
+    public string Peer { get; } = peer;
+}
+
+/// <summary>The device or its engine failed (out of memory, driver error); only a new process can use it again.</summary>
+public sealed class EngineLostException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>A model folder is unusable; the message names file, tensor and what was expected.</summary>
+public sealed class ModelFormatException(string message, Exception? inner = null) : Exception(message, inner);

@@ -1,0 +1,92 @@
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Actors.Execution;
+
+/// <summary>What one device computes in an epoch, and the bounds of its buffers.</summary>
+/// <param name="Layers">Layers of the stage.</param>
+/// <param name="StageCount">P: the first stage embeds tokens, the last one draws them.</param>
+/// <param name="RankCount">M.</param>
+/// <param name="PageCount">KV pages of the replica; every rank allocates this many for each of its layers.</param>
+/// <param name="StepTokensMax">Most tokens of a step.</param>
+/// <param name="SequencesMax">Most chunks of a step.</param>
+public sealed record StageAssignment(
+    Epoch Epoch,
+    Position Position,
+    LayerRange Layers,
+    int StageCount,
+    int RankCount,
+    int PageCount,
+    int StepTokensMax,
+    int SequencesMax)
+{
+    public bool IsFirst => Position.Stage == 0;
+
+    public bool IsLast => Position.Stage == StageCount - 1;
+}
+
+/// <summary>
+/// One pipeline stage's share of a model on one device: its weight slices and KV pages. Not thread-safe: one engine
+/// thread owns it and runs one step at a time.
+/// </summary>
+public interface IStageEngine : IDisposable
+{
+    StageAssignment Assignment { get; }
+
+    /// <summary>Bytes of one token's hidden state as it passes between stages.</summary>
+    int ActivationBytesPerToken { get; }
+
+    /// <summary>Where the previous stage's hidden states are written before <see cref="Step"/>: [tokens, hidden], row-major.
+    /// The same memory each time, owned by the engine. Not used on the first stage.</summary>
+    Span<byte> Input(int tokens);
+
+    /// <summary>Hidden states that the last <see cref="Step"/> left for the next stage; valid until the next step.</summary>
+    ReadOnlySpan<byte> Output(int tokens);
+
+    /// <summary>
+    /// Runs the plan's tokens through the stage: appends their keys and values to the pages, fills
+    /// <see cref="Output"/>, and on rank 0 of the last stage writes the drawn tokens.
+    /// </summary>
+    /// <param name="collective">Joins the ranks of this stage; a world of one when M = 1.</param>
+    /// <param name="sampled">Length <see cref="StepPlan.SampleCount"/>; written on the last stage's rank 0 only.</param>
+    /// <exception cref="PeerLostException">A rank of this stage went away during the step.</exception>
+    /// <exception cref="EngineLostException">The device failed; the engine is of no further use.</exception>
+    void Step(StepPlan plan, ICollective collective, Span<int> sampled);
+}
+
+/// <summary>Operations over the M ranks of one stage. All ranks call them in the same order; calls block.</summary>
+public interface ICollective : IDisposable
+{
+    int Rank { get; }
+
+    int RankCount { get; }
+
+    /// <summary>Replaces <paramref name="values"/> by the sum over the ranks, added in rank order, so that every rank
+    /// and every run gets the same bits.</summary>
+    /// <exception cref="PeerLostException">A rank went away.</exception>
+    void AllReduceSum(Span<float> values);
+
+    /// <summary>Brings each rank's equally long block to rank 0, where <paramref name="all"/> receives them in rank
+    /// order; other ranks pass an empty span.</summary>
+    /// <exception cref="PeerLostException">A rank went away.</exception>
+    void GatherToFirst(ReadOnlySpan<float> mine, Span<float> all);
+}
+
+/// <summary>Makes engines for one device. Implemented with TorchSharp by the node, and by a fake in tests.</summary>
+public interface IDeviceRuntime : IDisposable
+{
+    /// <summary>The model whose weights this device can load.</summary>
+    ModelSpec Model { get; }
+
+    /// <summary>What to call it in logs, e.g. "cpu (2 threads)" or "cuda:0 NVIDIA H100".</summary>
+    string Description { get; }
+
+    /// <summary>Bytes of device memory that weights, KV pages and buffers may take together.</summary>
+    long MemoryBytes { get; }
+
+    /// <summary>Reads the assignment's weight slices and allocates its pages. Long: runs off the caller's thread.</summary>
+    /// <exception cref="ModelFormatException">The weights on disk are not those that the configuration promises.</exception>
+    Task<IStageEngine> LoadAsync(StageAssignment assignment, IProgress<LoadProgress> progress, CancellationToken cancel);
+}
+
+/// <summary>Bytes of weights loaded so far, of all that the assignment needs.</summary>
+public readonly record struct LoadProgress(long LoadedBytes, long TotalBytes);

@@ -1,0 +1,89 @@
+using System.Runtime.InteropServices;
+
+namespace SpotServe.Actors.Execution;
+
+/// <summary>How the next token of a sequence is drawn. Blittable: travels in a step plan as it lies in memory.</summary>
+/// <param name="Temperature">0 is greedy.</param>
+/// <param name="TopP">Smallest set of likeliest tokens with at least this probability; 1 is all of them.</param>
+/// <param name="TopK">At most this many likeliest tokens; 0 is all of them.</param>
+/// <param name="Seed">Key of the counter-based generator; the counter is the token's position, so that layout,
+/// batch and history do not matter.</param>
+[StructLayout(LayoutKind.Sequential, Pack = 4)]
+public readonly record struct SamplingParameters(float Temperature, float TopP, int TopK, ulong Seed)
+{
+    public static SamplingParameters Greedy => new(0, 1, 0, 0);
+}
+
+/// <summary>One sequence's part of a step: some consecutive tokens to run through the model. Blittable.</summary>
+/// <param name="Start">Position in the sequence of the first token; the cache already holds all before it.</param>
+/// <param name="Count">Tokens of this chunk: 1 in decode, up to the chunk limit in prefill.</param>
+/// <param name="TokenOffset">Where its tokens begin in <see cref="StepPlan.Tokens"/>.</param>
+/// <param name="PageOffset">Where its page table begins in <see cref="StepPlan.Pages"/>.</param>
+/// <param name="PageCount">Pages that cover positions [0, Start + Count).</param>
+/// <param name="Samples">1 when a token is drawn after the chunk's last token, else 0.</param>
+[StructLayout(LayoutKind.Sequential, Pack = 4)]
+public readonly record struct SequenceChunk(
+    int Start,
+    int Count,
+    int TokenOffset,
+    int PageOffset,
+    int PageCount,
+    int Samples,
+    SamplingParameters Sampling);
+
+/// <summary>
+/// One engine iteration of a replica, the same for all of its ranks: sequence chunks with their tokens and full page
+/// tables. Stateless on purpose: an engine needs nothing but its weights, its pages and this, which is what lets a
+/// step be run elsewhere after a migration. Reused from step to step; one owner at a time.
+/// </summary>
+public sealed class StepPlan
+{
+    private readonly List<SequenceChunk> _chunks = [];
+    private readonly List<int> _tokens = [];
+    private readonly List<int> _pages = [];
+
+    /// <summary>Number of the step in its replica and epoch, from 1, without gaps.</summary>
+    public long StepId { get; set; }
+
+    public int TokenCount => _tokens.Count;
+
+    /// <summary>Tokens that the step draws: one for each chunk with Samples = 1, in chunk order.</summary>
+    public int SampleCount { get; private set; }
+
+    public ReadOnlySpan<SequenceChunk> Chunks => CollectionsMarshal.AsSpan(_chunks);
+
+    public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(_tokens);
+
+    public ReadOnlySpan<int> Pages => CollectionsMarshal.AsSpan(_pages);
+
+    public void Clear(long stepId)
+    {
+        StepId = stepId;
+        SampleCount = 0;
+        _chunks.Clear();
+        _tokens.Clear();
+        _pages.Clear();
+    }
+
+    /// <summary>Appends a chunk. <paramref name="pages"/> covers the sequence from position 0 to the chunk's end.</summary>
+    public void Add(
+        int start, ReadOnlySpan<int> tokens, ReadOnlySpan<int> pages, bool samples, SamplingParameters sampling)
+    {
+        Invariant.Holds(tokens.Length > 0);
+        Invariant.Holds(pages.Length == KvPage.Count(start + tokens.Length));
+        _chunks.Add(new SequenceChunk(
+            start, tokens.Length, _tokens.Count, _pages.Count, pages.Length, samples ? 1 : 0, sampling));
+        _tokens.AddRange(tokens);
+        _pages.AddRange(pages);
+        if (samples) SampleCount++;
+    }
+}
+
+/// <summary>A KV page holds the keys and values of 16 consecutive tokens of one sequence in one layer.</summary>
+public static class KvPage
+{
+    public const int Tokens = 16;
+
+    /// <summary>Pages that hold this many tokens.</summary>
+    public static int Count(int tokens) => (tokens + Tokens - 1) / Tokens;
+}

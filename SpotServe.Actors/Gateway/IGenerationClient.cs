@@ -1,0 +1,55 @@
+using System.Collections.Immutable;
+using SpotServe.Actors.Requests;
+
+namespace SpotServe.Actors.Gateway;
+
+/// <summary>The cluster as the HTTP edge sees it. Implemented over the gateway actor, and by a fake in tests.</summary>
+public interface IGenerationClient
+{
+    /// <summary>Accepts a request durably, or says why not. Once Accepted, it survives any failure that the cluster does.</summary>
+    Task<Admission> SubmitAsync(
+        ImmutableArray<int> prompt, GenerationParameters parameters, CancellationToken cancel);
+
+    /// <summary>
+    /// The request's tokens from <paramref name="fromIndex"/> on, each index once and in order; the last batch has a
+    /// finish reason. Ending the enumeration early does not cancel the request.
+    /// </summary>
+    /// <exception cref="RequestUnknownException">No such request, or it was forgotten.</exception>
+    IAsyncEnumerable<TokenBatch> StreamAsync(RequestId id, int fromIndex, CancellationToken cancel);
+
+    /// <summary>Stops a request whose client went away. Fire and forget.</summary>
+    void Cancel(RequestId id);
+
+    /// <summary>What the cluster serves at this moment. Never waits.</summary>
+    ServiceStatus Status { get; }
+}
+
+/// <summary>Outcome of submitting a request.</summary>
+public abstract record Admission
+{
+    private Admission()
+    {
+    }
+
+    public sealed record Accepted(RequestId Id) : Admission;
+
+    /// <summary>Bounded queues are full: HTTP 429.</summary>
+    public sealed record Busy(string Reason, TimeSpan RetryAfter) : Admission;
+
+    /// <summary>No layout serves and none is expected soon: HTTP 503.</summary>
+    public sealed record Unavailable(string Reason, TimeSpan RetryAfter) : Admission;
+
+    /// <summary>It can never be served as asked (too long for the context or the cache): HTTP 400.</summary>
+    public sealed record Refused(string Reason) : Admission;
+}
+
+/// <summary>Some generated tokens; Error is set when Finished is Failed.</summary>
+public sealed record TokenBatch(int FirstIndex, ImmutableArray<int> Tokens, FinishReason? Finished, string? Error);
+
+/// <summary>What is served now.</summary>
+/// <param name="Serving">True while a layout is active.</param>
+/// <param name="Detail">One line for people: the layout, or what is being waited for.</param>
+public sealed record ServiceStatus(bool Serving, string Detail, string? ModelName, int ContextMax);
+
+/// <summary>The request is not known to the cluster.</summary>
+public sealed class RequestUnknownException(RequestId id) : Exception($"Request {id} is unknown.");

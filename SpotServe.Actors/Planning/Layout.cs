@@ -1,0 +1,48 @@
+using System.Collections.Immutable;
+
+namespace SpotServe.Actors.Planning;
+
+/// <summary>The degrees of parallelism: (D, P, M) and the concurrent sequences B of each replica.</summary>
+public readonly record struct LayoutDegrees(int Replicas, int Stages, int Ranks, int BatchSize)
+{
+    /// <summary>Devices that the layout occupies: D x P x M.</summary>
+    public int DeviceCount => Replicas * Stages * Ranks;
+
+    public override string ToString() => $"({Replicas},{Stages},{Ranks})";
+}
+
+/// <summary>A complete layout: degrees, the layers of each stage, and which device sits on which position.</summary>
+/// <param name="Degrees">D, P, M and B.</param>
+/// <param name="StageLayers">D x P ranges, replica-major: the layers of stage p of replica d are at [d * P + p].</param>
+/// <param name="Placement">D x P x M devices, in the order of <see cref="IndexOf"/>.</param>
+public sealed record Layout(
+    LayoutDegrees Degrees,
+    ImmutableArray<LayerRange> StageLayers,
+    ImmutableArray<DeviceId> Placement)
+{
+    /// <summary>Flat index of a position, replica-major, then stage, then rank.</summary>
+    public int IndexOf(Position position) =>
+        (((position.Replica * Degrees.Stages) + position.Stage) * Degrees.Ranks) + position.Rank;
+
+    public Position PositionAt(int index) => new(
+        index / (Degrees.Stages * Degrees.Ranks),
+        index / Degrees.Ranks % Degrees.Stages,
+        index % Degrees.Ranks);
+
+    public DeviceId DeviceAt(Position position) => Placement[IndexOf(position)];
+
+    public LayerRange LayersOf(Position position) =>
+        StageLayers[(position.Replica * Degrees.Stages) + position.Stage];
+
+    public IEnumerable<Position> Positions => Enumerable.Range(0, Degrees.DeviceCount).Select(PositionAt);
+
+    /// <summary>Cuts the layers into stages as equal as can be; the first stages get the odd ones.</summary>
+    public static ImmutableArray<LayerRange> EvenStages(int layerCount, int replicas, int stages)
+    {
+        Invariant.Holds(stages >= 1 && stages <= layerCount);
+        var one = Enumerable.Range(0, stages).Select(p => new LayerRange(Boundary(p), Boundary(p + 1))).ToArray();
+        return [.. Enumerable.Range(0, replicas).SelectMany(_ => one)];
+
+        int Boundary(int p) => (p * (layerCount / stages)) + Math.Min(p, layerCount % stages);
+    }
+}

@@ -1,0 +1,46 @@
+using System.Collections.Immutable;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Requests;
+
+namespace SpotServe.Actors.Replica;
+
+/// <summary>The conversation between a request's entity and the replica that generates its tokens.</summary>
+public static class ReplicaProtocol
+{
+    public interface IMessage
+    {
+        Epoch Epoch { get; }
+
+        RequestId Id { get; }
+    }
+
+    public interface ICommand : IMessage;
+
+    public interface IEvent : IMessage;
+
+    /// <summary>
+    /// Generate, continuing after <paramref name="Committed"/>. Idempotent: a replica that already runs the request
+    /// answers to the new sender from Committed.Length on, so a sender that missed tokens sends it again.
+    /// </summary>
+    public sealed record Submit(
+        Epoch Epoch,
+        RequestId Id,
+        ImmutableArray<int> Prompt,
+        ImmutableArray<int> Committed,
+        GenerationParameters Parameters) : ICommand;
+
+    /// <summary>Stop generating and free the pages within a step. Nothing is answered.</summary>
+    public sealed record Cancel(Epoch Epoch, RequestId Id) : ICommand;
+
+    /// <summary>Tokens with their index in the generation, from 0. <paramref name="Finished"/> is set with the last
+    /// ones (of which there may be none).</summary>
+    public sealed record TokensGenerated(
+        Epoch Epoch,
+        RequestId Id,
+        int FirstIndex,
+        ImmutableArray<int> Tokens,
+        FinishReason? Finished) : IEvent;
+
+    /// <summary>The replica cannot take the request now (its queue is full, or the epoch is not the one it serves).</summary>
+    public sealed record Rejected(Epoch Epoch, RequestId Id, string Reason) : IEvent;
+}
