@@ -1,0 +1,19 @@
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Actors.Cluster;
+
+/// <summary>What the planner's journal holds: decisions, never tensors.</summary>
+public static class PlannerEvents
+{
+    public interface IPlannerEvent
+    {
+        Epoch Epoch { get; }
+    }
+
+    /// <summary>A new layout was chosen; persisted before anything acts on it.</summary>
+    /// <param name="Cause">Why, in a person's words, e.g. "node 127.0.0.1:5103 was lost".</param>
+    public sealed record LayoutDecided(Epoch Epoch, DateTimeOffset At, string Cause, Layout Layout) : IPlannerEvent;
+
+    /// <summary>All positions of the epoch reported ready and it began to serve.</summary>
+    public sealed record LayoutActivated(Epoch Epoch, DateTimeOffset At) : IPlannerEvent;
+}
