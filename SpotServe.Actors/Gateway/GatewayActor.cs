@@ -1,0 +1,189 @@
+using Akka.Actor;
+using Akka.Event;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Requests;
+using static SpotServe.Actors.Gateway.GatewayProtocol;
+
+namespace SpotServe.Actors.Gateway;
+
+/// <summary>
+/// One per control node. Admits requests within bounds, tells request entities which replica generates for them, and
+/// keeps the planner's latest view. One state: whether a layout serves is data of that view, not a behaviour, because
+/// requests are taken in either case.
+/// </summary>
+public sealed class GatewayActor : ReceiveActor, IWithTimers
+{
+    private readonly GatewayOptions _options;
+    private readonly TimeProvider _clock;
+    private readonly ClusterBoard _board;
+    private readonly IActorRef _planner;
+    private readonly Func<IActorRef> _requests;
+    private readonly ILoggingAdapter _log = Context.GetLogger();
+    private readonly Dictionary<RequestId, PendingAccept> _accepting = [];
+    private readonly Dictionary<RequestId, RouteEntry> _routes = [];
+    private ClusterProtocol.PlannerView? _view;
+    private DateTimeOffset _unservedSince;
+
+    /// <param name="planner">Proxy of the planner singleton.</param>
+    /// <param name="requests">The shard region of request entities, which starts after this actor.</param>
+    public GatewayActor(
+        GatewayOptions options, TimeProvider clock, ClusterBoard board, IActorRef planner, Func<IActorRef> requests)
+    {
+        _options = options;
+        _clock = clock;
+        _board = board;
+        _planner = planner;
+        _requests = requests;
+        _unservedSince = clock.GetUtcNow();
+        Receive<Generate>(OnGenerate);
+        Receive<RequestProtocol.Accepted>(OnAccepted);
+        Receive<RequestProtocol.Route>(OnRoute);
+        Receive<RequestProtocol.RouteEnded>(message => RemoveRoute(message.Id));
+        Receive<ClusterProtocol.PlannerView>(OnView);
+        Receive<Terminated>(OnEntityStopped);
+        Receive<Register>(_ => OnRegister());
+    }
+
+    public ITimerScheduler Timers { get; set; } = null!;
+
+    private bool IsServing => _view is { Phase: PlannerPhase.Serving, Replicas.IsDefaultOrEmpty: false };
+
+    protected override void PreStart() => Timers.StartPeriodicTimer(
+        nameof(Register), Register.Instance, TimeSpan.Zero, TimeSpan.FromSeconds(1));
+
+    private void OnGenerate(Generate command)
+    {
+        if (Refusal(command) is { } refusal)
+        {
+            Sender.Tell(refusal);
+            return;
+        }
+
+        var id = new RequestId($"cmpl-{Guid.CreateVersion7(_clock.GetUtcNow()):N}");
+        _accepting.Add(id, new PendingAccept(Sender, _clock.GetUtcNow() + _options.AcceptTimeout));
+        _requests().Tell(new RequestProtocol.Accept(id, command.Prompt, command.Parameters), Self);
+    }
+
+    private Admission? Refusal(Generate command)
+    {
+        if (_view?.Model is { } model && command.Prompt.Length >= model.ContextMax)
+        {
+            return new Admission.Refused(
+                $"The prompt has {command.Prompt.Length:N0} tokens; {model.Name} has a context of {model.ContextMax:N0}, " +
+                "prompt and completion together. Shorten the prompt.");
+        }
+
+        if (!IsServing && _clock.GetUtcNow() - _unservedSince > _options.UnservedMax)
+        {
+            return new Admission.Unavailable(
+                $"No layout serves: {_view?.Detail ?? "the planner has not been heard yet"}.", _options.RetryAfter);
+        }
+
+        return _routes.Count + _accepting.Count >= _options.OpenRequestsMax
+            ? new Admission.Busy(
+                $"{_options.OpenRequestsMax:N0} requests are open, the most this gateway takes " +
+                "(--open-requests-max). Try again later.",
+                _options.RetryAfter)
+            : null;
+    }
+
+    private void OnAccepted(RequestProtocol.Accepted accepted)
+    {
+        if (_accepting.Remove(accepted.Id, out var pending)) pending.ReplyTo.Tell(new Admission.Accepted(accepted.Id));
+    }
+
+    private void OnRoute(RequestProtocol.Route command)
+    {
+        if (!_routes.TryGetValue(command.Id, out var entry))
+        {
+            entry = new RouteEntry(Sender);
+            _routes.Add(command.Id, entry);
+            Context.Watch(Sender);
+        }
+
+        entry.Entity = Sender;
+        if (IsServing) Assign(command.Id, entry);
+    }
+
+    private void Assign(RequestId id, RouteEntry entry)
+    {
+        // A request stays where it is: only there are its KV pages.
+        if (entry.Epoch != _view!.Epoch || entry.Replica >= _view.Replicas.Length)
+        {
+            var load = new int[_view.Replicas.Length];
+            foreach (var other in _routes.Values)
+            {
+                if (other.Epoch == _view.Epoch) load[other.Replica]++;
+            }
+
+            entry.Replica = Array.IndexOf(load, load.Min());
+            entry.Epoch = _view.Epoch;
+        }
+
+        entry.Entity.Tell(new RequestProtocol.Routed(id, entry.Epoch, _view.Replicas[entry.Replica]));
+    }
+
+    private void OnView(ClusterProtocol.PlannerView view)
+    {
+        if (_view is not null && view.Epoch < _view.Epoch) return;
+        var served = IsServing;
+        var epochBefore = _view?.Epoch ?? Epoch.None;
+        _view = view;
+        _board.Show(view);
+        if (!IsServing)
+        {
+            if (served) _unservedSince = _clock.GetUtcNow();
+            return;
+        }
+
+        if (served && epochBefore == view.Epoch) return;
+        _log.Info("Epoch {Epoch} serves {Layout}", view.Epoch, view.Layout!.Degrees);
+        foreach (var (id, entry) in _routes) Assign(id, entry);
+    }
+
+    private void OnEntityStopped(Terminated message)
+    {
+        foreach (var id in _routes.Where(route => route.Value.Entity.Equals(message.ActorRef)).Select(route => route.Key))
+        {
+            RemoveRoute(id);
+            return;
+        }
+    }
+
+    private void RemoveRoute(RequestId id)
+    {
+        if (_routes.Remove(id, out var entry)) Context.Unwatch(entry.Entity);
+    }
+
+    private void OnRegister()
+    {
+        _planner.Tell(new ClusterProtocol.RegisterGateway(Self));
+        var now = _clock.GetUtcNow();
+        foreach (var (id, pending) in _accepting.Where(accept => accept.Value.Deadline < now).ToArray())
+        {
+            _accepting.Remove(id);
+            pending.ReplyTo.Tell(new Admission.Unavailable(
+                $"The journal did not take the request within {_options.AcceptTimeout.TotalSeconds:0} s. " +
+                "Look at the seed's log for the database's error.",
+                _options.RetryAfter));
+            _requests().Tell(new RequestProtocol.CancelRequest(id));
+        }
+    }
+
+    private sealed record PendingAccept(IActorRef ReplyTo, DateTimeOffset Deadline);
+
+    private sealed class RouteEntry(IActorRef entity)
+    {
+        public IActorRef Entity { get; set; } = entity;
+
+        public Epoch Epoch { get; set; } = Epoch.None;
+
+        public int Replica { get; set; }
+    }
+
+    private sealed record Register
+    {
+        public static Register Instance { get; } = new();
+    }
+}

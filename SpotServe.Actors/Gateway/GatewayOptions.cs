@@ -1,0 +1,22 @@
+namespace SpotServe.Actors.Gateway;
+
+/// <summary>Bounds of what a gateway lets in.</summary>
+public sealed record GatewayOptions
+{
+    /// <summary>Most requests that are accepted and not ended, per gateway; beyond it clients get 429.</summary>
+    public int OpenRequestsMax
+    {
+        get;
+        init => field = value is >= 1 and <= 65_536
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(OpenRequestsMax), value, "Must be 1 to 65536.");
+    } = 1024;
+
+    /// <summary>A request that is not in the journal after this long is answered with 503.</summary>
+    public TimeSpan AcceptTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Without a layout for this long, new requests are refused instead of queued.</summary>
+    public TimeSpan UnservedMax { get; init; } = TimeSpan.FromMinutes(2);
+
+    public TimeSpan RetryAfter { get; init; } = TimeSpan.FromSeconds(2);
+}

@@ -1,0 +1,84 @@
+using System.Threading.Channels;
+using Akka.Actor;
+using SpotServe.Actors.Requests;
+using static SpotServe.Actors.Requests.RequestProtocol;
+
+namespace SpotServe.Actors.Gateway;
+
+/// <summary>
+/// One reader of one request: turns the entity's messages into a channel, each index once and in order. Silence makes
+/// it subscribe again, so it outlives the entity's moves and restarts. Ends with the request or with its reader.
+/// </summary>
+internal sealed class StreamActor : ReceiveActor, IWithTimers
+{
+    private readonly RequestId _id;
+    private readonly IActorRef _requests;
+    private readonly ChannelWriter<TokenBatch> _output;
+    private readonly TimeSpan _silenceMax;
+    private int _nextIndex;
+    private bool _heard;
+
+    /// <param name="output">Holds at most the request's tokens, which its TokensMax bounds.</param>
+    public StreamActor(
+        RequestId id, int fromIndex, IActorRef requests, ChannelWriter<TokenBatch> output, TimeSpan silenceMax)
+    {
+        _id = id;
+        _nextIndex = fromIndex;
+        _requests = requests;
+        _output = output;
+        _silenceMax = silenceMax;
+        Receive<TokensAvailable>(OnTokens);
+        Receive<Unknown>(_ => Stop(new RequestUnknownException(_id)));
+        Receive<CheckSilence>(_ => OnCheckSilence());
+    }
+
+    public ITimerScheduler Timers { get; set; } = null!;
+
+    protected override void PreStart()
+    {
+        SubscribeFromHere();
+        Timers.StartPeriodicTimer(nameof(CheckSilence), CheckSilence.Instance, _silenceMax);
+    }
+
+    protected override void PostStop()
+    {
+        _requests.Tell(new Unsubscribe(_id));
+        _output.TryComplete();
+    }
+
+    private void OnTokens(TokensAvailable available)
+    {
+        _heard = true;
+        if (available.FirstIndex > _nextIndex)
+        {
+            SubscribeFromHere();
+            return;
+        }
+
+        var known = _nextIndex - available.FirstIndex;
+        var tokens = known >= available.Tokens.Length ? [] : available.Tokens[known..];
+        if (tokens.Length == 0 && available.Finished is null) return;
+        _output.TryWrite(new TokenBatch(_nextIndex, tokens, available.Finished, available.Error));
+        _nextIndex += tokens.Length;
+        if (available.Finished is not null) Stop(error: null);
+    }
+
+    private void OnCheckSilence()
+    {
+        if (!_heard) SubscribeFromHere();
+        _heard = false;
+    }
+
+    private void SubscribeFromHere() => _requests.Tell(new Subscribe(_id, _nextIndex));
+
+    private void Stop(Exception? error)
+    {
+        _output.TryComplete(error);
+        Context.Stop(Self);
+    }
+
+    private sealed record CheckSilence
+    {
+        public static CheckSilence Instance { get; } = new();
+    }
+}

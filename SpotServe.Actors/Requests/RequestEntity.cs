@@ -1,0 +1,269 @@
+using Akka.Actor;
+using Akka.Cluster.Sharding;
+using Akka.Event;
+using Akka.Persistence;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Replica;
+using static SpotServe.Actors.Requests.RequestEvents;
+using static SpotServe.Actors.Requests.RequestProtocol;
+
+namespace SpotServe.Actors.Requests;
+
+/// <summary>
+/// One request, the truth about it: prompt, parameters, committed tokens. States in order of life: Unborn (nothing
+/// accepted), Open (a replica generates, or a route to one is awaited), Ended (readable until its retention is over).
+/// Tokens are shown only once they are in the journal; while one write is under way the next tokens gather, so the
+/// journal sets the batch size by itself.
+/// </summary>
+public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
+{
+    private readonly RequestOptions _options;
+    private readonly TimeProvider _clock;
+    private readonly IActorRef _gateway;
+    private readonly RequestId _id;
+    private readonly ILoggingAdapter _log = Context.GetLogger();
+    private readonly RequestState _state = new();
+    private readonly Dictionary<IActorRef, int> _nextIndexOf = [];
+    private TokenIntake _intake = new(0);
+    private Routed? _route;
+    private RequestFinished? _ending;
+    private bool _writing;
+    private long _heard;
+    private long _heardAtCheck = -1;
+
+    public RequestEntity(RequestId id, RequestOptions options, TimeProvider clock, IActorRef gateway)
+    {
+        _id = id;
+        _options = options;
+        _clock = clock;
+        _gateway = gateway;
+        Recover<IRequestEvent>(_state.Apply);
+        Recover<RecoveryCompleted>(_ => OnRecovered());
+        Unborn();
+    }
+
+    public ITimerScheduler Timers { get; set; } = null!;
+
+    public override string PersistenceId => $"request-{_id.Value}";
+
+    public static Props Props(RequestId id, RequestOptions options, TimeProvider clock, IActorRef gateway) =>
+        Akka.Actor.Props.Create(() => new RequestEntity(id, options, clock, gateway));
+
+    private void Unborn()
+    {
+        Command<Accept>(OnAccept);
+        Command<Subscribe>(_ => AnswerUnknown());
+        Command<CancelRequest>(_ => AnswerUnknown());
+        Command<Unsubscribe>(_ => { });
+        Command<IMessage>(message => _log.Debug("{Id} does not exist and ignores {Message}", _id, message));
+        Command<ReplicaProtocol.IEvent>(_ => { });
+    }
+
+    private void Open()
+    {
+        Command<Accept>(_ => Sender.Tell(new Accepted(_id)));
+        Command<Subscribe>(OnSubscribe);
+        Command<Unsubscribe>(_ => Forget(Sender));
+        Command<Terminated>(message => Forget(message.ActorRef));
+        Command<CancelRequest>(_ => End(FinishReason.Cancelled, error: null));
+        Command<Routed>(OnRouted);
+        Command<ReplicaProtocol.TokensGenerated>(IsCurrent, OnTokens);
+        Command<ReplicaProtocol.Rejected>(IsCurrent, OnRejected);
+        Command<ReplicaProtocol.IEvent>(stale => _log.Debug("{Id} ignored a stale {Message}", _id, stale));
+        Command<CheckSilence>(_ => OnCheckSilence());
+        Command<Retry>(_ => AskForRoute());
+    }
+
+    private void Ended()
+    {
+        Command<Accept>(_ => Sender.Tell(new Accepted(_id)));
+        Command<Subscribe>(OnSubscribe);
+        Command<Unsubscribe>(_ => Forget(Sender));
+        Command<Terminated>(message => Forget(message.ActorRef));
+        Command<RetentionOver>(_ => DeleteMessages(long.MaxValue));
+        Command<DeleteMessagesSuccess>(_ => Leave());
+        Command<DeleteMessagesFailure>(failure =>
+        {
+            _log.Warning(failure.Cause, "{Id} could not delete its journal; it stays on disk", _id);
+            Leave();
+        });
+        Command<IMessage>(_ => { });
+        Command<ReplicaProtocol.IEvent>(_ => { });
+    }
+
+    private void OnRecovered()
+    {
+        _intake = new TokenIntake(_state.Tokens.Count);
+        if (_state.IsOpen) BecomeOpen();
+        else if (_state.Finished is not null) BecomeEnded();
+    }
+
+    private void OnAccept(Accept command)
+    {
+        var accepted = new RequestAccepted(_id, _clock.GetUtcNow(), command.Prompt, command.Parameters);
+        var replyTo = Sender;
+        Persist(accepted, happened =>
+        {
+            _state.Apply(happened);
+            replyTo.Tell(new Accepted(_id));
+            BecomeOpen();
+        });
+    }
+
+    private void BecomeOpen()
+    {
+        Become(Open);
+        AskForRoute();
+        Timers.StartPeriodicTimer(nameof(CheckSilence), CheckSilence.Instance, _options.SilenceMax);
+    }
+
+    private void BecomeEnded()
+    {
+        Become(Ended);
+        Timers.CancelAll();
+        Timers.StartSingleTimer(nameof(RetentionOver), RetentionOver.Instance, _options.Retention);
+    }
+
+    private void AskForRoute() => _gateway.Tell(new Route(_id, _route?.Epoch ?? Epoch.None));
+
+    private void OnRouted(Routed route)
+    {
+        if (_ending is not null || (_route is not null && route.Epoch < _route.Epoch)) return;
+        _route = route;
+        Submit();
+    }
+
+    private void Submit()
+    {
+        // Tokens still on their way into the journal are left out: if it fails, they were never committed. They come
+        // again with their indices and are dropped by the intake.
+        var accepted = _state.Accepted!;
+        _route!.Replica.Tell(new ReplicaProtocol.Submit(
+            _route.Epoch, _id, accepted.Prompt, [.. _state.Tokens], accepted.Parameters));
+    }
+
+    private bool IsCurrent(ReplicaProtocol.IEvent message) =>
+        _route is not null && message.Epoch == _route.Epoch && _ending is null;
+
+    private void OnTokens(ReplicaProtocol.TokensGenerated generated)
+    {
+        _heard++;
+        if (!_intake.Offer(generated.FirstIndex, generated.Tokens))
+        {
+            // A message was lost. The replica sends again from the committed count.
+            _log.Debug("{Id} misses tokens before {Index}; it submits again", _id, generated.FirstIndex);
+            Submit();
+            return;
+        }
+
+        if (generated.Finished is { } reason) End(reason, error: null);
+        else WritePending();
+    }
+
+    private void OnRejected(ReplicaProtocol.Rejected rejected)
+    {
+        _log.Debug("{Id} was rejected by its replica ({Reason}); it asks for another", _id, rejected.Reason);
+        Timers.StartSingleTimer(nameof(Retry), Retry.Instance, TimeSpan.FromMilliseconds(200));
+    }
+
+    private void OnCheckSilence()
+    {
+        if (_heard == _heardAtCheck && _ending is null) AskForRoute();
+        _heardAtCheck = _heard;
+    }
+
+    private void End(FinishReason reason, string? error)
+    {
+        if (_ending is not null) return;
+        _ending = new RequestFinished(_id, reason, error, _clock.GetUtcNow());
+        if (reason is FinishReason.Cancelled or FinishReason.Failed && _route is not null)
+        {
+            _route.Replica.Tell(new ReplicaProtocol.Cancel(_route.Epoch, _id));
+        }
+
+        _gateway.Tell(new RouteEnded(_id));
+        WritePending();
+    }
+
+    private void WritePending()
+    {
+        if (_writing) return;
+        var batch = new List<IRequestEvent>(2);
+        if (_intake.HasPending) batch.Add(new TokensCommitted(_id, _state.Tokens.Count, _intake.Take()));
+        if (_ending is not null) batch.Add(_ending);
+        if (batch.Count == 0) return;
+        _writing = true;
+        var left = batch.Count;
+        PersistAllAsync(batch, happened =>
+        {
+            _state.Apply(happened);
+            if (--left > 0) return;
+            _writing = false;
+            ShowToAll();
+            if (_state.Finished is not null) BecomeEnded();
+            else WritePending();
+        });
+    }
+
+    private void OnSubscribe(Subscribe command)
+    {
+        if (!_nextIndexOf.ContainsKey(Sender))
+        {
+            if (_nextIndexOf.Count >= _options.SubscribersMax)
+            {
+                Sender.Tell(new TokensAvailable(
+                    _id, 0, [], FinishReason.Failed,
+                    $"Request {_id} already has {_options.SubscribersMax} readers. Close one of them."));
+                return;
+            }
+
+            Context.Watch(Sender);
+        }
+
+        _nextIndexOf[Sender] = Math.Max(0, command.FromIndex);
+        Show(Sender);
+    }
+
+    private void ShowToAll()
+    {
+        foreach (var subscriber in _nextIndexOf.Keys.ToArray()) Show(subscriber);
+    }
+
+    private void Show(IActorRef subscriber)
+    {
+        var from = _nextIndexOf[subscriber];
+        var tokens = _state.TokensFrom(from);
+        if (tokens.Length == 0 && _state.Finished is null) return;
+        subscriber.Tell(new TokensAvailable(_id, from, tokens, _state.Finished?.Reason, _state.Finished?.Error));
+        _nextIndexOf[subscriber] = from + tokens.Length;
+    }
+
+    private void Forget(IActorRef subscriber)
+    {
+        Context.Unwatch(subscriber);
+        _nextIndexOf.Remove(subscriber);
+    }
+
+    private void AnswerUnknown()
+    {
+        Sender.Tell(new Unknown(_id));
+        Leave();
+    }
+
+    private static void Leave() => Context.Parent.Tell(new Passivate(PoisonPill.Instance));
+
+    private sealed record CheckSilence
+    {
+        public static CheckSilence Instance { get; } = new();
+    }
+
+    private sealed record Retry
+    {
+        public static Retry Instance { get; } = new();
+    }
+
+    private sealed record RetentionOver
+    {
+        public static RetentionOver Instance { get; } = new();
+    }
+}

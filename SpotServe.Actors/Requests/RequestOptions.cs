@@ -1,0 +1,14 @@
+namespace SpotServe.Actors.Requests;
+
+/// <summary>Limits of a request's life.</summary>
+public sealed record RequestOptions
+{
+    /// <summary>With no word from its replica for this long, the entity submits again (idempotent).</summary>
+    public TimeSpan SilenceMax { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>A finished request can be read for this long; then its journal is deleted.</summary>
+    public TimeSpan Retention { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>Most subscribers of one request.</summary>
+    public int SubscribersMax { get; init; } = 16;
+}

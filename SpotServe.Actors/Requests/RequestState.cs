@@ -1,0 +1,83 @@
+using System.Collections.Immutable;
+using static SpotServe.Actors.Requests.RequestEvents;
+
+namespace SpotServe.Actors.Requests;
+
+/// <summary>What a request's journal says: pure, rebuilt by applying its events in order.</summary>
+public sealed class RequestState
+{
+    private readonly List<int> _tokens = [];
+
+    public RequestAccepted? Accepted { get; private set; }
+
+    public RequestFinished? Finished { get; private set; }
+
+    /// <summary>Committed tokens: persisted, never to change.</summary>
+    public IReadOnlyList<int> Tokens => _tokens;
+
+    /// <summary>True between acceptance and the end.</summary>
+    public bool IsOpen => Accepted is not null && Finished is null;
+
+    /// <exception cref="InvariantException">The journal contradicts itself.</exception>
+    public void Apply(IRequestEvent happened)
+    {
+        switch (happened)
+        {
+            case RequestAccepted accepted:
+                Invariant.Holds(Accepted is null);
+                Accepted = accepted;
+                break;
+            case TokensCommitted committed:
+                Invariant.Holds(IsOpen);
+                Invariant.Holds(committed.FirstIndex == _tokens.Count);
+                _tokens.AddRange(committed.Tokens);
+                break;
+            case RequestFinished finished:
+                Invariant.Holds(IsOpen);
+                Finished = finished;
+                break;
+            default:
+                throw new InvariantException($"unknown request event {happened.GetType().Name}");
+        }
+    }
+
+    /// <summary>Committed tokens from an index on; empty when there are none yet.</summary>
+    public ImmutableArray<int> TokensFrom(int index) =>
+        index >= _tokens.Count ? [] : [.. _tokens.Skip(Math.Max(0, index))];
+}
+
+/// <summary>
+/// Tokens on their way into the journal, in order and without gaps. Generated tokens carry their index, so repeated
+/// ones are recognised: they are dropped, whatever they say, because what is committed never changes.
+/// </summary>
+public sealed class TokenIntake(int committedCount)
+{
+    private readonly List<int> _pending = [];
+    private int _next = committedCount;
+
+    /// <summary>Index of the next token that is wanted.</summary>
+    public int NextIndex => _next;
+
+    public bool HasPending => _pending.Count > 0;
+
+    /// <summary>Takes what is new of a run of tokens. False when tokens before it are missing.</summary>
+    public bool Offer(int firstIndex, ImmutableArray<int> tokens)
+    {
+        if (firstIndex > _next) return false;
+        foreach (var token in tokens.Skip(_next - firstIndex))
+        {
+            _pending.Add(token);
+            _next++;
+        }
+
+        return true;
+    }
+
+    /// <summary>Hands over all pending tokens for one journal write.</summary>
+    public ImmutableArray<int> Take()
+    {
+        ImmutableArray<int> taken = [.. _pending];
+        _pending.Clear();
+        return taken;
+    }
+}
