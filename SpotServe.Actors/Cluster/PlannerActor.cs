@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Diagnostics;
 using Akka.Actor;
 using Akka.Cluster;
 using Akka.Event;
@@ -11,9 +12,9 @@ using static SpotServe.Actors.Cluster.PlannerEvents;
 namespace SpotServe.Actors.Cluster;
 
 /// <summary>
-/// Cluster singleton that decides who serves what. States in order of life: Gathering (waiting for enough nodes, or
-/// for the survivors of a loss to report), Loading (devices read weights), Connecting (devices link up), Serving. Any
-/// loss leads back to Gathering with what reports itself: it plans from what is there, never from what it believes.
+/// Cluster singleton that decides who serves what. States in order of life: Gathering (waiting for enough nodes),
+/// Loading (devices read weights), Connecting (devices link up), Serving; after any loss Settling (survivors report
+/// themselves), then Loading again: it plans from what is there, never from what it believes.
 /// </summary>
 public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
 {
@@ -67,6 +68,13 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         Common();
         Command<Tick>(_ => OnGatheringTick());
         Command<IEpochMessage>(late => _log.Debug("Ignored {Message} while gathering", late));
+    }
+
+    private void Settling()
+    {
+        Common();
+        Command<Tick>(_ => OnSettlingTick());
+        Command<IEpochMessage>(late => _log.Debug("Ignored {Message} while settling", late));
     }
 
     private void Loading()
@@ -148,47 +156,53 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     {
         if (!_nodes.Remove(node)) return;
         _log.Warning("{Cause}", cause);
-        if (_plan is { } plan && plan.Layout.Placement.Any(device => device.Node == node)) Gather(cause);
+        if (_plan is { } plan && plan.Layout.Placement.Any(device => device.Node == node)) Replan(cause);
         else Publish();
     }
 
     /// <summary>Leaves the current layout. Survivors have <see cref="PlannerOptions.Settle"/> to report again.</summary>
-    private void Gather(string cause)
+    private void Replan(string cause)
     {
         _log.Info("Planning anew: {Cause}", cause);
         _cause = cause;
         _plan = null;
         _since = _clock.GetUtcNow();
-        Enter(PlannerPhase.Gathering, $"planning anew: {cause}", Gathering);
+        Enter(PlannerPhase.Gathering, $"planning anew: {cause}", Settling);
     }
 
     private void OnGatheringTick()
     {
-        var now = _clock.GetUtcNow();
-        var waited = now - _since;
-        var isFirst = _epoch == Epoch.None || _replicas.Count == 0;
-        var heard = _nodes.Values.Where(node => isFirst || node.SeenAt > _since).Select(node => node.Info).ToArray();
-        var devices = heard.Sum(node => node.Devices.Length);
-        var enough = isFirst ? devices >= _options.DevicesExpected : waited >= _options.Settle;
-        if (!enough && (devices == 0 || waited < _options.GatherMax))
-        {
-            Detail(isFirst ? $"waiting for nodes: {devices} of {_options.DevicesExpected} devices" : _detail);
-            return;
-        }
+        DropSilentNodes();
+        var devices = _nodes.Values.Sum(node => node.Info.Devices.Length);
+        var waitedEnough = _clock.GetUtcNow() - _since >= _options.GatherMax;
+        if (devices >= _options.DevicesExpected || (devices > 0 && waitedEnough)) Choose(_nodes.Values);
+        else Detail($"waiting for nodes: {devices} of {_options.DevicesExpected} devices");
+    }
 
-        // Address order makes the placement the same whoever registered first.
-        var ordered = heard.OrderBy(node => node.Node, StringComparer.Ordinal).ToArray();
-        var choice = ordered.Length == 0
-            ? new LayoutChoice.Impossible("no node has reported")
-            : LayoutChoice.For(_options, Model!, ordered);
-        switch (choice)
+    private void OnSettlingTick()
+    {
+        DropSilentNodes();
+        if (_clock.GetUtcNow() - _since < _options.Settle) return;
+        Choose(_nodes.Values.Where(node => node.SeenAt > _since));
+    }
+
+    private void Choose(IEnumerable<RegisteredNode> candidates)
+    {
+        // Name order makes the placement the same whoever registered first.
+        var nodes = candidates.Select(node => node.Info).OrderBy(node => node.Node, StringComparer.Ordinal).ToArray();
+        switch (nodes.Length == 0 ? null : LayoutChoice.For(_options, Model!, nodes))
         {
+            case null:
+                Detail("no layout fits: no node has reported");
+                break;
             case LayoutChoice.Impossible impossible:
                 Detail($"no layout fits: {impossible.Reason}");
                 break;
             case LayoutChoice.Chosen chosen:
                 Decide(chosen);
                 break;
+            default:
+                throw new UnreachableException();
         }
     }
 
@@ -212,7 +226,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
             var device = layout.DeviceAt(position);
             if (!_nodes.TryGetValue(device.Node, out var node))
             {
-                Gather($"node {device.Node} was lost before loading");
+                Replan($"node {device.Node} was lost before loading");
                 return;
             }
 
@@ -284,14 +298,14 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
             Enter(PlannerPhase.Serving, $"serving {Model!.Name} on {layout.Degrees}, epoch {_epoch}", Serving));
     }
 
-    private void OnDeviceFailed(DeviceFailed message) => Gather($"device {message.Device} reported: {message.Reason}");
+    private void OnDeviceFailed(DeviceFailed message) => Replan($"device {message.Device} reported: {message.Reason}");
 
     private void OnProgressTick(string doing)
     {
         DropSilentNodes();
         if (_plan is not null && _clock.GetUtcNow() - _progressAt > _options.ProgressMax)
         {
-            Gather($"{doing} made no progress for {_options.ProgressMax.TotalSeconds:0} s");
+            Replan($"{doing} made no progress for {_options.ProgressMax.TotalSeconds:0} s");
         }
     }
 
@@ -302,7 +316,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         var devices = _nodes.Values.Sum(node => node.Info.Devices.Length);
         if (LayoutConstraints.Violation(wanted, Model!.LayerCount, Model.HeadCount, devices) is null)
         {
-            Gather($"there are devices again for the wanted layout {wanted}");
+            Replan($"there are devices again for the wanted layout {wanted}");
         }
     }
 

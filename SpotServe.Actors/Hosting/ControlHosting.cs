@@ -1,0 +1,61 @@
+using Akka.Actor;
+using Akka.Cluster.Hosting;
+using Akka.Cluster.Sharding;
+using Akka.Hosting;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Requests;
+
+namespace SpotServe.Actors.Hosting;
+
+/// <summary>Registry key of the planner singleton's proxy.</summary>
+public sealed class PlannerKey;
+
+/// <summary>Registry key of the gateway actor of this process.</summary>
+public sealed class GatewayKey;
+
+/// <summary>Registry key of the shard region of request entities.</summary>
+public sealed class RequestsKey;
+
+/// <summary>What a control node runs: the planner singleton, the sharded requests, a gateway.</summary>
+public static class ControlHosting
+{
+    public const string ControlRole = "control";
+
+    public const string PlannerName = "planner";
+
+    /// <summary>Request entities are spread over this many shards; fixed for the life of a cluster.</summary>
+    private const int ShardCount = 64;
+
+    public static AkkaConfigurationBuilder AddControl(
+        this AkkaConfigurationBuilder builder,
+        PlannerOptions planner,
+        GatewayOptions gateway,
+        RequestOptions requests,
+        ClusterBoard board,
+        TimeProvider clock) => builder
+        .WithSingleton<PlannerKey>(
+            PlannerName,
+            PlannerActor.Props(planner, clock),
+            new ClusterSingletonOptions { Role = ControlRole })
+        .AddGateway(gateway, board, clock)
+        .WithShardRegion<RequestsKey>(
+            "requests",
+            (_, registry, _) => id =>
+                RequestEntity.Props(new RequestId(id), requests, clock, registry.Get<GatewayKey>()),
+            HashCodeMessageExtractor.Create(
+                ShardCount, message => message is RequestProtocol.IMessage request ? request.Id.Value : null!),
+            new ShardOptions
+            {
+                Role = ControlRole,
+                StateStoreMode = StateStoreMode.DData,
+                RememberEntities = false,
+            });
+
+    private static AkkaConfigurationBuilder AddGateway(
+        this AkkaConfigurationBuilder builder, GatewayOptions options, ClusterBoard board, TimeProvider clock) =>
+        builder.WithActors((system, registry) => registry.Register<GatewayKey>(system.ActorOf(
+            Props.Create(() => new GatewayActor(
+                options, clock, board, registry.Get<PlannerKey>(), () => registry.Get<RequestsKey>())),
+            "gateway")));
+}

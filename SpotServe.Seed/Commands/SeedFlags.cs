@@ -1,0 +1,128 @@
+using System.CommandLine;
+using SpotServe.Actors.Planning;
+using SpotServe.Seed.Hosting;
+
+namespace SpotServe.Seed.Commands;
+
+/// <summary>Options that the one-command cluster and `serve` share.</summary>
+internal sealed class SeedFlags
+{
+    private const int SequencesDefault = 64;
+
+    public Option<string?> Model { get; } = new("--model")
+    {
+        Description = "Hugging Face model folder (default: the bundled tinystories-4m).",
+        HelpName = "DIR",
+    };
+
+    public Option<string?> Layout { get; } = new("--layout")
+    {
+        Description = "Replicas, pipeline stages and tensor ranks to serve with (default: the planner picks).",
+        HelpName = "D,P,M",
+    };
+
+    public Option<int> Nodes { get; } = new("--nodes")
+    {
+        Description = "Node processes to start, or to wait for.",
+        DefaultValueFactory = _ => 4,
+    };
+
+    public Option<int> Port { get; } = new("--port")
+    {
+        Description = "HTTP port; 0 picks a free one.",
+        DefaultValueFactory = _ => 8080,
+    };
+
+    public Option<string?> Data { get; } = new("--data")
+    {
+        Description = "Folder for the journal (default: a folder of this user's, one for each HTTP port).",
+        HelpName = "DIR",
+    };
+
+    public Option<string?> Database { get; } = new("--database")
+    {
+        Description = "PostgreSQL connection string for the journal (default: a SQLite file in --data).",
+        HelpName = "CONNECTION",
+    };
+
+    public Option<int> SequencesMax { get; } = new("--sequences-max")
+    {
+        Description = "Sequences that a replica runs at once, 1 to 1024.",
+        DefaultValueFactory = _ => SequencesDefault,
+    };
+
+    public Option<int> OpenRequestsMax { get; } = new("--open-requests-max")
+    {
+        Description = "Accepted and unfinished requests; beyond it clients get 429. 1 to 65536.",
+        DefaultValueFactory = _ => 1024,
+    };
+
+    public void AddTo(Command command)
+    {
+        command.Options.Add(Model);
+        command.Options.Add(Layout);
+        command.Options.Add(Nodes);
+        command.Options.Add(Port);
+        command.Options.Add(Data);
+        command.Options.Add(Database);
+        command.Options.Add(SequencesMax);
+        command.Options.Add(OpenRequestsMax);
+    }
+
+    /// <summary>Checks everything that can be checked before a process or port is touched.</summary>
+    /// <param name="devicesPerNode">Devices that each node brings.</param>
+    /// <exception cref="UsageException">An option is out of range or the layout cannot be.</exception>
+    public SeedOptions Read(ParseResult parsed, string host, int clusterPort, int devicesPerNode)
+    {
+        var port = parsed.GetValue(Port);
+        RequireRange("--port", port, 0, 65_535);
+        var nodes = parsed.GetValue(Nodes);
+        RequireRange("--nodes", nodes, 1, 256);
+        var sequences = parsed.GetValue(SequencesMax);
+        RequireRange("--sequences-max", sequences, 1, 1024);
+        var open = parsed.GetValue(OpenRequestsMax);
+        RequireRange("--open-requests-max", open, 1, 65_536);
+        var model = ServedModel.Open(parsed.GetValue(Model) ?? BundledModel());
+        var data = parsed.GetValue(Data) ?? Path.Combine(
+            Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create),
+            "spotserve", $"port-{port}");
+        return new SeedOptions
+        {
+            Model = model,
+            Host = host,
+            HttpPort = port,
+            ClusterPort = clusterPort,
+            DevicesExpected = nodes * devicesPerNode,
+            Layout = ReadLayout(parsed.GetValue(Layout), model, nodes * devicesPerNode, sequences),
+            DataFolder = Path.GetFullPath(data),
+            Database = parsed.GetValue(Database),
+            SequencesMax = sequences,
+            OpenRequestsMax = open,
+        };
+    }
+
+    public static void RequireRange(string option, int value, int min, int max)
+    {
+        if (value < min || value > max) throw new UsageException($"{option} is {value}; it must be {min} to {max}.");
+    }
+
+    private static LayoutDegrees? ReadLayout(string? text, ServedModel model, int devices, int sequences)
+    {
+        if (text is null) return null;
+        LayoutDegrees wanted;
+        try
+        {
+            wanted = LayoutConstraints.Parse(text, sequences);
+        }
+        catch (FormatException error)
+        {
+            throw new UsageException(error.Message);
+        }
+
+        return LayoutConstraints.Violation(wanted, model.LayerCount, model.HeadCount, devices) is { } violation
+            ? throw new UsageException(violation)
+            : wanted;
+    }
+
+    private static string BundledModel() => Path.Combine(AppContext.BaseDirectory, "models", "tinystories-4m");
+}

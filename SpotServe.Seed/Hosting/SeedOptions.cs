@@ -1,0 +1,40 @@
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Seed.Hosting;
+
+/// <summary>Everything a seed process needs to know, already checked against the model.</summary>
+public sealed record SeedOptions
+{
+    public required ServedModel Model { get; init; }
+
+    /// <summary>Address that HTTP and Akka listen on, and that other processes reach this one by.</summary>
+    public required string Host { get; init; }
+
+    /// <summary>HTTP port; 0 picks a free one.</summary>
+    public required int HttpPort { get; init; }
+
+    /// <summary>Akka port; 0 picks a free one.</summary>
+    public required int ClusterPort { get; init; }
+
+    /// <summary>Devices to wait for before the first layout.</summary>
+    public required int DevicesExpected { get; init; }
+
+    /// <summary>Null: the planner picks.</summary>
+    public LayoutDegrees? Layout { get; init; }
+
+    /// <summary>Folder of the journal and of logs.</summary>
+    public required string DataFolder { get; init; }
+
+    /// <summary>PostgreSQL connection string; null uses a SQLite file in <see cref="DataFolder"/>.</summary>
+    public string? Database { get; init; }
+
+    /// <summary>Other control nodes to join, "host:port"; empty starts a new cluster.</summary>
+    public IReadOnlyList<string> Seeds { get; init; } = [];
+
+    public int SequencesMax { get; init; } = 64;
+
+    public int OpenRequestsMax { get; init; } = 1024;
+}
+
+/// <summary>What the user asked for cannot be done; the message is all that they need to see.</summary>
+public sealed class UsageException(string message) : Exception(message);

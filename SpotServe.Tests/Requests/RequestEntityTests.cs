@@ -1,0 +1,165 @@
+using System.Collections.Immutable;
+using Akka.Actor;
+using Akka.TestKit;
+using Akka.TestKit.Xunit;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Replica;
+using SpotServe.Actors.Requests;
+using Xunit;
+using static SpotServe.Actors.Requests.RequestProtocol;
+
+namespace SpotServe.Tests.Requests;
+
+public sealed class RequestEntityTests : TestKit
+{
+    private static readonly RequestId Id = new("cmpl-1");
+    private static readonly GenerationParameters Greedy = new(8, SamplingParameters.Greedy, []);
+    private readonly TestProbe _gateway;
+    private readonly TestProbe _replica;
+    private readonly TestProbe _reader;
+
+    public RequestEntityTests()
+        : base("akka.persistence.journal.plugin = akka.persistence.journal.inmem")
+    {
+        _gateway = CreateTestProbe("gateway");
+        _replica = CreateTestProbe("replica");
+        _reader = CreateTestProbe("reader");
+    }
+
+    [Fact]
+    public void Request_is_submitted_to_the_replica_that_the_gateway_names()
+    {
+        var entity = AcceptedEntity();
+
+        Route(entity, new Epoch(3));
+
+        var submit = _replica.ExpectMsg<ReplicaProtocol.Submit>(cancellationToken: Cancel);
+        Assert.Equal(new Epoch(3), submit.Epoch);
+        Assert.Equal([1, 2, 3], submit.Prompt);
+        Assert.Empty(submit.Committed);
+    }
+
+    [Fact]
+    public void Reader_sees_each_token_once_and_the_end()
+    {
+        var entity = RoutedEntity(new Epoch(1));
+        entity.Tell(new Subscribe(Id, 0), _reader);
+
+        Generate(entity, new Epoch(1), 0, [10, 11]);
+        Generate(entity, new Epoch(1), 1, [11, 12]);
+        Generate(entity, new Epoch(1), 3, [13], FinishReason.Stop);
+
+        Assert.Equal([10, 11, 12, 13], ReadToEnd(out var reason));
+        Assert.Equal(FinishReason.Stop, reason);
+        _gateway.FishForMessage(message => message is RouteEnded, cancellationToken: Cancel);
+    }
+
+    [Fact]
+    public void Missing_tokens_make_the_entity_submit_again_from_what_is_committed()
+    {
+        var entity = RoutedEntity(new Epoch(1));
+        entity.Tell(new Subscribe(Id, 0), _reader);
+        Generate(entity, new Epoch(1), 0, [10]);
+        _reader.ExpectMsg<TokensAvailable>(cancellationToken: Cancel);
+
+        Generate(entity, new Epoch(1), 2, [12]);
+
+        var again = _replica.ExpectMsg<ReplicaProtocol.Submit>(cancellationToken: Cancel);
+        Assert.Equal([10], again.Committed);
+    }
+
+    [Fact]
+    public void Tokens_of_an_older_epoch_change_nothing()
+    {
+        var entity = RoutedEntity(new Epoch(1));
+        Route(entity, new Epoch(2));
+        _replica.ExpectMsg<ReplicaProtocol.Submit>(cancellationToken: Cancel);
+        entity.Tell(new Subscribe(Id, 0), _reader);
+
+        Generate(entity, new Epoch(1), 0, [99]);
+        Generate(entity, new Epoch(2), 0, [10], FinishReason.Length);
+
+        Assert.Equal([10], ReadToEnd(out _));
+    }
+
+    [Fact]
+    public void Restarted_entity_goes_on_from_its_journal()
+    {
+        var first = RoutedEntity(new Epoch(1));
+        first.Tell(new Subscribe(Id, 0), _reader);
+        Generate(first, new Epoch(1), 0, [10, 11]);
+        _reader.ExpectMsg<TokensAvailable>(cancellationToken: Cancel);
+        Watch(first);
+        Sys.Stop(first);
+        ExpectTerminated(first, cancellationToken: Cancel);
+
+        var second = Entity();
+        _gateway.ExpectMsg<Route>(cancellationToken: Cancel);
+        Route(second, new Epoch(2));
+
+        Assert.Equal([10, 11], _replica.ExpectMsg<ReplicaProtocol.Submit>(cancellationToken: Cancel).Committed);
+    }
+
+    [Fact]
+    public void Cancelled_request_tells_its_replica_and_ends()
+    {
+        var entity = RoutedEntity(new Epoch(1));
+        entity.Tell(new Subscribe(Id, 0), _reader);
+
+        entity.Tell(new CancelRequest(Id));
+
+        _replica.ExpectMsg<ReplicaProtocol.Cancel>(cancellationToken: Cancel);
+        Assert.Equal(
+            FinishReason.Cancelled, _reader.ExpectMsg<TokensAvailable>(cancellationToken: Cancel).Finished);
+    }
+
+    [Fact]
+    public void Reader_of_an_unknown_request_is_told_so()
+    {
+        Entity().Tell(new Subscribe(Id, 0), _reader);
+
+        _reader.ExpectMsg<Unknown>(cancellationToken: Cancel);
+    }
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    private IActorRef Entity() =>
+        Sys.ActorOf(RequestEntity.Props(Id, new RequestOptions(), new ManualClock(), _gateway));
+
+    private IActorRef AcceptedEntity()
+    {
+        var entity = Entity();
+        entity.Tell(new Accept(Id, [1, 2, 3], Greedy), TestActor);
+        ExpectMsg<Accepted>(cancellationToken: Cancel);
+        _gateway.ExpectMsg<Route>(cancellationToken: Cancel);
+        return entity;
+    }
+
+    private IActorRef RoutedEntity(Epoch epoch)
+    {
+        var entity = AcceptedEntity();
+        Route(entity, epoch);
+        _replica.ExpectMsg<ReplicaProtocol.Submit>(cancellationToken: Cancel);
+        return entity;
+    }
+
+    private void Route(IActorRef entity, Epoch epoch) => entity.Tell(new Routed(Id, epoch, _replica), _gateway);
+
+    private void Generate(
+        IActorRef entity, Epoch epoch, int firstIndex, ImmutableArray<int> tokens, FinishReason? finished = null) =>
+        entity.Tell(new ReplicaProtocol.TokensGenerated(epoch, Id, firstIndex, tokens, finished), _replica);
+
+    private List<int> ReadToEnd(out FinishReason? reason)
+    {
+        var tokens = new List<int>();
+        while (true)
+        {
+            var batch = _reader.ExpectMsg<TokensAvailable>(cancellationToken: Cancel);
+            Assert.Equal(tokens.Count, batch.FirstIndex);
+            tokens.AddRange(batch.Tokens);
+            reason = batch.Finished;
+            if (reason is not null) return tokens;
+        }
+    }
+}
