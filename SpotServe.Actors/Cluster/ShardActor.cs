@@ -164,7 +164,7 @@ public sealed class ShardActor : ReceiveActor
         _assignment = null;
     }
 
-    private void Report(IMessage message) => Context.Parent.Tell(message);
+    private static void Report(IMessage message) => Context.Parent.Tell(message);
 
     private sealed record EngineLoaded(Epoch Epoch, IStageEngine Engine, TimeSpan Elapsed) : IEpochMessage;
 
