@@ -7,7 +7,7 @@ namespace SpotServe.Tests.EndToEnd;
 
 /// <summary>The whole product through real processes: what a user reads is what the model says, on every layout.</summary>
 [Trait("Category", "EndToEnd")]
-[Collection(nameof(EndToEndCollection))]
+[Collection(nameof(OneClusterAtATime))]
 public sealed class ClusterServesGoldenStoriesTests
 {
     [Theory]
@@ -57,8 +57,8 @@ public sealed class ClusterServesGoldenStoriesTests
 }
 
 /// <summary>One cluster at a time: they would fight for the two cores.</summary>
-[CollectionDefinition(nameof(EndToEndCollection), DisableParallelization = true)]
-public sealed class EndToEndCollection;
+[CollectionDefinition(nameof(OneClusterAtATime), DisableParallelization = true)]
+public sealed class OneClusterAtATime;
 
 /// <summary>Completion requests as a client makes them.</summary>
 internal static class Completions
