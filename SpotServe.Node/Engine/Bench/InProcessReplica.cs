@@ -1,0 +1,137 @@
+using System.Collections.Immutable;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Node.Engine.Bench;
+
+/// <summary>Bounds of a replica's engines; see <see cref="StageAssignment"/>.</summary>
+internal readonly record struct ReplicaBounds(int PageCount, int StepTokensMax, int SequencesMax);
+
+/// <summary>
+/// All stages and ranks of a replica in one process: stages run one after the other, the ranks of a stage as threads.
+/// For benchmarks and for comparing layouts with each other; serving spreads them over processes.
+/// </summary>
+internal sealed class InProcessReplica : IDisposable
+{
+    private readonly TorchStageEngine[][] _stages;
+    private readonly InProcessCollective[][] _collectives;
+    private readonly RankThread[] _threads;
+
+    /// <param name="load">Makes the engine of a position.</param>
+    /// <param name="stages">Layers of each stage.</param>
+    public InProcessReplica(
+        Func<StageAssignment, TorchStageEngine> load, ImmutableArray<LayerRange> stages, int ranks, ReplicaBounds bounds)
+    {
+        _stages = [.. stages.Select((layers, stage) => Enumerable.Range(0, ranks)
+            .Select(rank => load(new StageAssignment(
+                new Epoch(1), new Position(0, stage, rank), layers, stages.Length, ranks,
+                bounds.PageCount, bounds.StepTokensMax, bounds.SequencesMax)))
+            .ToArray())];
+        _collectives = [.. stages.Select(_ => InProcessCollective.Create(ranks))];
+        _threads = [.. Enumerable.Range(1, ranks - 1).Select(rank => new RankThread(rank))];
+    }
+
+    public IEnumerable<TorchStageEngine> Engines => _stages.SelectMany(ranks => ranks);
+
+    /// <summary>Rank 0 of the last stage, which draws the tokens.</summary>
+    public TorchStageEngine Drawing => _stages[^1][0];
+
+    /// <summary>Runs a step through all stages.</summary>
+    /// <returns>The drawn tokens, one for each sampling chunk.</returns>
+    public int[] Step(StepPlan plan)
+    {
+        var sampled = new int[plan.SampleCount];
+        for (var stage = 0; stage < _stages.Length; stage++)
+        {
+            if (stage > 0) HandOver(_stages[stage - 1][0], _stages[stage], plan.TokenCount);
+            RunStage(stage, plan, sampled);
+        }
+
+        return sampled;
+    }
+
+    public void Dispose()
+    {
+        foreach (var thread in _threads) thread.Dispose();
+        foreach (var engine in Engines) engine.Dispose();
+        foreach (var collective in _collectives.SelectMany(ranks => ranks)) collective.Dispose();
+    }
+
+    private void RunStage(int stage, StepPlan plan, int[] sampled)
+    {
+        foreach (var thread in _threads)
+        {
+            thread.Start(() => _stages[stage][thread.Rank].Step(
+                plan, _collectives[stage][thread.Rank], new int[plan.SampleCount]));
+        }
+
+        _stages[stage][0].Step(plan, _collectives[stage][0], sampled);
+        foreach (var thread in _threads) thread.Wait();
+    }
+
+    private static void HandOver(TorchStageEngine from, TorchStageEngine[] to, int tokens)
+    {
+        var states = from.Output(tokens);
+        foreach (var engine in to) states.CopyTo(engine.Input(tokens));
+    }
+
+    /// <summary>A lasting thread: libtorch keeps per-thread state that is dear to build for each step.</summary>
+    private sealed class RankThread : IDisposable
+    {
+        private readonly SemaphoreSlim _started = new(0);
+        private readonly SemaphoreSlim _finished = new(0);
+        private readonly Thread _thread;
+        private Action? _work;
+        private Exception? _error;
+
+        public RankThread(int rank)
+        {
+            Rank = rank;
+            _thread = new Thread(Loop) { IsBackground = true, Name = $"rank {rank}" };
+            _thread.Start();
+        }
+
+        public int Rank { get; }
+
+        public void Start(Action work)
+        {
+            _work = work;
+            _started.Release();
+        }
+
+        public void Wait()
+        {
+            _finished.Wait();
+            if (_error is not null) throw new InvalidOperationException($"Rank {Rank} failed.", _error);
+        }
+
+        public void Dispose()
+        {
+            _work = null;
+            _started.Release();
+            _thread.Join();
+            _started.Dispose();
+            _finished.Dispose();
+        }
+
+        private void Loop()
+        {
+            while (true)
+            {
+                _started.Wait();
+                if (_work is null) return;
+                try
+                {
+                    _work();
+                }
+                catch (Exception error)
+                {
+                    // The thread's edge: the caller of Wait gets it.
+                    _error = error;
+                }
+
+                _finished.Release();
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+using static TorchSharp.torch;
+
+namespace SpotServe.Node.Engine.Blocks;
+
+/// <summary>A feed-forward part that adds its result to the residual stream.</summary>
+internal interface IMlp
+{
+    /// <param name="normed">[rows, hidden] in the weight type.</param>
+    void AddTo(Tensor residual, Tensor normed);
+}
+
+/// <summary>down(silu(gate(x)) * up(x)), gate and up as one product.</summary>
+/// <param name="gateUp">[2 x this rank's width, hidden]: gate's rows, then up's.</param>
+internal sealed class GatedMlp(ColumnLinear gateUp, RowLinear down) : IMlp
+{
+    public void AddTo(Tensor residual, Tensor normed)
+    {
+        var both = gateUp.Apply(normed);
+        var width = both.shape[1] / 2;
+        var gate = both.narrow(1, 0, width);
+        down.AddTo(residual, nn.functional.silu(gate).mul_(both.narrow(1, width, width)));
+    }
+}

@@ -1,0 +1,20 @@
+using static TorchSharp.torch;
+
+namespace SpotServe.Node.Engine.Blocks;
+
+/// <summary>Brings the float32 residual stream to the scale that a product wants.</summary>
+internal interface INormalization
+{
+    /// <summary>[rows, width] in float32 to the same shape in the weight type; the input stays as it is.</summary>
+    Tensor Apply(Tensor values);
+}
+
+/// <summary>x / sqrt(mean(x^2) + epsilon) * weight, over the last dimension.</summary>
+internal sealed class RmsNorm(StageContext stage, Tensor weight, double epsilon) : INormalization
+{
+    public Tensor Apply(Tensor values)
+    {
+        var scale = values.square().mean([-1], keepdim: true).add_(epsilon).rsqrt_();
+        return values.mul(scale).mul_(weight).to(stage.WeightType);
+    }
+}

@@ -1,0 +1,86 @@
+using SpotServe.Actors;
+using SpotServe.Actors.Planning;
+using static TorchSharp.torch;
+
+namespace SpotServe.Node.Engine.Blocks;
+
+/// <summary>
+/// Final norm and the product with the vocabulary, cut over the vocabulary: rank 0 gathers the logits of the rows whose
+/// next token is drawn.
+/// </summary>
+internal sealed class OutputHead
+{
+    private readonly StageContext _stage;
+    private readonly INormalization _norm;
+    private readonly ColumnLinear _weight;
+    private readonly int _width;
+    private readonly float[] _mine;
+    private readonly float[] _all;
+    private readonly float[] _row;
+
+    public OutputHead(StageContext stage, INormalization norm, ColumnLinear weight)
+    {
+        _stage = stage;
+        _norm = norm;
+        _weight = weight;
+        var vocabulary = stage.Model.VocabularySize;
+        // Ranks exchange blocks of equal length: the widest share.
+        _width = (vocabulary + stage.RankCount - 1) / stage.RankCount;
+        var samples = stage.Assignment.SequencesMax;
+        _mine = new float[samples * _width];
+        _all = stage.Rank == 0 && stage.RankCount > 1 ? new float[samples * _width * stage.RankCount] : [];
+        _row = stage.Rank == 0 ? new float[vocabulary] : [];
+    }
+
+    /// <summary>Computes the logits of the step's sampled rows and hands each row to <paramref name="use"/> on rank 0.</summary>
+    public void Apply(Tensor residual, Action<int, float[]> use)
+    {
+        var samples = _stage.Batch.SampleCount;
+        if (samples == 0) return;
+        var rows = _norm.Apply(residual.index_select(0, _stage.Batch.SampleRows));
+        var logits = _weight.Apply(rows).to(ScalarType.Float32).cpu().contiguous();
+        CopyRows(TensorMemory.Floats(logits), samples);
+        var block = _mine.AsSpan(0, samples * _width);
+        if (_stage.RankCount == 1)
+        {
+            for (var sample = 0; sample < samples; sample++)
+            {
+                block.Slice(sample * _width, _width).CopyTo(_row);
+                use(sample, _row);
+            }
+
+            return;
+        }
+
+        Invariant.Holds(_stage.Collective is not null);
+        var all = _all.AsSpan(0, _stage.Rank == 0 ? block.Length * _stage.RankCount : 0);
+        _stage.Collective.GatherToFirst(block, all);
+        if (_stage.Rank != 0) return;
+        for (var sample = 0; sample < samples; sample++)
+        {
+            Assemble(all, sample, block.Length);
+            use(sample, _row);
+        }
+    }
+
+    private void CopyRows(ReadOnlySpan<float> logits, int samples)
+    {
+        var held = logits.Length / samples;
+        for (var sample = 0; sample < samples; sample++)
+        {
+            var row = _mine.AsSpan(sample * _width, _width);
+            logits.Slice(sample * held, held).CopyTo(row);
+            row[held..].Clear();
+        }
+    }
+
+    private void Assemble(ReadOnlySpan<float> all, int sample, int blockLength)
+    {
+        for (var rank = 0; rank < _stage.RankCount; rank++)
+        {
+            var range = TensorSlices.Even(_row.Length, rank, _stage.RankCount);
+            all.Slice((rank * blockLength) + (sample * _width), (int)range.Count)
+                .CopyTo(_row.AsSpan((int)range.First));
+        }
+    }
+}

@@ -1,0 +1,102 @@
+using SpotServe.Node.Weights;
+using static TorchSharp.torch;
+
+namespace SpotServe.Node.Engine.Blocks;
+
+/// <summary>
+/// Rotary positions: pairs (i, i + half) of each head are turned by position x frequency. One object serves all layers
+/// of a stage, so that a step looks its sines up once.
+/// </summary>
+internal sealed class Rotary : IDisposable
+{
+    private readonly StageContext _stage;
+    private readonly int _width;
+    private readonly Tensor _cos;
+    private readonly Tensor _sin;
+    private Tensor? _stepPositions;
+    private Tensor? _stepCos;
+    private Tensor? _stepSin;
+
+    /// <param name="width">Leading elements of each head that are turned; even.</param>
+    public Rotary(StageContext stage, ModelConfig config, int width)
+    {
+        _stage = stage;
+        _width = width;
+        var frequencies = Frequencies(config, width);
+        var half = frequencies.Length;
+        float[] cos = new float[config.ContextMax * half], sin = new float[cos.Length];
+        for (var position = 0; position < config.ContextMax; position++)
+        {
+            for (var i = 0; i < half; i++)
+            {
+                // The product in float32, as the reference computes it.
+                var (s, c) = Math.SinCos((float)position * frequencies[i]);
+                cos[(position * half) + i] = (float)c;
+                sin[(position * half) + i] = (float)s;
+            }
+        }
+
+        _cos = Place(cos);
+        _sin = Place(sin);
+
+        Tensor Place(float[] values) => tensor(values, [config.ContextMax, 1, half])
+            .to(stage.Device).DetachFromDisposeScope();
+    }
+
+    /// <summary>Turns all heads in place.</summary>
+    /// <param name="heads">[tokens, heads, head size], a view into the step's queries and keys.</param>
+    public void Apply(Tensor heads)
+    {
+        var positions = _stage.Batch.Positions;
+        if (!ReferenceEquals(_stepPositions, positions))
+        {
+            _stepPositions = positions;
+            // Made in the first layer's scope, used by all of the step.
+            _stepCos = _cos.index_select(0, positions).MoveToOuterDisposeScope();
+            _stepSin = _sin.index_select(0, positions).MoveToOuterDisposeScope();
+        }
+
+        int half = _width / 2;
+        var first = heads.narrow(2, 0, half);
+        var second = heads.narrow(2, half, half);
+        var turned = (first * _stepCos!).sub_(second * _stepSin!);
+        second.copy_((second * _stepCos!).add_(first * _stepSin!));
+        first.copy_(turned);
+    }
+
+    public void Dispose()
+    {
+        _cos.Dispose();
+        _sin.Dispose();
+    }
+
+    /// <summary>Turn per token of each pair, in radians, after the model's scaling.</summary>
+    internal static float[] Frequencies(ModelConfig config, int width)
+    {
+        var frequencies = new float[width / 2];
+        for (var i = 0; i < frequencies.Length; i++)
+        {
+            var plain = 1 / Math.Pow(config.RopeTheta, 2.0 * i / width);
+            frequencies[i] = (float)(config.Rope.Type switch
+            {
+                "default" => plain,
+                "linear" => plain / config.Rope.Factor,
+                "llama3" => Llama3(plain, config.Rope),
+                _ => throw new System.Diagnostics.UnreachableException(),
+            });
+        }
+
+        return frequencies;
+    }
+
+    /// <summary>Slow turns (long waves) are slowed by the factor, fast ones kept, those between blended.</summary>
+    private static double Llama3(double frequency, RopeScaling scaling)
+    {
+        var turnsInContext = scaling.OriginalContext * frequency / (2 * Math.PI);
+        if (turnsInContext < scaling.LowFrequencyFactor) return frequency / scaling.Factor;
+        if (turnsInContext > scaling.HighFrequencyFactor) return frequency;
+        var blend = (turnsInContext - scaling.LowFrequencyFactor)
+            / (scaling.HighFrequencyFactor - scaling.LowFrequencyFactor);
+        return ((1 - blend) * frequency / scaling.Factor) + (blend * frequency);
+    }
+}

@@ -1,0 +1,26 @@
+using SpotServe.Actors.Planning;
+using static TorchSharp.torch;
+
+namespace SpotServe.Node.Engine.Blocks;
+
+/// <summary>Token embedding cut over the vocabulary: each rank looks up its own tokens, the sum brings all together.</summary>
+/// <param name="weight">[this rank's tokens, hidden].</param>
+internal sealed class VocabularyEmbedding(StageContext stage, Tensor weight)
+{
+    private readonly AxisRange _range =
+        TensorSlices.Even(stage.Model.VocabularySize, stage.Rank, stage.RankCount);
+
+    /// <summary>The step's tokens as a new float32 tensor [tokens, hidden].</summary>
+    public Tensor Apply()
+    {
+        var tokens = stage.Batch.Tokens;
+        if (stage.RankCount == 1) return weight.index_select(0, tokens).to(ScalarType.Float32);
+
+        var local = tokens - _range.First;
+        var elsewhere = local.lt(0).logical_or_(local.ge(_range.Count));
+        var found = weight.index_select(0, local.clamp_(0, _range.Count - 1)).to(ScalarType.Float32);
+        found.masked_fill_(elsewhere.unsqueeze(1), 0);
+        stage.AllReduce(found);
+        return found;
+    }
+}

@@ -1,0 +1,72 @@
+using SpotServe.Actors;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace SpotServe.Node.Engine;
+
+/// <summary>What the blocks of a stage share: the device, the rank's part of the model, and the running step.</summary>
+internal sealed class StageContext : IDisposable
+{
+    private readonly Tensor? _pinned;
+
+    public StageContext(ModelSpec model, StageAssignment assignment, Device device)
+    {
+        Model = model;
+        Assignment = assignment;
+        Device = device;
+        Heads = HeadPart.Of(model, assignment.Position.Rank, assignment.RankCount);
+        WeightType = model.WeightType.ToTorch();
+        Batch = new StepBatch(assignment, model, device);
+        if (!OnCpu && assignment.RankCount > 1)
+            _pinned = Detached(empty([assignment.StepTokensMax, model.HiddenSize], ScalarType.Float32).pin_memory());
+    }
+
+    public ModelSpec Model { get; }
+
+    public StageAssignment Assignment { get; }
+
+    public Device Device { get; }
+
+    public HeadPart Heads { get; }
+
+    /// <summary>Type of matrices and of what they are multiplied with. The residual stream is float32 throughout.</summary>
+    public ScalarType WeightType { get; }
+
+    public StepBatch Batch { get; }
+
+    public int Rank => Assignment.Position.Rank;
+
+    public int RankCount => Assignment.RankCount;
+
+    public bool OnCpu => Device.type == DeviceType.CPU;
+
+    /// <summary>The ranks of this stage; set for the time of a step.</summary>
+    public ICollective? Collective { get; set; }
+
+    /// <summary>Sums a contiguous float32 tensor of [tokens, hidden] over the ranks, in place.</summary>
+    public void AllReduce(Tensor values)
+    {
+        if (RankCount == 1) return;
+        Invariant.Holds(Collective is not null);
+        if (OnCpu)
+        {
+            Collective.AllReduceSum(TensorMemory.Floats(values));
+            return;
+        }
+
+        using var host = _pinned!.narrow(0, 0, values.shape[0]);
+        host.copy_(values);
+        Collective.AllReduceSum(TensorMemory.Floats(host));
+        values.copy_(host);
+    }
+
+    public void Dispose()
+    {
+        _pinned?.Dispose();
+        Batch.Dispose();
+    }
+
+    private static Tensor Detached(Tensor tensor) => tensor.DetachFromDisposeScope();
+}

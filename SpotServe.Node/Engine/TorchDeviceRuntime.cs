@@ -1,0 +1,112 @@
+using System.Collections.Frozen;
+using System.Security.Cryptography;
+using System.Text;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+using SpotServe.Node.Engine.Families;
+using SpotServe.Node.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace SpotServe.Node.Engine;
+
+/// <summary>How to open a model on a device.</summary>
+public sealed record TorchRuntimeOptions
+{
+    /// <summary>A Hugging Face folder: config.json and safetensors.</summary>
+    public required string ModelFolder { get; init; }
+
+    /// <summary>Name that clients use; null takes the folder's.</summary>
+    public string? ServedName { get; init; }
+
+    /// <summary>"cpu", "cuda" or "cuda:N".</summary>
+    public string Device { get; init; } = "cpu";
+
+    /// <summary>Type of weights and cache in device memory; null is float32 on the CPU, the checkpoint's on CUDA.</summary>
+    public ElementType? WeightType { get; init; }
+
+    /// <summary>Threads of one engine's operations, 1 to 1024; null takes all cores.</summary>
+    public int? Threads
+    {
+        get;
+        init => field = value is null or (>= 1 and <= 1024) ? value
+            : throw new ArgumentOutOfRangeException(nameof(Threads), value, "Must be 1 to 1024.");
+    }
+
+    /// <summary>Device memory that may be used, in bytes; null takes 9/10 of the device's (CPU: of the machine's).</summary>
+    public long? MemoryBytes { get; init; }
+
+    /// <summary>lib folder of an installed PyTorch; see <see cref="TorchNative.EnsureLoaded"/>.</summary>
+    public string? TorchLib { get; init; }
+}
+
+/// <summary>A model folder on one device of this machine.</summary>
+public sealed class TorchDeviceRuntime : IDeviceRuntime
+{
+    private const int ReadThreadsMax = 2;
+
+    private readonly ModelConfig _config;
+    private readonly Checkpoint _checkpoint;
+    private readonly CheckpointSource _source;
+    private readonly Device _device;
+    private readonly int _threads;
+
+    /// <summary>Opens the model's files (headers only) and the device.</summary>
+    /// <exception cref="ModelFormatException">The folder is not a model of a known family.</exception>
+    /// <exception cref="TorchLoadException">libtorch does not load, or lacks the device.</exception>
+    public TorchDeviceRuntime(TorchRuntimeOptions options)
+    {
+        _threads = options.Threads ?? Environment.ProcessorCount;
+        _config = ModelConfig.Load(options.ModelFolder);
+        var family = ModelFamily.For(_config);
+        _checkpoint = Checkpoint.Open(options.ModelFolder);
+        try
+        {
+            _device = TorchDevices.Open(options.Device, options.TorchLib, _threads);
+            var onCpu = _device.type == DeviceType.CPU;
+            var weightType = options.WeightType ?? (onCpu ? ElementType.Float32 : _checkpoint.StoredType);
+            var aliases = family.Tensors(_config).Aliases.ToFrozenDictionary(StringComparer.Ordinal);
+            _source = new CheckpointSource(_checkpoint, aliases, Math.Min(_threads, ReadThreadsMax));
+            Model = family.Describe(
+                _config, options.ServedName ?? NameOf(options.ModelFolder), Fingerprint(options.ModelFolder), weightType);
+            MemoryBytes = options.MemoryBytes ?? TorchDevices.MemoryBytes(_device) / 10 * 9;
+            Description = TorchDevices.Describe(_device, _threads);
+        }
+        catch
+        {
+            _checkpoint.Dispose();
+            throw;
+        }
+    }
+
+    public ModelSpec Model { get; }
+
+    /// <summary>config.json's contents, for those that need more than the shape (end tokens).</summary>
+    public ModelConfig Config => _config;
+
+    public string Description { get; }
+
+    public long MemoryBytes { get; }
+
+    public Task<IStageEngine> LoadAsync(
+        StageAssignment assignment, IProgress<LoadProgress> progress, CancellationToken cancel) =>
+        Task.Factory.StartNew(
+            IStageEngine () => Load(assignment, progress, cancel),
+            cancel, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+
+    /// <summary>As <see cref="LoadAsync"/>, on the caller's thread.</summary>
+    internal TorchStageEngine Load(
+        StageAssignment assignment, IProgress<LoadProgress>? progress, CancellationToken cancel) =>
+        new(Model, _config, assignment, _source, _device, progress, cancel);
+
+    public void Dispose() => _checkpoint.Dispose();
+
+    private static string NameOf(string folder) => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
+
+    private string Fingerprint(string folder)
+    {
+        var config = SHA256.HashData(File.ReadAllBytes(Path.Combine(folder, "config.json")));
+        var both = Encoding.ASCII.GetBytes(Convert.ToHexStringLower(config) + _checkpoint.Fingerprint);
+        return Convert.ToHexStringLower(SHA256.HashData(both))[..32];
+    }
+}

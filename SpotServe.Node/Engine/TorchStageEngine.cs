@@ -1,0 +1,185 @@
+using System.Runtime.InteropServices;
+using SpotServe.Actors;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+using SpotServe.Node.Engine.Blocks;
+using SpotServe.Node.Engine.Families;
+using SpotServe.Node.Weights;
+using static TorchSharp.torch;
+
+namespace SpotServe.Node.Engine;
+
+/// <summary>
+/// A stage on libtorch, on the CPU or a GPU. Hidden states pass between stages as float32. Every step runs in
+/// inference mode and in a dispose scope of its own.
+/// </summary>
+internal sealed class TorchStageEngine : IStageEngine
+{
+    private readonly StageContext _stage;
+    private readonly StageWeights _weights;
+    private readonly Rotary? _rotary;
+    private readonly Func<Tensor>? _front;
+    private readonly ILayer[] _layers;
+    private readonly OutputHead? _back;
+    private readonly Tensor _input;
+    private readonly Tensor _output;
+    private bool _disposed;
+
+    /// <summary>Loads the weights of the assignment. Long.</summary>
+    /// <exception cref="ModelFormatException">The source's tensors are not those of the configuration.</exception>
+    /// <exception cref="EngineLostException">The device has too little memory or failed.</exception>
+    public TorchStageEngine(ModelSpec model, ModelConfig config, StageAssignment assignment, IWeightSource source,
+        Device device, IProgress<LoadProgress>? progress, CancellationToken cancel)
+    {
+        CheckAssignment(model, assignment);
+        Assignment = assignment;
+        using var inference = inference_mode();
+        using var scope = NewDisposeScope();
+        _weights = new StageWeights(model, assignment, source, device, progress, cancel);
+        _stage = new StageContext(model, assignment, device);
+        _layers = new ILayer[assignment.Layers.Count];
+        try
+        {
+            var family = ModelFamily.For(config);
+            var rotaryWidth = family.RotaryWidth(config);
+            _rotary = rotaryWidth > 0 ? new Rotary(_stage, config, rotaryWidth) : null;
+            var parts = new StageParts(_stage, config, _weights, _rotary);
+            _front = assignment.IsFirst ? family.Front(parts) : null;
+            for (var i = 0; i < _layers.Length; i++) _layers[i] = family.Layer(parts, assignment.Layers.First + i);
+            _back = assignment.IsLast ? family.Back(parts) : null;
+            _input = StagingBuffer(model.HiddenSize);
+            _output = StagingBuffer(model.HiddenSize);
+        }
+        catch (ExternalException error)
+        {
+            Dispose();
+            throw new EngineLostException($"Loading {assignment.Position} on {device} failed: {error.Message}", error);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    public StageAssignment Assignment { get; }
+
+    public int ActivationBytesPerToken => _stage.Model.HiddenSize * sizeof(float);
+
+    /// <summary>Bytes of the weights that the engine holds.</summary>
+    public long WeightBytes => _weights.Bytes;
+
+    /// <summary>Called with each sampled row's index in the step and its logits; for tests.</summary>
+    internal Action<int, ReadOnlyMemory<float>>? LogitsObserved { get; set; }
+
+    public Span<byte> Input(int tokens) => HostBytes(_input, tokens);
+
+    public ReadOnlySpan<byte> Output(int tokens) => HostBytes(_output, tokens);
+
+    public void Step(StepPlan plan, ICollective collective, Span<int> sampled)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        Invariant.Holds(collective.RankCount == Assignment.RankCount);
+        Invariant.Holds(collective.Rank == Assignment.Position.Rank);
+        try
+        {
+            using var inference = inference_mode();
+            using var scope = NewDisposeScope();
+            _stage.Collective = collective;
+            Run(plan, sampled);
+        }
+        catch (ExternalException error)
+        {
+            throw new EngineLostException(
+                $"Step {plan.StepId} failed on {_stage.Device}: {error.Message}", error);
+        }
+        finally
+        {
+            _stage.Collective = null;
+        }
+    }
+
+    public void Dispose()
+    {
+        if (_disposed) return;
+        _disposed = true;
+        foreach (var layer in _layers) layer?.Dispose();
+        _rotary?.Dispose();
+        _input?.Dispose();
+        _output?.Dispose();
+        _stage.Dispose();
+        _weights.Dispose();
+    }
+
+    private void Run(StepPlan plan, Span<int> sampled)
+    {
+        var batch = _stage.Batch;
+        batch.Prepare(plan);
+        var residual = _front is not null ? _front() : Received(batch.TokenCount);
+        foreach (var layer in _layers)
+        {
+            using var scope = NewDisposeScope();
+            layer.AddTo(residual);
+        }
+
+        if (_back is null)
+        {
+            _output.narrow(0, 0, batch.TokenCount).copy_(residual);
+            return;
+        }
+
+        var drawsHere = Assignment.Position.Rank == 0;
+        Invariant.Holds(!drawsHere || sampled.Length == plan.SampleCount);
+        var drawn = new int[drawsHere ? plan.SampleCount : 0];
+        _back.Apply(residual, (sample, logits) => drawn[sample] = Draw(plan, sample, logits));
+        drawn.CopyTo(sampled);
+    }
+
+    /// <summary>The previous stage's hidden states, on the device; the layers may change them.</summary>
+    private Tensor Received(int tokens)
+    {
+        var host = _input.narrow(0, 0, tokens);
+        return _stage.OnCpu ? host : host.to(_stage.Device);
+    }
+
+    private int Draw(StepPlan plan, int sample, float[] logits)
+    {
+        LogitsObserved?.Invoke(sample, logits);
+        ref readonly var chunk = ref SamplingChunk(plan, sample);
+        return TokenSampler.Draw(logits, chunk.Sampling, chunk.Start + chunk.Count);
+    }
+
+    private static ref readonly SequenceChunk SamplingChunk(StepPlan plan, int sample)
+    {
+        foreach (ref readonly var chunk in plan.Chunks)
+        {
+            if (chunk.Samples != 0 && sample-- == 0) return ref chunk;
+        }
+
+        throw new InvariantException("a step samples no more often than its chunks say");
+    }
+
+    private Tensor StagingBuffer(int hidden)
+    {
+        var buffer = zeros([Assignment.StepTokensMax, hidden], ScalarType.Float32);
+        return (_stage.OnCpu ? buffer : buffer.pin_memory()).DetachFromDisposeScope();
+    }
+
+    private Span<byte> HostBytes(Tensor buffer, int tokens)
+    {
+        Invariant.Holds(tokens >= 0 && tokens <= Assignment.StepTokensMax);
+        return TensorMemory.Span<byte>(buffer, tokens * ActivationBytesPerToken);
+    }
+
+    private static void CheckAssignment(ModelSpec model, StageAssignment assignment)
+    {
+        var layers = assignment.Layers;
+        if (layers.First < 0 || layers.End > model.LayerCount || layers.Count < 1)
+            throw new ArgumentException($"Layers {layers} are not within the model's {model.LayerCount}.");
+        if (assignment.RankCount < 1 || model.HeadCount % assignment.RankCount != 0)
+        {
+            throw new ArgumentException(
+                $"{assignment.RankCount} tensor ranks do not divide the model's {model.HeadCount} heads.");
+        }
+    }
+}

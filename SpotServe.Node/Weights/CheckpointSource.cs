@@ -1,0 +1,87 @@
+using System.Collections.Frozen;
+using System.Runtime.InteropServices;
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Node.Weights;
+
+/// <summary>
+/// Reads slices out of mapped files. The mapping's pages are given back behind the reader, so that a process never
+/// holds more than the slice itself and a few chunks of the file.
+/// </summary>
+/// <param name="aliases">Other names under which a tensor may be stored (tied embeddings).</param>
+/// <param name="threads">Threads that read at the same time.</param>
+public sealed unsafe partial class CheckpointSource(
+    Checkpoint checkpoint, FrozenDictionary<string, string> aliases, int threads) : IWeightSource
+{
+    private const long ChunkBytes = 4 << 20;
+    private const int AdviseDontNeed = 4;
+    private const int AdvisePopulateRead = 22;
+
+    private static readonly long PageBytes = Environment.SystemPageSize;
+
+    public void Read(
+        string name, IReadOnlyList<long> shape, Rectangle part, void* destination, ElementType type,
+        Action<long> onBytes, CancellationToken cancel)
+    {
+        if (!checkpoint.TryFind(name, out _) && aliases.TryGetValue(name, out var alias)
+            && checkpoint.TryFind(alias, out _))
+        {
+            name = alias;
+        }
+
+        var (file, tensor) = checkpoint.Require(name, shape);
+        var columns = shape.Skip(1).Aggregate(1L, (product, n) => product * n);
+        var reader = new RowReader(file.Pointer(tensor), tensor.Type!.Value, columns, part, (byte*)destination, type);
+        var rowsPerChunk = Math.Max(1, ChunkBytes / Math.Max(1, columns * reader.SourceBytes));
+        var chunks = (part.Rows.Count + rowsPerChunk - 1) / rowsPerChunk;
+        Parallel.For(0L, chunks, new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancel },
+            chunk =>
+            {
+                var first = chunk * rowsPerChunk;
+                var count = Math.Min(rowsPerChunk, part.Rows.Count - first);
+                reader.Read(first, count);
+                onBytes(count * part.Columns.Count * type.Bytes());
+            });
+    }
+
+    /// <summary>Copies rows of one slice. Rows are counted from the slice's first.</summary>
+    private sealed class RowReader(
+        byte* source, ElementType from, long columns, Rectangle part, byte* destination, ElementType to)
+    {
+        public int SourceBytes => from.Bytes();
+
+        public void Read(long firstRow, long count)
+        {
+            var width = part.Columns.Count;
+            var rowBytes = columns * from.Bytes();
+            var start = source + ((part.Rows.First + firstRow) * rowBytes);
+            var target = destination + (firstRow * width * to.Bytes());
+            Advise(start, count * rowBytes, AdvisePopulateRead);
+            if (width == columns) ElementConversion.Convert(start, from, target, to, count * columns);
+            else
+            {
+                start += part.Columns.First * from.Bytes();
+                for (long row = 0; row < count; row++)
+                {
+                    ElementConversion.Convert(
+                        start + (row * rowBytes), from, target + (row * width * to.Bytes()), to, width);
+                }
+
+                start -= part.Columns.First * from.Bytes();
+            }
+
+            Advise(start, count * rowBytes, AdviseDontNeed);
+        }
+
+        /// <summary>Advice only: a kernel that does not know it changes nothing.</summary>
+        private static void Advise(byte* start, long bytes, int advice)
+        {
+            var first = (nint)start / PageBytes * PageBytes;
+            var end = ((nint)start + bytes + PageBytes - 1) / PageBytes * PageBytes;
+            _ = MAdvise((nint)first, (nuint)(end - first), advice);
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static partial int MAdvise(nint start, nuint bytes, int advice);
+}

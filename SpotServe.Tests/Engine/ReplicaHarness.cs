@@ -1,0 +1,103 @@
+using System.Collections.Immutable;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+using SpotServe.Node.Engine;
+using SpotServe.Node.Engine.Bench;
+
+namespace SpotServe.Tests.Engine;
+
+/// <summary>A sequence being generated: its tokens, and the pages that hold what was run through the model.</summary>
+internal sealed class TestSequence(IEnumerable<int> prompt, SamplingParameters sampling, IEnumerable<int> pages)
+{
+    private readonly int[] _pages = [.. pages];
+
+    public List<int> Tokens { get; } = [.. prompt];
+
+    /// <summary>Tokens whose keys and values are in the pages.</summary>
+    public int Cached { get; private set; }
+
+    /// <summary>Adds the next tokens of the sequence to a plan.</summary>
+    /// <returns>True when the chunk draws a token.</returns>
+    public bool AddTo(StepPlan plan, int tokensMax)
+    {
+        var count = Math.Min(tokensMax, Tokens.Count - Cached);
+        var end = Cached + count;
+        var samples = end == Tokens.Count;
+        plan.Add(Cached, Tokens.GetRange(Cached, count).ToArray(), _pages.AsSpan(0, KvPage.Count(end)), samples, sampling);
+        Cached = end;
+        return samples;
+    }
+}
+
+/// <summary>Runs a model folder on a layout in one process, on the CPU with one thread for each rank.</summary>
+internal sealed class ReplicaHarness : IDisposable
+{
+    public const int PageCount = 160;
+    public const int StepTokensMax = 256;
+    public const int SequencesMax = 16;
+
+    private readonly TorchDeviceRuntime _runtime;
+    private readonly InProcessReplica _replica;
+    private readonly StepPlan _plan = new();
+    private long _step;
+
+    public ReplicaHarness(
+        string folder, int stages, int ranks, ElementType? type = null, ImmutableArray<LayerRange> layers = default,
+        string device = "cpu")
+    {
+        _runtime = new TorchDeviceRuntime(new TorchRuntimeOptions
+        {
+            ModelFolder = folder,
+            Threads = 1,
+            WeightType = type,
+            Device = device,
+        });
+        var ranges = layers.IsDefault ? Layout.EvenStages(_runtime.Model.LayerCount, 1, stages) : layers;
+        _replica = new InProcessReplica(
+            assignment => _runtime.Load(assignment, null, CancellationToken.None),
+            ranges, ranks, new ReplicaBounds(PageCount, StepTokensMax, SequencesMax));
+        _replica.Drawing.LogitsObserved = (_, logits) => Logits.Add(logits.ToArray());
+    }
+
+    /// <summary>Logits of the rows that the last step drew from.</summary>
+    public List<float[]> Logits { get; } = [];
+
+    public InProcessReplica Replica => _replica;
+
+    public ModelSpec Model => _runtime.Model;
+
+    /// <summary>One step: the next chunk of each sequence, at most <paramref name="chunkMax"/> tokens each.</summary>
+    public void Step(IReadOnlyList<TestSequence> sequences, int chunkMax = StepTokensMax)
+    {
+        _plan.Clear(++_step);
+        var drawing = sequences.Where(sequence => sequence.AddTo(_plan, chunkMax)).ToArray();
+        Logits.Clear();
+        var tokens = _replica.Step(_plan);
+        for (var i = 0; i < drawing.Length; i++) drawing[i].Tokens.Add(tokens[i]);
+    }
+
+    /// <summary>Generates <paramref name="count"/> tokens for each prompt, all in one batch.</summary>
+    public int[][] Generate(IReadOnlyList<int[]> prompts, int count, int chunkMax = StepTokensMax,
+        Func<int, SamplingParameters>? sampling = null)
+    {
+        var pagesEach = PageCount / prompts.Count;
+        var sequences = prompts.Select((prompt, i) => new TestSequence(
+            prompt, sampling?.Invoke(i) ?? SamplingParameters.Greedy,
+            // Neither in order nor adjacent, as a page allocator hands them out.
+            Enumerable.Range(0, pagesEach).Select(page => ((pagesEach - 1 - page) * prompts.Count) + i))).ToArray();
+        while (true)
+        {
+            var running = sequences.Where((s, i) => s.Tokens.Count < prompts[i].Length + count).ToArray();
+            if (running.Length == 0) break;
+            Step(running, chunkMax);
+        }
+
+        return [.. sequences.Select((s, i) => s.Tokens.Skip(prompts[i].Length).ToArray())];
+    }
+
+    public void Dispose()
+    {
+        _replica.Dispose();
+        _runtime.Dispose();
+    }
+}
