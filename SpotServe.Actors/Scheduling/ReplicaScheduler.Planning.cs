@@ -1,0 +1,157 @@
+using SpotServe.Actors.Execution;
+
+namespace SpotServe.Actors.Scheduling;
+
+/// <summary>Filling a step: decode, admission, prefill, and whom to suspend.</summary>
+public sealed partial class ReplicaScheduler
+{
+    private enum Room
+    {
+        /// <summary>The sequence has a slot for its next token.</summary>
+        Ready,
+
+        /// <summary>Pages come free when a step completes.</summary>
+        Later,
+
+        /// <summary>All that run are senior to it: it must give its own pages up.</summary>
+        None,
+    }
+
+    /// <summary>Takes ready sequences in the order in which they became ready, so that each has its turn.</summary>
+    private void PlanDecode(StepPlan plan, StepsInFlight.Step step)
+    {
+        // Of all that run, not of those that decode: as prefills end one after another, these groups are right at once.
+        var chunksEnd = Share(_running.Count);
+        var sequence = _decodeReady.First;
+        while (sequence is not null && plan.Chunks.Length < chunksEnd && plan.TokenCount < _limits.StepTokensMax)
+        {
+            var room = MakeRoom(sequence);
+            var next = sequence.Next; // Read after MakeRoom, which may have suspended the neighbour.
+            if (room == Room.Ready)
+            {
+                _decodeReady.Remove(sequence);
+                AddChunk(plan, step, sequence, 1);
+            }
+            else if (room == Room.None)
+            {
+                Suspend(sequence);
+            }
+
+            sequence = next;
+        }
+    }
+
+    private void AdmitWaiting()
+    {
+        // More than the next P steps can take would only keep pages from those that run.
+        var tokensMax = (long)_limits.StepsInFlightMax * _limits.StepTokensMax;
+        if (_waiting.First is null || _running.Count >= _limits.SequencesMax) return;
+        var tokens = PrefillTokens();
+        while (_waiting.First is { } sequence && _running.Count < _limits.SequencesMax && tokens < tokensMax)
+        {
+            var needed = KvPage.Count(sequence.TokenCount);
+            // Strictly in order: a short one that slipped past a long one could keep it out for ever.
+            if (needed + ReservedPages() > _pages.FreeCount) return;
+            Invariant.Holds(sequence.PageList.Count == 0);
+            var taken = _pages.TryTake(sequence.Ticket, needed, sequence.PageList);
+            Invariant.Holds(taken);
+            _waiting.Remove(sequence);
+            sequence.Phase = SequencePhase.Prefill;
+            sequence.CachedTokens = 0;
+            _running.Add(sequence);
+            _prefilling++;
+            _prefillReady.AddBySeniority(sequence);
+            tokens += sequence.TokenCount;
+        }
+    }
+
+    private void PlanPrefill(StepPlan plan, StepsInFlight.Step step)
+    {
+        var chunksEnd = plan.Chunks.Length + Share(_prefilling);
+        while (_prefillReady.First is { } sequence && plan.Chunks.Length < chunksEnd)
+        {
+            var left = sequence.TokenCount - sequence.CachedTokens;
+            var budget = Math.Min(_limits.PrefillChunkTokensMax, _limits.StepTokensMax - plan.TokenCount);
+            if (budget == 0) return;
+            _prefillReady.Remove(sequence);
+            AddChunk(plan, step, sequence, Math.Min(left, budget));
+        }
+    }
+
+    /// <summary>Finds a page for the next token where one is needed, if need be by suspending a junior.</summary>
+    private Room MakeRoom(Sequence sequence)
+    {
+        if (sequence.CachedTokens < sequence.PageList.Count * KvPage.Tokens) return Room.Ready;
+        while (!_pages.TryTake(sequence.Ticket, 1, sequence.PageList))
+        {
+            if (_cancelledInFlight > 0) return Room.Later;
+            var victim = LeastSenior();
+            if (victim == sequence) return Room.None;
+            if (victim.IsInFlight) return Room.Later;
+            Suspend(victim);
+        }
+
+        return Room.Ready;
+    }
+
+    private void Suspend(Sequence sequence)
+    {
+        Invariant.Holds(!sequence.IsInFlight, "a suspended sequence is in no step");
+        Invariant.Holds(_running.Count > 1, "the pages are enough for any one sequence");
+        LeaveRunning(sequence);
+        sequence.Container?.Remove(sequence);
+        _pages.Release(sequence.Ticket, sequence.PageList);
+        sequence.CachedTokens = 0;
+        sequence.Phase = SequencePhase.Waiting;
+        _waiting.AddBySeniority(sequence);
+        Suspensions++;
+    }
+
+    private static void AddChunk(StepPlan plan, StepsInFlight.Step step, Sequence sequence, int count)
+    {
+        var start = sequence.CachedTokens;
+        var samples = start + count == sequence.TokenCount;
+        plan.Add(
+            start,
+            sequence.Tokens.Slice(start, count),
+            sequence.Pages[..KvPage.Count(start + count)],
+            samples,
+            sequence.Sampling);
+        sequence.TokensInFlight = count;
+        sequence.SamplesInFlight = samples;
+        step.Sequences.Add(sequence);
+    }
+
+    /// <summary>A step's part of the sequences, so that P steps have work: rounded up, hence never 0 of some.</summary>
+    private int Share(int sequences) =>
+        (sequences + _limits.StepsInFlightMax - 1) / _limits.StepsInFlightMax;
+
+    /// <summary>A page for each that runs, its next one; capped, so that a small pool is still used.</summary>
+    private int ReservedPages() => Math.Min(_running.Count, _limits.PageCount / 8);
+
+    private long PrefillTokens()
+    {
+        if (_prefilling == 0) return 0;
+        var tokens = 0L;
+        foreach (var sequence in _running)
+        {
+            if (sequence.Phase == SequencePhase.Prefill)
+            {
+                tokens += sequence.TokenCount - sequence.CachedTokens - sequence.TokensInFlight;
+            }
+        }
+
+        return tokens;
+    }
+
+    private Sequence LeastSenior()
+    {
+        var least = _running[0];
+        foreach (var sequence in _running)
+        {
+            if (least.IsSeniorTo(sequence)) least = sequence;
+        }
+
+        return least;
+    }
+}

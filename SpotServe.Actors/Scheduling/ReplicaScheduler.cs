@@ -1,0 +1,208 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.InteropServices;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Requests;
+
+namespace SpotServe.Actors.Scheduling;
+
+/// <summary>
+/// Continuous batching for one replica: which tokens of which sequences the next step runs, and what came of it. Pure
+/// and single-threaded: submit and cancel at any time, <see cref="TryPlan"/> steps until it says no, and
+/// <see cref="Complete"/> them in the order of planning.
+/// </summary>
+/// <remarks>
+/// Decode comes first, then prefill in chunks, within the step's tokens. A sequence is in at most one step in flight;
+/// each step takes its 1/P share, so that P steps keep P stages busy. A sequence is admitted when all its tokens' pages
+/// are free and some remain for those that run, so prefill never runs out midway; decode takes a page every 16 tokens.
+/// Out of pages, the least senior sequence is suspended: its pages go free, its tokens stay, and it waits ahead of all
+/// that are junior to it. If it is in a step at that moment, whoever needs the page waits for that step. Hence the most
+/// senior one always advances, finishes, and leaves the pages to the next: nothing starves and nothing livelocks.
+/// </remarks>
+public sealed partial class ReplicaScheduler
+{
+    private readonly SchedulerLimits _limits;
+    private readonly PageAllocator _pages;
+    private readonly StepsInFlight _steps;
+    private readonly Dictionary<RequestId, Sequence> _sequences = [];
+    private readonly List<Sequence> _running = [];
+    private readonly SequenceList _waiting = new();
+    private readonly SequenceList _prefillReady = new();
+    private readonly SequenceList _decodeReady = new();
+    private readonly List<SequenceOutcome> _outcomes = [];
+    private long _lastTicket;
+    private long _lastStepId;
+    private int _prefilling;
+    private int _cancelledInFlight;
+
+    /// <exception cref="ArgumentException">The limits contradict each other.</exception>
+    public ReplicaScheduler(SchedulerLimits limits)
+    {
+        limits.Check();
+        _limits = limits;
+        _pages = new PageAllocator(limits.PageCount);
+        _steps = new StepsInFlight(limits.StepsInFlightMax);
+    }
+
+    /// <summary>Sequences that hold no pages: new and suspended ones.</summary>
+    public int WaitingCount => _waiting.Count;
+
+    /// <summary>Sequences that hold pages and go on; at most B.</summary>
+    public int RunningCount => _running.Count;
+
+    public int StepsInFlightCount => _steps.Count;
+
+    public int FreePageCount => _pages.FreeCount;
+
+    /// <summary>Steps planned so far, also the last step's id.</summary>
+    public long StepCount => _lastStepId;
+
+    /// <summary>Tokens drawn and kept so far.</summary>
+    public long TokensGenerated { get; private set; }
+
+    /// <summary>Times that a sequence had to give its pages up.</summary>
+    public long Suspensions { get; private set; }
+
+    /// <summary>Nothing waits, runs or is in flight.</summary>
+    public bool IsIdle => _sequences.Count == 0 && _steps.Count == 0;
+
+    /// <summary>Sequences that are not over, in no particular order.</summary>
+    public IReadOnlyCollection<Sequence> Sequences => _sequences.Values;
+
+    public bool TryGet(RequestId id, [NotNullWhen(true)] out Sequence? sequence) =>
+        _sequences.TryGetValue(id, out sequence);
+
+    /// <summary>Takes a request. Idempotent by id until it is over.</summary>
+    public Submission Submit(GenerationRequest request)
+    {
+        if (_sequences.TryGetValue(request.Id, out var known)) return new Submission.Known(known);
+        if (request.Prompt.IsDefaultOrEmpty) return new Submission.Malformed("The prompt has no tokens; it needs one.");
+        if (request.Parameters.TokensMax < 1)
+        {
+            return new Submission.Malformed($"TokensMax is {request.Parameters.TokensMax}; it must be 1 or more.");
+        }
+
+        if (request.Prompt.Length >= _limits.ContextMax)
+        {
+            return new Submission.TooLong(request.Prompt.Length, _limits.ContextMax - 1);
+        }
+
+        var sequence = new Sequence(request, _lastTicket + 1, _limits.ContextMax);
+        if (sequence.Ending is { } reason) return new Submission.Complete(reason);
+        if (_waiting.Count >= _limits.QueuedRequestsMax) return new Submission.QueueFull(_limits.QueuedRequestsMax);
+        _lastTicket++;
+        _sequences.Add(sequence.Id, sequence);
+        _waiting.AddBySeniority(sequence);
+        return Submission.Queued.Instance;
+    }
+
+    /// <summary>Ends a request: its pages are free at once, or when its step in flight completes.</summary>
+    /// <returns>False when it is not known (or over).</returns>
+    public bool Cancel(RequestId id)
+    {
+        if (!_sequences.Remove(id, out var sequence)) return false;
+        sequence.Container?.Remove(sequence);
+        if (sequence.Phase != SequencePhase.Waiting) LeaveRunning(sequence);
+        if (sequence.IsInFlight)
+        {
+            sequence.Phase = SequencePhase.Cancelled;
+            _cancelledInFlight++;
+        }
+        else
+        {
+            sequence.Phase = SequencePhase.Finished;
+            _pages.Release(sequence.Ticket, sequence.PageList);
+        }
+
+        return true;
+    }
+
+    /// <summary>Fills the next step.</summary>
+    /// <param name="plan">Overwritten. Its content is void when the answer is false.</param>
+    /// <returns>False when nothing can run before a step completes or a request comes.</returns>
+    public bool TryPlan(StepPlan plan)
+    {
+        if (_steps.IsFull) return false;
+        var step = _steps.Prepare(_lastStepId + 1);
+        plan.Clear(step.Id);
+        PlanDecode(plan, step);
+        AdmitWaiting();
+        PlanPrefill(plan, step);
+        if (plan.TokenCount == 0) return false;
+        Invariant.Holds(plan.TokenCount <= _limits.StepTokensMax);
+        Invariant.Holds(plan.Chunks.Length <= _limits.SequencesMax);
+        step.SampleCount = plan.SampleCount;
+        _lastStepId = step.Id;
+        _steps.Push();
+        return true;
+    }
+
+    /// <summary>Takes in the oldest step's tokens.</summary>
+    /// <returns>One outcome for each sequence that got a token or ended; valid until the next call.</returns>
+    /// <exception cref="InvariantException">Not the oldest step, or not as many tokens as it draws.</exception>
+    public ReadOnlySpan<SequenceOutcome> Complete(StepResult result)
+    {
+        Invariant.Holds(_steps.Count > 0, "a completed step was in flight");
+        var step = _steps.Oldest;
+        Invariant.Holds(result.StepId == step.Id, "steps complete in the order of planning");
+        Invariant.Holds(result.Tokens.Length == step.SampleCount, "a step draws a token for each sampling chunk");
+        _outcomes.Clear();
+        var drawn = 0;
+        foreach (var sequence in step.Sequences)
+        {
+            int? token = sequence.SamplesInFlight ? result.Tokens[drawn++] : null;
+            sequence.CachedTokens += sequence.TokensInFlight;
+            sequence.TokensInFlight = 0;
+            if (sequence.Phase == SequencePhase.Cancelled) OnCancelledReturned(sequence);
+            else if (token is null) _prefillReady.AddBySeniority(sequence);
+            else OnDrawn(sequence, token.Value);
+        }
+
+        _steps.RemoveOldest();
+        return CollectionsMarshal.AsSpan(_outcomes);
+    }
+
+    private void OnCancelledReturned(Sequence sequence)
+    {
+        _cancelledInFlight--;
+        sequence.Phase = SequencePhase.Finished;
+        var freed = _pages.Release(sequence.Ticket, sequence.PageList);
+        _outcomes.Add(new SequenceOutcome(sequence, sequence.GeneratedCount, null, FinishReason.Cancelled, freed));
+    }
+
+    private void OnDrawn(Sequence sequence, int token)
+    {
+        var index = sequence.GeneratedCount;
+        if (sequence.IsStop(token))
+        {
+            _outcomes.Add(new SequenceOutcome(sequence, index, null, FinishReason.Stop, Finish(sequence)));
+            return;
+        }
+
+        sequence.Append(token);
+        TokensGenerated++;
+        if (sequence.TokenCount == sequence.TokensEnd)
+        {
+            _outcomes.Add(new SequenceOutcome(sequence, index, token, FinishReason.Length, Finish(sequence)));
+            return;
+        }
+
+        if (sequence.Phase == SequencePhase.Prefill) _prefilling--;
+        sequence.Phase = SequencePhase.Decode;
+        _decodeReady.AddLast(sequence);
+        _outcomes.Add(new SequenceOutcome(sequence, index, token, null, 0));
+    }
+
+    private int Finish(Sequence sequence)
+    {
+        _sequences.Remove(sequence.Id);
+        LeaveRunning(sequence);
+        sequence.Phase = SequencePhase.Finished;
+        return _pages.Release(sequence.Ticket, sequence.PageList);
+    }
+
+    private void LeaveRunning(Sequence sequence)
+    {
+        _running.Remove(sequence);
+        if (sequence.Phase == SequencePhase.Prefill) _prefilling--;
+    }
+}

@@ -1,0 +1,117 @@
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Requests;
+
+namespace SpotServe.Actors.Scheduling;
+
+/// <summary>Where a sequence is in its life. Exactly one at a time.</summary>
+public enum SequencePhase
+{
+    /// <summary>Holds no pages: newly submitted, or suspended with its tokens kept.</summary>
+    Waiting,
+
+    /// <summary>Holds pages for all its tokens; some are not in the cache yet.</summary>
+    Prefill,
+
+    /// <summary>All tokens but the last are in the cache.</summary>
+    Decode,
+
+    /// <summary>Cancelled while in a step; its pages go free when that step completes.</summary>
+    Cancelled,
+
+    /// <summary>Over; holds no pages.</summary>
+    Finished,
+}
+
+/// <summary>
+/// A request as its replica runs it: all tokens so far, and which pages hold the cached ones. Tokens, parameters,
+/// <see cref="CachedTokens"/> and <see cref="Pages"/> are all that another replica needs to go on with it.
+/// Only the scheduler changes it.
+/// </summary>
+public sealed class Sequence
+{
+    private readonly List<int> _tokens;
+    private readonly ImmutableArray<int> _stopTokens;
+
+    internal Sequence(GenerationRequest request, long ticket, int contextMax)
+    {
+        Invariant.Holds(ticket != PageAllocator.Nobody);
+        Id = request.Id;
+        Ticket = ticket;
+        PromptCount = request.Prompt.Length;
+        SubmittedCount = request.Committed.Length;
+        TokensEnd = (int)Math.Min((long)PromptCount + request.Parameters.TokensMax, contextMax);
+        Sampling = request.Parameters.Sampling;
+        _stopTokens = request.Parameters.StopTokens;
+        _tokens = new List<int>(PromptCount + SubmittedCount + KvPage.Tokens);
+        _tokens.AddRange(request.Prompt.AsSpan());
+        _tokens.AddRange(request.Committed.AsSpan());
+    }
+
+    public RequestId Id { get; }
+
+    /// <summary>Order of arrival, from 1; also the owner of its pages.</summary>
+    public long Ticket { get; }
+
+    public SequencePhase Phase { get; internal set; }
+
+    public SamplingParameters Sampling { get; }
+
+    public int PromptCount { get; }
+
+    /// <summary>Generated tokens that came with the request.</summary>
+    public int SubmittedCount { get; }
+
+    /// <summary>Length, prompt included, at which it ends with <see cref="FinishReason.Length"/>.</summary>
+    public int TokensEnd { get; }
+
+    public int TokenCount => _tokens.Count;
+
+    public int GeneratedCount => _tokens.Count - PromptCount;
+
+    /// <summary>Prompt and generated tokens.</summary>
+    public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(_tokens);
+
+    public ReadOnlySpan<int> Generated => Tokens[PromptCount..];
+
+    /// <summary>Tokens, from position 0 on, whose keys and values completed steps have put into the pages.</summary>
+    public int CachedTokens { get; internal set; }
+
+    /// <summary>Tokens that the step in flight adds to the cache; 0 when it is in none.</summary>
+    public int TokensInFlight { get; internal set; }
+
+    public bool IsInFlight => TokensInFlight > 0;
+
+    /// <summary>Whether the step in flight draws a token for it.</summary>
+    public bool SamplesInFlight { get; internal set; }
+
+    /// <summary>Page table: position p lies in page [p / 16], slot p mod 16.</summary>
+    public ReadOnlySpan<int> Pages => CollectionsMarshal.AsSpan(PageList);
+
+    internal List<int> PageList { get; } = [];
+
+    internal Sequence? Next { get; set; }
+
+    internal Sequence? Previous { get; set; }
+
+    internal SequenceList? Container { get; set; }
+
+    internal bool IsStop(int token) => _stopTokens.AsSpan().Contains(token);
+
+    /// <summary>Why nothing is left to generate, or null.</summary>
+    internal FinishReason? Ending =>
+        GeneratedCount > 0 && IsStop(_tokens[^1]) ? FinishReason.Stop
+        : TokenCount >= TokensEnd ? FinishReason.Length
+        : null;
+
+    internal void Append(int token) => _tokens.Add(token);
+
+    /// <summary>
+    /// True when this one keeps its pages rather than the other. Requests continued from another replica come first,
+    /// the most advanced ahead, then the order of arrival. It is fixed at submission on purpose: in an order that
+    /// moved with the tokens, two sequences could overtake and suspend each other in turn.
+    /// </summary>
+    internal bool IsSeniorTo(Sequence other) =>
+        SubmittedCount != other.SubmittedCount ? SubmittedCount > other.SubmittedCount : Ticket < other.Ticket;
+}
