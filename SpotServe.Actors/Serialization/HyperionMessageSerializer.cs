@@ -1,0 +1,116 @@
+using System.Buffers.Binary;
+using System.Reflection;
+using System.Runtime.Serialization;
+using Akka.Actor;
+using Hyperion;
+using HyperionSerializer = Hyperion.Serializer;
+
+namespace SpotServe.Actors.Serialization;
+
+/// <summary>
+/// Control messages by Hyperion, with a closed list of types: nothing else is written, and bytes that name or number
+/// another type are refused. A message is the list's fingerprint (4 bytes) and then Hyperion's own form.
+/// </summary>
+public sealed class HyperionMessageSerializer : Akka.Serialization.Serializer
+{
+    /// <summary>Longest message, in bytes. Akka's frame has 128,000; the rest is for envelopes and actor paths.</summary>
+    public const int MessageBytesMax = 120_000;
+
+    private const int FingerprintBytes = sizeof(uint);
+
+    private readonly MessageTypes _types;
+    private readonly HyperionSerializer _hyperion;
+
+    public HyperionMessageSerializer(ExtendedActorSystem system)
+        : this(system, MessageTypes.OfSpotServe)
+    {
+    }
+
+    public HyperionMessageSerializer(ExtendedActorSystem system, MessageTypes types)
+        : base(system)
+    {
+        _types = types;
+        _hyperion = new HyperionSerializer(new SerializerOptions(
+            versionTolerance: false,
+            preserveObjectReferences: false,
+            surrogates: [],
+            serializerFactories: [new KnownTypesFactory(types, system)],
+            knownTypes: types.All,
+            ignoreISerializable: true,
+            packageNameOverrides: [],
+            disallowUnsafeTypes: true,
+            typeFilter: new KnownTypeNames(types)));
+    }
+
+    /// <summary>Fixed: it is part of the wire format.</summary>
+    public override int Identifier => 5107;
+
+    public override bool IncludeManifest => false;
+
+    /// <exception cref="UnknownMessageTypeException">The message or something in it is not on the list.</exception>
+    /// <exception cref="MessageTooLongException">It has more than <see cref="MessageBytesMax"/> bytes.</exception>
+    public override byte[] ToBinary(object obj)
+    {
+        var type = obj.GetType();
+        if (!_types.IsKnown(type))
+        {
+            throw new UnknownMessageTypeException(
+                type.FullName ?? type.Name, "it is no record of a protocol, so it is not sent to another node.");
+        }
+
+        var stream = new MemoryStream(256);
+        Span<byte> fingerprint = stackalloc byte[FingerprintBytes];
+        BinaryPrimitives.WriteUInt32LittleEndian(fingerprint, _types.Fingerprint);
+        stream.Write(fingerprint);
+        _hyperion.Serialize(obj, stream);
+        return stream.Length <= MessageBytesMax
+            ? stream.ToArray()
+            : throw new MessageTooLongException(type, stream.Length, MessageBytesMax);
+    }
+
+    /// <exception cref="UnknownMessageTypeException">The bytes name a type.</exception>
+    /// <exception cref="MessageFormatException">The bytes are damaged or of another build.</exception>
+    public override object FromBinary(byte[] bytes, Type type)
+    {
+        if (bytes.Length > MessageBytesMax)
+            throw new MessageFormatException($"A message of {bytes.Length:N0} bytes; at most {MessageBytesMax:N0} are sent.");
+        if (bytes.Length <= FingerprintBytes)
+            throw new MessageFormatException($"A message of {bytes.Length} bytes has no content.");
+        var fingerprint = BinaryPrimitives.ReadUInt32LittleEndian(bytes);
+        if (fingerprint != _types.Fingerprint)
+        {
+            throw new MessageFormatException(
+                $"The sender's message types ({fingerprint:x8}) are not this node's ({_types.Fingerprint:x8}): it runs " +
+                "another build. Run the same version of SpotServe on all nodes.");
+        }
+
+        return Decode(bytes);
+    }
+
+    private object Decode(byte[] bytes)
+    {
+        try
+        {
+            var stream = new MemoryStream(bytes, FingerprintBytes, bytes.Length - FingerprintBytes, writable: false);
+            var message = _hyperion.Deserialize(stream);
+            if (message is null || !_types.IsKnown(message.GetType()))
+            {
+                throw new UnknownMessageTypeException(
+                    message?.GetType().FullName ?? "null", "the bytes hold it in place of a message.");
+            }
+
+            if (stream.Position != stream.Length)
+                throw new MessageFormatException($"{stream.Length - stream.Position} bytes follow the message.");
+            return message;
+        }
+        catch (TargetInvocationException wrapped) when (wrapped.InnerException is SerializationException inner)
+        {
+            throw inner;
+        }
+        catch (Exception error) when (error is not SerializationException)
+        {
+            // This is the edge to bytes from outside: whatever Hyperion trips over, the sender's bytes are at fault.
+            throw new MessageFormatException($"Damaged message of {bytes.Length} bytes: {error.Message}", error);
+        }
+    }
+}

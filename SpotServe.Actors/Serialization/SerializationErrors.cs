@@ -1,0 +1,27 @@
+using System.Runtime.Serialization;
+
+namespace SpotServe.Actors.Serialization;
+
+/// <summary>
+/// A message, or something inside one, is of a type that may not cross nodes. Akka.Remote logs serialisation errors and
+/// drops the message; any other exception would close the association, and one bad message would cost the peer.
+/// </summary>
+public sealed class UnknownMessageTypeException(string typeName, string reason)
+    : SerializationException($"Type '{typeName}' is no known message type: {reason}")
+{
+    public string TypeName { get; } = typeName;
+}
+
+/// <summary>A message exceeds <see cref="HyperionMessageSerializer.MessageBytesMax"/>; bulk goes over the data plane.</summary>
+public sealed class MessageTooLongException(Type type, long messageBytes, int messageBytesMax) : SerializationException(
+    $"{type.Name} takes {messageBytes:N0} bytes; a control message may have {messageBytesMax:N0}. Send less at once, " +
+    "or send it over the data plane.")
+{
+    public long MessageBytes { get; } = messageBytes;
+
+    public int MessageBytesMax { get; } = messageBytesMax;
+}
+
+/// <summary>Bytes that are no message of this build: damaged, or written by a build with other message types.</summary>
+public sealed class MessageFormatException(string message, Exception? inner = null)
+    : SerializationException(message, inner);

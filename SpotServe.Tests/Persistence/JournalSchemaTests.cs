@@ -1,0 +1,118 @@
+using System.Text;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Persistence;
+using SpotServe.Actors.Requests;
+using SpotServe.Tests.Serialization;
+using SpotServe.Tests.Tidy;
+using Xunit;
+
+namespace SpotServe.Tests.Persistence;
+
+public sealed class JournalSchemaTests
+{
+    private static readonly JournalSchema Schema = StoredEvents.Schema;
+
+    [Fact]
+    public void Every_event_of_the_journals_has_a_stored_form()
+    {
+        var events = new[] { typeof(RequestEvents), typeof(PlannerEvents) }
+            .SelectMany(t => t.GetNestedTypes()).Where(t => !t.IsInterface);
+
+        Assert.Equal(events.OrderBy(t => t.Name), Schema.Events.OrderBy(t => t.Name));
+        Assert.Equal(Schema.Events.OrderBy(t => t.Name), TestEvents.All.Select(e => e.GetType()).Distinct().OrderBy(t => t.Name));
+    }
+
+    // Databases hold what these files hold. Never change a line: a new form is a new version, and a new line.
+    [Fact]
+    public void Stored_form_is_that_of_the_golden_file()
+    {
+        var stored = TestEvents.All.Select(e => $"{Schema.ManifestOf(e)} {Encoding.UTF8.GetString(Schema.Write(e))}");
+
+        Assert.Equal(Golden(), stored);
+    }
+
+    [Fact]
+    public void Golden_entries_of_all_versions_can_be_read()
+    {
+        var read = Golden().Select(line => line.Split(' ', 2))
+            .Select(parts => Schema.Read(Encoding.UTF8.GetBytes(parts[1]), parts[0])).ToArray();
+
+        Assert.Equal(TestEvents.All.Length, read.Length);
+        for (var i = 0; i < read.Length; i++) SameContent.Holds(TestEvents.All[i], read[i], read[i].GetType().Name);
+    }
+
+    [Theory]
+    [InlineData("request-accepted.9", "request-accepted.1")]
+    [InlineData("order-placed.1", "order-placed.1")]
+    [InlineData("", "''")]
+    public void Unknown_manifest_is_an_error_that_names_it(string manifest, string named)
+    {
+        var error = Assert.Throws<JournalFormatException>(() => Schema.Read("{}"u8.ToArray(), manifest));
+
+        Assert.Contains($"'{manifest}'", error.Message, StringComparison.Ordinal);
+        Assert.Contains(named, error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("tokens-committed.1", """{"id":"a","firstIndex":1}""")]
+    [InlineData("tokens-committed.1", """{"id":"a","firstIndex":1,"tokens":"####"}""")]
+    [InlineData("tokens-committed.1", """{"id":"a","firstIndex":1,"tokens":"gA=="}""")]
+    [InlineData("tokens-committed.1", """{"id":"a","firstIndex":1,"tokens":"","more":1}""")]
+    [InlineData("tokens-committed.1", "null")]
+    [InlineData("tokens-committed.1", "\u0001")]
+    [InlineData("request-finished.1", """{"id":"a","reason":"bored","at":"2026-11-24T13:14:15Z"}""")]
+    public void Damaged_entry_is_an_error_that_names_its_manifest(string manifest, string content)
+    {
+        var error = Assert.Throws<JournalFormatException>(() => Schema.Read(Encoding.UTF8.GetBytes(content), manifest));
+
+        Assert.True(error.Message.Contains(manifest, StringComparison.Ordinal) ||
+            error.Message.Contains("Damaged tokens", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Older_version_becomes_todays_event()
+    {
+        var schema = new JournalSchema.Builder()
+            .Reads<RenamedV1>("renamed.1")
+            .Writes<Renamed, RenamedV2>("renamed.2", e => new RenamedV2(e.First, e.Last))
+            .Build();
+
+        Assert.Equal(new Renamed("Ada", "Lovelace"), schema.Read("""{"name":"Ada Lovelace"}"""u8.ToArray(), "renamed.1"));
+        Assert.Equal("renamed.2", schema.ManifestOf(new Renamed("Ada", "Lovelace")));
+    }
+
+    [Fact]
+    public void Event_without_a_stored_form_is_refused()
+    {
+        var error = Assert.Throws<JournalFormatException>(() => Schema.Write(new Renamed("a", "b")));
+
+        Assert.Contains(nameof(Renamed), error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Tokens_take_at_most_four_characters_each()
+    {
+        var random = new Random(3);
+        var tokens = Enumerable.Range(0, 999).Select(_ => random.Next(128_256)).ToArray();
+
+        var text = TokenText.Write([.. tokens]);
+
+        Assert.Equal(tokens, TokenText.Read(text));
+        Assert.InRange(text.Length, 2 * tokens.Length, 4 * tokens.Length);
+    }
+
+    private static string[] Golden() =>
+        File.ReadAllLines(Path.Combine(Checkout.Root, "SpotServe.Tests", "Persistence", "golden-events.txt"));
+
+    private sealed record Renamed(string First, string Last);
+
+    private sealed record RenamedV1(string Name) : IJournalForm
+    {
+        public object ToEvent() => new RenamedV2(Name.Split(' ')[0], Name.Split(' ')[1]).ToEvent();
+    }
+
+    private sealed record RenamedV2(string First, string Last) : IJournalForm
+    {
+        public object ToEvent() => new Renamed(First, Last);
+    }
+}

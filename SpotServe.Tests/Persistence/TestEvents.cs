@@ -1,0 +1,28 @@
+using System.Collections.Immutable;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Requests;
+
+namespace SpotServe.Tests.Persistence;
+
+/// <summary>One of each event, with fixed values; the golden files hold their stored forms.</summary>
+internal static class TestEvents
+{
+    public static readonly DateTimeOffset At = new(2026, 11, 24, 13, 14, 15, 167, TimeSpan.Zero);
+
+    public static ImmutableArray<object> All { get; } =
+    [
+        new RequestEvents.RequestAccepted(
+            new RequestId("cmpl-01"), At, [1, 15043, 127, 128, 128_255],
+            new GenerationParameters(64, new SamplingParameters(0.7f, 0.95f, 40, ulong.MaxValue), [2, 128_009])),
+        new RequestEvents.TokensCommitted(new RequestId("cmpl-01"), 12, [300, 0, 70_000]),
+        new RequestEvents.RequestFinished(new RequestId("cmpl-01"), FinishReason.Length, null, At),
+        new RequestEvents.RequestFinished(new RequestId("cmpl-02"), FinishReason.Failed, "no \"layout\" fits", At),
+        new PlannerEvents.LayoutDecided(new Epoch(4), At, "node 127.0.0.1:5103 was lost", new Layout(
+            new LayoutDegrees(1, 2, 2, 8),
+            [new LayerRange(0, 4), new LayerRange(4, 8)],
+            [new("a:1#7", 0), new("a:1#7", 1), new("b:2#9", 0), new("c:3#1", 0)])),
+        new PlannerEvents.LayoutActivated(new Epoch(4), At),
+    ];
+}
