@@ -41,6 +41,10 @@ public static class ReplicaProtocol
         ImmutableArray<int> Tokens,
         FinishReason? Finished) : IEvent;
 
-    /// <summary>The replica cannot take the request now (its queue is full, or the epoch is not the one it serves).</summary>
-    public sealed record Rejected(Epoch Epoch, RequestId Id, string Reason) : IEvent;
+    /// <summary>
+    /// The replica cannot take the request, or can no longer go on with it: its queue is full, it stops, or the epoch
+    /// (which is the command's) is not the one it serves.
+    /// </summary>
+    /// <param name="Permanent">True when asking again is of no use: no replica can serve it as it is.</param>
+    public sealed record Rejected(Epoch Epoch, RequestId Id, string Reason, bool Permanent = false) : IEvent;
 }

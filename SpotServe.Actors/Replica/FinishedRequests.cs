@@ -1,0 +1,38 @@
+using System.Collections.Immutable;
+using System.Diagnostics.CodeAnalysis;
+using SpotServe.Actors.Requests;
+
+namespace SpotServe.Actors.Replica;
+
+/// <summary>
+/// The last requests that finished, so that one submitted again (its sender missed the end, or moved) gets its tokens
+/// and not a new generation. Bounded by count: the oldest are forgotten first.
+/// </summary>
+internal sealed class FinishedRequests(int requestsMax)
+{
+    private readonly Dictionary<RequestId, LinkedListNode<Finished>> _byId = [];
+    private readonly LinkedList<Finished> _oldestFirst = [];
+
+    public int Count => _byId.Count;
+
+    public void Add(RequestId id, ReadOnlySpan<int> generated, FinishReason reason)
+    {
+        Remove(id);
+        if (_byId.Count == requestsMax) Remove(_oldestFirst.First!.Value.Id);
+        _byId.Add(id, _oldestFirst.AddLast(new Finished(id, [.. generated], reason)));
+        Invariant.Holds(_byId.Count == _oldestFirst.Count);
+    }
+
+    public bool TryGet(RequestId id, [NotNullWhen(true)] out Finished? finished)
+    {
+        finished = _byId.TryGetValue(id, out var node) ? node.Value : null;
+        return finished is not null;
+    }
+
+    public void Remove(RequestId id)
+    {
+        if (_byId.Remove(id, out var node)) _oldestFirst.Remove(node);
+    }
+
+    internal sealed record Finished(RequestId Id, ImmutableArray<int> Generated, FinishReason Reason);
+}

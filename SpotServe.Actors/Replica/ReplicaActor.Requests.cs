@@ -1,0 +1,173 @@
+using System.Diagnostics;
+using Akka.Actor;
+using Akka.Event;
+using SpotServe.Actors.Requests;
+using SpotServe.Actors.Scheduling;
+
+namespace SpotServe.Actors.Replica;
+
+/// <summary>The replica's side of <see cref="ReplicaProtocol"/>: submit, attach again, cancel, and dead senders.</summary>
+public sealed partial class ReplicaActor
+{
+    private void OnSubmit(ReplicaProtocol.Submit submit)
+    {
+        if (submit.Epoch != _epoch)
+        {
+            Reject(submit, $"it serves {_epoch}, not {submit.Epoch}");
+            return;
+        }
+
+        if (TryAttach(submit)) return;
+        var request = new GenerationRequest(submit.Id, submit.Prompt, submit.Committed, submit.Parameters);
+        switch (_scheduler.Submit(request))
+        {
+            case Submission.Queued:
+                _subscribers.Attach(submit.Id, Sender);
+                PlanSteps();
+                return;
+            case Submission.Complete complete:
+                Sender.Tell(new ReplicaProtocol.TokensGenerated(
+                    _epoch, submit.Id, submit.Committed.Length, [], complete.Reason));
+                return;
+            case Submission.QueueFull full:
+                Reject(submit, $"{full.QueuedRequestsMax} requests wait already, its limit; try again later");
+                return;
+            case Submission.TooLong tooLong:
+                Reject(
+                    submit,
+                    $"the prompt has {tooLong.PromptTokens} tokens and the limit is {tooLong.PromptTokensMax}; shorten it",
+                    permanent: true);
+                return;
+            case Submission.Malformed malformed:
+                Reject(submit, malformed.Reason, permanent: true);
+                return;
+            default:
+                throw new UnreachableException();
+        }
+    }
+
+    private void OnSubmitWhileDraining(ReplicaProtocol.Submit submit)
+    {
+        if (submit.Epoch != _epoch || !TryAttach(submit)) Reject(submit, "it drains");
+    }
+
+    private void OnSubmitWhenLost(ReplicaProtocol.Submit submit, string reason)
+    {
+        if (submit.Epoch != _epoch || !TryAnswerFinished(submit)) Reject(submit, reason);
+    }
+
+    /// <summary>Answers a request that runs here or finished here from its committed tokens on.</summary>
+    private bool TryAttach(ReplicaProtocol.Submit submit)
+    {
+        if (!_scheduler.TryGet(submit.Id, out var sequence)) return TryAnswerFinished(submit);
+        if (Agree(sequence.Generated, submit.Committed.AsSpan()))
+        {
+            _subscribers.Attach(submit.Id, Sender);
+            Timers.Cancel(OrphanKey(submit.Id));
+            Resend(submit, sequence.Generated, null);
+            return true;
+        }
+
+        // The entity's tokens are the truth, also where another device rounded a tie the other way.
+        _log.Warning("Request {0} came again with other tokens than were generated here: restarted", submit.Id);
+        EndQuietly(submit.Id);
+        return false;
+    }
+
+    private bool TryAnswerFinished(ReplicaProtocol.Submit submit)
+    {
+        if (!_finished.TryGet(submit.Id, out var finished)) return false;
+        var generated = finished.Generated.AsSpan();
+        if (generated.Length >= submit.Committed.Length && Agree(generated, submit.Committed.AsSpan()))
+        {
+            Resend(submit, generated, finished.Reason);
+            return true;
+        }
+
+        _finished.Remove(submit.Id);
+        return false;
+    }
+
+    private void Resend(ReplicaProtocol.Submit submit, ReadOnlySpan<int> generated, FinishReason? finished)
+    {
+        var from = Math.Min(submit.Committed.Length, generated.Length);
+        while (from < generated.Length || finished is not null)
+        {
+            var tokens = generated[from..Math.Min(generated.Length, from + ResentTokensMax)];
+            var isLast = from + tokens.Length == generated.Length;
+            Sender.Tell(new ReplicaProtocol.TokensGenerated(
+                _epoch, submit.Id, from, [.. tokens], isLast ? finished : null));
+            if (isLast) return;
+            from += tokens.Length;
+        }
+    }
+
+    private void OnCancel(ReplicaProtocol.Cancel cancel)
+    {
+        if (cancel.Epoch != _epoch)
+        {
+            _log.Debug("Ignored {0}: this replica serves {1}", cancel, _epoch);
+            return;
+        }
+
+        EndQuietly(cancel.Id);
+    }
+
+    private void OnTerminated(Terminated terminated)
+    {
+        var orphans = _subscribers.DetachAll(terminated.ActorRef);
+        foreach (var id in orphans)
+        {
+            Timers.StartSingleTimer(OrphanKey(id), new OrphanExpired(_epoch, id), _settings.OrphanGrace);
+        }
+
+        _log.Info(
+            "{0} requests lost their sender {1}: cancelled after {2} unless submitted again",
+            orphans.Count,
+            terminated.ActorRef,
+            _settings.OrphanGrace);
+    }
+
+    private void OnOrphanExpired(OrphanExpired expired)
+    {
+        _log.Info("Request {0} is cancelled: its sender died {1} ago", expired.Id, _settings.OrphanGrace);
+        EndQuietly(expired.Id);
+    }
+
+    private void EndQuietly(RequestId id)
+    {
+        _scheduler.Cancel(id);
+        Forget(id);
+    }
+
+    private void Forget(RequestId id)
+    {
+        _subscribers.Detach(id);
+        Timers.Cancel(OrphanKey(id));
+    }
+
+    private void Reject(ReplicaProtocol.Submit submit, string reason, bool permanent = false) =>
+        Sender.Tell(new ReplicaProtocol.Rejected(
+            submit.Epoch, submit.Id, $"Replica {_replica} refused the request: {reason}.", permanent));
+
+    private void RejectAll(string reason)
+    {
+        foreach (var (id, subscriber) in _subscribers.All)
+        {
+            subscriber.Tell(new ReplicaProtocol.Rejected(_epoch, id, reason));
+        }
+
+        _subscribers.Clear();
+    }
+
+    private static bool Agree(ReadOnlySpan<int> generated, ReadOnlySpan<int> committed)
+    {
+        var common = Math.Min(generated.Length, committed.Length);
+        return generated[..common].SequenceEqual(committed[..common]);
+    }
+
+    // A record as the key: no text to build for each finished request.
+    private static OrphanTimer OrphanKey(RequestId id) => new(id);
+
+    private sealed record OrphanTimer(RequestId Id);
+}

@@ -1,0 +1,253 @@
+using System.Collections.Immutable;
+using Akka.Actor;
+using Akka.Event;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Requests;
+using SpotServe.Actors.Scheduling;
+
+namespace SpotServe.Actors.Replica;
+
+/// <summary>
+/// One replica of one epoch: feeds its pipeline with the steps that the scheduler plans, and its requests' entities with
+/// the tokens that come back. Speaks <see cref="ReplicaProtocol"/> with entities and <see cref="ReplicaControl"/> with
+/// its parent and the planner. Owns the pipeline and disposes it when it stops.
+/// </summary>
+/// <remarks>
+/// States: Serving -> Draining (steps in flight complete) -> Drained; from the first two, Lost when the pipeline breaks.
+/// Its parent's strategy must stop it on a failure and escalate an <see cref="InvariantException"/>; a restart makes no
+/// sense without a pipeline, and is answered by <see cref="ReplicaControl.ReplicaLost"/>.
+/// </remarks>
+public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
+{
+    // Small enough for one control message (128 kB) whatever the tokens are.
+    private const int ResentTokensMax = 8_192;
+
+    private readonly Epoch _epoch;
+    private readonly int _replica;
+    private readonly SchedulerLimits _limits;
+    private readonly ReplicaSettings _settings;
+    private readonly IStepPipeline _pipeline;
+    private readonly ReplicaScheduler _scheduler;
+    private readonly StepPlan _plan = new();
+    private readonly Subscribers _subscribers;
+    private readonly FinishedRequests _finished;
+    private readonly ILoggingAdapter _log = Context.GetLogger();
+    private long _stepsCompleted;
+    private long _stepsCompletedAtTick;
+    private int _ticksWithoutResult;
+
+    public ReplicaActor(
+        Epoch epoch, int replicaIndex, SchedulerLimits limits, IStepPipeline pipeline, ReplicaSettings settings)
+    {
+        _epoch = epoch;
+        _replica = replicaIndex;
+        _limits = limits;
+        _settings = settings;
+        _pipeline = pipeline;
+        _scheduler = new ReplicaScheduler(limits);
+        _subscribers = new Subscribers(Context);
+        _finished = new FinishedRequests(settings.FinishedRequestsMax);
+        Become(Serving);
+    }
+
+    public ITimerScheduler Timers { get; set; } = null!;
+
+    /// <param name="pipeline">Not started yet. The actor owns it from here on.</param>
+    public static Props Props(
+        Epoch epoch,
+        int replicaIndex,
+        SchedulerLimits limits,
+        IStepPipeline pipeline,
+        ReplicaSettings? settings = null) => Akka.Actor.Props.Create(
+        () => new ReplicaActor(epoch, replicaIndex, limits, pipeline, settings ?? ReplicaSettings.Default));
+
+    protected override void PreStart()
+    {
+        // The callbacks run on the pipeline's thread: they may touch these two values and nothing of the actor.
+        var self = Self;
+        var epoch = _epoch;
+        _pipeline.Start(
+            result => self.Tell(new StepCompleted(epoch, result), ActorRefs.NoSender),
+            error => self.Tell(new PipelineLost(epoch, error.Message), ActorRefs.NoSender));
+        Timers.StartPeriodicTimer(nameof(ReportLoad), new ReportLoad(_epoch), _settings.LoadPeriod);
+    }
+
+    protected override void PostStop()
+    {
+        _pipeline.Dispose();
+        RejectAll($"replica {_replica} of {_epoch} stopped");
+    }
+
+    protected override void PostRestart(Exception reason)
+    {
+        Context.Parent.Tell(new ReplicaControl.ReplicaLost(_epoch, _replica, reason.Message));
+        Context.Stop(Self);
+    }
+
+    private void Serving()
+    {
+        Receive<ReplicaProtocol.Submit>(OnSubmit);
+        Receive<ReplicaControl.Drain>(IsCurrent, OnDrain);
+        Receive<StepCompleted>(OnStepCompleted);
+        Receive<PipelineLost>(lost => OnPipelineLost(lost.Reason, []));
+        ReceiveAlways();
+    }
+
+    private void Draining(HashSet<IActorRef> waiting)
+    {
+        Receive<ReplicaProtocol.Submit>(OnSubmitWhileDraining);
+        Receive<ReplicaControl.Drain>(IsCurrent, _ => waiting.Add(Sender));
+        Receive<StepCompleted>(completed =>
+        {
+            Publish(Complete(completed.Result));
+            FinishDraining(waiting);
+        });
+        Receive<PipelineLost>(lost => OnPipelineLost(lost.Reason, waiting));
+        ReceiveAlways();
+    }
+
+    private void Drained()
+    {
+        Receive<ReplicaProtocol.Submit>(submit => Reject(submit, "it is drained; submit to the next epoch"));
+        Receive<ReplicaControl.Drain>(IsCurrent, _ => Sender.Tell(DrainedAnswer()));
+        Receive<PipelineLost>(lost => OnPipelineLost(lost.Reason, []));
+        ReceiveAlways();
+    }
+
+    private void Lost(ReplicaControl.ReplicaLost answer)
+    {
+        Receive<ReplicaProtocol.Submit>(submit => OnSubmitWhenLost(submit, answer.Reason));
+        Receive<ReplicaControl.ICommand>(IsCurrent, _ => Sender.Tell(answer));
+        Receive<ReplicaControl.ICommand>(OnStale);
+        // What was on its way when the pipeline broke. The tokens are drawn again elsewhere, and are the same there.
+        Receive<ReplicaProtocol.Cancel>(_ => { });
+        Receive<IInternal>(_ => { });
+        Receive<Terminated>(_ => { });
+    }
+
+    private void ReceiveAlways()
+    {
+        Receive<ReplicaProtocol.Cancel>(OnCancel);
+        Receive<ReplicaControl.GetReplicaLoad>(IsCurrent, _ => Sender.Tell(Load()));
+        Receive<ReplicaControl.ICommand>(OnStale);
+        Receive<ReportLoad>(_ => OnReportLoad());
+        Receive<OrphanExpired>(OnOrphanExpired);
+        Receive<Terminated>(OnTerminated);
+    }
+
+    private bool IsCurrent(ReplicaControl.ICommand command) => command.Epoch == _epoch;
+
+    private void OnStale(ReplicaControl.ICommand command) =>
+        _log.Debug("Ignored {0}: this replica serves {1}", command, _epoch);
+
+    private void OnStepCompleted(StepCompleted completed)
+    {
+        var outcomes = Complete(completed.Result);
+        PlanSteps(); // Before telling anyone: the devices should not wait for the mail.
+        Publish(outcomes);
+    }
+
+    private ReadOnlySpan<SequenceOutcome> Complete(StepResult result)
+    {
+        _stepsCompleted++;
+        return _scheduler.Complete(result);
+    }
+
+    private void PlanSteps()
+    {
+        try
+        {
+            while (_scheduler.TryPlan(_plan)) _pipeline.Submit(_plan);
+        }
+        catch (Exception error) when (error is PeerLostException or EngineLostException)
+        {
+            // As a message, so that what this handler still has to do is done before the state changes.
+            Self.Tell(new PipelineLost(_epoch, error.Message));
+        }
+    }
+
+    private void Publish(ReadOnlySpan<SequenceOutcome> outcomes)
+    {
+        foreach (var outcome in outcomes)
+        {
+            if (outcome.Finished == FinishReason.Cancelled) continue; // Nobody asks any more.
+            var id = outcome.Sequence.Id;
+            ImmutableArray<int> tokens = outcome.Token is { } token ? [token] : [];
+            _subscribers.Tell(
+                id, new ReplicaProtocol.TokensGenerated(_epoch, id, outcome.Index, tokens, outcome.Finished), Self);
+            if (outcome.Finished is not { } reason) continue;
+            _finished.Add(id, outcome.Sequence.Generated, reason);
+            Forget(id);
+        }
+    }
+
+    private void OnDrain(ReplicaControl.Drain drain)
+    {
+        _log.Info("Replica {0} of {1} drains: {2} steps in flight", _replica, _epoch, _scheduler.StepsInFlightCount);
+        HashSet<IActorRef> waiting = [Sender];
+        Become(() => Draining(waiting));
+        FinishDraining(waiting);
+    }
+
+    private void FinishDraining(HashSet<IActorRef> waiting)
+    {
+        if (_scheduler.StepsInFlightCount > 0) return;
+        _scheduler.CheckLaws();
+        foreach (var asker in waiting) asker.Tell(DrainedAnswer());
+        // From here on another replica speaks to them.
+        _subscribers.Clear();
+        Become(Drained);
+    }
+
+    private ReplicaControl.Drained DrainedAnswer() => new(
+        _epoch,
+        _replica,
+        [.. _scheduler.Sequences.Select(sequence => new ReplicaControl.DrainedSequence(
+            sequence.Id, sequence.GeneratedCount, sequence.CachedTokens))]);
+
+    private void OnPipelineLost(string reason, HashSet<IActorRef> waiting)
+    {
+        var lost = new ReplicaControl.ReplicaLost(_epoch, _replica, reason);
+        _log.Warning("Replica {0} of {1} lost its pipeline: {2}", _replica, _epoch, reason);
+        RejectAll(reason);
+        Timers.CancelAll();
+        Context.Parent.Tell(lost);
+        foreach (var asker in waiting.Where(asker => !asker.Equals(Context.Parent))) asker.Tell(lost);
+        Become(() => Lost(lost));
+    }
+
+    private void OnReportLoad()
+    {
+        _scheduler.CheckLaws();
+        Context.Parent.Tell(Load());
+        var waits = _scheduler.StepsInFlightCount > 0 && _stepsCompleted == _stepsCompletedAtTick;
+        _ticksWithoutResult = waits ? _ticksWithoutResult + 1 : 0;
+        _stepsCompletedAtTick = _stepsCompleted;
+        if (_ticksWithoutResult * _settings.LoadPeriod < _settings.StepTimeout) return;
+        _ticksWithoutResult = 0;
+        Self.Tell(new PipelineLost(_epoch, $"no step completed within {_settings.StepTimeout.TotalSeconds:F0} s"));
+    }
+
+    private ReplicaControl.ReplicaLoad Load() => new(
+        _epoch,
+        _replica,
+        _scheduler.WaitingCount,
+        _scheduler.RunningCount,
+        _limits.SequencesMax,
+        _scheduler.FreePageCount,
+        _limits.PageCount,
+        _scheduler.StepCount,
+        _scheduler.TokensGenerated,
+        _scheduler.Suspensions);
+
+    private interface IInternal;
+
+    private sealed record StepCompleted(Epoch Epoch, StepResult Result) : IInternal;
+
+    private sealed record PipelineLost(Epoch Epoch, string Reason) : IInternal;
+
+    private sealed record ReportLoad(Epoch Epoch) : IInternal;
+
+    private sealed record OrphanExpired(Epoch Epoch, RequestId Id) : IInternal;
+}

@@ -1,0 +1,56 @@
+using System.Collections.Immutable;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Requests;
+
+namespace SpotServe.Actors.Replica;
+
+/// <summary>The conversation between a replica and those that place it: its parent and the planner.</summary>
+public static class ReplicaControl
+{
+    public interface IMessage
+    {
+        Epoch Epoch { get; }
+    }
+
+    public interface ICommand : IMessage;
+
+    public interface IEvent : IMessage;
+
+    /// <summary>Stop at a token boundary: steps in flight complete, no new one starts. Idempotent; answered by
+    /// <see cref="Drained"/>, or by <see cref="ReplicaLost"/> if that happens first.</summary>
+    public sealed record Drain(Epoch Epoch) : ICommand;
+
+    /// <summary>Answered by <see cref="ReplicaLoad"/>, or by <see cref="ReplicaLost"/>.</summary>
+    public sealed record GetReplicaLoad(Epoch Epoch) : ICommand;
+
+    /// <summary>No step runs any more, and none will in this epoch.</summary>
+    /// <param name="Sequences">All that were not over, waiting ones included.</param>
+    public sealed record Drained(Epoch Epoch, int Replica, ImmutableArray<DrainedSequence> Sequences) : IEvent;
+
+    /// <summary>A sequence as the drain left it.</summary>
+    /// <param name="GeneratedCount">Tokens generated, those it was submitted with included.</param>
+    /// <param name="CachedTokens">Tokens, prompt included, whose keys and values are in pages; 0 when it waits.</param>
+    public sealed record DrainedSequence(RequestId Id, int GeneratedCount, int CachedTokens);
+
+    /// <summary>What the replica does at this moment. Its parent gets it every second.</summary>
+    /// <param name="Queued">Requests without pages, suspended ones included.</param>
+    /// <param name="Running">Requests with pages.</param>
+    /// <param name="SequencesMax">Most that can run at once.</param>
+    /// <param name="Steps">Steps planned since the epoch began.</param>
+    /// <param name="TokensGenerated">Tokens drawn since the epoch began.</param>
+    /// <param name="Suspensions">Times that a request had to give its pages up since the epoch began.</param>
+    public sealed record ReplicaLoad(
+        Epoch Epoch,
+        int Replica,
+        int Queued,
+        int Running,
+        int SequencesMax,
+        int FreePages,
+        int PageCount,
+        long Steps,
+        long TokensGenerated,
+        long Suspensions) : IEvent;
+
+    /// <summary>The pipeline is gone and with it every page. The requests' senders were told <c>Rejected</c>.</summary>
+    public sealed record ReplicaLost(Epoch Epoch, int Replica, string Reason) : IEvent;
+}

@@ -1,0 +1,34 @@
+using System.Runtime.CompilerServices;
+
+namespace SpotServe.Actors.Replica;
+
+/// <summary>Bounds of a replica's waits and memories.</summary>
+public sealed record ReplicaSettings
+{
+    public static ReplicaSettings Default { get; } = new();
+
+    /// <summary>How often the parent hears the load.</summary>
+    public TimeSpan LoadPeriod { get; init => field = Positive(value); } = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long a request whose sender died goes on, waiting for another sender to submit it again.</summary>
+    public TimeSpan OrphanGrace { get; init => field = Positive(value); } = TimeSpan.FromSeconds(30);
+
+    /// <summary>A pipeline that owes a result for this long counts as lost. Dead peers are found much sooner by the data
+    /// plane; this bounds the wait for one that lives and never answers. Measured in whole load periods.</summary>
+    public TimeSpan StepTimeout { get; init => field = Positive(value); } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Finished requests whose tokens are kept for a sender that missed them.</summary>
+    public int FinishedRequestsMax
+    {
+        get;
+        init => field = value is >= 1 and <= 65_536
+            ? value
+            : throw new ArgumentOutOfRangeException(
+                nameof(FinishedRequestsMax), value, "FinishedRequestsMax must be 1 to 65536.");
+    } = 512;
+
+    private static TimeSpan Positive(TimeSpan value, [CallerMemberName] string name = "") =>
+        value > TimeSpan.Zero
+            ? value
+            : throw new ArgumentOutOfRangeException(name, value, $"{name} must be longer than zero.");
+}

@@ -1,0 +1,58 @@
+using System.Threading.Channels;
+using SpotServe.Actors.Execution;
+using SpotServe.Tests.Scheduling;
+
+namespace SpotServe.Tests.Replica;
+
+/// <summary>A pipeline over a <see cref="PagedModel"/>; a step's result comes when the test asks for it.</summary>
+internal sealed class ManualPipeline(int stageCount, int pageCount) : IStepPipeline
+{
+    private readonly PagedModel _model = new(pageCount);
+    private readonly Channel<StepResult> _results = Channel.CreateUnbounded<StepResult>();
+    private readonly TaskCompletionSource _disposed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Action<StepResult>? _onResult;
+    private Action<Exception>? _onLost;
+
+    public int StageCount => stageCount;
+
+    public Task Disposed => _disposed.Task;
+
+    /// <summary>Thrown by the next submission instead of taking it.</summary>
+    public Exception? BrokenBy { get; set; }
+
+    public void Start(Action<StepResult> onResult, Action<Exception> onLost)
+    {
+        _onResult = onResult;
+        _onLost = onLost;
+    }
+
+    public void Submit(StepPlan plan)
+    {
+        if (BrokenBy is not null) throw BrokenBy;
+        Xunit.Assert.True(_results.Writer.TryWrite(new StepResult(plan.StepId, _model.Run(plan))));
+    }
+
+    /// <summary>Waits for the next step to be submitted, but does not complete it.</summary>
+    public async Task WaitForStepAsync(CancellationToken cancel) => await _results.Reader.WaitToReadAsync(cancel);
+
+    /// <summary>Completes the oldest step in flight, waiting for one to be submitted.</summary>
+    public async Task StepAsync(CancellationToken cancel)
+    {
+        var result = await _results.Reader.ReadAsync(cancel);
+        _onResult!(result);
+    }
+
+    /// <summary>Completes every step as it comes, until cancelled or disposed.</summary>
+    public async Task RunAsync(CancellationToken cancel)
+    {
+        await foreach (var result in _results.Reader.ReadAllAsync(cancel)) _onResult!(result);
+    }
+
+    public void Lose(string reason) => _onLost!(new PeerLostException("peer", reason));
+
+    public void Dispose()
+    {
+        _results.Writer.TryComplete();
+        _disposed.TrySetResult();
+    }
+}

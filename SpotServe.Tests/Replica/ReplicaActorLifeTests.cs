@@ -1,0 +1,197 @@
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Replica;
+using SpotServe.Actors.Requests;
+using Xunit;
+using static SpotServe.Tests.Scheduling.SchedulerFixture;
+
+namespace SpotServe.Tests.Replica;
+
+/// <summary>How a replica drains, is lost, stops, and treats requests whose sender died.</summary>
+public sealed class ReplicaActorLifeTests : ReplicaTestKit
+{
+    [Fact]
+    public async Task Drain_answers_when_the_steps_in_flight_are_complete()
+    {
+        Limits = Limits(sequences: 2, steps: 2);
+        Start();
+        var planner = CreateTestProbe();
+        foreach (var id in (string[])["a", "b", "waits"]) Submit(Request(id, 4, 9), Entity);
+        await Pipeline.WaitForStepAsync(Cancel);
+
+        Replica.Tell(new ReplicaControl.Drain(Epoch), planner.Ref);
+        Submit(Request("late", 4, 9), Entity);
+        await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
+        Assert.False(planner.HasMessages);
+        for (var i = 0; i < 2; i++)
+        {
+            await Pipeline.StepAsync(Cancel);
+            await TokensAsync(Entity);
+        }
+
+        var drained = await planner.ExpectMsgAsync<ReplicaControl.Drained>(cancellationToken: Cancel);
+        Assert.Equal(
+            [new(new RequestId("a"), 1, 4), new(new RequestId("b"), 1, 4), new(new RequestId("waits"), 0, 0)],
+            drained.Sequences.OrderBy(sequence => sequence.Id.Value));
+        Assert.Equal(2, (await LoadAsync()).Steps);
+    }
+
+    [Fact]
+    public async Task Drain_is_answered_again_when_asked_again()
+    {
+        Start();
+        var planner = CreateTestProbe();
+
+        Replica.Tell(new ReplicaControl.Drain(Epoch.Next), planner.Ref);
+        Replica.Tell(new ReplicaControl.Drain(Epoch), planner.Ref);
+        Replica.Tell(new ReplicaControl.Drain(Epoch), planner.Ref);
+
+        var first = await planner.ExpectMsgAsync<ReplicaControl.Drained>(cancellationToken: Cancel);
+        var second = await planner.ExpectMsgAsync<ReplicaControl.Drained>(cancellationToken: Cancel);
+        Assert.Equal((Epoch, 3, 0), (first.Epoch, first.Replica, first.Sequences.Length));
+        Assert.Equal(first.Sequences, second.Sequences);
+        Submit(Request("late", 4, 9), Entity);
+        await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
+    }
+
+    [Fact]
+    public async Task A_lost_pipeline_is_told_to_the_parent_and_to_every_request()
+    {
+        Start();
+        Submit(Request("a", 4, 9), Entity);
+        await Pipeline.WaitForStepAsync(Cancel);
+
+        Pipeline.Lose("closed its connection");
+
+        var lost = await Parent.ExpectMsgAsync<ReplicaControl.ReplicaLost>(cancellationToken: Cancel);
+        Assert.Contains("closed its connection", lost.Reason, StringComparison.Ordinal);
+        var rejected = await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
+        Assert.False(rejected.Permanent);
+        await Pipeline.StepAsync(Cancel); // A result that was on its way changes nothing.
+        Submit(Request("a", 4, 9), Entity);
+        await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
+    }
+
+    [Fact]
+    public async Task A_drain_is_answered_by_the_loss_when_the_pipeline_breaks_first()
+    {
+        Start();
+        var planner = CreateTestProbe();
+        Submit(Request("a", 4, 9), Entity);
+        await Pipeline.WaitForStepAsync(Cancel);
+        Replica.Tell(new ReplicaControl.Drain(Epoch), planner.Ref);
+
+        Pipeline.Lose("gone");
+
+        await planner.ExpectMsgAsync<ReplicaControl.ReplicaLost>(cancellationToken: Cancel);
+        Replica.Tell(new ReplicaControl.Drain(Epoch), planner.Ref);
+        await planner.ExpectMsgAsync<ReplicaControl.ReplicaLost>(cancellationToken: Cancel);
+    }
+
+    [Fact]
+    public async Task A_submission_that_the_pipeline_throws_out_is_a_loss()
+    {
+        Start();
+        Pipeline.BrokenBy = new PeerLostException("peer", "reset");
+
+        Submit(Request("a", 4, 9), Entity);
+
+        await Parent.ExpectMsgAsync<ReplicaControl.ReplicaLost>(cancellationToken: Cancel);
+        await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
+    }
+
+    [Fact]
+    public async Task A_pipeline_that_answers_no_more_is_lost_after_the_step_timeout()
+    {
+        Start(new ReplicaSettings { StepTimeout = TimeSpan.FromSeconds(3) });
+        Submit(Request("a", 4, 9), Entity);
+        await Pipeline.StepAsync(Cancel);
+        await TokensAsync(Entity);
+        await Pipeline.WaitForStepAsync(Cancel);
+
+        Advance(3); // The first tick saw a result since it began.
+        for (var i = 0; i < 3; i++) await Parent.ExpectMsgAsync<ReplicaControl.ReplicaLoad>(cancellationToken: Cancel);
+        Assert.False(Parent.HasMessages);
+        Advance(1);
+
+        await Parent.ExpectMsgAsync<ReplicaControl.ReplicaLoad>(cancellationToken: Cancel);
+        var lost = await Parent.ExpectMsgAsync<ReplicaControl.ReplicaLost>(cancellationToken: Cancel);
+        Assert.Contains("no step completed within 3 s", lost.Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_parent_hears_the_load_every_second()
+    {
+        Start();
+        Submit(Request("a", 20, 9), Entity);
+        await Pipeline.WaitForStepAsync(Cancel);
+
+        Advance(1);
+
+        var load = await Parent.ExpectMsgAsync<ReplicaControl.ReplicaLoad>(cancellationToken: Cancel);
+        Assert.Equal((Epoch, 3, 0, 1), (load.Epoch, load.Replica, load.Queued, load.Running));
+        Assert.Equal((Limits.PageCount - 2, 1L), (load.FreePages, load.Steps));
+    }
+
+    [Fact]
+    public async Task A_request_whose_sender_died_is_cancelled_after_the_grace()
+    {
+        Start(new ReplicaSettings { OrphanGrace = TimeSpan.FromSeconds(5) });
+        Submit(Request("a", 4, 99), Entity);
+        await Pipeline.StepAsync(Cancel);
+        await TokensAsync(Entity);
+        await KillAsync(Entity);
+
+        Advance(4);
+        Assert.Equal(1, (await LoadAsync()).Running);
+        Advance(1);
+        await Pipeline.StepAsync(Cancel);
+
+        var load = await LoadAsync();
+        Assert.Equal((0, Limits.PageCount), (load.Running, load.FreePages));
+    }
+
+    [Fact]
+    public async Task A_request_whose_sender_died_goes_on_when_another_submits_it_within_the_grace()
+    {
+        Start(new ReplicaSettings { OrphanGrace = TimeSpan.FromSeconds(5) });
+        var request = Request("a", 4, 6);
+        Submit(request, Entity);
+        await Pipeline.StepAsync(Cancel);
+        await TokensAsync(Entity);
+        await KillAsync(Entity);
+        await Pipeline.StepAsync(Cancel);
+
+        var next = CreateTestProbe();
+        Advance(4);
+        Submit(request, next);
+        await TokensAsync(next);
+        Advance(9);
+        Assert.Equal(1, (await LoadAsync()).Running);
+        for (var i = 2; i < 6; i++) await Pipeline.StepAsync(Cancel);
+
+        Assert.Equal(4, (await ReadToEndAsync(next, from: 2)).Tokens.Count);
+    }
+
+    [Fact]
+    public async Task A_stopped_replica_sends_its_requests_elsewhere_and_closes_its_pipeline()
+    {
+        Start();
+        Submit(Request("a", 4, 9), Entity);
+        await Pipeline.WaitForStepAsync(Cancel);
+
+        Sys.Stop(Replica);
+
+        await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
+        await Pipeline.Disposed.WaitAsync(TimeSpan.FromSeconds(5), Cancel);
+    }
+
+    /// <summary>Stops a probe's actor and waits until the replica has heard of it.</summary>
+    private Task KillAsync(Akka.TestKit.TestProbe probe) =>
+        EventFilter.Info(contains: "lost their sender").ExpectOneAsync(
+            () =>
+            {
+                Sys.Stop(probe.Ref);
+                return Task.CompletedTask;
+            },
+            Cancel);
+}
