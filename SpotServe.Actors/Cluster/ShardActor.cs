@@ -3,6 +3,7 @@ using Akka.Actor;
 using Akka.Event;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
+using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 
 namespace SpotServe.Actors.Cluster;
@@ -73,6 +74,8 @@ public sealed class ShardActor : ReceiveActor
         Receive<LoadPosition>(message => message.Epoch > _epoch, OnLoad);
         Receive<ReleasePosition>(message => message.Epoch >= _epoch, OnRelease);
         Receive<PositionFailed>(IsCurrent, OnFailed);
+        Receive<ReplicaControl.ReplicaLost>(lost => lost.Epoch == _epoch, OnReplicaLost);
+        Receive<ReplicaControl.IEvent>(_ => { });
         Receive<EngineLoaded>(stale => stale.Engine.Dispose());
         Receive<StageLaunched>(stale => stale.Stage.Dispose());
         Receive<IEpochMessage>(stale => _log.Debug("Ignored {Message}: epoch is now {Epoch}", stale, _epoch));
@@ -149,6 +152,9 @@ public sealed class ShardActor : ReceiveActor
         Report(new DeviceFailed(_epoch, _device, reason));
         if (message.Error is EngineLostException or InvariantException) throw message.Error;
     }
+
+    private void OnReplicaLost(ReplicaControl.ReplicaLost lost) => OnFailed(new PositionFailed(
+        _epoch, "lost its pipeline", new PeerLostException($"of replica {lost.Replica}", lost.Reason)));
 
     private void DropPosition()
     {

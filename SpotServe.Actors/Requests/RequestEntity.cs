@@ -162,6 +162,12 @@ public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
 
     private void OnRejected(ReplicaProtocol.Rejected rejected)
     {
+        if (rejected.Permanent)
+        {
+            End(FinishReason.Failed, rejected.Reason);
+            return;
+        }
+
         _log.Debug("{Id} was rejected by its replica ({Reason}); it asks for another", _id, rejected.Reason);
         Timers.StartSingleTimer(nameof(Retry), Retry.Instance, TimeSpan.FromMilliseconds(200));
     }

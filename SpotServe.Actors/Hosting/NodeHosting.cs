@@ -1,0 +1,65 @@
+using System.Collections.Immutable;
+using Akka.Actor;
+using Akka.Cluster.Hosting;
+using Akka.Hosting;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Replica;
+using SpotServe.Actors.Scheduling;
+
+namespace SpotServe.Actors.Hosting;
+
+/// <summary>What a gpu node runs: a node actor with a shard actor for each device.</summary>
+public static class NodeHosting
+{
+    public const string GpuRole = "gpu";
+
+    /// <summary>Gateways bound the open requests; this only stops a replica from queueing without limit.</summary>
+    private const int QueuedRequestsMax = 65_536;
+
+    /// <param name="describe">Names the node once its actor system has an address.</param>
+    /// <param name="runtimes">One for each device, in the order of <see cref="NodeInfo.Devices"/>.</param>
+    /// <param name="onRefused">Called when the planner will never take this node.</param>
+    public static AkkaConfigurationBuilder AddNode(
+        this AkkaConfigurationBuilder builder,
+        Func<ActorSystem, NodeInfo> describe,
+        ModelSpec model,
+        ImmutableArray<IDeviceRuntime> runtimes,
+        IStageLauncher launcher,
+        Action<string> onRefused) => builder
+        .WithSingletonProxy<PlannerKey>(
+            ControlHosting.PlannerName, new ClusterSingletonOptions { Role = ControlHosting.ControlRole })
+        .WithActors((system, registry) =>
+        {
+            var node = describe(system);
+            var planner = registry.Get<PlannerKey>();
+            system.ActorOf(
+                Props.Create(() => new NodeActor(
+                    node, model, planner, index => ShardProps(node, index, runtimes, launcher), onRefused)),
+                "node");
+        });
+
+    private static Props ShardProps(
+        NodeInfo node, int index, ImmutableArray<IDeviceRuntime> runtimes, IStageLauncher launcher) =>
+        Props.Create(() => new ShardActor(
+            new DeviceId(node.Node, index), runtimes[index], launcher,
+            (position, assignment, pipeline) => ReplicaProps(position, assignment, pipeline)));
+
+    private static Props ReplicaProps(
+        ClusterProtocol.ConnectPosition position, StageAssignment assignment, IStepPipeline pipeline) =>
+        ReplicaActor.Props(
+            position.Epoch,
+            assignment.Position.Replica,
+            new SchedulerLimits
+            {
+                StepTokensMax = assignment.StepTokensMax,
+                PrefillChunkTokensMax = assignment.StepTokensMax,
+                QueuedRequestsMax = QueuedRequestsMax,
+                SequencesMax = assignment.SequencesMax,
+                PageCount = assignment.PageCount,
+                StepsInFlightMax = assignment.StageCount,
+                ContextMax = position.ContextMax,
+            },
+            pipeline);
+}
