@@ -61,12 +61,11 @@ public static class PersistenceHosting
         this AkkaConfigurationBuilder builder, JournalOptions options)
     {
         options.Prepare();
+        var data = new DataOptions().UseConnectionString(options.Provider, options.ConnectionString);
         return builder
             .AddHocon(Common, HoconAddMode.Prepend)
             .AddHocon(options.IsSqlite ? Sqlite : Postgres, HoconAddMode.Prepend)
-            .AddSetup(new DataOptionsSetup(new DataOptions()
-                .UseConnectionString(options.Provider, options.ConnectionString)
-                .UseInterceptor(new OffTheStream())))
+            .AddSetup(new DataOptionsSetup(options.IsSqlite ? data.UseInterceptor(new OffTheStream()) : data))
             .WithCustomSerializer(
                 "spotserve-journal",
                 StoredEvents.Schema.Events,
