@@ -6,6 +6,7 @@ using Xunit;
 
 namespace SpotServe.Tests.Engine;
 
+[Collection("Engine")]
 public sealed class GoldenModelTests
 {
     private const float LogitTolerance = 2e-3f;

@@ -29,14 +29,16 @@ internal sealed record GoldenCase
 
     [JsonPropertyName("greedy_ids")] public int[] Greedy { get; init; } = [];
 
-    [JsonPropertyName("top2_gaps")] public double[] Gaps { get; init; } = [];
+    [JsonPropertyName("top2_gaps")] public double[] Top2Gaps { get; init; } = [];
+
+    [JsonPropertyName("gaps")] public double[] Gaps { get; init; } = [];
 
     /// <summary>The greedy tokens before the first step that rounding may decide.</summary>
     public int[] SureTokens
     {
         get
         {
-            var unsure = Array.FindIndex(Gaps, gap => gap < GapMin);
+            var unsure = Array.FindIndex([.. Top2Gaps, .. Gaps], gap => gap < GapMin);
             return unsure < 0 ? Greedy : Greedy[..unsure];
         }
     }

@@ -1,3 +1,4 @@
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 using Xunit;
@@ -223,5 +224,27 @@ public sealed class ReplicaSchedulerTests
         var pages = Assert.Throws<ArgumentException>(() => new ReplicaScheduler(Limits(pages: 3, context: 49)));
         Assert.Contains("give 4 pages", pages.Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => new ReplicaScheduler(Limits(context: 1)));
+    }
+
+    [Fact]
+    public void A_decode_step_allocates_nothing()
+    {
+        var scheduler = new ReplicaScheduler(Limits());
+        for (var i = 0; i < 8; i++) scheduler.Submit(Request($"r{i}", promptTokens: 4, tokensMax: 200));
+        var plan = new StepPlan();
+        List<long> allocated = [];
+        for (var i = 0; i < 64; i++)
+        {
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            Assert.True(scheduler.TryPlan(plan));
+            var planned = GC.GetAllocatedBytesForCurrentThread() - before;
+            var result = new StepResult(plan.StepId, [.. new int[plan.SampleCount]]);
+            before = GC.GetAllocatedBytesForCurrentThread();
+            scheduler.Complete(result);
+            allocated.Add(planned + GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+
+        // Now and then a list of tokens or pages grows.
+        Assert.InRange(allocated.Count(bytes => bytes == 0), 48, 64);
     }
 }
