@@ -77,6 +77,17 @@ public sealed class StepPlan
         _pages.AddRange(pages);
         if (samples) SampleCount++;
     }
+
+    /// <summary>Takes over parts that were checked while decoding, in place of what it held.</summary>
+    internal void Load(
+        long stepId, ReadOnlySpan<SequenceChunk> chunks, ReadOnlySpan<int> tokens, ReadOnlySpan<int> pages)
+    {
+        Clear(stepId);
+        _chunks.AddRange(chunks);
+        _tokens.AddRange(tokens);
+        _pages.AddRange(pages);
+        foreach (ref readonly var chunk in chunks) SampleCount += chunk.Samples;
+    }
 }
 
 /// <summary>A KV page holds the keys and values of 16 consecutive tokens of one sequence in one layer.</summary>

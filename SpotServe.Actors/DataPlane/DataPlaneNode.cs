@@ -1,0 +1,151 @@
+using System.Net;
+using System.Runtime.ExceptionServices;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Actors.DataPlane;
+
+/// <summary>
+/// The data plane of one node process: its listener, and the meeting place of its own devices. Thread-safe.
+/// </summary>
+public sealed class DataPlaneNode : IDisposable
+{
+    private readonly DataPlaneOptions _options;
+    private readonly TimeProvider _time;
+    private readonly DataPlaneListener _listener;
+    private readonly InProcessHub _hub = new();
+
+    /// <exception cref="System.Net.Sockets.SocketException">The endpoint cannot be bound.</exception>
+    public DataPlaneNode(DataPlaneOptions options, TimeProvider time)
+    {
+        _options = options;
+        _time = time;
+        _listener = new DataPlaneListener(options, time);
+    }
+
+    /// <summary>Where it listens, with the port that was really bound.</summary>
+    public IPEndPoint Endpoint => _listener.Endpoint;
+
+    /// <summary>An epoch began: links of older ones are refused from now on and waiting for them ends. Links that
+    /// stand are left to their owners.</summary>
+    public void RetireBefore(Epoch epoch)
+    {
+        _listener.RetireBefore(epoch);
+        _hub.RetireBefore(epoch);
+    }
+
+    /// <summary>
+    /// Connects all links of one of this process's positions. Every position of the replica must do so, in any order,
+    /// once an epoch; it takes until the slowest of those on other nodes does.
+    /// </summary>
+    /// <param name="endpoints">Data-plane endpoint of each device on another node that the position has a link to.</param>
+    /// <param name="timeout">For all of it together.</param>
+    /// <exception cref="PeerLostException">A peer refused or did not come in time; nothing is left open.</exception>
+    /// <exception cref="StaleEpochException">The epoch is over.</exception>
+    /// <exception cref="ArgumentException">An endpoint that is needed is not given.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled; nothing is left open.</exception>
+    public async Task<StageLinks> ConnectAsync(
+        Layout layout,
+        Epoch epoch,
+        Position self,
+        IReadOnlyDictionary<DeviceId, IPEndPoint> endpoints,
+        TimeSpan timeout,
+        CancellationToken cancel)
+    {
+        var topology = StageTopology.Of(layout, epoch, self);
+        using var time = new CancellationTokenSource(timeout, _time);
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(time.Token, cancel);
+        Exception? firstFailure = null;
+
+        var ends = topology.Ends.ToList();
+        var opening = ends.Select(OpenOrStopAll).ToList();
+        await Task.WhenAll(opening).ConfigureAwait(false);
+
+        if (firstFailure is null)
+        {
+            var open = ends.Zip(opening, (end, link) => (end, link.Result!)).ToDictionary();
+            return Assemble(topology, open);
+        }
+
+        foreach (var link in opening) link.Result?.Dispose();
+        cancel.ThrowIfCancellationRequested();
+        ExceptionDispatchInfo.Throw(firstFailure);
+        throw firstFailure;
+
+        async Task<ILink?> OpenOrStopAll(LinkEnd end)
+        {
+            try
+            {
+                return await OpenAsync(layout, self, end, endpoints, deadline.Token).ConfigureAwait(false);
+            }
+            catch (Exception error) when (
+                error is PeerLostException or StaleEpochException or ArgumentException or ObjectDisposedException)
+            {
+                Interlocked.CompareExchange(ref firstFailure, error, null);
+                await deadline.CancelAsync().ConfigureAwait(false);
+                return null;
+            }
+        }
+    }
+
+    public void Dispose() => _listener.Dispose();
+
+    private async Task<ILink> OpenAsync(
+        Layout layout,
+        Position self,
+        LinkEnd end,
+        IReadOnlyDictionary<DeviceId, IPEndPoint> endpoints,
+        CancellationToken deadline)
+    {
+        if (end.Means == LinkMeans.InProcess)
+        {
+            return _hub.Link(end.Key, end.IsFrom, StepPipeline.StepsInFlightMax(layout.Degrees.Stages));
+        }
+
+        var device = layout.DeviceAt(end.Other);
+        var peer = $"{end.Other} on {device}";
+        if (end.Means == LinkMeans.Accept)
+        {
+            return await _listener.ExpectAsync(end.Key, peer, deadline).ConfigureAwait(false);
+        }
+
+        var endpoint = device.Node == layout.DeviceAt(self).Node ? Endpoint : endpoints.GetValueOrDefault(device);
+        if (endpoint is null)
+        {
+            throw new ArgumentException($"No data-plane endpoint is given for {peer}.", nameof(endpoints));
+        }
+
+        return await LinkDialler.DialAsync(end.Key, endpoint, $"{peer} ({endpoint})", _options.Secret, deadline)
+            .ConfigureAwait(false);
+    }
+
+    private StageLinks Assemble(StageTopology topology, Dictionary<LinkEnd, ILink> open)
+    {
+        var leader = topology.Leader is null
+            ? null
+            : new LeaderLinks(
+                topology.Degrees.Stages,
+                [.. topology.Leader.Plans.Select(end => open[end])],
+                open[topology.Leader.Results]);
+        return new StageLinks(
+            topology,
+            open[topology.Plans],
+            Optional(topology.ActivationsIn),
+            Optional(topology.ActivationsOut),
+            Optional(topology.Results),
+            MakeCollective(topology, open),
+            leader);
+
+        ILink? Optional(LinkEnd? end) => end is null ? null : open[end];
+    }
+
+    private ICollective MakeCollective(StageTopology topology, Dictionary<LinkEnd, ILink> open)
+    {
+        var rankCount = topology.Degrees.Ranks;
+        if (rankCount == 1) return new SingleRankCollective();
+        if (topology.RanksShareMemory) return _hub.Join(topology.Epoch, topology.Self, rankCount);
+        var links = new SocketLink?[rankCount];
+        foreach (var end in topology.Ranks) links[end.Other.Rank] = (SocketLink)open[end];
+        return new TcpCollective(topology.Self.Rank, links);
+    }
+}

@@ -1,0 +1,81 @@
+using System.Net;
+using System.Text;
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Actors.DataPlane;
+
+/// <summary>What all nodes of a cluster share and nobody else knows. Never printed, never sent.</summary>
+public sealed class ClusterSecret
+{
+    public const int CharactersMin = 8;
+
+    private readonly byte[] _key;
+
+    /// <exception cref="ArgumentException">The text is shorter than <see cref="CharactersMin"/>.</exception>
+    public ClusterSecret(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        if (text.Length < CharactersMin)
+        {
+            throw new ArgumentException(
+                $"The cluster secret has {text.Length} characters; give at least {CharactersMin}.", nameof(text));
+        }
+
+        _key = Encoding.UTF8.GetBytes(text);
+    }
+
+    internal ReadOnlySpan<byte> Key => _key;
+
+    public override string ToString() => "(secret)";
+}
+
+/// <summary>Where and how a node's data plane listens, and its bounds.</summary>
+public sealed record DataPlaneOptions
+{
+    public required ClusterSecret Secret { get; init; }
+
+    /// <summary>Address to bind; port 0 lets the system choose.</summary>
+    public required IPEndPoint Listen { get; init; }
+
+    /// <summary>Most time from accepting a connection to its proof of the secret; default 5 s.</summary>
+    public TimeSpan HandshakeTimeout
+    {
+        get;
+        init => field = Positive(value, TimeSpan.FromMinutes(1), nameof(HandshakeTimeout));
+    } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Most connections in the middle of a handshake; the oldest makes room. Default 64.</summary>
+    public int HandshakesMax
+    {
+        get;
+        init => field = InRange(value, 1, 4096, nameof(HandshakesMax));
+    } = 64;
+
+    /// <summary>Most time that a proven connection waits to be expected; default 30 s.</summary>
+    public TimeSpan EarlyTimeout
+    {
+        get;
+        init => field = Positive(value, TimeSpan.FromMinutes(10), nameof(EarlyTimeout));
+    } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Most proven connections that wait to be expected; further ones are told to try again. Default 256.</summary>
+    public int EarlyMax
+    {
+        get;
+        init => field = InRange(value, 1, 16_384, nameof(EarlyMax));
+    } = 256;
+
+    private static TimeSpan Positive(TimeSpan value, TimeSpan max, string name) =>
+        value > TimeSpan.Zero && value <= max
+            ? value
+            : throw new ArgumentOutOfRangeException(name, value, $"Must be more than 0 and at most {max}.");
+
+    private static int InRange(int value, int min, int max, string name) =>
+        value >= min && value <= max
+            ? value
+            : throw new ArgumentOutOfRangeException(name, value, $"Must be {min} to {max}.");
+}
+
+/// <summary>Something of an epoch was asked for after a newer one had begun.</summary>
+public sealed class StaleEpochException(Epoch asked, Epoch current)
+    : Exception($"Epoch {asked} is over; the data plane is at {current}.");

@@ -1,0 +1,116 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Text;
+using SpotServe.Actors.Execution;
+
+namespace SpotServe.Actors.DataPlane;
+
+/// <summary>
+/// Opens links to other nodes: connects, proves the secret, and keeps trying while the other side is not ready.
+/// Connects by blocking calls on a thread of its own, so that the socket stays a blocking one.
+/// </summary>
+internal static class LinkDialler
+{
+    private static readonly TimeSpan BackOffMin = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan BackOffMax = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Tries until the link stands, is refused for good, or <paramref name="deadline"/> is cancelled.</summary>
+    /// <exception cref="PeerLostException">Refused, or no success by the deadline; says what the last try met.</exception>
+    public static Task<SocketLink> DialAsync(
+        LinkKey key, IPEndPoint endpoint, string peer, ClusterSecret secret, CancellationToken deadline) =>
+        Task.Factory.StartNew(
+            () => Dial(key, endpoint, peer, secret, deadline),
+            CancellationToken.None,
+            TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach,
+            TaskScheduler.Default);
+
+    private static SocketLink Dial(
+        LinkKey key, IPEndPoint endpoint, string peer, ClusterSecret secret, CancellationToken deadline)
+    {
+        var backOff = BackOffMin;
+        var lastReason = "nothing was tried";
+        while (!deadline.IsCancellationRequested)
+        {
+            var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            // Closing the socket is what ends a blocking call of it at the deadline.
+            using var closing = deadline.Register(socket.Dispose);
+            try
+            {
+                socket.Connect(endpoint);
+                socket.NoDelay = true;
+                if (key.Kind == LinkKind.Collective) socket.SendBufferSize = TcpCollective.SendBufferBytes;
+                var (status, reason) = Negotiate(socket, key, secret);
+                // Past this point the deadline must not close it; if it just did, the link is dead and use shows it.
+                closing.Dispose();
+                if (status == HandshakeStatus.Accepted) return new SocketLink(socket, key, peer);
+                if (status == HandshakeStatus.Refused) throw new PeerLostException(peer, $"it refused {key}: {reason}");
+                lastReason = reason;
+                socket.Dispose();
+            }
+            catch (Exception error) when (error is SocketException or ObjectDisposedException)
+            {
+                if (!deadline.IsCancellationRequested) lastReason = error.Message;
+                socket.Dispose();
+            }
+            catch (PeerLostException)
+            {
+                socket.Dispose();
+                throw;
+            }
+
+            deadline.WaitHandle.WaitOne(backOff);
+            backOff = backOff * 2 < BackOffMax ? backOff * 2 : BackOffMax;
+        }
+
+        throw new PeerLostException(peer, $"{key} did not come up in time; the last try met: {lastReason}");
+    }
+
+    private static (HandshakeStatus Status, string Reason) Negotiate(Socket socket, LinkKey key, ClusterSecret secret)
+    {
+        Span<byte> hello = stackalloc byte[Handshake.HelloBytes];
+        Span<byte> challenge = stackalloc byte[Handshake.HelloBytes];
+        Span<byte> proof = stackalloc byte[Handshake.ProofBytes];
+        Span<byte> reply = stackalloc byte[Handshake.ReplyHeadBytes + Handshake.ReasonBytesMax];
+
+        Handshake.WriteHello(hello, RandomNumberGenerator.GetBytes(Handshake.NonceBytes));
+        SendAll(socket, hello);
+        ReceiveAll(socket, challenge);
+        var version = Handshake.ReadHello(challenge);
+        if (version is null) return (HandshakeStatus.Refused, "it does not speak the data plane's protocol");
+        if (version != Handshake.Version)
+        {
+            return (HandshakeStatus.Refused, $"it speaks version {version}, this node {Handshake.Version}");
+        }
+
+        Handshake.WriteProof(proof, key, secret, hello, challenge);
+        SendAll(socket, proof);
+        ReceiveAll(socket, reply[..Handshake.ReplyHeadBytes]);
+        var reason = reply.Slice(Handshake.ReplyHeadBytes, reply[1]);
+        ReceiveAll(socket, reason);
+        var status = (HandshakeStatus)reply[0];
+        if (status == HandshakeStatus.Accepted && !Handshake.IsListenerProven(reply, secret, hello, challenge, proof))
+        {
+            return (HandshakeStatus.Refused, "it does not know the cluster secret");
+        }
+
+        return status is HandshakeStatus.Accepted or HandshakeStatus.NotNow
+            ? (status, Encoding.UTF8.GetString(reason))
+            : (HandshakeStatus.Refused, Encoding.UTF8.GetString(reason));
+    }
+
+    private static void SendAll(Socket socket, ReadOnlySpan<byte> bytes)
+    {
+        while (bytes.Length > 0) bytes = bytes[socket.Send(bytes)..];
+    }
+
+    private static void ReceiveAll(Socket socket, Span<byte> bytes)
+    {
+        while (bytes.Length > 0)
+        {
+            var count = socket.Receive(bytes);
+            if (count == 0) throw new SocketException((int)SocketError.ConnectionReset);
+            bytes = bytes[count..];
+        }
+    }
+}

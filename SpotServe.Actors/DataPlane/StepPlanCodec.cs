@@ -1,0 +1,142 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Actors.DataPlane;
+
+/// <summary>What a step plan may ask of an engine; plans off the network are held to it.</summary>
+/// <param name="StepTokensMax">Most tokens of a step.</param>
+/// <param name="SequencesMax">Most chunks of a step.</param>
+/// <param name="PageCount">KV pages that the engine has: page ids are below it.</param>
+/// <param name="ContextMax">Most tokens of a sequence.</param>
+/// <param name="VocabularySize">Tokens are below it.</param>
+public sealed record StepPlanLimits(
+    int StepTokensMax, int SequencesMax, int PageCount, int ContextMax, int VocabularySize)
+{
+    public static StepPlanLimits Of(StageAssignment assignment, ModelSpec model) => new(
+        assignment.StepTokensMax,
+        assignment.SequencesMax,
+        assignment.PageCount,
+        model.ContextMax,
+        model.VocabularySize);
+
+    /// <summary>Most page table entries of a step: every sequence at its longest.</summary>
+    internal int PageEntriesMax => checked(SequencesMax * KvPage.Count(ContextMax));
+
+    /// <summary>Longest encoded plan.</summary>
+    internal int PlanBytesMax => checked(
+        StepPlanCodec.HeadBytes
+        + (SequencesMax * StepPlanCodec.ChunkBytes)
+        + (sizeof(int) * StepTokensMax)
+        + (sizeof(int) * PageEntriesMax));
+}
+
+/// <summary>
+/// Step plans as bytes: step id (8), counts of chunks, tokens and page entries (4 each), 4 zeros; then the three
+/// lists as they lie in memory (little-endian machines only). Decoding checks all that an engine relies on.
+/// </summary>
+public static class StepPlanCodec
+{
+    internal const int HeadBytes = 24;
+    internal const int ChunkBytes = 44;
+
+    static StepPlanCodec()
+    {
+        Invariant.Holds(BitConverter.IsLittleEndian);
+        Invariant.Holds(System.Runtime.CompilerServices.Unsafe.SizeOf<SequenceChunk>() == ChunkBytes);
+    }
+
+    public static int EncodedBytes(StepPlan plan) =>
+        HeadBytes + (plan.Chunks.Length * ChunkBytes) + (sizeof(int) * (plan.Tokens.Length + plan.Pages.Length));
+
+    /// <summary>Writes the plan to the first <see cref="EncodedBytes"/> of <paramref name="into"/>.</summary>
+    public static void Encode(StepPlan plan, Span<byte> into)
+    {
+        BinaryPrimitives.WriteInt64LittleEndian(into, plan.StepId);
+        BinaryPrimitives.WriteInt32LittleEndian(into[8..], plan.Chunks.Length);
+        BinaryPrimitives.WriteInt32LittleEndian(into[12..], plan.Tokens.Length);
+        BinaryPrimitives.WriteInt32LittleEndian(into[16..], plan.Pages.Length);
+        BinaryPrimitives.WriteInt32LittleEndian(into[20..], 0);
+        var chunks = MemoryMarshal.AsBytes(plan.Chunks);
+        var tokens = MemoryMarshal.AsBytes(plan.Tokens);
+        chunks.CopyTo(into[HeadBytes..]);
+        tokens.CopyTo(into[(HeadBytes + chunks.Length)..]);
+        MemoryMarshal.AsBytes(plan.Pages).CopyTo(into[(HeadBytes + chunks.Length + tokens.Length)..]);
+    }
+
+    /// <summary>Reads a plan; <paramref name="plan"/> is changed only when it is right.</summary>
+    /// <returns>What is wrong with it, or null.</returns>
+    public static string? Decode(ReadOnlySpan<byte> from, StepPlanLimits limits, StepPlan plan)
+    {
+        if (from.Length < HeadBytes) return $"a plan of {from.Length} bytes";
+        var stepId = BinaryPrimitives.ReadInt64LittleEndian(from);
+        var chunkCount = BinaryPrimitives.ReadInt32LittleEndian(from[8..]);
+        var tokenCount = BinaryPrimitives.ReadInt32LittleEndian(from[12..]);
+        var pageCount = BinaryPrimitives.ReadInt32LittleEndian(from[16..]);
+        if (chunkCount < 1 || chunkCount > limits.SequencesMax) return Bound("chunks", chunkCount, limits.SequencesMax);
+        if (tokenCount < 1 || tokenCount > limits.StepTokensMax) return Bound("tokens", tokenCount, limits.StepTokensMax);
+        if (pageCount < 1 || pageCount > limits.PageEntriesMax) return Bound("pages", pageCount, limits.PageEntriesMax);
+        var length = HeadBytes + (chunkCount * ChunkBytes) + (sizeof(int) * (tokenCount + pageCount));
+        if (from.Length != length) return $"a plan of {from.Length} bytes whose counts make {length}";
+
+        var chunks = MemoryMarshal.Cast<byte, SequenceChunk>(from.Slice(HeadBytes, chunkCount * ChunkBytes));
+        var numbers = MemoryMarshal.Cast<byte, int>(from[(HeadBytes + (chunkCount * ChunkBytes))..]);
+        var tokens = numbers[..tokenCount];
+        var pages = numbers[tokenCount..];
+        var violation = CheckChunks(chunks, tokenCount, pageCount, limits)
+            ?? CheckBelow(tokens, limits.VocabularySize, "token")
+            ?? CheckBelow(pages, limits.PageCount, "page");
+        if (violation is null) plan.Load(stepId, chunks, tokens, pages);
+        return violation;
+    }
+
+    private static string? CheckChunks(
+        ReadOnlySpan<SequenceChunk> chunks, int tokenCount, int pageCount, StepPlanLimits limits)
+    {
+        var (tokenOffset, pageOffset) = (0, 0);
+        foreach (ref readonly var chunk in chunks)
+        {
+            if (chunk.Count < 1 || chunk.Start < 0 || chunk.Start > limits.ContextMax - chunk.Count)
+            {
+                return $"a chunk of {chunk.Count} tokens from {chunk.Start}; the context is {limits.ContextMax}";
+            }
+
+            if (chunk.TokenOffset != tokenOffset || chunk.Count > tokenCount - tokenOffset)
+            {
+                return $"a chunk with tokens at {chunk.TokenOffset} where {tokenOffset} of {tokenCount} was due";
+            }
+
+            if (chunk.PageOffset != pageOffset
+                || chunk.PageCount != KvPage.Count(chunk.Start + chunk.Count)
+                || chunk.PageCount > pageCount - pageOffset)
+            {
+                return $"a chunk with {chunk.PageCount} pages at {chunk.PageOffset} of {pageCount}";
+            }
+
+            if (chunk.Samples is not (0 or 1)) return $"a chunk with samples = {chunk.Samples}";
+            var sampling = chunk.Sampling;
+            var isSamplingSane = float.IsFinite(sampling.Temperature) && sampling.Temperature >= 0
+                && sampling.TopP is >= 0 and <= 1 && sampling.TopK >= 0;
+            if (!isSamplingSane) return $"a chunk with {sampling}";
+            tokenOffset += chunk.Count;
+            pageOffset += chunk.PageCount;
+        }
+
+        return tokenOffset == tokenCount && pageOffset == pageCount
+            ? null
+            : $"chunks with {tokenOffset} tokens and {pageOffset} pages of {tokenCount} and {pageCount}";
+    }
+
+    private static string? CheckBelow(ReadOnlySpan<int> numbers, int end, string what)
+    {
+        foreach (var number in numbers)
+        {
+            if ((uint)number >= (uint)end) return $"{what} {number}; there are {end}";
+        }
+
+        return null;
+    }
+
+    private static string Bound(string what, int count, int max) => $"a plan with {count} {what}; the limit is {max}";
+}

@@ -1,0 +1,160 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
+using SpotServe.Actors.Execution;
+
+namespace SpotServe.Actors.DataPlane;
+
+/// <summary>
+/// The collective of one rank among others on other nodes: a link to each of them. Short vectors are sent whole to
+/// all and added by all; long ones are added slice by slice and the sums handed round. Both add in rank order, so
+/// that all ranks get the same bits whichever way it went.
+/// </summary>
+/// <remarks>
+/// Nobody can block for ever in sending: all go in rounds of at most <see cref="ChunkFloats"/> to and from each peer,
+/// and no rank begins a round before it has everyone's frame of the last one. So at most two frames to a peer are
+/// unread at a time, and these fit <see cref="SendBufferBytes"/>, which the kernel holds without the peer's help.
+/// </remarks>
+public sealed class TcpCollective : ICollective
+{
+    /// <summary>Send buffer of collective links. Linux grants twice as much for its bookkeeping.</summary>
+    public const int SendBufferBytes = 192 * 1024;
+
+    /// <summary>Vectors up to this many bytes are sent whole when there are more than two ranks (with two, that is
+    /// never more to send). Where the two ways cross on loopback; see docs/performance.md.</summary>
+    public const int WholeBytesMax = 64 * 1024;
+
+    /// <summary>Most floats to or from one peer in a round.</summary>
+    private const int ChunkFloats = 16 * 1024;
+
+    private readonly SocketLink?[] _links;
+    private readonly float[]?[] _theirs;
+    private readonly int _wholeBytesMax;
+    private long _round;
+
+    /// <param name="links">By rank; null at this one's place.</param>
+    /// <param name="wholeBytesMax">Most bytes of a vector that is sent whole.</param>
+    public TcpCollective(int rank, IReadOnlyList<SocketLink?> links, int wholeBytesMax = WholeBytesMax)
+    {
+        Invariant.Holds(links.Count >= 2);
+        Invariant.Holds(links.Index().All(entry => (entry.Item is null) == (entry.Index == rank)));
+        Rank = rank;
+        _links = [.. links];
+        _theirs = [.. links.Select(link => link is null ? null : new float[ChunkFloats])];
+        _wholeBytesMax = links.Count == 2 ? int.MaxValue : wholeBytesMax;
+    }
+
+    public int Rank { get; }
+
+    public int RankCount => _links.Length;
+
+    public void AllReduceSum(Span<float> values)
+    {
+        if ((long)values.Length * sizeof(float) <= _wholeBytesMax)
+        {
+            SumWhole(values);
+        }
+        else
+        {
+            SumBySlices(values);
+        }
+    }
+
+    public void GatherToFirst(ReadOnlySpan<float> mine, Span<float> all)
+    {
+        _round++;
+        if (Rank != 0)
+        {
+            // Rank 0 takes it before it begins anything else, so this waits for nothing that waits for us.
+            _links[0]!.Send(FrameKind.Partial, _round, mine);
+            return;
+        }
+
+        Invariant.Holds(all.Length == mine.Length * RankCount);
+        mine.CopyTo(all);
+        for (var from = 1; from < RankCount; from++)
+        {
+            _links[from]!.Receive(FrameKind.Partial, _round, all.Slice(from * mine.Length, mine.Length));
+        }
+    }
+
+    /// <summary>Closes the links; ranks that wait for this one get a <see cref="PeerLostException"/>.</summary>
+    public void Dispose()
+    {
+        foreach (var link in _links) link?.Dispose();
+    }
+
+    private void SumWhole(Span<float> values)
+    {
+        for (var at = 0; at < values.Length; at += ChunkFloats)
+        {
+            var chunk = values.Slice(at, Math.Min(ChunkFloats, values.Length - at));
+            _round++;
+            for (var i = 1; i < RankCount; i++) To(i).Send(FrameKind.Partial, _round, chunk);
+            ReceivePartials(chunk.Length);
+            AddInRankOrder(chunk);
+        }
+    }
+
+    private void SumBySlices(Span<float> values)
+    {
+        var longestSlice = (values.Length + RankCount - 1) / RankCount;
+        for (var at = 0; at < longestSlice; at += ChunkFloats)
+        {
+            // Frames may be empty where slices differ by an element: a round always hears from everyone.
+            var mine = SliceOf(values, Rank, at);
+            _round++;
+            for (var i = 1; i < RankCount; i++)
+            {
+                To(i).Send(FrameKind.Partial, _round, SliceOf(values, (Rank + i) % RankCount, at));
+            }
+
+            ReceivePartials(mine.Length);
+            AddInRankOrder(mine);
+
+            _round++;
+            for (var i = 1; i < RankCount; i++) To(i).Send(FrameKind.Partial, _round, mine);
+            for (var rank = 0; rank < RankCount; rank++)
+            {
+                _links[rank]?.Receive(FrameKind.Partial, _round, SliceOf(values, rank, at));
+            }
+        }
+    }
+
+    /// <summary>Peers in an order that differs by rank, so that not all send to the same one first.</summary>
+    private SocketLink To(int turn) => _links[(Rank + turn) % RankCount]!;
+
+    /// <summary>At most a chunk of a rank's slice, from <paramref name="at"/> on; empty beyond its end.</summary>
+    private Span<float> SliceOf(Span<float> values, int rank, int at)
+    {
+        var from = (int)((long)values.Length * rank / RankCount);
+        var length = (int)((long)values.Length * (rank + 1) / RankCount) - from;
+        return at >= length ? [] : values.Slice(from + at, Math.Min(ChunkFloats, length - at));
+    }
+
+    private void ReceivePartials(int count)
+    {
+        for (var rank = 0; rank < RankCount; rank++)
+        {
+            _links[rank]?.Receive(FrameKind.Partial, _round, _theirs[rank].AsSpan(0, count));
+        }
+    }
+
+    private void AddInRankOrder(Span<float> mine)
+    {
+        var sum = Rank == 0 ? mine : _theirs[0].AsSpan(0, mine.Length);
+        for (var rank = 1; rank < RankCount; rank++)
+        {
+            var right = rank == Rank ? mine : _theirs[rank].AsSpan(0, mine.Length);
+            Add(sum, right, into: rank == RankCount - 1 ? mine : sum);
+        }
+    }
+
+    private static void Add(ReadOnlySpan<float> left, ReadOnlySpan<float> right, Span<float> into)
+    {
+        var lefts = MemoryMarshal.Cast<float, Vector<float>>(left);
+        var rights = MemoryMarshal.Cast<float, Vector<float>>(right);
+        var sums = MemoryMarshal.Cast<float, Vector<float>>(into);
+        for (var i = 0; i < sums.Length; i++) sums[i] = lefts[i] + rights[i];
+        for (var i = sums.Length * Vector<float>.Count; i < into.Length; i++) into[i] = left[i] + right[i];
+    }
+}

@@ -1,0 +1,187 @@
+using System.Runtime.InteropServices;
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Actors.Execution;
+
+/// <summary>
+/// A stage of <see cref="FakeModel"/>, run as a real engine is: in chunks and batches, over KV pages that the plan
+/// names, with the rank's share of heads and vocabulary, sums over the ranks, and hidden states between stages.
+/// </summary>
+public sealed class FakeStageEngine : IStageEngine
+{
+    /// <summary>What a page holds where nothing was written; reading it changes the tokens.</summary>
+    private const float Unwritten = -2;
+
+    private readonly ModelSpec _model;
+    private readonly Action<StepPlan>? _beforeStep;
+    private readonly AxisRange _heads;
+    private readonly AxisRange _kvHeads;
+    private readonly float[][] _pages;
+    private readonly float[] _input;
+    private readonly float[] _hidden;
+    private readonly float[] _partial;
+    private readonly float[] _scores;
+    private readonly float[] _allScores;
+
+    /// <param name="beforeStep">Called at the start of each step; what it throws ends the step (tests of failures).</param>
+    public FakeStageEngine(StageAssignment assignment, ModelSpec model, Action<StepPlan>? beforeStep = null)
+    {
+        Invariant.Holds(assignment.Layers.First >= 0 && assignment.Layers.End <= model.LayerCount);
+        Invariant.Holds(assignment.Layers.Count > 0);
+        Invariant.Holds(model.HeadCount % assignment.RankCount == 0);
+        Assignment = assignment;
+        _model = model;
+        _beforeStep = beforeStep;
+        _heads = TensorSlices.QueryHeads(model, assignment.Position.Rank, assignment.RankCount);
+        _kvHeads = TensorSlices.KvHeads(model, assignment.Position.Rank, assignment.RankCount);
+        _pages = new float[assignment.Layers.Count * assignment.PageCount][];
+        for (var i = 0; i < _pages.Length; i++)
+        {
+            _pages[i] = new float[KvPage.Tokens * _kvHeads.Count];
+            _pages[i].AsSpan().Fill(Unwritten);
+        }
+
+        var hiddenCount = assignment.StepTokensMax * model.HiddenSize;
+        _input = new float[assignment.IsFirst ? 0 : hiddenCount];
+        _hidden = new float[hiddenCount];
+        _partial = new float[hiddenCount];
+        // Blocks of equal length on every rank, as the gather wants them; the last may have a filler or two.
+        _scores = new float[(model.VocabularySize + assignment.RankCount - 1) / assignment.RankCount];
+        _allScores = new float[assignment.Position.Rank == 0 ? _scores.Length * assignment.RankCount : 0];
+    }
+
+    public StageAssignment Assignment { get; }
+
+    public int ActivationBytesPerToken => _model.HiddenSize * sizeof(float);
+
+    public Span<byte> Input(int tokens) =>
+        MemoryMarshal.AsBytes(_input.AsSpan(0, tokens * _model.HiddenSize));
+
+    public ReadOnlySpan<byte> Output(int tokens) =>
+        MemoryMarshal.AsBytes(_hidden.AsSpan(0, tokens * _model.HiddenSize));
+
+    /// <summary>The entries of one page: [token in page, local kv head], row-major.</summary>
+    /// <param name="layer">Of the model, within the assignment's layers.</param>
+    public Span<float> Page(int layer, int page)
+    {
+        Invariant.Holds(Assignment.Layers.Contains(layer));
+        Invariant.Holds(page >= 0 && page < Assignment.PageCount);
+        return _pages[((layer - Assignment.Layers.First) * Assignment.PageCount) + page];
+    }
+
+    public void Step(StepPlan plan, ICollective collective, Span<int> sampled)
+    {
+        Invariant.Holds(plan.TokenCount <= Assignment.StepTokensMax);
+        Invariant.Holds(plan.Chunks.Length <= Assignment.SequencesMax);
+        Invariant.Holds(collective.RankCount == Assignment.RankCount);
+        Invariant.Holds(collective.Rank == Assignment.Position.Rank);
+        _beforeStep?.Invoke(plan);
+
+        var hidden = _hidden.AsSpan(0, plan.TokenCount * _model.HiddenSize);
+        if (Assignment.IsFirst) Embed(plan);
+        else _input.AsSpan(0, hidden.Length).CopyTo(hidden);
+
+        var partial = _partial.AsSpan(0, hidden.Length);
+        for (var layer = Assignment.Layers.First; layer < Assignment.Layers.End; layer++)
+        {
+            partial.Clear();
+            foreach (ref readonly var chunk in plan.Chunks)
+            {
+                RunChunk(layer, chunk, plan.Pages.Slice(chunk.PageOffset, chunk.PageCount));
+            }
+
+            collective.AllReduceSum(partial);
+            for (var i = 0; i < hidden.Length; i++) hidden[i] = FakeModel.AfterLayer(layer, hidden[i], partial[i]);
+        }
+
+        if (Assignment.IsLast) Draw(plan, collective, sampled);
+    }
+
+    public void Dispose()
+    {
+    }
+
+    private void Embed(StepPlan plan)
+    {
+        foreach (ref readonly var chunk in plan.Chunks)
+        {
+            for (var i = 0; i < chunk.Count; i++)
+            {
+                FakeModel.Embed(plan.Tokens[chunk.TokenOffset + i], chunk.Start + i, HiddenOf(chunk.TokenOffset + i));
+            }
+        }
+    }
+
+    private void RunChunk(int layer, in SequenceChunk chunk, ReadOnlySpan<int> pages)
+    {
+        // All of the chunk's entries first, then all reading, as batched attention does.
+        for (var i = 0; i < chunk.Count; i++)
+        {
+            for (var kvHead = _kvHeads.First; kvHead < _kvHeads.End; kvHead++)
+            {
+                EntryAt(layer, pages, chunk.Start + i, kvHead) =
+                    FakeModel.CacheEntry(layer, (int)kvHead, HiddenOf(chunk.TokenOffset + i));
+            }
+        }
+
+        var group = _model.HeadCount / _model.KvHeadCount;
+        for (var head = (int)_heads.First; head < _heads.End; head++)
+        {
+            for (var i = 0; i < chunk.Count; i++)
+            {
+                var seen = 0;
+                for (var position = 0; position <= chunk.Start + i; position++)
+                {
+                    seen = FakeModel.Attend(seen, EntryAt(layer, pages, position, head / group));
+                }
+
+                var sums = _partial.AsSpan((chunk.TokenOffset + i) * _model.HiddenSize, _model.HiddenSize);
+                for (var at = 0; at < sums.Length; at++) sums[at] += FakeModel.HeadOutput(layer, head, at, seen);
+            }
+        }
+    }
+
+    private void Draw(StepPlan plan, ICollective collective, Span<int> sampled)
+    {
+        var vocabulary = TensorSlices.Even(_model.VocabularySize, Assignment.Position.Rank, Assignment.RankCount);
+        var drawn = 0;
+        foreach (ref readonly var chunk in plan.Chunks)
+        {
+            if (chunk.Samples == 0) continue;
+            var hidden = HiddenOf(chunk.TokenOffset + chunk.Count - 1);
+            var wish = FakeModel.Wish(hidden, chunk.Start + chunk.Count, chunk.Sampling);
+            _scores.AsSpan().Fill(-1);
+            for (var token = (int)vocabulary.First; token < vocabulary.End; token++)
+            {
+                _scores[token - vocabulary.First] = FakeModel.Score(wish, token);
+            }
+
+            collective.GatherToFirst(_scores, _allScores);
+            if (Assignment.Position.Rank == 0) sampled[drawn++] = BestToken();
+        }
+    }
+
+    private int BestToken()
+    {
+        var (best, bestScore) = (-1, -1f);
+        for (var rank = 0; rank < Assignment.RankCount; rank++)
+        {
+            var range = TensorSlices.Even(_model.VocabularySize, rank, Assignment.RankCount);
+            for (var i = 0; i < range.Count; i++)
+            {
+                var score = _allScores[(rank * _scores.Length) + i];
+                if (score > bestScore) (best, bestScore) = ((int)range.First + i, score);
+            }
+        }
+
+        return best;
+    }
+
+    private Span<float> HiddenOf(int token) => _hidden.AsSpan(token * _model.HiddenSize, _model.HiddenSize);
+
+    private ref float EntryAt(int layer, ReadOnlySpan<int> pages, int position, long kvHead)
+    {
+        var page = Page(layer, pages[position / KvPage.Tokens]);
+        return ref page[(int)((position % KvPage.Tokens * _kvHeads.Count) + kvHead - _kvHeads.First)];
+    }
+}
