@@ -133,7 +133,7 @@ public sealed class SchedulerPropertyTests
             }
         }
 
-        /// <summary>The reason why nothing starves: one sequence always goes on, and when it ends the next one does.</summary>
+        /// <summary>Why nothing starves: one sequence always goes on, and when it ends the next one does.</summary>
         private void AssertTheMostSeniorKeepsItsPages()
         {
             var senior = _fixture.Scheduler.Sequences
