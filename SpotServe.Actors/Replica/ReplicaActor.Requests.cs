@@ -6,7 +6,7 @@ using SpotServe.Actors.Scheduling;
 
 namespace SpotServe.Actors.Replica;
 
-/// <summary>The replica's side of <see cref="ReplicaProtocol"/>: submit, attach again, cancel, and dead senders.</summary>
+/// <summary>The replica's side of <see cref="ReplicaProtocol"/>: submit, attach, cancel, dead senders.</summary>
 public sealed partial class ReplicaActor
 {
     private void OnSubmit(ReplicaProtocol.Submit submit)
@@ -35,7 +35,7 @@ public sealed partial class ReplicaActor
             case Submission.TooLong tooLong:
                 Reject(
                     submit,
-                    $"the prompt has {tooLong.PromptTokens} tokens and the limit is {tooLong.PromptTokensMax}; shorten it",
+                    $"the prompt has {tooLong.PromptTokens} tokens, the limit is {tooLong.PromptTokensMax}; shorten it",
                     permanent: true);
                 return;
             case Submission.Malformed malformed:

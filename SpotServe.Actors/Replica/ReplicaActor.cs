@@ -9,12 +9,12 @@ using SpotServe.Actors.Scheduling;
 namespace SpotServe.Actors.Replica;
 
 /// <summary>
-/// One replica of one epoch: feeds its pipeline with the steps that the scheduler plans, and its requests' entities with
-/// the tokens that come back. Speaks <see cref="ReplicaProtocol"/> with entities and <see cref="ReplicaControl"/> with
-/// its parent and the planner. Owns the pipeline and disposes it when it stops.
+/// One replica of one epoch: feeds its pipeline with the steps that the scheduler plans, and its requests' entities
+/// with the tokens that come back. Speaks <see cref="ReplicaProtocol"/> with entities and
+/// <see cref="ReplicaControl"/> with its parent and the planner. Owns the pipeline and disposes it when it stops.
 /// </summary>
 /// <remarks>
-/// States: Serving -> Draining (steps in flight complete) -> Drained; from the first two, Lost when the pipeline breaks.
+/// States: Serving -> Draining (steps in flight complete) -> Drained; Lost from any of them when the pipeline breaks.
 /// Its parent's strategy must stop it on a failure and escalate an <see cref="InvariantException"/>; a restart makes no
 /// sense without a pipeline, and is answered by <see cref="ReplicaControl.ReplicaLost"/>.
 /// </remarks>

@@ -13,8 +13,8 @@ public sealed record ReplicaSettings
     /// <summary>How long a request whose sender died goes on, waiting for another sender to submit it again.</summary>
     public TimeSpan OrphanGrace { get; init => field = Positive(value); } = TimeSpan.FromSeconds(30);
 
-    /// <summary>A pipeline that owes a result for this long counts as lost. Dead peers are found much sooner by the data
-    /// plane; this bounds the wait for one that lives and never answers. Measured in whole load periods.</summary>
+    /// <summary>A pipeline that owes a result for this long counts as lost. Dead peers are found much sooner by the
+    /// data plane; this bounds the wait for one that lives and never answers. Measured in whole load periods.</summary>
     public TimeSpan StepTimeout { get; init => field = Positive(value); } = TimeSpan.FromSeconds(60);
 
     /// <summary>Finished requests whose tokens are kept for a sender that missed them.</summary>

@@ -3,7 +3,7 @@ using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.Scheduling;
 
-/// <summary>Bounds of a replica's scheduler. Each is checked when set, their relations by <see cref="Check"/>.</summary>
+/// <summary>Bounds of a replica's scheduler. Checked when set, their relations by <see cref="Check"/>.</summary>
 public sealed record SchedulerLimits
 {
     /// <summary>Most tokens of a step, decode and prefill together.</summary>
@@ -28,7 +28,7 @@ public sealed record SchedulerLimits
     public required int ContextMax { get; init => field = InRange(value, 16_777_216); }
 
     /// <summary>Throws unless the limits fit each other.</summary>
-    /// <exception cref="ArgumentException">Two limits contradict; the message says which and what to change.</exception>
+    /// <exception cref="ArgumentException">Two limits contradict; the message says which and what to do.</exception>
     public void Check()
     {
         if (StepTokensMax < SequencesMax)

@@ -48,6 +48,13 @@ internal sealed class ManualPipeline(int stageCount, int pageCount) : IStepPipel
         await foreach (var result in _results.Reader.ReadAllAsync(cancel)) _onResult!(result);
     }
 
+    /// <summary>Answers the oldest step in flight with a token that nobody asked for.</summary>
+    public async Task CorruptStepAsync(CancellationToken cancel)
+    {
+        var result = await _results.Reader.ReadAsync(cancel);
+        _onResult!(result with { Tokens = result.Tokens.Add(0) });
+    }
+
     public void Lose(string reason) => _onLost!(new PeerLostException("peer", reason));
 
     public void Dispose()

@@ -185,6 +185,21 @@ public sealed class ReplicaActorLifeTests : ReplicaTestKit
         await Pipeline.Disposed.WaitAsync(TimeSpan.FromSeconds(5), Cancel);
     }
 
+    [Fact]
+    public async Task A_replica_that_fails_is_not_restarted_but_lost()
+    {
+        Start();
+        Parent.Watch(Replica);
+        Submit(Request("a", 4, 9), Entity);
+
+        await Pipeline.CorruptStepAsync(Cancel);
+
+        await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
+        var lost = await Parent.ExpectMsgAsync<ReplicaControl.ReplicaLost>(cancellationToken: Cancel);
+        Assert.Contains("a token for each sampling chunk", lost.Reason, StringComparison.Ordinal);
+        await Parent.ExpectTerminatedAsync(Replica, cancellationToken: Cancel);
+    }
+
     /// <summary>Stops a probe's actor and waits until the replica has heard of it.</summary>
     private Task KillAsync(Akka.TestKit.TestProbe probe) =>
         EventFilter.Info(contains: "lost their sender").ExpectOneAsync(

@@ -91,6 +91,43 @@ public sealed class ReplicaActorTests : ReplicaTestKit
     }
 
     [Fact]
+    public async Task The_oldest_finished_requests_are_forgotten()
+    {
+        Start(new ReplicaSettings { FinishedRequestsMax = 1 });
+        foreach (var id in (string[])["a", "b"])
+        {
+            Submit(Request(id, 5, 1), Entity);
+            await Pipeline.StepAsync(Cancel);
+            await ReadToEndAsync(Entity);
+        }
+
+        Submit(Request("b", 5, 1), Entity);
+        await ReadToEndAsync(Entity);
+        Assert.Equal(2, (await LoadAsync()).Steps);
+        Submit(Request("a", 5, 1), Entity);
+
+        Assert.Equal(3, (await LoadAsync()).Steps);
+    }
+
+    [Fact]
+    public async Task Many_tokens_are_sent_again_in_messages_of_bounded_size()
+    {
+        Limits = Limits(pages: 1_024, context: 16_384);
+        Start();
+        var committed = Enumerable.Range(0, 10_000).ToArray();
+        var request = Request("a", 5, 16_000);
+        Submit(request, Entity, committed);
+
+        Submit(request, Entity);
+
+        Assert.Equal(committed[..8_192], (await TokensAsync(Entity)).Tokens);
+        var rest = await TokensAsync(Entity);
+        Assert.Equal(8_192, rest.FirstIndex);
+        Assert.Equal(committed[8_192..], rest.Tokens);
+        Assert.Null(rest.Finished);
+    }
+
+    [Fact]
     public async Task A_request_that_comes_with_other_tokens_starts_again_from_them()
     {
         Start();

@@ -44,7 +44,10 @@ public abstract class ReplicaTestKit : TestKit
     {
         Pipeline = new ManualPipeline(Limits.StepsInFlightMax, Limits.PageCount);
         Replica = Parent.ChildActorOf(
-            ReplicaActor.Props(Epoch, 3, Limits, Pipeline, settings), "replica", CancellationToken.None);
+            ReplicaActor.Props(Epoch, 3, Limits, Pipeline, settings),
+            "replica",
+            SupervisorStrategy.DefaultStrategy,
+            CancellationToken.None);
     }
 
     protected static ReplicaProtocol.Submit Submit(GenerationRequest request, params int[] committed) =>

@@ -198,6 +198,22 @@ public sealed class ReplicaSchedulerTests
     }
 
     [Fact]
+    public void A_long_request_gets_its_turn_though_short_ones_keep_coming()
+    {
+        var fixture = new SchedulerFixture(Limits(pages: 8, context: 128, sequences: 4));
+        for (var i = 0; i < 4; i++) fixture.Submit(Request($"first{i}", 16, 16));
+        fixture.Submit(Request("long", 100, 20));
+
+        for (var i = 0; i < 100 && !fixture.Finished.ContainsKey("long"); i++)
+        {
+            if (fixture.Scheduler.WaitingCount < 8) fixture.Submit(Request($"short{i}", 1, 8));
+            Assert.True(fixture.Step());
+        }
+
+        Assert.Contains("long", fixture.Finished.Keys);
+    }
+
+    [Fact]
     public void Submit_says_what_is_wrong()
     {
         var fixture = new SchedulerFixture(Limits(queued: 1, context: 32));

@@ -61,6 +61,7 @@ public sealed class SchedulerPropertyTests
         private readonly Dictionary<string, (List<int> Alone, int CancelTurn)> _expected = [];
         private readonly HashSet<string> _cancelled = [];
         private readonly Dictionary<Sequence, long> _readySince = new(ReferenceEqualityComparer.Instance);
+        private (Sequence Sequence, bool Runs)? _senior;
 
         public Run(Scenario scenario)
         {
@@ -115,6 +116,7 @@ public sealed class SchedulerPropertyTests
         {
             if (!_fixture.Plan()) return false;
             AssertEveryReadySequenceHasItsTurn();
+            AssertTheMostSeniorKeepsItsPages();
             return true;
         }
 
@@ -129,6 +131,17 @@ public sealed class SchedulerPropertyTests
                 if (!ready) _readySince.Remove(sequence);
                 else if (!_readySince.TryAdd(sequence, step)) Assert.InRange(step - _readySince[sequence], 0, bound);
             }
+        }
+
+        /// <summary>Why nothing starves: one sequence always goes on, and when it ends the next one does.</summary>
+        private void AssertTheMostSeniorKeepsItsPages()
+        {
+            var senior = _fixture.Scheduler.Sequences
+                .OrderByDescending(sequence => sequence.SubmittedCount).ThenBy(sequence => sequence.Ticket)
+                .FirstOrDefault();
+            var runs = senior is not null && senior.Phase != SequencePhase.Waiting;
+            if (_senior is { Runs: true } before && before.Sequence == senior) Assert.True(runs, "suspended");
+            _senior = senior is null ? null : (senior, runs);
         }
 
         private (GenerationRequest, Arrival) Arriving(string id, Arrival arrival)
