@@ -13,7 +13,9 @@ namespace SpotServe.Node.Lifetime;
 /// </remarks>
 public sealed class ParentWatch
 {
-    /// <summary>Environment variable that the parent sets to "stdin". Unset for a node that was started by hand.</summary>
+    /// <summary>
+    /// Environment variable that the parent sets to "stdin". Unset for a node that was started by hand.
+    /// </summary>
     public const string Variable = "SPOTSERVE_PARENT_WATCH";
 
     private readonly Stream _input;

@@ -27,7 +27,8 @@ public sealed class LocalFleet(LocalFleetOptions options, Action<int, string> on
     }
 
     /// <summary>Starts one more node.</summary>
-    /// <exception cref="InvalidOperationException">It cannot be started, too many run, or the fleet is stopping.</exception>
+    /// <exception cref="InvalidOperationException">It cannot be started, too many run, or the fleet is
+    /// stopping.</exception>
     public LocalNode Start(IEnumerable<string> arguments)
     {
         LocalNode node;

@@ -53,7 +53,8 @@ public sealed partial class LocalNode
         {
             var process = Process.Start(start)!;
             var stopReading = new CancellationTokenSource();
-            return new LocalNode(index, process, [Read(process.StandardOutput), Read(process.StandardError)], stopReading);
+            return new LocalNode(
+                index, process, [Read(process.StandardOutput), Read(process.StandardError)], stopReading);
 
             Task Read(StreamReader reader) => BoundedLines.ReadAsync(
                 reader, options.LineCharactersMax, line => onLine(index, line), stopReading.Token);

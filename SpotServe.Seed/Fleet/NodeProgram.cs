@@ -39,8 +39,8 @@ public sealed record NodeProgram(string FileName, ImmutableArray<string> Argumen
             Path.Combine(checkout, "SpotServe.Node", "bin", configuration, framework.Name, Assembly),
         ];
         return Of(places.FirstOrDefault(IsRunnable) ?? throw new FileNotFoundException(
-            $"No node program at {string.Join(" or ", places)}. Build SpotServe.Node in the same configuration, or set " +
-            $"{Variable} to its SpotServe.Node.dll."));
+            $"No node program at {string.Join(" or ", places)}. Build SpotServe.Node in the same configuration, or " +
+            $"set {Variable} to its SpotServe.Node.dll."));
     }
 
     // An assembly that was copied as a mere reference has no runtime configuration and cannot be started.

@@ -67,7 +67,9 @@ public sealed class ParentWatchTests
         }
 
         Assert.All(nodes, node => Assert.True(Processes.IsRunning(node)));
-        var exits = nodes.Select(node => Process.GetProcessById(node).WaitForExitAsync(CancellationToken.None)).ToArray();
+        var exits = nodes
+            .Select(node => Process.GetProcessById(node).WaitForExitAsync(TestContext.Current.CancellationToken))
+            .ToArray();
         parent.Kill();
 
         await Task.WhenAll(exits).WaitAsync(Limit, TestContext.Current.CancellationToken);
@@ -78,7 +80,7 @@ public sealed class ParentWatchTests
     [Fact(Explicit = true)]
     public async Task Parent_process()
     {
-        if (Environment.GetEnvironmentVariable(Role) != nameof(Parent_process)) Assert.Skip("Started by another test only.");
+        SkipUnlessStartedAs(nameof(Parent_process));
         var output = Console.OpenStandardOutput();
         await using var fleet = new LocalFleet(
             new LocalFleetOptions
@@ -99,7 +101,7 @@ public sealed class ParentWatchTests
     [Fact(Explicit = true)]
     public async Task Node_process()
     {
-        if (Environment.GetEnvironmentVariable(Role) != nameof(Node_process)) Assert.Skip("Started by another test only.");
+        SkipUnlessStartedAs(nameof(Node_process));
         Assert.True(ParentWatch.StartIfAsked(TimeSpan.FromMilliseconds(100), () => { }));
         await using (var output = Console.OpenStandardOutput())
             output.Write(System.Text.Encoding.UTF8.GetBytes($"node ready {Environment.ProcessId}\n"));
@@ -110,6 +112,11 @@ public sealed class ParentWatchTests
     private const string Role = "SPOTSERVE_TEST_ROLE";
 
     private static string TestProgram => Path.Combine(AppContext.BaseDirectory, "SpotServe.Tests");
+
+    private static void SkipUnlessStartedAs(string role)
+    {
+        if (Environment.GetEnvironmentVariable(Role) != role) Assert.Skip("Runs only when another test starts it.");
+    }
 
     private static IEnumerable<string> ArgumentsFor(string method) =>
         ["-method", $"{typeof(ParentWatchTests).FullName}.{method}", "-explicit", "only", "-noColor"];
