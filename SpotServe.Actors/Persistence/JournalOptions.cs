@@ -39,7 +39,9 @@ public sealed record JournalOptions
         return new JournalOptions("SQLite.MS", connection.ToString(), $"SQLite {file}");
     }
 
-    /// <summary>A PostgreSQL database, 12 or newer, which several control nodes share. Tables are made when missing.</summary>
+    /// <summary>
+    /// A PostgreSQL database, 12 or newer, which several control nodes share. Tables are made when missing.
+    /// </summary>
     /// <exception cref="ArgumentException">The connection string is malformed or names no host.</exception>
     public static JournalOptions Postgres(string connectionString)
     {
@@ -84,8 +86,8 @@ public sealed record JournalOptions
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or SqliteException)
         {
             throw new InvalidOperationException(
-                $"Cannot use {Description} as the journal: {error.Message} Choose another data directory, or see that " +
-                "it is writable and holds no other program's file of that name.", error);
+                $"Cannot use {Description} as the journal: {error.Message} Choose another data directory, or see " +
+                "that it is writable and holds no other program's file of that name.", error);
         }
     }
 }

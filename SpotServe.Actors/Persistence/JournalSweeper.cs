@@ -14,7 +14,9 @@ public static class JournalSweeper
     /// <summary>Rows that one sweep removes at most: it holds the database's write lock on SQLite.</summary>
     public const int SweptMax = 10_000;
 
-    /// <summary>Removes tombstones of ids that begin with <paramref name="idPrefix"/> and are written no more.</summary>
+    /// <summary>
+    /// Removes tombstones of ids that begin with <paramref name="idPrefix"/> and are written no more.
+    /// </summary>
     /// <param name="idPrefix">E.g. "request-". Never the prefix of an actor that lives on: it would begin again at
     /// sequence number 1.</param>
     /// <param name="before">Only rows that were written before this instant.</param>

@@ -74,7 +74,8 @@ public static class PersistenceHosting
 
     /// <summary>
     /// Moves each transaction to the thread pool. The journal collects what arrives while a transaction runs and writes
-    /// it in the next one, but SQLite's asynchronous calls are synchronous: they would hold up the stream that collects,
+    /// it in the next one, but SQLite's asynchronous calls are synchronous: they would hold up the stream that
+    /// collects,
     /// and every event would be a transaction of its own.
     /// </summary>
     private sealed class OffTheStream : ConnectionInterceptor

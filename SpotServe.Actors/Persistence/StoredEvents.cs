@@ -67,7 +67,8 @@ public static class StoredEvents
             "length" => FinishReason.Length,
             "cancelled" => FinishReason.Cancelled,
             "failed" => FinishReason.Failed,
-            _ => throw new JournalFormatException($"Journal entry 'request-finished.1' has the unknown reason '{name}'."),
+            _ => throw new JournalFormatException(
+                $"Journal entry 'request-finished.1' has the unknown reason '{name}'."),
         };
     }
 

@@ -6,7 +6,9 @@ using Hyperion.ValueSerializers;
 
 namespace SpotServe.Actors.Serialization;
 
-/// <summary>Writes a value's type as its index in <see cref="MessageTypes.All"/>, as Hyperion does for known types.</summary>
+/// <summary>
+/// Writes a value's type as its index in <see cref="MessageTypes.All"/>, as Hyperion does for known types.
+/// </summary>
 internal abstract class IndexedSerializer<T>(ushort index) : ValueSerializer
 {
     private const byte NullManifest = 0;   // Hyperion's mark of null.
@@ -56,7 +58,11 @@ internal abstract class IndexedSerializer<T>(ushort index) : ValueSerializer
         stream.ReadExactly(bytes);
         var count = BinaryPrimitives.ReadInt32LittleEndian(bytes);
         if (count < -1 || count > stream.Length - stream.Position)
-            throw new MessageFormatException($"{typeof(T).Name} of {count} items in a message of {stream.Length} bytes.");
+        {
+            throw new MessageFormatException(
+                $"{typeof(T).Name} of {count} items in a message of {stream.Length} bytes.");
+        }
+
         return count;
     }
 }
@@ -81,14 +87,16 @@ internal sealed class ImmutableArraySerializer<T>(ushort index) : IndexedSeriali
     }
 }
 
-/// <summary>Tokens, and other small non-negative numbers, as varints: one to three bytes each instead of five.</summary>
+/// <summary>
+/// Tokens, and other small non-negative numbers, as varints: one to three bytes each instead of five.
+/// </summary>
 internal sealed class TokenArraySerializer(ushort index) : IndexedSerializer<ImmutableArray<int>>(index)
 {
     protected override void Write(Stream stream, ImmutableArray<int> value, SerializerSession session)
     {
         WriteCount(stream, value.IsDefault ? -1 : value.Length);
         if (value.IsDefaultOrEmpty) return;
-        var bytes = new byte[(value.Length * Varint.BytesMax)];
+        var bytes = new byte[value.Length * Varint.BytesMax];
         stream.Write(bytes, 0, Varint.Write(value.AsSpan(), bytes));
     }
 

@@ -13,7 +13,9 @@ namespace SpotServe.Actors.Serialization;
 /// </summary>
 public sealed class HyperionMessageSerializer : Akka.Serialization.Serializer
 {
-    /// <summary>Longest message, in bytes. Akka's frame has 128,000; the rest is for envelopes and actor paths.</summary>
+    /// <summary>
+    /// Longest message, in bytes. Akka's frame has 128,000; the rest is for envelopes and actor paths.
+    /// </summary>
     public const int MessageBytesMax = 120_000;
 
     private const int FingerprintBytes = sizeof(uint);
@@ -73,15 +75,19 @@ public sealed class HyperionMessageSerializer : Akka.Serialization.Serializer
     public override object FromBinary(byte[] bytes, Type type)
     {
         if (bytes.Length > MessageBytesMax)
-            throw new MessageFormatException($"A message of {bytes.Length:N0} bytes; at most {MessageBytesMax:N0} are sent.");
+        {
+            throw new MessageFormatException(
+                $"A message of {bytes.Length:N0} bytes; at most {MessageBytesMax:N0} are sent.");
+        }
+
         if (bytes.Length <= FingerprintBytes)
             throw new MessageFormatException($"A message of {bytes.Length} bytes has no content.");
         var fingerprint = BinaryPrimitives.ReadUInt32LittleEndian(bytes);
         if (fingerprint != _types.Fingerprint)
         {
             throw new MessageFormatException(
-                $"The sender's message types ({fingerprint:x8}) are not this node's ({_types.Fingerprint:x8}): it runs " +
-                "another build. Run the same version of SpotServe on all nodes.");
+                $"The sender's message types ({fingerprint:x8}) are not this node's ({_types.Fingerprint:x8}): it " +
+                "runs another build. Run the same version of SpotServe on all nodes.");
         }
 
         return Decode(bytes);

@@ -24,12 +24,14 @@ public sealed class MessageTypes
     private readonly HashSet<Type> _known = [];
     private readonly Dictionary<Type, ushort> _indices = [];
 
-    /// <param name="assemblies">Where protocols and the implementors of interfaces and abstract records are found.</param>
+    /// <param name="assemblies">Where protocols and the implementors of interfaces and abstract records are
+    /// found.</param>
     /// <exception cref="InvalidOperationException">A message has a field that cannot be sent; says which.</exception>
     public MessageTypes(params Assembly[] assemblies)
     {
         _assemblies = assemblies;
-        Messages = [.. assemblies.SelectMany(a => a.GetTypes()).Where(IsMessage).OrderBy(NameOf, StringComparer.Ordinal)];
+        Messages =
+            [.. assemblies.SelectMany(a => a.GetTypes()).Where(IsMessage).OrderBy(NameOf, StringComparer.Ordinal)];
         foreach (var message in Messages) Add(message, message.Name);
 
         All = [.. _known.OrderBy(NameOf, StringComparer.Ordinal)];
@@ -46,7 +48,9 @@ public sealed class MessageTypes
     /// <summary>Messages and all that they may contain, in wire order.</summary>
     public ImmutableArray<Type> All { get; }
 
-    /// <summary>Hash of the types and their fields: two builds that differ in it do not understand each other.</summary>
+    /// <summary>
+    /// Hash of the types and their fields: two builds that differ in it do not understand each other.
+    /// </summary>
     public uint Fingerprint { get; }
 
     public bool IsKnown(Type type) => _indices.ContainsKey(type);
@@ -122,9 +126,9 @@ public sealed class MessageTypes
     }
 
     private static InvalidOperationException Unsendable(Type type, string where, string reason) => new(
-        $"{where} has type '{NameOf(type)}', which cannot be sent to another node: {reason}. Use primitives, strings, " +
-        "enums, DateTimeOffset, TimeSpan, IActorRef, ImmutableArray, ImmutableDictionary, or records of these; mark a " +
-        "message that stays on its node with INoSerializationVerificationNeeded.");
+        $"{where} has type '{NameOf(type)}', which cannot be sent to another node: {reason}. Use primitives, " +
+        "strings, enums, DateTimeOffset, TimeSpan, IActorRef, ImmutableArray, ImmutableDictionary, or records of " +
+        "these; mark a message that stays on its node with INoSerializationVerificationNeeded.");
 
     // Without assembly versions, so that the runtime's version does not matter.
     private static string NameOf(Type type) => type.ToString();

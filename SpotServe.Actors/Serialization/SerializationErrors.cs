@@ -12,7 +12,9 @@ public sealed class UnknownMessageTypeException(string typeName, string reason)
     public string TypeName { get; } = typeName;
 }
 
-/// <summary>A message exceeds <see cref="HyperionMessageSerializer.MessageBytesMax"/>; bulk goes over the data plane.</summary>
+/// <summary>
+/// A message exceeds <see cref="HyperionMessageSerializer.MessageBytesMax"/>; bulk goes over the data plane.
+/// </summary>
 public sealed class MessageTooLongException(Type type, long messageBytes, int messageBytesMax) : SerializationException(
     $"{type.Name} takes {messageBytes:N0} bytes; a control message may have {messageBytesMax:N0}. Send less at once, " +
     "or send it over the data plane.")

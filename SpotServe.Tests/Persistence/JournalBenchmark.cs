@@ -7,7 +7,8 @@ using Xunit;
 namespace SpotServe.Tests.Persistence;
 
 /// <summary>
-/// Measures the journal on this machine: run with <c>-explicit only -class SpotServe.Tests.Persistence.JournalBenchmark</c>.
+/// Measures the journal on this machine: run with <c>-explicit only -class
+/// SpotServe.Tests.Persistence.JournalBenchmark</c>.
 /// </summary>
 public sealed class JournalBenchmark(ITestOutputHelper output)
 {
@@ -28,9 +29,10 @@ public sealed class JournalBenchmark(ITestOutputHelper output)
         await Task.WhenAll(actors.Select(a => WriteAsync(a, WarmUpEvents)));
 
         var clock = Stopwatch.StartNew();
-        var latencies = (await Task.WhenAll(actors.Select(a => WriteAsync(a, eventsEach)))).SelectMany(l => l).Order().ToArray();
+        var byWriter = await Task.WhenAll(actors.Select(a => WriteAsync(a, eventsEach)));
         var seconds = clock.Elapsed.TotalSeconds;
 
+        var latencies = byWriter.SelectMany(l => l).Order().ToArray();
         var stored = StoredEvents.Schema.Write(Event(1000)).Length;
         output.WriteLine(
             $"{kind}, {writers} writers: {latencies.Length / seconds:N0} events/s, latency p50 " +

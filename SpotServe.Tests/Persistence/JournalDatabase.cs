@@ -54,14 +54,13 @@ internal sealed class JournalDatabase : IAsyncDisposable
     {
         if (_directory is not null)
         {
-            using (var connection = new SqliteConnection(Options.ConnectionString)) SqliteConnection.ClearPool(connection);
+            await using (var pooled = new SqliteConnection(Options.ConnectionString)) SqliteConnection.ClearPool(pooled);
             Directory.Delete(_directory, recursive: true);
             return;
         }
 
         await OnServerAsync($"DROP DATABASE {_name} WITH (FORCE)");
-        await using var pooled = new NpgsqlConnection(Options.ConnectionString);
-        NpgsqlConnection.ClearPool(pooled);
+        await using (var pooled = new NpgsqlConnection(Options.ConnectionString)) NpgsqlConnection.ClearPool(pooled);
     }
 
     private async Task OnServerAsync(string sql)

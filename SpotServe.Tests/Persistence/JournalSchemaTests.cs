@@ -18,8 +18,8 @@ public sealed class JournalSchemaTests
         var events = new[] { typeof(RequestEvents), typeof(PlannerEvents) }
             .SelectMany(t => t.GetNestedTypes()).Where(t => !t.IsInterface);
 
-        Assert.Equal(events.OrderBy(t => t.Name), Schema.Events.OrderBy(t => t.Name));
-        Assert.Equal(Schema.Events.OrderBy(t => t.Name), TestEvents.All.Select(e => e.GetType()).Distinct().OrderBy(t => t.Name));
+        Assert.Equivalent(events, Schema.Events, strict: true);
+        Assert.Equivalent(Schema.Events, TestEvents.All.Select(e => e.GetType()).Distinct(), strict: true);
     }
 
     // Databases hold what these files hold. Never change a line: a new form is a new version, and a new line.
@@ -77,7 +77,9 @@ public sealed class JournalSchemaTests
             .Writes<Renamed, RenamedV2>("renamed.2", e => new RenamedV2(e.First, e.Last))
             .Build();
 
-        Assert.Equal(new Renamed("Ada", "Lovelace"), schema.Read("""{"name":"Ada Lovelace"}"""u8.ToArray(), "renamed.1"));
+        var read = schema.Read("""{"name":"Ada Lovelace"}"""u8.ToArray(), "renamed.1");
+
+        Assert.Equal(new Renamed("Ada", "Lovelace"), read);
         Assert.Equal("renamed.2", schema.ManifestOf(new Renamed("Ada", "Lovelace")));
     }
 

@@ -109,7 +109,8 @@ public sealed class JournalTests
         await WithSystemAsync(database, host => Task.WhenAll(Enumerable.Range(0, 64).Select(async writer =>
         {
             var recovered = await EventsAsync(JournalSystem.Probe(host, $"request-{writer}"));
-            Assert.Equal(Enumerable.Range(0, 20), recovered.Cast<RequestEvents.TokensCommitted>().Select(t => t.FirstIndex));
+            Assert.Equal(
+                Enumerable.Range(0, 20), recovered.Cast<RequestEvents.TokensCommitted>().Select(t => t.FirstIndex));
         })));
     }
 
@@ -155,7 +156,8 @@ public sealed class JournalTests
         "PostgreSQL db.example/spotserve",
         JournalOptions.Postgres("Host=db.example;Database=spotserve;Username=u;Password=secret").Description);
 
-    private static RequestEvents.TokensCommitted Tokens(string id, int index) => new(new RequestId(id), index, [1, 2, 3]);
+    private static RequestEvents.TokensCommitted Tokens(string id, int index) =>
+        new(new RequestId(id), index, [1, 2, 3]);
 
     private static Task<JournalProbe.Written> WriteAsync(IActorRef actor, object stored) =>
         actor.Ask<JournalProbe.Written>(new JournalProbe.Write(stored), Limit, Cancel);

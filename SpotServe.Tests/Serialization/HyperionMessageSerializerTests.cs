@@ -168,7 +168,11 @@ public sealed class HyperionMessageSerializerTests : IDisposable
     public void Dispose() => _system.Dispose();
 
     private static ReplicaProtocol.Submit Submit(ImmutableArray<int> prompt) => new(
-        new Epoch(3), new RequestId("cmpl-1"), prompt, [], new GenerationParameters(16, SamplingParameters.Greedy, [2]));
+        new Epoch(3),
+        new RequestId("cmpl-1"),
+        prompt,
+        [],
+        new GenerationParameters(16, SamplingParameters.Greedy, [2]));
 
     private static byte[] Forge(Hyperion.SerializerOptions options, object value, MessageTypes? types = null)
     {

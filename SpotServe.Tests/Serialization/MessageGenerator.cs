@@ -81,7 +81,8 @@ internal sealed class MessageGenerator(MessageTypes types, Random random, IActor
         if (type == typeof(DateTimeOffset))
         {
             return new DateTimeOffset(
-                random.NextInt64(TimeSpan.TicksPerDay, DateTime.MaxValue.Ticks / 2), TimeSpan.FromMinutes(random.Next(-600, 600)));
+                random.NextInt64(TimeSpan.TicksPerDay, DateTime.MaxValue.Ticks / 2),
+                TimeSpan.FromMinutes(random.Next(-600, 600)));
         }
 
         if (type == typeof(float)) return random.NextSingle();

@@ -32,7 +32,8 @@ public sealed class MessageTypesTests
 
         Assert.Equal(one.All, other.All);
         Assert.Equal(one.Fingerprint, other.Fingerprint);
-        Assert.Equal(one.All.Select(t => t.ToString()).Order(StringComparer.Ordinal), one.All.Select(t => t.ToString()));
+        var names = one.All.Select(t => t.ToString()).ToArray();
+        Assert.Equal(names.Order(StringComparer.Ordinal), names);
     }
 
     [Fact]

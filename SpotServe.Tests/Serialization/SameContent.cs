@@ -12,7 +12,8 @@ internal static class SameContent
     {
         if (expected is null || actual is null)
         {
-            Assert.True(expected is null && actual is null, $"{path}: expected {expected ?? "null"}, got {actual ?? "null"}");
+            Assert.True(
+                expected is null && actual is null, $"{path}: expected {expected ?? "null"}, got {actual ?? "null"}");
             return;
         }
 

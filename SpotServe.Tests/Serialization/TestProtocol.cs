@@ -27,8 +27,8 @@ public static class TestProtocol
 
     public sealed record Everything(
         bool Flag, byte Byte, short Short, int Int, long Long, ulong ULong, float Float, double Double, string Text,
-        string? MaybeText, Guid Guid, DateTimeOffset At, TimeSpan For, Colour Colour, Colour? MaybeColour, int? MaybeInt,
-        Key Key, Key? MaybeKey, Shape Shape, IAnimal Animal, IActorRef Actor, IActorRef? MaybeActor);
+        string? MaybeText, Guid Guid, DateTimeOffset At, TimeSpan For, Colour Colour, Colour? MaybeColour,
+        int? MaybeInt, Key Key, Key? MaybeKey, Shape Shape, IAnimal Animal, IActorRef Actor, IActorRef? MaybeActor);
 
     public sealed record Collections(
         ImmutableArray<int> Tokens, ImmutableArray<Key> Keys, ImmutableArray<string> Texts,

@@ -10,6 +10,7 @@ internal static class Checkout
     {
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
             if (File.Exists(Path.Combine(folder.FullName, "SpotServe.sln"))) return folder.FullName;
-        throw new InvalidOperationException($"No SpotServe.sln above {AppContext.BaseDirectory}: run the tests in a checkout.");
+        throw new InvalidOperationException(
+            $"No SpotServe.sln above {AppContext.BaseDirectory}: run the tests in a checkout.");
     }
 }

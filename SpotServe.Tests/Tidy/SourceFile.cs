@@ -6,7 +6,8 @@ namespace SpotServe.Tests.Tidy;
 /// <param name="Path">Relative to the checkout, with forward slashes.</param>
 internal sealed partial record SourceFile(string Path, string[] Lines)
 {
-    private static readonly string[] Skipped = ["bin", "obj", "data", ".git", "TestResults", "BenchmarkDotNet.Artifacts"];
+    private static readonly string[] Skipped =
+        ["bin", "obj", "data", ".git", "TestResults", "BenchmarkDotNet.Artifacts"];
 
     private static readonly string[] Projects = ["SpotServe.Actors", "SpotServe.Node", "SpotServe.Seed"];
 

@@ -1,0 +1,49 @@
+namespace SpotServe.Seed.Fleet;
+
+/// <summary>Limits of a fleet of node processes on this machine.</summary>
+public sealed record LocalFleetOptions
+{
+    /// <summary>Nodes that run at the same time, at most.</summary>
+    public const int NodesMax = 64;
+
+    public required NodeProgram Program { get; init; }
+
+    /// <summary>Nodes that share the machine's cores, 1 to <see cref="NodesMax"/>.</summary>
+    public required int NodeCount
+    {
+        get;
+        init => field = value is >= 1 and <= NodesMax
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(NodeCount), value, $"Must be 1 to {NodesMax}.");
+    }
+
+    /// <summary>Time from the request to stop until a node is killed. 5 s for all, with something to spare.</summary>
+    public TimeSpan StopGrace
+    {
+        get;
+        init => field = value >= TimeSpan.Zero && value <= TimeSpan.FromMinutes(10)
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(StopGrace), value, "Must be 0 to 10 minutes.");
+    } = TimeSpan.FromSeconds(4);
+
+    /// <summary>Longest line of output that is passed on whole; a longer one is cut into several.</summary>
+    public int LineCharactersMax
+    {
+        get;
+        init => field = value is >= 16 and <= 1_048_576
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(LineCharactersMax), value, "Must be 16 to 1048576.");
+    } = 4096;
+
+    /// <summary>Added to each node's environment; wins over what the fleet sets.</summary>
+    public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Compute threads of one node: the cores shared out.</summary>
+    public int ThreadsPerNode => Math.Max(1, System.Environment.ProcessorCount / NodeCount);
+}
+
+/// <summary>A node process that ended.</summary>
+/// <param name="Index">Its number in the fleet, in order of starting.</param>
+/// <param name="ExitCode">128 + n when signal n ended it.</param>
+/// <param name="Requested">The fleet had been asked to stop or kill it.</param>
+public sealed record NodeExit(int Index, int ProcessId, int ExitCode, bool Requested);

@@ -1,0 +1,121 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.InteropServices;
+
+namespace SpotServe.Seed.Fleet;
+
+/// <summary>One node process on this machine.</summary>
+public sealed partial class LocalNode
+{
+    private const int SigTerm = 15;
+
+    // What the process wrote before it ended is in the pipe and read at once; only a grandchild that kept the pipe
+    // open could make this last.
+    private static readonly TimeSpan OutputAfterExit = TimeSpan.FromSeconds(1);
+
+    private readonly Process _process;
+    private volatile bool _requested;
+
+    private LocalNode(int index, Process process, Task[] output, CancellationTokenSource stopReading)
+    {
+        Index = index;
+        _process = process;
+        ProcessId = process.Id;
+        Exited = WaitAsync(output, stopReading);
+    }
+
+    /// <summary>Number in the fleet, from 0 in order of starting.</summary>
+    public int Index { get; }
+
+    public int ProcessId { get; }
+
+    /// <summary>Completes when the process has ended and its output was passed on. Never fails.</summary>
+    public Task<NodeExit> Exited { get; }
+
+    /// <summary>Starts a process; each line that it writes to standard output or error goes to the callback, which is
+    /// called by one or two threads at once.</summary>
+    /// <exception cref="InvalidOperationException">The program cannot be started; says why.</exception>
+    internal static LocalNode Start(
+        LocalFleetOptions options, int index, IEnumerable<string> arguments, Action<int, string> onLine)
+    {
+        var start = new ProcessStartInfo(options.Program.FileName, options.Program.Arguments.Concat(arguments))
+        {
+            UseShellExecute = false,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            // Kept open and never written to: when this process ends, in whatever way, the kernel closes it, and the
+            // node, which reads it, learns of that at once. There is no moment at which it could miss it.
+            RedirectStandardInput = true,
+        };
+        SetEnvironment(start, options);
+
+        try
+        {
+            var process = Process.Start(start)!;
+            var stopReading = new CancellationTokenSource();
+            return new LocalNode(
+                index, process, [Read(process.StandardOutput), Read(process.StandardError)], stopReading);
+
+            Task Read(StreamReader reader) => BoundedLines.ReadAsync(
+                reader, options.LineCharactersMax, line => onLine(index, line), stopReading.Token);
+        }
+        catch (System.ComponentModel.Win32Exception error)
+        {
+            throw new InvalidOperationException(
+                $"Cannot start node {index} with '{options.Program.FileName}': {error.Message}", error);
+        }
+    }
+
+    /// <summary>Asks the process to stop in order (SIGTERM). Does nothing when it has ended.</summary>
+    public void RequestStop()
+    {
+        _requested = true;
+        if (OperatingSystem.IsWindows()) Kill();   // Windows has no such signal.
+        else if (!_process.HasExited) _ = SendSignal(ProcessId, SigTerm);
+    }
+
+    /// <summary>Ends the process and its children without notice (SIGKILL). Does nothing when it has ended.</summary>
+    public void Kill()
+    {
+        _requested = true;
+        try
+        {
+            _process.Kill(entireProcessTree: true);
+        }
+        catch (Exception error) when (error is InvalidOperationException or AggregateException)
+        {
+            // It, or one of its children, ended by itself meanwhile: that is what was wanted.
+        }
+    }
+
+    private static void SetEnvironment(ProcessStartInfo start, LocalFleetOptions options)
+    {
+        var threads = options.ThreadsPerNode.ToString(CultureInfo.InvariantCulture);
+        start.Environment["SPOTSERVE_PARENT_WATCH"] = "stdin";
+        start.Environment["SPOTSERVE_THREADS"] = threads;
+        start.Environment["OMP_NUM_THREADS"] = threads;
+        // Threads of one node that wait by spinning would take the cores from the next node's.
+        start.Environment["OMP_WAIT_POLICY"] = "passive";
+        // One heap for each core and process is far too much memory with many nodes on one machine.
+        start.Environment["DOTNET_gcServer"] = "0";
+        foreach (var (name, value) in options.Environment) start.Environment[name] = value;
+    }
+
+    private async Task<NodeExit> WaitAsync(Task[] output, CancellationTokenSource stopReading)
+    {
+        await _process.WaitForExitAsync().ConfigureAwait(false);
+        try
+        {
+            await Task.WhenAll(output).WaitAsync(OutputAfterExit).ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is TimeoutException or IOException or ObjectDisposedException)
+        {
+            await stopReading.CancelAsync().ConfigureAwait(false);
+        }
+
+        return new NodeExit(Index, ProcessId, _process.ExitCode, _requested);
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int SendSignal(int processId, int signal);
+}
