@@ -47,7 +47,7 @@ public static class TokenSampler
     }
 
     /// <summary>A number in [0, 1) that depends on nothing but its arguments.</summary>
-    internal static double Uniform(ulong seed, int position)
+    public static double Uniform(ulong seed, int position)
     {
         var bits = Mix(Mix(seed + 0x9E3779B97F4A7C15) + (((ulong)(uint)position + 1) * 0x9E3779B97F4A7C15));
         return (bits >> 11) * (1.0 / (1UL << 53));
