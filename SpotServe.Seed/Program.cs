@@ -1,1 +1,3 @@
-Console.WriteLine("seed");
+using SpotServe.Seed.Commands;
+
+return await RootCommands.Create().Parse(args).InvokeAsync();

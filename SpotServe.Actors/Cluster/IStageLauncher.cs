@@ -21,4 +21,7 @@ public interface IRunningStage : IDisposable
 {
     /// <summary>On the leader's position (d,0,0): the way into the replica. Null elsewhere. Owned by the stage.</summary>
     IStepPipeline? Pipeline { get; }
+
+    /// <summary>Completes, never faulted, when the engine is not used any more: only then may it be disposed.</summary>
+    Task Stopped { get; }
 }

@@ -163,9 +163,16 @@ public sealed class ShardActor : ReceiveActor
         _work = new CancellationTokenSource();
         if (_replica is not null) Context.Stop(_replica);
         _replica = null;
-        _stage?.Dispose();   // joins the engine thread, so the engine below is no longer in use
+        _stage?.Dispose();
+        if (_engine is { } engine)
+        {
+            // A step that computes cannot be interrupted; its engine goes when it is over.
+            _ = (_stage?.Stopped ?? Task.CompletedTask).ContinueWith(
+                _ => engine.Dispose(), CancellationToken.None,
+                TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        }
+
         _stage = null;
-        _engine?.Dispose();
         _engine = null;
         _assignment = null;
     }

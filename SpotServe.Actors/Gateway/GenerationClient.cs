@@ -7,9 +7,12 @@ using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Gateway;
 
+/// <summary>The actors of a control node that the HTTP edge talks to.</summary>
+public sealed record ControlActors(ActorSystem System, IActorRef Gateway, IActorRef Requests);
+
 /// <summary>The HTTP edge's way into the actor system: the only place that asks, always with a limit.</summary>
-public sealed class GenerationClient(
-    ActorSystem system, ClusterBoard board, IActorRef gateway, IActorRef requests, GatewayOptions options)
+/// <param name="actors">Lazy, because HTTP is set up before the actor system has started.</param>
+public sealed class GenerationClient(Lazy<ControlActors> actors, ClusterBoard board, GatewayOptions options)
     : IGenerationClient
 {
     private static readonly TimeSpan StreamSilenceMax = TimeSpan.FromSeconds(2);
@@ -31,7 +34,7 @@ public sealed class GenerationClient(
     {
         try
         {
-            return await gateway.Ask<Admission>(
+            return await actors.Value.Gateway.Ask<Admission>(
                 new GatewayProtocol.Generate(prompt, parameters), options.AcceptTimeout + options.AcceptTimeout, cancel)
                 .ConfigureAwait(false);
         }
@@ -45,6 +48,7 @@ public sealed class GenerationClient(
         RequestId id, int fromIndex, [EnumeratorCancellation] CancellationToken cancel)
     {
         var channel = Channel.CreateUnbounded<TokenBatch>(new() { SingleReader = true, SingleWriter = true });
+        var (system, _, requests) = actors.Value;
         var stream = system.ActorOf(Props.Create(
             () => new StreamActor(id, fromIndex, requests, channel.Writer, StreamSilenceMax)));
         try
@@ -57,5 +61,5 @@ public sealed class GenerationClient(
         }
     }
 
-    public void Cancel(RequestId id) => requests.Tell(new RequestProtocol.CancelRequest(id));
+    public void Cancel(RequestId id) => actors.Value.Requests.Tell(new RequestProtocol.CancelRequest(id));
 }

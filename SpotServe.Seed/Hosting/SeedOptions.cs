@@ -25,6 +25,9 @@ public sealed record SeedOptions
     /// <summary>Folder of the journal and of logs.</summary>
     public required string DataFolder { get; init; }
 
+    /// <summary>Logs of this process and of the nodes that it starts.</summary>
+    public string LogFolder => Path.Combine(DataFolder, "logs");
+
     /// <summary>PostgreSQL connection string; null uses a SQLite file in <see cref="DataFolder"/>.</summary>
     public string? Database { get; init; }
 

@@ -57,7 +57,7 @@ internal sealed partial class SeedProcess : IAsyncDisposable
             RedirectStandardError = true,
             RedirectStandardInput = true,
         };
-        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "SpotServe.Seed.dll"));
+        start.ArgumentList.Add(SeedProgram());
         foreach (var argument in arguments) start.ArgumentList.Add(argument);
         if (!arguments.Contains("--data"))
         {
@@ -105,6 +105,15 @@ internal sealed partial class SeedProcess : IAsyncDisposable
 
         _process.Dispose();
         Directory.Delete(DataFolder, recursive: true);
+    }
+
+    /// <summary>The seed's own output folder: the copy beside the tests lacks what only the seed references.</summary>
+    private static string SeedProgram()
+    {
+        var framework = new DirectoryInfo(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
+        var checkout = framework.Parent!.Parent!.Parent!.Parent!.FullName;
+        return Path.Combine(
+            checkout, "SpotServe.Seed", "bin", framework.Parent.Name, framework.Name, "SpotServe.Seed.dll");
     }
 
     private static int ParentOf(int id)

@@ -1,0 +1,50 @@
+using System.Net;
+using SpotServe.Actors.DataPlane;
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Node.Hosting;
+
+/// <summary>Everything a node process needs to know.</summary>
+internal sealed record NodeOptions
+{
+    /// <summary>Control nodes to join, "host:port".</summary>
+    public required IReadOnlyList<string> Seeds { get; init; }
+
+    public required string ModelFolder { get; init; }
+
+    /// <summary>Address that other machines reach this one by; control and data plane listen on it.</summary>
+    public required IPAddress Host { get; init; }
+
+    /// <summary>Akka port; 0 picks a free one.</summary>
+    public int ClusterPort { get; init; }
+
+    /// <summary>Data-plane port; 0 picks a free one.</summary>
+    public int DataPort { get; init; }
+
+    /// <summary>"cpu", "cuda" or "cuda:N".</summary>
+    public required string Device { get; init; }
+
+    /// <summary>Devices of this node: GPUs from the named one on, or engines that share the CPU.</summary>
+    public int DeviceCount { get; init; } = 1;
+
+    /// <summary>CPU threads of each device; null takes all cores.</summary>
+    public int? Threads { get; init; }
+
+    public ElementType? WeightType { get; init; }
+
+    /// <summary>Device memory that each device may use; null takes what the device has.</summary>
+    public long? MemoryBytes { get; init; }
+
+    public string? TorchLib { get; init; }
+
+    public required ClusterSecret Secret { get; init; }
+
+    /// <summary>Longest wait for a control node at the start.</summary>
+    public TimeSpan JoinMax { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Longest time for all links of a position to come up.</summary>
+    public TimeSpan ConnectMax { get; init; } = TimeSpan.FromSeconds(20);
+}
+
+/// <summary>The node cannot start as asked; the message is all that the user needs to see.</summary>
+internal sealed class UsageException(string message) : Exception(message);

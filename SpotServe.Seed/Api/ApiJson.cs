@@ -1,0 +1,53 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace SpotServe.Seed.Api;
+
+/// <summary>OpenAI's "text_completion", whole or one chunk of a stream.</summary>
+/// <param name="Created">Seconds since 1970.</param>
+internal sealed record CompletionBody(
+    string Id,
+    string Object,
+    long Created,
+    string Model,
+    IReadOnlyList<ChoiceBody> Choices,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] UsageBody? Usage);
+
+/// <param name="Logprobs">Always null; clients expect the field.</param>
+internal sealed record ChoiceBody(int Index, string Text, string? FinishReason, string? Logprobs = null);
+
+internal sealed record UsageBody(int PromptTokens, int CompletionTokens, int TotalTokens);
+
+internal sealed record ErrorEnvelope(ErrorBody Error);
+
+internal sealed record ErrorBody(string Message, string Type, string? Param, string? Code);
+
+internal sealed record ModelListBody(string Object, IReadOnlyList<ModelBody> Data);
+
+internal sealed record ModelBody(string Id, string Object, long Created, string OwnedBy);
+
+internal sealed record HealthBody(string Status);
+
+internal sealed record ReadyBody(string Status, string Detail, string Model, int ContextMax);
+
+/// <summary>GET /v1/requests/{id}.</summary>
+/// <param name="Status">"in_progress", "completed", "cancelled" or "failed".</param>
+internal sealed record RequestBody(
+    string Id, string Object, string Status, string Text, int CompletionTokens, string? FinishReason, string? Error);
+
+[JsonSerializable(typeof(CompletionBody))]
+[JsonSerializable(typeof(ErrorEnvelope))]
+[JsonSerializable(typeof(ModelListBody))]
+[JsonSerializable(typeof(HealthBody))]
+[JsonSerializable(typeof(ReadyBody))]
+[JsonSerializable(typeof(RequestBody))]
+internal sealed partial class ApiJson : JsonSerializerContext
+{
+    /// <summary>Writes letters as themselves: the media type is application/json, never HTML.</summary>
+    public static ApiJson Plain { get; } = new(new JsonSerializerOptions
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    });
+}

@@ -1,0 +1,137 @@
+using System.Globalization;
+using System.Net;
+using System.Text.Json;
+using Microsoft.AspNetCore.Http.Features;
+using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Requests;
+
+namespace SpotServe.Seed.Api;
+
+/// <summary>POST /v1/completions: read, submit to the cluster, answer.</summary>
+internal sealed class CompletionEndpoints(
+    IGenerationClient cluster,
+    CompletionModel model,
+    ApiOptions options,
+    CompletionResponse response,
+    RequestMemory memory,
+    TimeProvider time)
+{
+    /// <summary>"true" lets a request go on when its client disconnects.</summary>
+    public const string DetachHeader = "X-SpotServe-Detach";
+
+    /// <summary>The request's id, for GET /v1/requests/{id}.</summary>
+    public const string IdHeader = "X-Request-Id";
+
+    private const int JsonDepthMax = 16;
+
+    private readonly CompletionRequestReader _reader = new(model, options);
+    private int _open;
+
+    public async Task PostAsync(HttpContext http)
+    {
+        var detached = IsDetached(http);
+        var request = await ReadAsync(http).ConfigureAwait(false);
+        if (Interlocked.Increment(ref _open) > options.OpenResponsesMax)
+        {
+            Interlocked.Decrement(ref _open);
+            throw new ApiException(
+                HttpStatusCode.TooManyRequests,
+                $"{options.OpenResponsesMax} completions are being answered, which is the limit. Try again later.",
+                code: "too_many_responses",
+                retryAfter: options.RetryAfter);
+        }
+
+        try
+        {
+            await AnswerAsync(http, request, detached).ConfigureAwait(false);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _open);
+        }
+    }
+
+    private async Task AnswerAsync(HttpContext http, CompletionRequest request, bool detached)
+    {
+        // Not cancelled by the client's leaving: whether it was accepted must be known, to cancel it then.
+        var admission = await cluster.SubmitAsync(request.Prompt, request.Parameters, CancellationToken.None)
+            .ConfigureAwait(false);
+        var id = Accepted(admission);
+        var notes = new RequestNotes(
+            time.GetUtcNow().ToUnixTimeSeconds(),
+            request.Prompt.Length,
+            request.Stops,
+            request.Parameters.StopTokens);
+        memory.Add(id, notes);
+        http.Response.Headers[IdHeader] = id.Value;
+        try
+        {
+            if (request.Stream)
+            {
+                await response.StreamAsync(http, id, notes, lastSeen: -1, request.IncludeUsage).ConfigureAwait(false);
+            }
+            else
+            {
+                await response.WriteAsync(http, id, notes).ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            // Harmless when it has ended. A server that stops or falls silent is no reason: the client may come back.
+            if (!detached && http.RequestAborted.IsCancellationRequested) cluster.Cancel(id);
+        }
+    }
+
+    private async Task<CompletionRequest> ReadAsync(HttpContext http)
+    {
+        if (http.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
+            limit.MaxRequestBodySize = options.BodyBytesMax;
+        try
+        {
+            using var body = await JsonDocument.ParseAsync(
+                http.Request.Body,
+                new JsonDocumentOptions { MaxDepth = JsonDepthMax, AllowDuplicateProperties = false },
+                http.RequestAborted).ConfigureAwait(false);
+            return _reader.Read(body.RootElement, cluster.Status.ContextMax);
+        }
+        catch (JsonException error)
+        {
+            throw new ApiException(HttpStatusCode.BadRequest, $"The body is no valid JSON: {error.Message}");
+        }
+        catch (BadHttpRequestException error) when (error.StatusCode == StatusCodes.Status413PayloadTooLarge)
+        {
+            throw new ApiException(
+                HttpStatusCode.RequestEntityTooLarge,
+                $"The body has more than {options.BodyBytesMax:N0} bytes, which is the limit. Shorten the prompt.",
+                code: "body_too_large");
+        }
+    }
+
+    private static RequestId Accepted(Admission admission) => admission switch
+    {
+        Admission.Accepted accepted => accepted.Id,
+        Admission.Busy busy => throw new ApiException(
+            HttpStatusCode.TooManyRequests, busy.Reason, code: "busy", retryAfter: busy.RetryAfter),
+        Admission.Unavailable unavailable => throw new ApiException(
+            HttpStatusCode.ServiceUnavailable,
+            unavailable.Reason,
+            code: "unavailable",
+            retryAfter: unavailable.RetryAfter),
+        Admission.Refused refused => throw new ApiException(
+            HttpStatusCode.BadRequest, refused.Reason, code: "refused"),
+        _ => throw new System.Diagnostics.UnreachableException(),
+    };
+
+    private static bool IsDetached(HttpContext http)
+    {
+        var value = http.Request.Headers[DetachHeader].ToString();
+        return value.ToLower(CultureInfo.InvariantCulture) switch
+        {
+            "" or "false" => false,
+            "true" => true,
+            _ => throw new ApiException(
+                HttpStatusCode.BadRequest,
+                $"Header {DetachHeader} must be true or false; it is {RequestFields.Shorten(value)}."),
+        };
+    }
+}

@@ -1,0 +1,86 @@
+using System.Runtime.CompilerServices;
+using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Requests;
+
+namespace SpotServe.Seed.Api;
+
+/// <summary>Part of a completion as a client sees it.</summary>
+internal abstract record CompletionPiece
+{
+    private CompletionPiece()
+    {
+    }
+
+    /// <summary>The text that one token brought; empty when it only began a character or perhaps a stop string.</summary>
+    public sealed record Token(int Index, string Text) : CompletionPiece;
+
+    /// <summary>The end, with the text that was still held back.</summary>
+    /// <param name="TokenCount">Tokens generated, stop tokens included.</param>
+    public sealed record End(int TokenCount, string Text, string FinishReason) : CompletionPiece;
+
+    /// <summary>It cannot go on.</summary>
+    public sealed record Broken(string Error) : CompletionPiece;
+}
+
+/// <summary>Turns a request's tokens into text pieces. The same tokens give the same pieces, whoever reads and when.</summary>
+internal sealed class CompletionReader(IGenerationClient cluster, CompletionModel model)
+{
+    public const string Cancelled = "cancelled";
+
+    /// <summary>All pieces from the first token on; the last is an End or a Broken. Ends the generation itself at a
+    /// stop string, and nowhere else.</summary>
+    /// <exception cref="RequestUnknownException">No such request.</exception>
+    public async IAsyncEnumerable<CompletionPiece> ReadAsync(
+        RequestId id, RequestNotes? notes, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        var decoder = model.Tokenizer.StartDecoding(skipSpecialTokens: true);
+        var stops = new StopFinder(notes?.Stops ?? []);
+        var stopTokens = notes?.StopTokens ?? [];
+        var count = 0;
+        await foreach (var batch in cluster.StreamAsync(id, 0, cancel).ConfigureAwait(false))
+        {
+            if (batch.FirstIndex != count)
+            {
+                yield return new CompletionPiece.Broken(
+                    $"The cluster sent token {batch.FirstIndex} where {count} was next.");
+                yield break;
+            }
+
+            foreach (var token in batch.Tokens)
+            {
+                count++;
+                if (stopTokens.Contains(token)) continue;
+                var text = stops.Push(decoder.Push(token));
+                yield return new CompletionPiece.Token(count - 1, text);
+                if (!stops.Stopped) continue;
+
+                if (batch.Finished is null) cluster.Cancel(id);
+                yield return new CompletionPiece.End(count, "", "stop");
+                yield break;
+            }
+
+            if (batch.Finished is not { } reason) continue;
+            yield return reason == FinishReason.Failed
+                ? new CompletionPiece.Broken(batch.Error ?? "The cluster gave no reason.")
+                : Ended(reason);
+            yield break;
+        }
+
+        yield return new CompletionPiece.Broken("The cluster ended the tokens without saying why.");
+
+        CompletionPiece.End Ended(FinishReason reason)
+        {
+            var rest = stops.Push(decoder.Finish());
+            rest += stops.Finish();
+            return new CompletionPiece.End(count, rest, stops.Stopped ? "stop" : NameOf(reason));
+        }
+    }
+
+    private static string NameOf(FinishReason reason) => reason switch
+    {
+        FinishReason.Stop => "stop",
+        FinishReason.Length => "length",
+        FinishReason.Cancelled => Cancelled,
+        _ => throw new System.Diagnostics.UnreachableException(),
+    };
+}

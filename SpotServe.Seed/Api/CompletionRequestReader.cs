@@ -1,0 +1,218 @@
+using System.Collections.Immutable;
+using System.Net;
+using System.Security.Cryptography;
+using System.Text.Json;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Requests;
+using SpotServe.Seed.Tokenization;
+
+namespace SpotServe.Seed.Api;
+
+/// <summary>
+/// Reads the body of POST /v1/completions. Read by hand, not into an object, because every complaint has to name the
+/// field, its value and the limit, and because a field that is not known must not be ignored.
+/// </summary>
+internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions options)
+{
+    private static readonly string[] Fields =
+    [
+        "model", "prompt", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "stream", "stream_options",
+        "ignore_eos", "n", "best_of", "echo", "logprobs", "suffix", "presence_penalty", "frequency_penalty",
+        "logit_bias", "user",
+    ];
+
+    /// <param name="contextMax">Tokens of prompt and completion together; 0 when not known yet.</param>
+    /// <exception cref="ApiException">Something in it cannot be done; says which field, its value and the limit.</exception>
+    public CompletionRequest Read(JsonElement root, int contextMax)
+    {
+        if (root.ValueKind != JsonValueKind.Object)
+            throw new ApiException(HttpStatusCode.BadRequest, "The body must be a JSON object.");
+        foreach (var member in root.EnumerateObject())
+        {
+            if (!Fields.Contains(member.Name))
+                throw ApiException.BadField(member.Name, $"is not known. Known fields: {string.Join(", ", Fields)}.");
+        }
+
+        var body = new RequestFields(root);
+        CheckModel(body);
+        CheckNeutral(body);
+        var prompt = Prompt(body);
+        var completionTokens = body.Integer(
+            "max_tokens", options.CompletionTokensDefault, 1, options.CompletionTokensMax);
+        CheckContext(prompt.Length, completionTokens, contextMax);
+
+        var sampling = new SamplingParameters(
+            (float)body.Number("temperature", 1, 0, 2),
+            (float)body.Number("top_p", 1, float.Epsilon, 1),
+            (int)body.Integer("top_k", 0, 0, model.Tokenizer.VocabularySize),
+            Seed(body));
+        var stream = body.Flag("stream", false);
+        return new CompletionRequest(
+            prompt,
+            new GenerationParameters(
+                (int)completionTokens, sampling, body.Flag("ignore_eos", false) ? [] : model.StopTokens),
+            Stops(body),
+            stream,
+            IncludeUsage(body, stream));
+    }
+
+    private void CheckModel(RequestFields body)
+    {
+        if (body.Text("model") is { } name && name != model.Name)
+        {
+            throw new ApiException(
+                HttpStatusCode.NotFound,
+                $"The model \"{RequestFields.Shorten(name)}\" is not served here; \"{model.Name}\" is.",
+                "model",
+                "model_not_found");
+        }
+    }
+
+    /// <summary>OpenAI's fields that are not built here are welcome at the value that asks for nothing.</summary>
+    private static void CheckNeutral(RequestFields body)
+    {
+        body.Integer("n", 1, 1, 1);
+        body.Integer("best_of", 1, 1, 1);
+        body.Number("presence_penalty", 0, 0, 0);
+        body.Number("frequency_penalty", 0, 0, 0);
+        body.Text("user");
+        if (body.Flag("echo", false)) throw body.Bad("echo", "must be false");
+        if (body.Has("logprobs")) throw body.Bad("logprobs", "must be null");
+        if (body.Text("suffix") is { Length: > 0 }) throw body.Bad("suffix", "must be null or empty");
+        if (body.Has("logit_bias")
+            && !(body["logit_bias"] is { ValueKind: JsonValueKind.Object } bias && !bias.EnumerateObject().Any()))
+        {
+            throw body.Bad("logit_bias", "must be null or {}");
+        }
+    }
+
+    private ImmutableArray<int> Prompt(RequestFields body)
+    {
+        if (!body.Has("prompt")) throw ApiException.BadField("prompt", "is missing: give a string or token ids.");
+        var prompt = body["prompt"];
+
+        // [[1, 2]] and ["text"] are lists of one prompt.
+        if (prompt.ValueKind == JsonValueKind.Array && prompt.GetArrayLength() > 0
+            && prompt[0].ValueKind is JsonValueKind.String or JsonValueKind.Array)
+        {
+            if (prompt.GetArrayLength() > 1)
+            {
+                throw ApiException.BadField(
+                    "prompt", $"is a list of {prompt.GetArrayLength()} prompts; the limit is 1. Send one request each.");
+            }
+
+            prompt = prompt[0];
+        }
+
+        var ids = prompt.ValueKind switch
+        {
+            JsonValueKind.String => Encode(RequestFields.TextOf("prompt", prompt)),
+            JsonValueKind.Array => TokenIds(prompt),
+            _ => throw body.Bad("prompt", "must be a string or an array of token ids"),
+        };
+        if (ids.IsEmpty) throw ApiException.BadField("prompt", "is empty; it needs at least 1 token.");
+        if (ids.Length > options.PromptTokensMax)
+        {
+            throw ApiException.BadField(
+                "prompt", $"has {ids.Length:N0} tokens; the limit is {options.PromptTokensMax:N0}. Shorten it.");
+        }
+
+        return ids;
+    }
+
+    private ImmutableArray<int> Encode(string text)
+    {
+        if (text.Length > options.PromptCharsMax)
+        {
+            throw ApiException.BadField(
+                "prompt", $"has {text.Length:N0} characters; the limit is {options.PromptCharsMax:N0}. Shorten it.");
+        }
+
+        try
+        {
+            return [.. model.Tokenizer.Encode(text, addSpecialTokens: true)];
+        }
+        catch (TextTooComplexException error)
+        {
+            throw ApiException.BadField("prompt", error.Message);
+        }
+    }
+
+    private ImmutableArray<int> TokenIds(JsonElement array)
+    {
+        var vocabulary = model.Tokenizer.VocabularySize;
+        var ids = ImmutableArray.CreateBuilder<int>(array.GetArrayLength());
+        foreach (var item in array.EnumerateArray())
+        {
+            var isToken = item.ValueKind == JsonValueKind.Number
+                && item.TryGetInt32(out var id) && id >= 0 && id < vocabulary;
+            if (!isToken)
+            {
+                throw ApiException.BadField(
+                    "prompt",
+                    $"holds {RequestFields.Shorten(item.GetRawText())} at [{ids.Count}]; " +
+                    $"token ids are integers of 0 to {vocabulary - 1}.");
+            }
+
+            ids.Add(item.GetInt32());
+        }
+
+        return ids.DrainToImmutable();
+    }
+
+    private static void CheckContext(int promptTokens, long completionTokens, int contextMax)
+    {
+        if (contextMax == 0 || promptTokens + completionTokens <= contextMax) return;
+        throw new ApiException(
+            HttpStatusCode.BadRequest,
+            $"The prompt has {promptTokens:N0} tokens and \"max_tokens\" is {completionTokens:N0}; together the model's " +
+            $"limit is {contextMax:N0}. Shorten the prompt or ask for fewer tokens.",
+            promptTokens < contextMax ? "max_tokens" : "prompt",
+            "context_length_exceeded");
+    }
+
+    /// <summary>A drawn seed when none is given: two requests alike then differ, as with any such server.</summary>
+    private static ulong Seed(RequestFields body) => body.Has("seed")
+        ? unchecked((ulong)body.Integer("seed", 0, long.MinValue, long.MaxValue))
+        : BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong)));
+
+    private ImmutableArray<string> Stops(RequestFields body)
+    {
+        if (!body.Has("stop")) return [];
+        var stop = body["stop"];
+        ImmutableArray<string> stops = stop.ValueKind switch
+        {
+            JsonValueKind.String => [RequestFields.TextOf("stop", stop)],
+            JsonValueKind.Array when stop.GetArrayLength() > options.StopsMax => throw ApiException.BadField(
+                "stop", $"has {stop.GetArrayLength()} strings; the limit is {options.StopsMax}."),
+            JsonValueKind.Array => [.. stop.EnumerateArray().Select(item => RequestFields.TextOf("stop", item))],
+            _ => throw body.Bad("stop", $"must be a string or up to {options.StopsMax} strings"),
+        };
+        foreach (var text in stops)
+        {
+            if (text.Length == 0) throw ApiException.BadField("stop", "holds an empty string; leave it out.");
+            if (text.Length > options.StopCharsMax)
+            {
+                throw ApiException.BadField(
+                    "stop", $"holds a string of {text.Length} characters; the limit is {options.StopCharsMax}.");
+            }
+        }
+
+        return stops;
+    }
+
+    private static bool IncludeUsage(RequestFields body, bool stream)
+    {
+        if (!body.Has("stream_options")) return false;
+        if (!stream) throw ApiException.BadField("stream_options", "goes with \"stream\": true only.");
+        var asked = body["stream_options"];
+        if (asked.ValueKind != JsonValueKind.Object) throw body.Bad("stream_options", "must be an object");
+        foreach (var member in asked.EnumerateObject())
+        {
+            if (member.Name != "include_usage")
+                throw ApiException.BadField($"stream_options.{member.Name}", "is not known; \"include_usage\" is.");
+        }
+
+        return new RequestFields(asked, "stream_options.").Flag("include_usage", false);
+    }
+}

@@ -1,0 +1,75 @@
+using System.Globalization;
+using System.Text.Json;
+
+namespace SpotServe.Seed.Api;
+
+/// <summary>Typed access to a JSON object's members; a member that is null counts as absent.</summary>
+/// <param name="root">An object.</param>
+/// <param name="prefix">Put before names in complaints.</param>
+internal readonly struct RequestFields(JsonElement root, string prefix = "")
+{
+    private const int ShownMax = 80;
+
+    public JsonElement this[string name] => root.TryGetProperty(name, out var value) ? value : default;
+
+    public bool Has(string name) => this[name].ValueKind is not (JsonValueKind.Undefined or JsonValueKind.Null);
+
+    public bool Flag(string name, bool fallback)
+    {
+        if (!Has(name)) return fallback;
+        return this[name].ValueKind switch
+        {
+            JsonValueKind.True => true,
+            JsonValueKind.False => false,
+            _ => throw Bad(name, "must be true or false"),
+        };
+    }
+
+    public long Integer(string name, long fallback, long min, long max)
+    {
+        if (!Has(name)) return fallback;
+        var value = this[name];
+        return value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number)
+            && number >= min && number <= max
+            ? number
+            : throw Bad(name, min == max ? Say($"must be {min}") : Say($"must be an integer of {min} to {max}"));
+    }
+
+    public double Number(string name, double fallback, double min, double max)
+    {
+        if (!Has(name)) return fallback;
+        var value = this[name];
+        return value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number)
+            && number >= min && number <= max
+            ? number
+            : throw Bad(name, Range());
+
+        string Range() => min == max ? Say($"must be {min}")
+            : min == float.Epsilon ? Say($"must be a number above 0 and up to {max}")
+            : Say($"must be a number of {min} to {max}");
+    }
+
+    /// <summary>A string, or null when absent.</summary>
+    public string? Text(string name) => Has(name) ? TextOf(prefix + name, this[name]) : null;
+
+    public static string TextOf(string name, JsonElement value)
+    {
+        try
+        {
+            return value.ValueKind == JsonValueKind.String
+                ? value.GetString()!
+                : throw ApiException.BadField(name, $"must be a string; it is {Shorten(value.GetRawText())}.");
+        }
+        catch (InvalidOperationException)
+        {
+            throw ApiException.BadField(name, "is no valid Unicode: half of a surrogate pair stands alone.");
+        }
+    }
+
+    public ApiException Bad(string name, string must) =>
+        ApiException.BadField(prefix + name, $"{must}; it is {Shorten(this[name].GetRawText())}.");
+
+    public static string Shorten(string text) => text.Length <= ShownMax ? text : text[..ShownMax] + "...";
+
+    private static string Say(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,54 @@
+using SpotServe.Actors.Gateway;
+
+namespace SpotServe.Seed.Api;
+
+/// <summary>What is served and whether it is: for people, load balancers and OpenAI clients.</summary>
+internal sealed class StatusEndpoints(
+    IGenerationClient cluster, CompletionModel model, ApiOptions options, TimeProvider time)
+{
+    private readonly long _started = time.GetUtcNow().ToUnixTimeSeconds();
+
+    public Task GetModelsAsync(HttpContext http) => http.Response.WriteAsJsonAsync(
+        new ModelListBody("list", [new ModelBody(model.Name, "model", _started, "spotserve")]),
+        ApiJson.Plain.ModelListBody,
+        cancellationToken: http.RequestAborted);
+
+    /// <summary>The process lives; says nothing of the cluster.</summary>
+    public static Task GetHealthAsync(HttpContext http) => http.Response.WriteAsJsonAsync(
+        new HealthBody("ok"), ApiJson.Plain.HealthBody, cancellationToken: http.RequestAborted);
+
+    public Task GetReadyAsync(HttpContext http)
+    {
+        var status = cluster.Status;
+        if (!status.Serving)
+        {
+            http.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
+            http.Response.Headers.RetryAfter =
+                Math.Max(1, (long)options.RetryAfter.TotalSeconds).ToString(System.Globalization.CultureInfo.InvariantCulture);
+        }
+
+        return http.Response.WriteAsJsonAsync(
+            new ReadyBody(status.Serving ? "ready" : "not_ready", status.Detail, model.Name, status.ContextMax),
+            ApiJson.Plain.ReadyBody,
+            cancellationToken: http.RequestAborted);
+    }
+
+    public Task GetFrontAsync(HttpContext http)
+    {
+        var status = cluster.Status;
+        http.Response.ContentType = "text/plain; charset=utf-8";
+        return http.Response.WriteAsync(
+            $$"""
+            SpotServe serves {{model.Name}} ({{(status.Serving ? "ready" : "not ready")}}: {{status.Detail}})
+
+            curl -N {{http.Request.Scheme}}://{{http.Request.Host}}/v1/completions -d '{"prompt": "Once upon a time", "max_tokens": 100, "temperature": 0, "stream": true}'
+
+            POST /v1/completions     OpenAI's completions; header {{CompletionEndpoints.DetachHeader}}: true goes on without you
+            GET  /v1/requests/{id}   a request's text so far; as a stream with Last-Event-ID
+            GET  /v1/models          what is served
+            GET  /ready  /health     does a layout serve; does the process live
+
+            """,
+            http.RequestAborted);
+    }
+}

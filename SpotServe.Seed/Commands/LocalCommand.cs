@@ -1,0 +1,115 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Security.Cryptography;
+using SpotServe.Seed.Fleet;
+using SpotServe.Seed.Hosting;
+using SpotServe.Seed.Narration;
+
+namespace SpotServe.Seed.Commands;
+
+/// <summary>No verb: a seed in this process and node processes on loopback, all of which end together.</summary>
+internal static class LocalCommand
+{
+    private const string Loopback = "127.0.0.1";
+
+    private static readonly Option<string> Device = new("--device")
+    {
+        Description = "Device of each node: cpu, cuda or cuda:N.",
+        DefaultValueFactory = _ => "cpu",
+    };
+
+    private static readonly Option<string> Dtype = new("--dtype")
+    {
+        Description = "Type of weights and cache: auto (float32 on the CPU), float32, float16 or bfloat16.",
+        DefaultValueFactory = _ => "auto",
+    };
+
+    public static void Configure(RootCommand root)
+    {
+        var flags = new SeedFlags();
+        flags.AddTo(root);
+        root.Options.Add(Device);
+        root.Options.Add(Dtype);
+        root.SetAction((parsed, cancel) => RootCommands.Guarded(() => RunAsync(flags, parsed, cancel)));
+    }
+
+    private static async Task<int> RunAsync(SeedFlags flags, ParseResult parsed, CancellationToken cancel)
+    {
+        var options = flags.Read(parsed, Loopback, clusterPort: 0, devicesPerNode: 1);
+        if (options.DevicesExpected > LocalFleetOptions.NodesMax)
+        {
+            throw new UsageException(
+                $"--nodes is {options.DevicesExpected}; one machine runs at most {LocalFleetOptions.NodesMax}.");
+        }
+
+        var program = FindNodeProgram();
+        Console.WriteLine($"SpotServe: {options.Model.Name} on {options.DevicesExpected} node processes");
+        var seed = await SeedHost.StartAsync(options, cancel);
+        var narrator = new ClusterNarrator(Console.Out);
+        seed.Board.Changed += narrator.OnView;
+        var ready = new ReadyLine(seed, Console.Out);
+        using var logs = new NodeLogs(options.LogFolder);
+        Console.WriteLine($"  seed {seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}; logs in {options.LogFolder}");
+        var fleetOptions = new LocalFleetOptions
+        {
+            Program = program,
+            NodeCount = options.DevicesExpected,
+            Environment = new Dictionary<string, string>
+            {
+                ["SPOTSERVE_SECRET"] = Convert.ToHexString(RandomNumberGenerator.GetBytes(32)),
+            },
+        };
+        var fleet = new LocalFleet(fleetOptions, logs.Write, Tell);
+        try
+        {
+            var arguments = NodeArguments(parsed, options, seed, fleetOptions);
+            for (var i = 0; i < options.DevicesExpected; i++) fleet.Start(arguments);
+            await ServeCommand.WaitForStop(cancel);
+        }
+        finally
+        {
+            ready.Dispose();
+            seed.Board.Changed -= narrator.OnView;
+            Console.WriteLine("Stopping.");
+            await Task.WhenAll(fleet.StopAsync(), seed.DisposeAsync().AsTask());
+        }
+
+        return 0;
+    }
+
+    private static NodeProgram FindNodeProgram()
+    {
+        try
+        {
+            return NodeProgram.Locate(
+                Environment.GetEnvironmentVariable(NodeProgram.Variable), AppContext.BaseDirectory);
+        }
+        catch (FileNotFoundException error)
+        {
+            throw new UsageException(error.Message);
+        }
+    }
+
+    private static string[] NodeArguments(
+        ParseResult parsed, SeedOptions options, SeedHost seed, LocalFleetOptions fleet) =>
+    [
+        "--seed", $"{seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}",
+        "--model", options.Model.Folder,
+        "--host", Loopback,
+        "--device", parsed.GetValue(Device)!,
+        "--dtype", parsed.GetValue(Dtype)!,
+        "--memory", MemoryPerNode(options.DevicesExpected).ToString("0.###", CultureInfo.InvariantCulture),
+        "--threads", fleet.ThreadsPerNode.ToString(CultureInfo.InvariantCulture),
+    ];
+
+    /// <summary>Gigabytes: the nodes share four fifths of this machine's memory.</summary>
+    private static double MemoryPerNode(int nodes) =>
+        GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 1e9 * 0.8 / nodes;
+
+    private static void Tell(NodeExit exit)
+    {
+        if (exit.Requested) return;
+        Console.WriteLine(
+            $"  node process {exit.ProcessId} (number {exit.Index}) ended with code {exit.ExitCode}");
+    }
+}

@@ -1,0 +1,66 @@
+using System.CommandLine;
+using SpotServe.Seed.Hosting;
+using SpotServe.Seed.Narration;
+
+namespace SpotServe.Seed.Commands;
+
+/// <summary>`serve`: one control node, for nodes that are started elsewhere.</summary>
+internal static class ServeCommand
+{
+    private static readonly Option<string> Host = new("--host")
+    {
+        Description = "Address that clients and nodes reach this machine by.",
+        DefaultValueFactory = _ => "127.0.0.1",
+    };
+
+    private static readonly Option<int> ClusterPort = new("--cluster-port")
+    {
+        Description = "Control-plane port that nodes are given as --seed HOST:PORT.",
+        DefaultValueFactory = _ => 5110,
+    };
+
+    private static readonly Option<string[]> Seed = new("--seed")
+    {
+        Description = "Other control nodes; none starts a new cluster.",
+        HelpName = "HOST:PORT",
+    };
+
+    public static Command Create()
+    {
+        var command = new Command("serve", "Starts a control node: HTTP, planner, requests. Nodes join it.");
+        var flags = new SeedFlags();
+        flags.AddTo(command);
+        command.Options.Add(Host);
+        command.Options.Add(ClusterPort);
+        command.Options.Add(Seed);
+        command.SetAction((parsed, cancel) => RootCommands.Guarded(() => RunAsync(flags, parsed, cancel)));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(SeedFlags flags, ParseResult parsed, CancellationToken cancel)
+    {
+        var port = parsed.GetValue(ClusterPort);
+        SeedFlags.RequireRange("--cluster-port", port, 0, 65_535);
+        var options = flags.Read(parsed, parsed.GetValue(Host)!, port, devicesPerNode: 1) with
+        {
+            Seeds = parsed.GetValue(Seed) ?? [],
+        };
+        await using var seed = await SeedHost.StartAsync(options, cancel);
+        var narrator = new ClusterNarrator(Console.Out);
+        Console.WriteLine($"Serving {options.Model.Folder}; waiting for {options.DevicesExpected} device(s).");
+        Console.WriteLine("Start on each node, with the same SPOTSERVE_SECRET:");
+        Console.WriteLine($"  SpotServe.Node --seed {seed.ClusterAddress.Host}:{seed.ClusterAddress.Port} --model DIR --host IP");
+        seed.Board.Changed += narrator.OnView;
+        using var ready = new ReadyLine(seed, Console.Out);
+        await WaitForStop(cancel);
+        return 0;
+    }
+
+    /// <summary>Completes when the user or the system asks the process to stop.</summary>
+    public static async Task WaitForStop(CancellationToken cancel)
+    {
+        var stopped = new TaskCompletionSource();
+        await using var registration = cancel.Register(stopped.SetResult);
+        await stopped.Task;
+    }
+}

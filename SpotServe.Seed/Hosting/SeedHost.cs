@@ -1,0 +1,154 @@
+using System.Net;
+using Akka.Actor;
+using Akka.Cluster.Hosting;
+using Akka.Hosting;
+using Akka.Remote.Hosting;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Hosting;
+using SpotServe.Actors.Persistence;
+using SpotServe.Actors.Requests;
+using SpotServe.Actors.Serialization;
+using SpotServe.Seed.Api;
+using SpotServe.Seed.Narration;
+using SpotServe.Seed.Tokenization;
+
+namespace SpotServe.Seed.Hosting;
+
+/// <summary>One control node: HTTP in front, the control actors behind. Started whole or not at all.</summary>
+internal sealed class SeedHost : IAsyncDisposable
+{
+    private static readonly TimeSpan StopMax = TimeSpan.FromSeconds(4);
+    private readonly WebApplication _app;
+
+    private SeedHost(WebApplication app, ClusterBoard board, Address clusterAddress)
+    {
+        _app = app;
+        Board = board;
+        ClusterAddress = clusterAddress;
+        HttpAddress = new Uri(app.Urls.First());
+    }
+
+    public ClusterBoard Board { get; }
+
+    /// <summary>Where HTTP listens; names the port that was picked when 0 was asked for.</summary>
+    public Uri HttpAddress { get; }
+
+    /// <summary>What nodes are given as their seed.</summary>
+    public Address ClusterAddress { get; }
+
+    /// <exception cref="UsageException">A port is taken, or the data folder or tokenizer cannot be used.</exception>
+    public static async Task<SeedHost> StartAsync(SeedOptions options, CancellationToken cancel)
+    {
+        var board = new ClusterBoard();
+        var app = Build(options, board);
+        try
+        {
+            await app.StartAsync(cancel);
+        }
+        catch (IOException error)
+        {
+            await app.DisposeAsync();
+            throw new UsageException(
+                $"Cannot listen on http://{options.Host}:{options.HttpPort}: {error.Message} " +
+                "Stop the program that has the port, or choose another with --port.");
+        }
+
+        var system = app.Services.GetRequiredService<ActorSystem>();
+        var cluster = Akka.Cluster.Cluster.Get(system);
+        if (options.Seeds.Count == 0) cluster.Join(cluster.SelfAddress);
+        return new SeedHost(app, board, cluster.SelfAddress);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        using var limit = new CancellationTokenSource(StopMax);
+        try
+        {
+            await _app.StopAsync(limit.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            // The process ends now; the journal is consistent whenever it is cut.
+        }
+    }
+
+    private static WebApplication Build(SeedOptions options, ClusterBoard board)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.Logging.SetMinimumLevel(LogLevel.Information).AddFilter("Microsoft", LogLevel.Warning);
+        builder.Services.AddSingleton<ILoggerProvider>(
+            new FileLoggerProvider(Path.Combine(options.LogFolder, "seed.log"), TimeProvider.System));
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(Resolve(options.Host), options.HttpPort));
+        builder.Services.AddSingleton<IHostLifetime, CommandLifetime>();
+        builder.Services.AddSingleton(new CompletionModel(
+            options.Model.Name, TokenizerLoader.Load(options.Model.Folder), options.Model.StopTokens));
+        AddCluster(builder.Services, options, board);
+        builder.Services.AddCompletionApi(new ApiOptions { OpenResponsesMax = options.OpenRequestsMax });
+        var app = builder.Build();
+        app.MapCompletionApi();
+        return app;
+    }
+
+    private static void AddCluster(IServiceCollection services, SeedOptions options, ClusterBoard board)
+    {
+        var gateway = new GatewayOptions { OpenRequestsMax = options.OpenRequestsMax };
+        var planner = new PlannerOptions
+        {
+            Wanted = options.Layout,
+            DevicesExpected = options.DevicesExpected,
+            SequencesMax = options.SequencesMax,
+        };
+        var journal = options.Database is null
+            ? JournalOptions.Sqlite(options.DataFolder)
+            : JournalOptions.Postgres(options.Database);
+        services.AddAkka(ClusterSettings.SystemName, akka => akka
+            .AddHocon(ClusterSettings.Control(), HoconAddMode.Prepend)
+            .ConfigureLoggers(loggers =>
+            {
+                loggers.ClearLoggers();
+                loggers.AddLoggerFactory();
+            })
+            .WithRemoting(options.Host, options.ClusterPort)
+            .WithClustering(new ClusterOptions
+            {
+                Roles = [ControlHosting.ControlRole],
+                SeedNodes = [.. options.Seeds.Select(seed => $"akka.tcp://{ClusterSettings.SystemName}@{seed}")],
+            })
+            .AddSpotServeSerialization()
+            .AddSpotServePersistence(journal)
+            .AddControl(planner, gateway, new RequestOptions(), board, TimeProvider.System));
+        services.AddSingleton<IGenerationClient>(provider => new GenerationClient(
+            new Lazy<ControlActors>(() =>
+            {
+                var registry = provider.GetRequiredService<ActorRegistry>();
+                return new ControlActors(
+                    provider.GetRequiredService<ActorSystem>(), registry.Get<GatewayKey>(), registry.Get<RequestsKey>());
+            }),
+            board,
+            gateway));
+    }
+
+    private static IPAddress Resolve(string host)
+    {
+        if (IPAddress.TryParse(host, out var address)) return address;
+        try
+        {
+            return Dns.GetHostAddresses(host).FirstOrDefault()
+                ?? throw new UsageException($"--host {host} has no address.");
+        }
+        catch (System.Net.Sockets.SocketException error)
+        {
+            throw new UsageException($"--host {host} cannot be resolved: {error.Message}");
+        }
+    }
+
+    /// <summary>The command decides when the host stops, not the host's own signal handlers.</summary>
+    private sealed class CommandLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    }
+}

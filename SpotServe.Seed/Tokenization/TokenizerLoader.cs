@@ -1,0 +1,171 @@
+using System.Text.Json;
+using SpotServe.Actors.Execution;
+
+namespace SpotServe.Seed.Tokenization;
+
+/// <summary>Reads tokenizer.json, the format of Hugging Face's tokenizers library, for byte-pair models.</summary>
+public static class TokenizerLoader
+{
+    public const string FileName = "tokenizer.json";
+    public const long FileBytesMax = 128L << 20;
+    public const int TokensMax = 1 << 20;
+    public const int MergesMax = 1 << 21;
+    public const int TokenCharsMax = 4096;
+    private const int DepthMax = 32;
+
+    /// <summary>Loads <see cref="FileName"/> of a model's folder.</summary>
+    /// <exception cref="ModelFormatException">Missing, too large, malformed, or with a part that is not supported;
+    /// the message names file and field.</exception>
+    public static ITokenizer Load(string modelFolder)
+    {
+        var path = Path.Combine(modelFolder, FileName);
+        try
+        {
+            var file = new FileInfo(path);
+            if (!file.Exists) throw new ModelFormatException($"{path}: no such file; the model folder must have one.");
+            if (file.Length > FileBytesMax)
+            {
+                throw new ModelFormatException(
+                    $"{path}: {file.Length:N0} bytes; a tokenizer may have {FileBytesMax:N0} at most.");
+            }
+
+            return Parse(File.ReadAllBytes(path), path);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new ModelFormatException($"{path}: cannot be read: {error.Message}", error);
+        }
+    }
+
+    /// <summary>Reads a file's content.</summary>
+    /// <param name="name">What errors call the file.</param>
+    /// <exception cref="ModelFormatException">As for <see cref="Load"/>.</exception>
+    public static ITokenizer Parse(ReadOnlyMemory<byte> utf8, string name)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(utf8, new JsonDocumentOptions { MaxDepth = DepthMax });
+            return new BpeTokenizer(Parts(new JsonField(document.RootElement, name, "")));
+        }
+        catch (JsonException error)
+        {
+            throw new ModelFormatException($"{name}: no valid JSON: {error.Message}", error);
+        }
+        catch (InvalidOperationException error)
+        {
+            // JsonElement.GetString of "\ud800": half a surrogate pair.
+            throw new ModelFormatException($"{name}: a string in it is no valid Unicode: {error.Message}", error);
+        }
+    }
+
+    private static TokenizerParts Parts(JsonField root)
+    {
+        var model = Model(root["model"]);
+        var added = AddedTokens(root["added_tokens"]);
+        var (prefix, suffix) = TokenizerStages.PostProcessor(root["post_processor"]);
+        return new TokenizerParts(
+            added,
+            TokenizerStages.Normalizer(root["normalizer"]),
+            TokenizerStages.PreTokenizer(root["pre_tokenizer"]),
+            model,
+            TokenizerStages.Decoder(root["decoder"]),
+            prefix,
+            suffix);
+    }
+
+    private static BpeDefinition Model(JsonField model)
+    {
+        if (model["type"].TextOr("BPE") != "BPE")
+            throw model["type"].Bad("names a model that is not supported; byte-pair encoding (BPE) is");
+        foreach (var name in new[] { "continuing_subword_prefix", "end_of_word_suffix" })
+        {
+            if (model[name].TextOr("").Length > 0) throw model[name].Bad("is not supported unless empty");
+        }
+
+        var vocabulary = Vocabulary(model["vocab"]);
+        var unknown = model["unk_token"];
+        int? unknownId = null;
+        if (unknown.IsPresent)
+        {
+            unknownId = vocabulary.TryGetValue(unknown.Text(), out var id)
+                ? id
+                : throw unknown.Bad("must be a token of model.vocab");
+        }
+
+        return new BpeDefinition(
+            vocabulary,
+            Merges(model["merges"], vocabulary),
+            unknownId,
+            model["fuse_unk"].FlagOr(false),
+            model["byte_fallback"].FlagOr(false),
+            model["ignore_merges"].FlagOr(false));
+    }
+
+    private static Dictionary<string, int> Vocabulary(JsonField vocab)
+    {
+        if (vocab.Value.ValueKind != JsonValueKind.Object) throw vocab.Bad("must be an object of token to id");
+        var vocabulary = new Dictionary<string, int>(StringComparer.Ordinal);
+        foreach (var entry in vocab.Value.EnumerateObject())
+        {
+            if (vocabulary.Count == TokensMax) throw vocab.Bad($"has more than {TokensMax:N0} tokens");
+            CheckLength(vocab, entry.Name);
+            var id = new JsonField(entry.Value, vocab.File, $"model.vocab[\"{entry.Name}\"]");
+            vocabulary[entry.Name] = id.Integer(0, TokensMax - 1);
+        }
+
+        return vocabulary;
+    }
+
+    /// <summary>Merges are "left right" in older files and [left, right] in newer ones, which can hold spaces.</summary>
+    private static List<(int, int, int)> Merges(JsonField merges, Dictionary<string, int> vocabulary)
+    {
+        var pairs = new List<(int, int, int)>();
+        foreach (var merge in merges.Items())
+        {
+            if (pairs.Count == MergesMax) throw merges.Bad($"has more than {MergesMax:N0} entries");
+            var (left, right) = merge.Value.ValueKind switch
+            {
+                JsonValueKind.String when merge.Text().Split(' ') is [var l, var r] => (l, r),
+                JsonValueKind.Array when merge.Items().ToArray() is [var l, var r] => (l.Text(), r.Text()),
+                _ => throw merge.Bad("must be \"left right\" or [\"left\", \"right\"]"),
+            };
+            pairs.Add((IdOf(left), IdOf(right), IdOf(left + right)));
+
+            int IdOf(string token) => vocabulary.TryGetValue(token, out var id)
+                ? id
+                : throw merge.Bad($"needs the token \"{token}\", which model.vocab lacks");
+        }
+
+        return pairs;
+    }
+
+    private static List<AddedToken> AddedTokens(JsonField list)
+    {
+        var tokens = new List<AddedToken>();
+        if (!list.IsPresent) return tokens;
+        var contents = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var entry in list.Items())
+        {
+            if (tokens.Count == TokensMax) throw list.Bad($"has more than {TokensMax:N0} tokens");
+            var content = entry["content"].Text();
+            CheckLength(list, content);
+            if (!contents.Add(content)) throw entry["content"].Bad("appears twice in added_tokens");
+            tokens.Add(new AddedToken(
+                entry["id"].Integer(0, TokensMax - 1),
+                content,
+                entry["special"].FlagOr(false),
+                entry["normalized"].FlagOr(true),
+                entry["single_word"].FlagOr(false),
+                entry["lstrip"].FlagOr(false),
+                entry["rstrip"].FlagOr(false)));
+        }
+
+        return tokens;
+    }
+
+    private static void CheckLength(JsonField field, string token)
+    {
+        if (token.Length > TokenCharsMax)
+            throw field.Bad($"has a token of {token.Length:N0} characters; {TokenCharsMax:N0} is the most");
+    }
+}
