@@ -74,8 +74,8 @@ public sealed class ShardActor : ReceiveActor
         Receive<LoadPosition>(message => message.Epoch > _epoch, OnLoad);
         Receive<ReleasePosition>(message => message.Epoch >= _epoch, OnRelease);
         Receive<PositionFailed>(IsCurrent, OnFailed);
-        Receive<ReplicaControl.ReplicaLost>(lost => lost.Epoch == _epoch, OnReplicaLost);
-        Receive<ReplicaControl.IEvent>(_ => { });
+        Receive<ReplicaControlProtocol.ReplicaLost>(lost => lost.Epoch == _epoch, OnReplicaLost);
+        Receive<ReplicaControlProtocol.IEvent>(_ => { });
         Receive<EngineLoaded>(stale => stale.Engine.Dispose());
         Receive<StageLaunched>(stale => stale.Stage.Dispose());
         Receive<IEpochMessage>(stale => _log.Debug("Ignored {Message}: epoch is now {Epoch}", stale, _epoch));
@@ -153,7 +153,7 @@ public sealed class ShardActor : ReceiveActor
         if (message.Error is EngineLostException or InvariantException) throw message.Error;
     }
 
-    private void OnReplicaLost(ReplicaControl.ReplicaLost lost) => OnFailed(new PositionFailed(
+    private void OnReplicaLost(ReplicaControlProtocol.ReplicaLost lost) => OnFailed(new PositionFailed(
         _epoch, "lost its pipeline", new PeerLostException($"of replica {lost.Replica}", lost.Reason)));
 
     private void DropPosition()

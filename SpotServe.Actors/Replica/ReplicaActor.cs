@@ -11,12 +11,12 @@ namespace SpotServe.Actors.Replica;
 /// <summary>
 /// One replica of one epoch: feeds its pipeline with the steps that the scheduler plans, and its requests' entities
 /// with the tokens that come back. Speaks <see cref="ReplicaProtocol"/> with entities and
-/// <see cref="ReplicaControl"/> with its parent and the planner. Owns the pipeline and disposes it when it stops.
+/// <see cref="ReplicaControlProtocol"/> with its parent and the planner. Owns the pipeline: disposes it when it stops.
 /// </summary>
 /// <remarks>
 /// States: Serving -> Draining (steps in flight complete) -> Drained; Lost from any of them when the pipeline breaks.
 /// Its parent's strategy must stop it on a failure and escalate an <see cref="InvariantException"/>; a restart makes no
-/// sense without a pipeline, and is answered by <see cref="ReplicaControl.ReplicaLost"/>.
+/// sense without a pipeline, and is answered by <see cref="ReplicaControlProtocol.ReplicaLost"/>.
 /// </remarks>
 public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
 {
@@ -81,14 +81,14 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
 
     protected override void PostRestart(Exception reason)
     {
-        Context.Parent.Tell(new ReplicaControl.ReplicaLost(_epoch, _replica, reason.Message));
+        Context.Parent.Tell(new ReplicaControlProtocol.ReplicaLost(_epoch, _replica, reason.Message));
         Context.Stop(Self);
     }
 
     private void Serving()
     {
         Receive<ReplicaProtocol.Submit>(OnSubmit);
-        Receive<ReplicaControl.Drain>(IsCurrent, OnDrain);
+        Receive<ReplicaControlProtocol.Drain>(IsCurrent, OnDrain);
         Receive<StepCompleted>(OnStepCompleted);
         Receive<PipelineLost>(lost => OnPipelineLost(lost.Reason, []));
         ReceiveAlways();
@@ -97,10 +97,10 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     private void Draining(HashSet<IActorRef> waiting)
     {
         Receive<ReplicaProtocol.Submit>(OnSubmitWhileDraining);
-        Receive<ReplicaControl.Drain>(IsCurrent, _ => waiting.Add(Sender));
+        Receive<ReplicaControlProtocol.Drain>(IsCurrent, _ => waiting.Add(Sender));
         Receive<StepCompleted>(completed =>
         {
-            Publish(Complete(completed.Result));
+            Publish(Complete(completed.Step));
             FinishDraining(waiting);
         });
         Receive<PipelineLost>(lost => OnPipelineLost(lost.Reason, waiting));
@@ -110,16 +110,16 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     private void Drained()
     {
         Receive<ReplicaProtocol.Submit>(submit => Reject(submit, "it is drained; submit to the next epoch"));
-        Receive<ReplicaControl.Drain>(IsCurrent, _ => Sender.Tell(DrainedAnswer()));
+        Receive<ReplicaControlProtocol.Drain>(IsCurrent, _ => Sender.Tell(DrainedAnswer()));
         Receive<PipelineLost>(lost => OnPipelineLost(lost.Reason, []));
         ReceiveAlways();
     }
 
-    private void Lost(ReplicaControl.ReplicaLost answer)
+    private void Lost(ReplicaControlProtocol.ReplicaLost answer)
     {
         Receive<ReplicaProtocol.Submit>(submit => OnSubmitWhenLost(submit, answer.Reason));
-        Receive<ReplicaControl.ICommand>(IsCurrent, _ => Sender.Tell(answer));
-        Receive<ReplicaControl.ICommand>(OnStale);
+        Receive<ReplicaControlProtocol.ICommand>(IsCurrent, _ => Sender.Tell(answer));
+        Receive<ReplicaControlProtocol.ICommand>(OnStale);
         // What was on its way when the pipeline broke. The tokens are drawn again elsewhere, and are the same there.
         Receive<ReplicaProtocol.Cancel>(_ => { });
         Receive<IInternal>(_ => { });
@@ -129,21 +129,21 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     private void ReceiveAlways()
     {
         Receive<ReplicaProtocol.Cancel>(OnCancel);
-        Receive<ReplicaControl.GetReplicaLoad>(IsCurrent, _ => Sender.Tell(Load()));
-        Receive<ReplicaControl.ICommand>(OnStale);
+        Receive<ReplicaControlProtocol.GetReplicaLoad>(IsCurrent, _ => Sender.Tell(Load()));
+        Receive<ReplicaControlProtocol.ICommand>(OnStale);
         Receive<ReportLoad>(_ => OnReportLoad());
         Receive<OrphanExpired>(OnOrphanExpired);
         Receive<Terminated>(OnTerminated);
     }
 
-    private bool IsCurrent(ReplicaControl.ICommand command) => command.Epoch == _epoch;
+    private bool IsCurrent(ReplicaControlProtocol.ICommand command) => command.Epoch == _epoch;
 
-    private void OnStale(ReplicaControl.ICommand command) =>
+    private void OnStale(ReplicaControlProtocol.ICommand command) =>
         _log.Debug("Ignored {0}: this replica serves {1}", command, _epoch);
 
     private void OnStepCompleted(StepCompleted completed)
     {
-        var outcomes = Complete(completed.Result);
+        var outcomes = Complete(completed.Step);
         PlanSteps(); // Before telling anyone: the devices should not wait for the mail.
         Publish(outcomes);
     }
@@ -182,7 +182,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         }
     }
 
-    private void OnDrain(ReplicaControl.Drain drain)
+    private void OnDrain(ReplicaControlProtocol.Drain drain)
     {
         _log.Info("Replica {0} of {1} drains: {2} steps in flight", _replica, _epoch, _scheduler.StepsInFlightCount);
         HashSet<IActorRef> waiting = [Sender];
@@ -200,15 +200,15 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         Become(Drained);
     }
 
-    private ReplicaControl.Drained DrainedAnswer() => new(
+    private ReplicaControlProtocol.Drained DrainedAnswer() => new(
         _epoch,
         _replica,
-        [.. _scheduler.Sequences.Select(sequence => new ReplicaControl.DrainedSequence(
+        [.. _scheduler.Sequences.Select(sequence => new ReplicaControlProtocol.DrainedSequence(
             sequence.Id, sequence.GeneratedCount, sequence.CachedTokens))]);
 
     private void OnPipelineLost(string reason, HashSet<IActorRef> waiting)
     {
-        var lost = new ReplicaControl.ReplicaLost(_epoch, _replica, reason);
+        var lost = new ReplicaControlProtocol.ReplicaLost(_epoch, _replica, reason);
         _log.Warning("Replica {0} of {1} lost its pipeline: {2}", _replica, _epoch, reason);
         RejectAll(reason);
         Timers.CancelAll();
@@ -229,7 +229,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         Self.Tell(new PipelineLost(_epoch, $"no step completed within {_settings.StepTimeout.TotalSeconds:F0} s"));
     }
 
-    private ReplicaControl.ReplicaLoad Load() => new(
+    private ReplicaControlProtocol.ReplicaLoad Load() => new(
         _epoch,
         _replica,
         _scheduler.WaitingCount,
@@ -243,7 +243,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
 
     private interface IInternal;
 
-    private sealed record StepCompleted(Epoch Epoch, StepResult Result) : IInternal;
+    private sealed record StepCompleted(Epoch Epoch, StepResult Step) : IInternal;
 
     private sealed record PipelineLost(Epoch Epoch, string Reason) : IInternal;
 

@@ -5,7 +5,7 @@ namespace SpotServe.Actors.Scheduling;
 /// <summary>What is always true of a scheduler between two calls.</summary>
 public sealed partial class ReplicaScheduler
 {
-    /// <summary>Checks every law: linear in sequences and pages. After each step in tests, at times in production.</summary>
+    /// <summary>Checks every law, linear in sequences and pages: after each step in tests.</summary>
     /// <exception cref="InvariantException">A law is broken; the message says which.</exception>
     public void CheckLaws()
     {

@@ -18,7 +18,7 @@ public sealed class ReplicaActorLifeTests : ReplicaTestKit
         foreach (var id in (string[])["a", "b", "waits"]) Submit(Request(id, 4, 9), Entity);
         await Pipeline.WaitForStepAsync(Cancel);
 
-        Replica.Tell(new ReplicaControl.Drain(Epoch), planner.Ref);
+        Replica.Tell(new ReplicaControlProtocol.Drain(Epoch), planner.Ref);
         Submit(Request("late", 4, 9), Entity);
         await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
         Assert.False(planner.HasMessages);
@@ -28,7 +28,7 @@ public sealed class ReplicaActorLifeTests : ReplicaTestKit
             await TokensAsync(Entity);
         }
 
-        var drained = await planner.ExpectMsgAsync<ReplicaControl.Drained>(cancellationToken: Cancel);
+        var drained = await planner.ExpectMsgAsync<ReplicaControlProtocol.Drained>(cancellationToken: Cancel);
         Assert.Equal(
             [new(new RequestId("a"), 1, 4), new(new RequestId("b"), 1, 4), new(new RequestId("waits"), 0, 0)],
             drained.Sequences.OrderBy(sequence => sequence.Id.Value));
@@ -41,12 +41,12 @@ public sealed class ReplicaActorLifeTests : ReplicaTestKit
         Start();
         var planner = CreateTestProbe();
 
-        Replica.Tell(new ReplicaControl.Drain(Epoch.Next), planner.Ref);
-        Replica.Tell(new ReplicaControl.Drain(Epoch), planner.Ref);
-        Replica.Tell(new ReplicaControl.Drain(Epoch), planner.Ref);
+        Replica.Tell(new ReplicaControlProtocol.Drain(Epoch.Next), planner.Ref);
+        Replica.Tell(new ReplicaControlProtocol.Drain(Epoch), planner.Ref);
+        Replica.Tell(new ReplicaControlProtocol.Drain(Epoch), planner.Ref);
 
-        var first = await planner.ExpectMsgAsync<ReplicaControl.Drained>(cancellationToken: Cancel);
-        var second = await planner.ExpectMsgAsync<ReplicaControl.Drained>(cancellationToken: Cancel);
+        var first = await planner.ExpectMsgAsync<ReplicaControlProtocol.Drained>(cancellationToken: Cancel);
+        var second = await planner.ExpectMsgAsync<ReplicaControlProtocol.Drained>(cancellationToken: Cancel);
         Assert.Equal((Epoch, 3, 0), (first.Epoch, first.Replica, first.Sequences.Length));
         Assert.Equal(first.Sequences, second.Sequences);
         Submit(Request("late", 4, 9), Entity);
@@ -62,7 +62,7 @@ public sealed class ReplicaActorLifeTests : ReplicaTestKit
 
         Pipeline.Lose("closed its connection");
 
-        var lost = await Parent.ExpectMsgAsync<ReplicaControl.ReplicaLost>(cancellationToken: Cancel);
+        var lost = await Parent.ExpectMsgAsync<ReplicaControlProtocol.ReplicaLost>(cancellationToken: Cancel);
         Assert.Contains("closed its connection", lost.Reason, StringComparison.Ordinal);
         var rejected = await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
         Assert.False(rejected.Permanent);
@@ -78,13 +78,13 @@ public sealed class ReplicaActorLifeTests : ReplicaTestKit
         var planner = CreateTestProbe();
         Submit(Request("a", 4, 9), Entity);
         await Pipeline.WaitForStepAsync(Cancel);
-        Replica.Tell(new ReplicaControl.Drain(Epoch), planner.Ref);
+        Replica.Tell(new ReplicaControlProtocol.Drain(Epoch), planner.Ref);
 
         Pipeline.Lose("gone");
 
-        await planner.ExpectMsgAsync<ReplicaControl.ReplicaLost>(cancellationToken: Cancel);
-        Replica.Tell(new ReplicaControl.Drain(Epoch), planner.Ref);
-        await planner.ExpectMsgAsync<ReplicaControl.ReplicaLost>(cancellationToken: Cancel);
+        await planner.ExpectMsgAsync<ReplicaControlProtocol.ReplicaLost>(cancellationToken: Cancel);
+        Replica.Tell(new ReplicaControlProtocol.Drain(Epoch), planner.Ref);
+        await planner.ExpectMsgAsync<ReplicaControlProtocol.ReplicaLost>(cancellationToken: Cancel);
     }
 
     [Fact]
@@ -95,7 +95,7 @@ public sealed class ReplicaActorLifeTests : ReplicaTestKit
 
         Submit(Request("a", 4, 9), Entity);
 
-        await Parent.ExpectMsgAsync<ReplicaControl.ReplicaLost>(cancellationToken: Cancel);
+        await Parent.ExpectMsgAsync<ReplicaControlProtocol.ReplicaLost>(cancellationToken: Cancel);
         await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
     }
 
@@ -109,12 +109,12 @@ public sealed class ReplicaActorLifeTests : ReplicaTestKit
         await Pipeline.WaitForStepAsync(Cancel);
 
         Advance(3); // The first tick saw a result since it began.
-        for (var i = 0; i < 3; i++) await Parent.ExpectMsgAsync<ReplicaControl.ReplicaLoad>(cancellationToken: Cancel);
+        for (var i = 0; i < 3; i++) await ReportedLoadAsync();
         Assert.False(Parent.HasMessages);
         Advance(1);
 
-        await Parent.ExpectMsgAsync<ReplicaControl.ReplicaLoad>(cancellationToken: Cancel);
-        var lost = await Parent.ExpectMsgAsync<ReplicaControl.ReplicaLost>(cancellationToken: Cancel);
+        await ReportedLoadAsync();
+        var lost = await Parent.ExpectMsgAsync<ReplicaControlProtocol.ReplicaLost>(cancellationToken: Cancel);
         Assert.Contains("no step completed within 3 s", lost.Reason, StringComparison.Ordinal);
     }
 
@@ -127,7 +127,7 @@ public sealed class ReplicaActorLifeTests : ReplicaTestKit
 
         Advance(1);
 
-        var load = await Parent.ExpectMsgAsync<ReplicaControl.ReplicaLoad>(cancellationToken: Cancel);
+        var load = await ReportedLoadAsync();
         Assert.Equal((Epoch, 3, 0, 1), (load.Epoch, load.Replica, load.Queued, load.Running));
         Assert.Equal((Limits.PageCount - 2, 1L), (load.FreePages, load.Steps));
     }
@@ -195,10 +195,13 @@ public sealed class ReplicaActorLifeTests : ReplicaTestKit
         await Pipeline.CorruptStepAsync(Cancel);
 
         await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
-        var lost = await Parent.ExpectMsgAsync<ReplicaControl.ReplicaLost>(cancellationToken: Cancel);
+        var lost = await Parent.ExpectMsgAsync<ReplicaControlProtocol.ReplicaLost>(cancellationToken: Cancel);
         Assert.Contains("a token for each sampling chunk", lost.Reason, StringComparison.Ordinal);
         await Parent.ExpectTerminatedAsync(Replica, cancellationToken: Cancel);
     }
+
+    private async Task<ReplicaControlProtocol.ReplicaLoad> ReportedLoadAsync() =>
+        await Parent.ExpectMsgAsync<ReplicaControlProtocol.ReplicaLoad>(cancellationToken: Cancel);
 
     /// <summary>Stops a probe's actor and waits until the replica has heard of it.</summary>
     private Task KillAsync(Akka.TestKit.TestProbe probe) =>

@@ -59,11 +59,11 @@ public abstract class ReplicaTestKit : TestKit
     protected static async Task<ReplicaProtocol.TokensGenerated> TokensAsync(TestProbe probe) =>
         await probe.ExpectMsgAsync<ReplicaProtocol.TokensGenerated>(cancellationToken: Cancel);
 
-    protected async Task<ReplicaControl.ReplicaLoad> LoadAsync()
+    protected async Task<ReplicaControlProtocol.ReplicaLoad> LoadAsync()
     {
         var asker = CreateTestProbe();
-        Replica.Tell(new ReplicaControl.GetReplicaLoad(Epoch), asker.Ref);
-        return await asker.ExpectMsgAsync<ReplicaControl.ReplicaLoad>(cancellationToken: Cancel);
+        Replica.Tell(new ReplicaControlProtocol.GetReplicaLoad(Epoch), asker.Ref);
+        return await asker.ExpectMsgAsync<ReplicaControlProtocol.ReplicaLoad>(cancellationToken: Cancel);
     }
 
     /// <summary>Reads a request's tokens until it finishes, checking their indices.</summary>

@@ -29,15 +29,15 @@ internal sealed class SchedulerFixture
     public static SchedulerLimits Limits(
         int stepTokens = 64, int chunk = 32, int sequences = 8, int queued = 64, int pages = 64, int steps = 1,
         int context = 256) => new()
-    {
-        StepTokensMax = stepTokens,
-        PrefillChunkTokensMax = chunk,
-        SequencesMax = sequences,
-        QueuedRequestsMax = queued,
-        PageCount = pages,
-        StepsInFlightMax = steps,
-        ContextMax = context,
-    };
+        {
+            StepTokensMax = stepTokens,
+            PrefillChunkTokensMax = chunk,
+            SequencesMax = sequences,
+            QueuedRequestsMax = queued,
+            PageCount = pages,
+            StepsInFlightMax = steps,
+            ContextMax = context,
+        };
 
     public static GenerationRequest Request(
         string id, int promptTokens, int tokensMax, int[]? committed = null, int[]? stop = null)

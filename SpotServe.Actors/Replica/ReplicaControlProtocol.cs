@@ -5,7 +5,7 @@ using SpotServe.Actors.Requests;
 namespace SpotServe.Actors.Replica;
 
 /// <summary>The conversation between a replica and those that place it: its parent and the planner.</summary>
-public static class ReplicaControl
+public static class ReplicaControlProtocol
 {
     public interface IMessage
     {
