@@ -10,15 +10,19 @@ namespace SpotServe.Tests.Tidy;
 public sealed partial class ForbiddenCallTests
 {
     /// <summary>File, text of the allowed line, reason. Keep it short.</summary>
-    private static readonly (string File, string Text, string Reason)[] Allowed = [];
+    private static readonly (string File, string Text, string Reason)[] Allowed =
+    [
+        ("SpotServe.Actors/Replica/ReplicaActor.cs", "completed.Result", "A property of a message, not of a task."),
+        ("SpotServe.Node/Engine/Bench/InProcessReplica.cs", ".Wait()", "Engine threads of the benchmark, not the pool's."),
+    ];
 
     [Fact]
     public void Product_code_takes_time_and_chance_from_outside_and_never_blocks() =>
-        Assert.DoesNotContain(SourceFile.Product.SelectMany(file => file.Find(InProduct())), IsNotAllowed);
+        Violations.AreNone(SourceFile.Product.SelectMany(file => file.Find(InProduct())).Where(IsNotAllowed));
 
     [Fact]
     public void Tests_wait_for_events_and_never_for_time_to_pass() =>
-        Assert.DoesNotContain(SourceFile.Tests.SelectMany(file => file.Find(InTests())), IsNotAllowed);
+        Violations.AreNone(SourceFile.Tests.SelectMany(file => file.Find(InTests())).Where(IsNotAllowed));
 
     [Fact]
     public void Every_allowed_exception_is_still_needed_and_has_a_reason()
