@@ -31,7 +31,8 @@ public sealed class HyperionMessageSerializerTests(HyperionMessageSerializerTest
 
     [Theory]
     [MemberData(nameof(TestMessages))]
-    public void Any_sendable_field_comes_back_as_it_was_sent(Type message) => AssertRoundTrips(node.TestSerializer, TestTypes, message);
+    public void Any_sendable_field_comes_back_as_it_was_sent(Type message) =>
+        AssertRoundTrips(node.TestSerializer, TestTypes, message);
 
     [Fact]
     public void Default_array_stays_default()
@@ -192,7 +193,7 @@ public sealed class HyperionMessageSerializerTests(HyperionMessageSerializerTest
         }
     }
 
-    /// <summary>One system and one serializer of each list for all tests: Hyperion compiles code for every type.</summary>
+    /// <summary>One system and one serializer of each list: Hyperion compiles code for every type.</summary>
     public sealed class Node : IDisposable
     {
         public Node()

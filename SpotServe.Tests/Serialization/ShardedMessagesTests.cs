@@ -16,7 +16,7 @@ using Xunit;
 
 namespace SpotServe.Tests.Serialization;
 
-/// <summary>Two control nodes with the real settings: Akka's own traffic needs none of the serializer that is closed.</summary>
+/// <summary>Two control nodes with the real settings: Akka's own traffic needs no JSON.</summary>
 public sealed class ShardedMessagesTests : IAsyncLifetime
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);

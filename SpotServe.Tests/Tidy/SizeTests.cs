@@ -13,7 +13,8 @@ public sealed partial class SizeTests
 
     [Fact]
     public void Files_have_at_most_400_lines() =>
-        Violations.AreNone(All.Where(f => f.Lines.Length > FileLinesMax).Select(f => $"{f.Path}: {f.Lines.Length} lines"));
+        Violations.AreNone(
+            All.Where(f => f.Lines.Length > FileLinesMax).Select(f => $"{f.Path}: {f.Lines.Length} lines"));
 
     [Fact]
     public void Lines_have_at_most_120_columns() =>
