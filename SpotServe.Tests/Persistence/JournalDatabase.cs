@@ -54,7 +54,7 @@ internal sealed class JournalDatabase : IAsyncDisposable
     {
         if (_directory is not null)
         {
-            await using (var pooled = new SqliteConnection(Options.ConnectionString)) SqliteConnection.ClearPool(pooled);
+            await using (var file = new SqliteConnection(Options.ConnectionString)) SqliteConnection.ClearPool(file);
             Directory.Delete(_directory, recursive: true);
             return;
         }

@@ -11,16 +11,14 @@ using Xunit;
 
 namespace SpotServe.Tests.Serialization;
 
-public sealed class HyperionMessageSerializerTests : IDisposable
+public sealed class HyperionMessageSerializerTests(HyperionMessageSerializerTests.Node node)
+    : IClassFixture<HyperionMessageSerializerTests.Node>
 {
     private static readonly MessageTypes TestTypes = new(typeof(TestProtocol).Assembly);
 
     // What someone uses who follows no list.
     private static readonly Hyperion.SerializerOptions OpenOptions =
         Hyperion.SerializerOptions.Default.WithDisallowUnsafeType(false);
-
-    private readonly ActorSystem _system = ActorSystem.Create(
-        "serialization", ConfigurationFactory.ParseString("akka.loglevel = OFF, akka.stdout-loglevel = OFF"));
 
     public static TheoryData<Type> Messages => [.. MessageTypes.OfSpotServe.Messages];
 
@@ -29,16 +27,17 @@ public sealed class HyperionMessageSerializerTests : IDisposable
     [Theory]
     [MemberData(nameof(Messages))]
     public void Protocol_record_comes_back_as_it_was_sent(Type message) =>
-        AssertRoundTrips(MessageTypes.OfSpotServe, message);
+        AssertRoundTrips(node.Serializer, MessageTypes.OfSpotServe, message);
 
     [Theory]
     [MemberData(nameof(TestMessages))]
-    public void Any_sendable_field_comes_back_as_it_was_sent(Type message) => AssertRoundTrips(TestTypes, message);
+    public void Any_sendable_field_comes_back_as_it_was_sent(Type message) =>
+        AssertRoundTrips(node.TestSerializer, TestTypes, message);
 
     [Fact]
     public void Default_array_stays_default()
     {
-        var serializer = Serializer(MessageTypes.OfSpotServe);
+        var serializer = node.Serializer;
         var message = new ReplicaProtocol.TokensGenerated(new Epoch(1), new RequestId("a"), 0, default, null);
 
         var copy = (ReplicaProtocol.TokensGenerated)RoundTrip(serializer, message);
@@ -49,7 +48,7 @@ public sealed class HyperionMessageSerializerTests : IDisposable
     [Fact]
     public void Prompt_of_8192_tokens_fits_and_takes_at_most_three_bytes_a_token()
     {
-        var serializer = Serializer(MessageTypes.OfSpotServe);
+        var serializer = node.Serializer;
         var message = Submit([.. Enumerable.Range(0, 8192).Select(i => i * 31 % 128_256)]);
 
         var bytes = serializer.ToBinary(message);
@@ -61,7 +60,7 @@ public sealed class HyperionMessageSerializerTests : IDisposable
     [Fact]
     public void Message_that_is_too_long_is_refused_at_the_sender_and_says_how_long_it_is()
     {
-        var serializer = Serializer(MessageTypes.OfSpotServe);
+        var serializer = node.Serializer;
         var message = Submit([.. Enumerable.Repeat(100_000, 50_000)]);
 
         var error = Assert.Throws<MessageTooLongException>(() => serializer.ToBinary(message));
@@ -74,7 +73,7 @@ public sealed class HyperionMessageSerializerTests : IDisposable
     [Fact]
     public void Unknown_type_is_refused_when_sent()
     {
-        var serializer = Serializer(MessageTypes.OfSpotServe);
+        var serializer = node.Serializer;
 
         var error = Assert.Throws<UnknownMessageTypeException>(() => serializer.ToBinary(new Uri("http://localhost")));
 
@@ -84,7 +83,7 @@ public sealed class HyperionMessageSerializerTests : IDisposable
     [Fact]
     public void Part_of_a_message_is_no_message()
     {
-        var serializer = Serializer(MessageTypes.OfSpotServe);
+        var serializer = node.Serializer;
         var forged = Forge(OpenOptions.WithKnownTypes(MessageTypes.OfSpotServe.All), "just text");
 
         Assert.Throws<UnknownMessageTypeException>(() => serializer.FromBinary(forged, typeof(object)));
@@ -114,7 +113,7 @@ public sealed class HyperionMessageSerializerTests : IDisposable
         new Hyperion.Serializer(OpenOptions).Deserialize(new MemoryStream(bytes[4..]));
 
         Assert.Throws<UnknownMessageTypeException>(
-            () => Serializer(MessageTypes.OfSpotServe).FromBinary(bytes, typeof(object)));
+            () => node.Serializer.FromBinary(bytes, typeof(object)));
     }
 
     [Fact]
@@ -128,22 +127,22 @@ public sealed class HyperionMessageSerializerTests : IDisposable
             OpenOptions.WithKnownTypes(withoutAnimal).WithSurrogates(
             [
                 Hyperion.Surrogate.Create<ISurrogated, ISurrogate>(
-                    from => from.ToSurrogate(_system), to => to.FromSurrogate(_system)),
+                    from => from.ToSurrogate(node.System), to => to.FromSurrogate(node.System)),
             ]),
             message,
             TestTypes);
 
         Assert.ThrowsAny<System.Runtime.Serialization.SerializationException>(
-            () => Serializer(TestTypes).FromBinary(forged, typeof(object)));
+            () => node.TestSerializer.FromBinary(forged, typeof(object)));
     }
 
     [Fact]
     public void Message_of_another_build_is_refused_with_both_fingerprints()
     {
-        var bytes = Serializer(TestTypes).ToBinary(new TestProtocol.Empty());
+        var bytes = node.TestSerializer.ToBinary(new TestProtocol.Empty());
 
         var error = Assert.Throws<MessageFormatException>(
-            () => Serializer(MessageTypes.OfSpotServe).FromBinary(bytes, typeof(object)));
+            () => node.Serializer.FromBinary(bytes, typeof(object)));
 
         Assert.Contains($"{TestTypes.Fingerprint:x8}", error.Message, StringComparison.Ordinal);
         Assert.Contains($"{MessageTypes.OfSpotServe.Fingerprint:x8}", error.Message, StringComparison.Ordinal);
@@ -152,7 +151,7 @@ public sealed class HyperionMessageSerializerTests : IDisposable
     [Fact]
     public void Damaged_bytes_are_refused_and_never_crash()
     {
-        var serializer = Serializer(MessageTypes.OfSpotServe);
+        var serializer = node.Serializer;
         var good = serializer.ToBinary(Submit([1, 2, 300, 70_000]));
         var random = new Random(5);
 
@@ -164,8 +163,6 @@ public sealed class HyperionMessageSerializerTests : IDisposable
             Assert.True(error is null or System.Runtime.Serialization.SerializationException, $"{error}");
         }
     }
-
-    public void Dispose() => _system.Dispose();
 
     private static ReplicaProtocol.Submit Submit(ImmutableArray<int> prompt) => new(
         new Epoch(3),
@@ -185,18 +182,36 @@ public sealed class HyperionMessageSerializerTests : IDisposable
     private static object RoundTrip(HyperionMessageSerializer serializer, object message) =>
         serializer.FromBinary(serializer.ToBinary(message), typeof(object));
 
-    private HyperionMessageSerializer Serializer(MessageTypes types) => new((ExtendedActorSystem)_system, types);
-
-    private void AssertRoundTrips(MessageTypes types, Type message)
+    private void AssertRoundTrips(HyperionMessageSerializer serializer, MessageTypes types, Type message)
     {
-        var serializer = Serializer(types);
-        var actor = _system.ActorOf(Props.Empty);
-        var generator = new MessageGenerator(types, new Random(1), actor);
+        var generator = new MessageGenerator(types, new Random(1), node.Actor);
 
         for (var round = 0; round < 30; round++)
         {
             var sent = generator.Make(message);
             SameContent.Holds(sent, RoundTrip(serializer, sent), message.Name);
         }
+    }
+
+    /// <summary>One system and one serializer of each list: Hyperion compiles code for every type.</summary>
+    public sealed class Node : IDisposable
+    {
+        public Node()
+        {
+            Serializer = new HyperionMessageSerializer((ExtendedActorSystem)System, MessageTypes.OfSpotServe);
+            TestSerializer = new HyperionMessageSerializer((ExtendedActorSystem)System, TestTypes);
+            Actor = System.ActorOf(Props.Empty);
+        }
+
+        public ActorSystem System { get; } = ActorSystem.Create(
+            "serialization", ConfigurationFactory.ParseString("akka.loglevel = OFF, akka.stdout-loglevel = OFF"));
+
+        public HyperionMessageSerializer Serializer { get; }
+
+        public HyperionMessageSerializer TestSerializer { get; }
+
+        public IActorRef Actor { get; }
+
+        public void Dispose() => System.Dispose();
     }
 }

@@ -10,21 +10,25 @@ namespace SpotServe.Tests.Tidy;
 public sealed partial class ForbiddenCallTests
 {
     /// <summary>File, text of the allowed line, reason. Keep it short.</summary>
-    private static readonly (string File, string Text, string Reason)[] Allowed = [];
+    private static readonly (string File, string Text, string Reason)[] Allowed =
+    [
+        ("SpotServe.Actors/Replica/ReplicaActor.cs", "completed.Result", "A property of a message, not of a task."),
+        ("SpotServe.Node/Engine/Bench/InProcessReplica.cs", ".Wait()", "Engine threads of the benchmark."),
+        ("SpotServe.Actors/DataPlane/DataPlaneNode.cs", "link.Result", "Of tasks that have completed."),
+    ];
 
     [Fact]
     public void Product_code_takes_time_and_chance_from_outside_and_never_blocks() =>
-        Assert.DoesNotContain(SourceFile.Product.SelectMany(file => file.Find(InProduct())), IsNotAllowed);
+        Violations.AreNone(InProductCode().Where(IsNotAllowed));
 
     [Fact]
     public void Tests_wait_for_events_and_never_for_time_to_pass() =>
-        Assert.DoesNotContain(SourceFile.Tests.SelectMany(file => file.Find(InTests())), IsNotAllowed);
+        Violations.AreNone(InTestCode().Where(IsNotAllowed));
 
     [Fact]
     public void Every_allowed_exception_is_still_needed_and_has_a_reason()
     {
-        var found = SourceFile.Product.SelectMany(file => file.Find(InProduct()))
-            .Concat(SourceFile.Tests.SelectMany(file => file.Find(InTests()))).ToArray();
+        var found = InProductCode().Concat(InTestCode()).ToArray();
 
         Assert.All(Allowed, allowed =>
         {
@@ -32,6 +36,11 @@ public sealed partial class ForbiddenCallTests
             Assert.NotEmpty(allowed.Reason);
         });
     }
+
+    private static IEnumerable<string> InProductCode() =>
+        SourceFile.Product.SelectMany(file => file.Find(InProduct()));
+
+    private static IEnumerable<string> InTestCode() => SourceFile.Tests.SelectMany(file => file.Find(InTests()));
 
     private static bool IsNotAllowed(string place) => !Allowed.Any(allowed => Covers(allowed, place));
 
@@ -41,7 +50,7 @@ public sealed partial class ForbiddenCallTests
 
     [GeneratedRegex(
         @"\bDateTime(Offset)?\.(UtcNow|Now|Today)\b|\bTask\.Delay\b|\bThread\.Sleep\b|\bRandom\.Shared\b|" +
-        @"\bnew Random\(\)|\.Result\b(?!\w*\()|\.Wait\(|\.WaitAll\(|\.GetAwaiter\(\)\.GetResult\(\)")]
+        @"\bnew Random\(\)|\.Result\b(?!\w*\()|(?<!\bMonitor)\.Wait\(|\.WaitAll\(|\.GetAwaiter\(\)\.GetResult\(\)")]
     private static partial Regex InProduct();
 
     [GeneratedRegex(@"\bTask\.Delay\b|\bThread\.Sleep\b|\bSpinWait\.|\bnew Random\(\)|\bRandom\.Shared\b")]

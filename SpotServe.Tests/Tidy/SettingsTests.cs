@@ -20,7 +20,7 @@ public sealed partial class SettingsTests
             .Where(l => Setting().IsMatch(l.Text) && !l.Above.StartsWith('#'))
             .Select(l => $"{path}:{l.Number}: {l.Text.Trim()}");
 
-        Assert.Empty(bare);
+        Violations.AreNone(bare);
     }
 
     [Theory]

@@ -13,21 +13,22 @@ public sealed partial class SizeTests
 
     [Fact]
     public void Files_have_at_most_400_lines() =>
-        Assert.Empty(All.Where(f => f.Lines.Length > FileLinesMax).Select(f => $"{f.Path}: {f.Lines.Length} lines"));
+        Violations.AreNone(
+            All.Where(f => f.Lines.Length > FileLinesMax).Select(f => $"{f.Path}: {f.Lines.Length} lines"));
 
     [Fact]
     public void Lines_have_at_most_120_columns() =>
-        Assert.Empty(All.Concat(SourceFile.Below("hocon", ".conf")).SelectMany(file => file.Lines
+        Violations.AreNone(All.Concat(SourceFile.Below("hocon", ".conf")).SelectMany(file => file.Lines
             .Select((line, index) => (Text: line, Number: index + 1))
             .Where(l => l.Text.Length > ColumnsMax)
             .Select(l => $"{file.Path}:{l.Number}: {l.Text.Length} columns")));
 
     [Fact]
-    public void Methods_fit_a_screen_of_70_lines() => Assert.Empty(All.SelectMany(LongMethods));
+    public void Methods_fit_a_screen_of_70_lines() => Violations.AreNone(All.SelectMany(LongMethods));
 
     [Fact]
     public void Nothing_is_left_to_do_in_comments() =>
-        Assert.Empty(All.Concat(SourceFile.Below("hocon", ".conf")).SelectMany(file => file.Lines
+        Violations.AreNone(All.Concat(SourceFile.Below("hocon", ".conf")).SelectMany(file => file.Lines
             .Select((line, index) => (Text: line, Number: index + 1))
             .Where(l => Unfinished().IsMatch(l.Text))
             .Select(l => $"{file.Path}:{l.Number}: {l.Text.Trim()}")));
