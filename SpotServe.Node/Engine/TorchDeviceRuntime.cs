@@ -96,8 +96,9 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
 
     /// <summary>As <see cref="LoadAsync"/>, on the caller's thread.</summary>
     internal TorchStageEngine Load(
-        StageAssignment assignment, IProgress<LoadProgress>? progress, CancellationToken cancel) =>
-        new(Model, _config, assignment, _source, _device, progress, cancel);
+        StageAssignment assignment, IProgress<LoadProgress>? progress, CancellationToken cancel,
+        bool usePlainOperations = false) =>
+        new(Model, _config, assignment, _source, _device, progress, cancel, usePlainOperations);
 
     public void Dispose() => _checkpoint.Dispose();
 

@@ -64,14 +64,10 @@ internal sealed class PagedAttention : IDisposable
         var batch = _stage.Batch;
         var all = _queryKeyValue.Apply(normed);
         Position(all);
-        var keysValues = all.narrow(1, _heads.QueryWidth, 2 * _heads.KvWidth)
-            .view(-1, 2, _heads.KvHeads, _heads.HeadSize);
-        _slots.index_put_(keysValues, batch.SlotPages, batch.SlotOffsets);
-
-        var queries = all.narrow(1, 0, _heads.QueryWidth);
-        if (batch.Groups.Count == 1)
+        WriteCache(all);
+        if (batch.Groups.Count == 1 && (_stage.Cpu is null || !batch.Groups[0].IsDecode))
         {
-            _output.AddTo(residual, Attend(queries, 0));
+            _output.AddTo(residual, Attend(all, 0));
             return;
         }
 
@@ -79,8 +75,8 @@ internal sealed class PagedAttention : IDisposable
         for (var i = 0; i < batch.Groups.Count; i++)
         {
             var group = batch.Groups[i];
-            joined.narrow(0, group.FirstRow, group.Rows)
-                .copy_(Attend(queries.narrow(0, group.FirstRow, group.Rows), i));
+            if (_stage.Cpu is { } cpu && group.IsDecode) cpu.Attend(group, all, _pages, _options.Window, joined);
+            else joined.narrow(0, group.FirstRow, group.Rows).copy_(Attend(all, i));
         }
 
         _output.AddTo(residual, joined);
@@ -100,8 +96,20 @@ internal sealed class PagedAttention : IDisposable
             NormHeads(all.narrow(1, _heads.QueryWidth, _heads.KvWidth), _heads.KvHeads, _options.KeyNorm!);
         }
 
-        _options.Rotary?.Apply(all.narrow(1, 0, _heads.QueryWidth + _heads.KvWidth)
-            .view(-1, _heads.QueryHeads + _heads.KvHeads, _heads.HeadSize));
+        _options.Rotary?.Apply(all, _heads.QueryHeads + _heads.KvHeads);
+    }
+
+    private void WriteCache(Tensor all)
+    {
+        if (_stage.Cpu is { } cpu)
+        {
+            cpu.WriteCache(all, _pages);
+            return;
+        }
+
+        var keysValues = all.narrow(1, _heads.QueryWidth, 2 * _heads.KvWidth)
+            .view(-1, 2, _heads.KvHeads, _heads.HeadSize);
+        _slots.index_put_(keysValues, _stage.Batch.SlotPages, _stage.Batch.SlotOffsets);
     }
 
     private void NormHeads(Tensor part, int heads, INormalization norm)
@@ -110,9 +118,11 @@ internal sealed class PagedAttention : IDisposable
         view.copy_(norm.Apply(view.to(ScalarType.Float32)));
     }
 
-    private Tensor Attend(Tensor queries, int groupIndex)
+    /// <param name="all">[tokens, ..] with the queries first.</param>
+    private Tensor Attend(Tensor all, int groupIndex)
     {
         var group = _stage.Batch.Groups[groupIndex];
+        var queries = all.narrow(1, 0, _heads.QueryWidth).narrow(0, group.FirstRow, group.Rows);
         var table = _stage.Batch.PageTable(group).unsqueeze(1);
         var mask = _stage.Batch.Mask(groupIndex, _options.Window, _stage.WeightType);
         var keys = Gather(_keys, table, group);

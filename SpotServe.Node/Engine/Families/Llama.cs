@@ -71,7 +71,7 @@ internal class Llama : ModelFamily
             new RowLinear(stage, weights.Matrix(Output, layer)),
             Options(parts, layer));
         var mlp = new GatedMlp(
-            new ColumnLinear(weights.Matrix([Gate, Up], layer)), new RowLinear(stage, weights.Matrix(Down, layer)));
+            stage, new ColumnLinear(weights.Matrix([Gate, Up], layer)), new RowLinear(stage, weights.Matrix(Down, layer)));
         return new PreNormLayer(
             new RmsNorm(stage, weights.Vector(AttentionNorm, layer), config.NormEpsilon), attention,
             new RmsNorm(stage, weights.Vector(MlpNorm, layer), config.NormEpsilon), mlp);
