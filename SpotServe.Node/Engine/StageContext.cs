@@ -34,7 +34,8 @@ internal sealed class StageContext : IDisposable
 
     public HeadPart Heads { get; }
 
-    /// <summary>Type of matrices and of what they are multiplied with. The residual stream is float32 throughout.</summary>
+    /// <summary>Type of matrices and of what they are multiplied with. The residual stream is float32
+    /// throughout.</summary>
     public ScalarType WeightType { get; }
 
     public StepBatch Batch { get; }

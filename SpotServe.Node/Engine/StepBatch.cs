@@ -125,7 +125,8 @@ internal sealed unsafe class StepBatch : IDisposable
     public ReadOnlySpan<long> PagesOf(AttentionGroup group, int sequence) =>
         new(_data + group.PagesOffset + (sequence * group.PagesEach), group.PagesEach);
 
-    /// <summary>Page table of a group, [sequences, pages each]; short tables are padded with a page that they have.</summary>
+    /// <summary>Page table of a group, [sequences, pages each]; short tables are padded with a page that they
+    /// have.</summary>
     public Tensor PageTable(AttentionGroup group) =>
         View(group.PagesOffset, group.Sequences * group.PagesEach).view(group.Sequences, group.PagesEach);
 

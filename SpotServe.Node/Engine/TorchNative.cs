@@ -185,7 +185,8 @@ public static partial class TorchNative
         }
     }
 
-    /// <summary>Sets a variable for native code (the runtime's own setter does not reach it), unless it is set.</summary>
+    /// <summary>Sets a variable for native code (the runtime's own setter does not reach it), unless it is
+    /// set.</summary>
     private static void SetEnvironmentDefault(string name, string value) => _ = SetEnv(name, value, overwrite: 0);
 
     [LibraryImport("libc.so.6", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]

@@ -23,7 +23,8 @@ internal sealed class TestSequence(IEnumerable<int> prompt, SamplingParameters s
         var count = Math.Min(tokensMax, Tokens.Count - Cached);
         var end = Cached + count;
         var samples = end == Tokens.Count;
-        plan.Add(Cached, Tokens.GetRange(Cached, count).ToArray(), _pages.AsSpan(0, KvPage.Count(end)), samples, sampling);
+        plan.Add(
+            Cached, Tokens.GetRange(Cached, count).ToArray(), _pages.AsSpan(0, KvPage.Count(end)), samples, sampling);
         Cached = end;
         return samples;
     }

@@ -48,12 +48,12 @@ public static class BenchCommand
                         parsed.GetValue(threads), parsed.GetValue(context), parsed.GetValue(steps),
                         parsed.GetValue(rounds), parsed.GetValue(torchLib)),
                     Console.Error.WriteLine);
-                Console.WriteLine(Table(result));
+                parsed.InvocationConfiguration.Output.WriteLine(Table(result));
                 return 0;
             }
             catch (Exception error) when (error is ArgumentException or TorchLoadException)
             {
-                Console.Error.WriteLine($"bench: {error.Message}");
+                parsed.InvocationConfiguration.Error.WriteLine($"bench: {error.Message}");
                 return 1;
             }
         });
@@ -76,8 +76,8 @@ public static class BenchCommand
         [
             ("model", $"{options.Shape.Name} {options.Type}, batch {options.Batch}, context {options.Context}"),
             ("device", $"{result.Device}, layout P={options.Stages} M={options.Ranks}"),
-            ("weights held", Format(result.WeightBytes / 1e6, "MB")),
-            ("weights a decode step", Format(result.StepBytes / 1e6, "MB")),
+            ("weights held", Format(result.WeightBytes / 1e6) + " MB"),
+            ("weights a decode step", Format(result.StepBytes / 1e6) + " MB"),
             ("decode", Spread(decode, "ms/step")),
             ("decode, all sequences", Spread([.. decode.Reverse().Select(ms => options.Batch / ms * 1e3)], "tokens/s")),
             ("prefill of 512", Spread(prefill, "tokens/s")),
@@ -89,10 +89,10 @@ public static class BenchCommand
     }
 
     private static string Spread(double[] sorted, string unit) =>
-        $"{Format(sorted[sorted.Length / 2], unit)} ({Format(sorted[0], "").Trim()} to {Format(sorted[^1], "").Trim()})";
+        $"{Format(sorted[sorted.Length / 2])} {unit} ({Format(sorted[0])} to {Format(sorted[^1])})";
 
-    private static string Format(double value, string unit) =>
-        string.Create(CultureInfo.InvariantCulture, $"{(value >= 100 ? Math.Round(value) : Math.Round(value, 2))} {unit}");
+    private static string Format(double value) =>
+        Math.Round(value, value >= 100 ? 0 : 2).ToString(CultureInfo.InvariantCulture);
 
     private static Option<int> Number(string name, string description, int value)
     {

@@ -4,7 +4,8 @@ using static TorchSharp.torch;
 namespace SpotServe.Node.Engine.Blocks;
 
 /// <summary>What a layer's attention may have beyond queries, keys and values.</summary>
-/// <param name="Rotary">Turns queries and keys by their position; null where positions are added to the embedding.</param>
+/// <param name="Rotary">Turns queries and keys by their position; null where positions are added to the
+/// embedding.</param>
 /// <param name="Window">Tokens that a token looks back on, itself included; 0 is all.</param>
 /// <param name="QueryNorm">Norm over each query head; null for none.</param>
 /// <param name="KeyNorm">Norm over each key head; null for none.</param>
@@ -25,7 +26,8 @@ internal sealed class PagedAttention : IDisposable
     private readonly Tensor _values;
     private readonly Tensor _headIndex;
 
-    /// <param name="queryKeyValue">[(query heads + 2 kv heads) x head size, hidden] of this rank, in that order.</param>
+    /// <param name="queryKeyValue">[(query heads + 2 kv heads) x head size, hidden] of this rank, in that
+    /// order.</param>
     public PagedAttention(
         StageContext stage, ColumnLinear queryKeyValue, RowLinear output, AttentionOptions options)
     {
@@ -57,7 +59,8 @@ internal sealed class PagedAttention : IDisposable
 
     private int GatheredHeads => _heads.IsRegular ? _heads.KvHeads : _heads.QueryHeads;
 
-    /// <summary>Appends the step's keys and values to the pages and adds attention's result to the residual stream.</summary>
+    /// <summary>Appends the step's keys and values to the pages and adds attention's result to the residual
+    /// stream.</summary>
     /// <param name="normed">[tokens, hidden] in the weight type.</param>
     public void AddTo(Tensor residual, Tensor normed)
     {
@@ -144,7 +147,8 @@ internal sealed class PagedAttention : IDisposable
             queries.view(rows, GatheredHeads, Group, _heads.HeadSize), keys, values, mask.view(rows, 1, 1, -1))
             .reshape(rows, _heads.QueryWidth);
 
-    /// <summary>Many tokens of one sequence: key heads are the batch, and the query heads that share one its heads.</summary>
+    /// <summary>Many tokens of one sequence: key heads are the batch, and the query heads that share one its
+    /// heads.</summary>
     private Tensor AttendChunk(Tensor queries, Tensor keys, Tensor values, Tensor mask, int rows)
     {
         var byHead = queries.view(rows, GatheredHeads, Group, _heads.HeadSize).permute(1, 2, 0, 3);

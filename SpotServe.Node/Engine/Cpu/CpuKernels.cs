@@ -11,7 +11,8 @@ namespace SpotServe.Node.Engine.Cpu;
 /// </summary>
 internal abstract class CpuKernels
 {
-    /// <summary>Kernels for a type of activations, or null where libtorch's operations must do (float16, odd sizes).</summary>
+    /// <summary>Kernels for a type of activations, or null where libtorch's operations must do (float16, odd
+    /// sizes).</summary>
     public static CpuKernels? For(StageContext stage)
     {
         var isEven = stage.Heads.HeadSize % 8 == 0 && stage.Model.HiddenSize % 8 == 0;
@@ -24,7 +25,8 @@ internal abstract class CpuKernels
         };
     }
 
-    /// <summary>x / sqrt(mean(x^2) + epsilon) * weight for each row of [rows, width], float32 to the weight type.</summary>
+    /// <summary>x / sqrt(mean(x^2) + epsilon) * weight for each row of [rows, width], float32 to the weight
+    /// type.</summary>
     public abstract void RmsNorm(Tensor values, Tensor weight, float epsilon, Tensor result);
 
     /// <summary>silu(first half of a row) * second half: [rows, 2 width] to [rows, width].</summary>
@@ -35,7 +37,8 @@ internal abstract class CpuKernels
     /// <param name="cos">Table [positions, 1, half] of float32, like <paramref name="sin"/>.</param>
     public abstract void Rotate(Tensor rows, int heads, Tensor cos, Tensor sin);
 
-    /// <summary>Copies the step's keys and values, [tokens, .. | kv heads x size | kv heads x size], to their pages.</summary>
+    /// <summary>Copies the step's keys and values, [tokens, .. | kv heads x size | kv heads x size], to their
+    /// pages.</summary>
     public abstract void WriteCache(Tensor rows, Tensor pages);
 
     /// <summary>Attention of a group of single tokens over the pages of their sequences.</summary>
@@ -71,7 +74,10 @@ internal sealed unsafe class CpuKernels<T>(StageContext stage) : CpuKernels
 
             var factor = Vector256.Create(1 / MathF.Sqrt((Vector256.Sum(squares) / width) + epsilon));
             for (long i = 0; i < width; i += 8)
-                T.Store((void*)to, (row * width) + i, Vector256.Load(x + i) * factor * Vector256.Load((float*)scale + i));
+            {
+                var normed = Vector256.Load(x + i) * factor;
+                T.Store((void*)to, (row * width) + i, normed * Vector256.Load((float*)scale + i));
+            }
         });
     }
 
