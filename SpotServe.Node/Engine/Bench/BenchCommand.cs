@@ -47,7 +47,7 @@ public static class BenchCommand
                         ParseType(parsed.GetValue(type)!), parsed.GetValue(batch), stages, ranks,
                         parsed.GetValue(threads), parsed.GetValue(context), parsed.GetValue(steps),
                         parsed.GetValue(rounds), parsed.GetValue(torchLib)),
-                    Console.Error.WriteLine);
+                    parsed.InvocationConfiguration.Error.WriteLine);
                 parsed.InvocationConfiguration.Output.WriteLine(Table(result));
                 return 0;
             }
