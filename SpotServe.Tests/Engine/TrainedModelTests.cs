@@ -79,6 +79,8 @@ public sealed class TrainedModelTests
     [InlineData("llama-gqa", 2, 4)]
     [InlineData("llama-mha-sharded", 1, 1)]
     [InlineData("llama-mha-sharded", 4, 2)]
+    [InlineData("opt", 1, 1)]
+    [InlineData("opt", 2, 4)]
     public void Checkpoint_written_by_transformers_gives_its_logits(string name, int stages, int ranks)
     {
         var folder = Checkout.Shared("hf-checkpoints", name);

@@ -11,19 +11,23 @@ public static class BenchCommand
     {
         Option<string> device = new("--device")
         {
-            Description = "cpu, cuda or cuda:N", DefaultValueFactory = _ => "cpu",
+            Description = "cpu, cuda or cuda:N",
+            DefaultValueFactory = _ => "cpu",
         };
         Option<string> shape = new("--shape")
         {
-            Description = "tiny, 160m, 1b or 7b", DefaultValueFactory = _ => "160m",
+            Description = "tiny, 160m, 1b or 7b",
+            DefaultValueFactory = _ => "160m",
         };
         Option<string> type = new("--dtype")
         {
-            Description = "float32, bfloat16 or float16", DefaultValueFactory = _ => "float32",
+            Description = "float32, bfloat16 or float16",
+            DefaultValueFactory = _ => "float32",
         };
         Option<string> layout = new("--layout")
         {
-            Description = "P,M: pipeline stages and tensor ranks, in this process", DefaultValueFactory = _ => "1,1",
+            Description = "P,M: pipeline stages and tensor ranks, in this process",
+            DefaultValueFactory = _ => "1,1",
         };
         var batch = Number("--batch", "sequences that decode together", 1);
         var threads = Number("--threads", "threads in all, shared by the ranks", Environment.ProcessorCount);
