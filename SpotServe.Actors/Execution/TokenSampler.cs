@@ -6,7 +6,8 @@ namespace SpotServe.Actors.Execution;
 /// </summary>
 public static class TokenSampler
 {
-    /// <summary>Candidates are sought among weights above this share of the largest, then above ever smaller ones.</summary>
+    /// <summary>Candidates are sought among weights above this share of the largest, then above ever smaller
+    /// ones.</summary>
     private const double FirstCutoff = 1e-3;
     private const double CutoffStep = 1e-3;
     private const double LastCutoff = 1e-300;
@@ -67,13 +68,13 @@ public static class TokenSampler
         for (var i = 0; i < logits.Length; i++)
         {
             if (float.IsNaN(logits[i]))
-                throw new ArithmeticException($"The logit of token {i} is not a number: the model's weights are broken.");
+                throw new ArithmeticException($"The logit of token {i} is not a number: the model is broken.");
             if (logits[i] > logits[best]) best = i;
         }
 
         return float.IsFinite(logits[best])
             ? best
-            : throw new ArithmeticException($"The largest logit is {logits[best]}: the model's weights are broken.");
+            : throw new ArithmeticException($"The largest logit is {logits[best]}: the model is broken.");
     }
 
     private static int Pick(ReadOnlySpan<double> weights, int fallback, double target)

@@ -3,7 +3,8 @@ using System.Text;
 
 namespace SpotServe.Node.Engine;
 
-/// <summary>The little of CUDA's driver interface that TorchSharp does not expose. Call only where a GPU is in use.</summary>
+/// <summary>The little of CUDA's driver interface that TorchSharp does not expose. Call only where a GPU is in
+/// use.</summary>
 internal static unsafe partial class CudaDriver
 {
     private const string Library = "libcuda.so.1";

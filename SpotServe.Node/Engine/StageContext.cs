@@ -1,6 +1,7 @@
 using SpotServe.Actors;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
+using SpotServe.Node.Engine.Cpu;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -11,7 +12,8 @@ internal sealed class StageContext : IDisposable
 {
     private readonly Tensor? _pinned;
 
-    public StageContext(ModelSpec model, StageAssignment assignment, Device device)
+    /// <param name="usePlainOperations">Only libtorch's operations, for comparison with the kernels.</param>
+    public StageContext(ModelSpec model, StageAssignment assignment, Device device, bool usePlainOperations)
     {
         Model = model;
         Assignment = assignment;
@@ -19,6 +21,7 @@ internal sealed class StageContext : IDisposable
         Heads = HeadPart.Of(model, assignment.Position.Rank, assignment.RankCount);
         WeightType = model.WeightType.ToTorch();
         Batch = new StepBatch(assignment, model, device);
+        Cpu = usePlainOperations ? null : CpuKernels.For(this);
         if (!OnCpu && assignment.RankCount > 1)
             _pinned = Detached(empty([assignment.StepTokensMax, model.HiddenSize], ScalarType.Float32).pin_memory());
     }
@@ -31,10 +34,14 @@ internal sealed class StageContext : IDisposable
 
     public HeadPart Heads { get; }
 
-    /// <summary>Type of matrices and of what they are multiplied with. The residual stream is float32 throughout.</summary>
+    /// <summary>Type of matrices and of what they are multiplied with. The residual stream is float32
+    /// throughout.</summary>
     public ScalarType WeightType { get; }
 
     public StepBatch Batch { get; }
+
+    /// <summary>Fused operations; null where libtorch's are used.</summary>
+    public CpuKernels? Cpu { get; }
 
     public int Rank => Assignment.Position.Rank;
 

@@ -43,7 +43,8 @@ internal sealed unsafe class StageWeights : IDisposable
     /// <param name="layer">The layer whose index goes into the name; ignored outside layers.</param>
     public Tensor Matrix(string name, int layer = 0) => Matrix([name], layer);
 
-    /// <summary>Slices of several matrices of equal width, one below the other: one product instead of several.</summary>
+    /// <summary>Slices of several matrices of equal width, one below the other: one product instead of
+    /// several.</summary>
     public Tensor Matrix(ReadOnlySpan<string> names, int layer) => Load(names, layer, _model.WeightType);
 
     /// <summary>Norm weights and other vectors that are added or multiplied in float32.</summary>

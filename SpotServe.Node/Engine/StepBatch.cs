@@ -34,6 +34,9 @@ internal sealed unsafe class StepBatch : IDisposable
     private readonly List<AttentionGroup> _groups = [];
     private readonly Dictionary<(int Group, int Window), Tensor> _masks = [];
     private int _used;
+    private int _positionsAt;
+    private int _pagesAt;
+    private int _offsetsAt;
 
     public StepBatch(StageAssignment assignment, ModelSpec model, Device device)
     {
@@ -83,8 +86,9 @@ internal sealed unsafe class StepBatch : IDisposable
         _masks.Clear();
         _groups.Clear();
         _used = 0;
-        int tokens = Reserve(TokenCount), positions = Reserve(TokenCount), pages = Reserve(TokenCount),
-            offsets = Reserve(TokenCount), samples = Reserve(SampleCount);
+        int tokens = Reserve(TokenCount), positions = _positionsAt = Reserve(TokenCount),
+            pages = _pagesAt = Reserve(TokenCount), offsets = _offsetsAt = Reserve(TokenCount),
+            samples = Reserve(SampleCount);
 
         var sample = 0;
         foreach (ref readonly var chunk in plan.Chunks)
@@ -111,7 +115,18 @@ internal sealed unsafe class StepBatch : IDisposable
         SampleRows = View(samples, SampleCount);
     }
 
-    /// <summary>Page table of a group, [sequences, pages each]; short tables are padded with a page that they have.</summary>
+    /// <summary>Position of a row's token, read on the host.</summary>
+    public long PositionOf(int row) => _data[_positionsAt + row];
+
+    /// <summary>Page of a row's token and its place there, read on the host.</summary>
+    public (long Page, long Offset) SlotOf(int row) => (_data[_pagesAt + row], _data[_offsetsAt + row]);
+
+    /// <summary>Pages of one sequence of a group, read on the host.</summary>
+    public ReadOnlySpan<long> PagesOf(AttentionGroup group, int sequence) =>
+        new(_data + group.PagesOffset + (sequence * group.PagesEach), group.PagesEach);
+
+    /// <summary>Page table of a group, [sequences, pages each]; short tables are padded with a page that they
+    /// have.</summary>
     public Tensor PageTable(AttentionGroup group) =>
         View(group.PagesOffset, group.Sequences * group.PagesEach).view(group.Sequences, group.PagesEach);
 

@@ -6,7 +6,8 @@ using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine;
 
-/// <summary>Direct access to a tensor's memory, which TorchSharp gives only in pieces of up to 2 GB and with copies.</summary>
+/// <summary>Direct access to a tensor's memory, which TorchSharp gives only in pieces of up to 2 GB and with
+/// copies.</summary>
 internal static unsafe class TensorMemory
 {
     private static readonly delegate* unmanaged<nint, void**, int> GetDataPointer =

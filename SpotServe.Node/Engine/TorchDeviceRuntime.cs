@@ -22,7 +22,8 @@ public sealed record TorchRuntimeOptions
     /// <summary>"cpu", "cuda" or "cuda:N".</summary>
     public string Device { get; init; } = "cpu";
 
-    /// <summary>Type of weights and cache in device memory; null is float32 on the CPU, the checkpoint's on CUDA.</summary>
+    /// <summary>Type of weights and cache in device memory; null is float32 on the CPU, the checkpoint's on
+    /// CUDA.</summary>
     public ElementType? WeightType { get; init; }
 
     /// <summary>Threads of one engine's operations, 1 to 1024; null takes all cores.</summary>
@@ -33,7 +34,8 @@ public sealed record TorchRuntimeOptions
             : throw new ArgumentOutOfRangeException(nameof(Threads), value, "Must be 1 to 1024.");
     }
 
-    /// <summary>Device memory that may be used, in bytes; null takes 9/10 of the device's (CPU: of the machine's).</summary>
+    /// <summary>Device memory that may be used, in bytes; null takes 9/10 of the device's (CPU: of the
+    /// machine's).</summary>
     public long? MemoryBytes { get; init; }
 
     /// <summary>lib folder of an installed PyTorch; see <see cref="TorchNative.EnsureLoaded"/>.</summary>
@@ -68,7 +70,8 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
             var aliases = family.Tensors(_config).Aliases.ToFrozenDictionary(StringComparer.Ordinal);
             _source = new CheckpointSource(_checkpoint, aliases, Math.Min(_threads, ReadThreadsMax));
             Model = family.Describe(
-                _config, options.ServedName ?? NameOf(options.ModelFolder), Fingerprint(options.ModelFolder), weightType);
+                _config, options.ServedName ?? NameOf(options.ModelFolder), Fingerprint(options.ModelFolder),
+                weightType);
             MemoryBytes = options.MemoryBytes ?? TorchDevices.MemoryBytes(_device) / 10 * 9;
             Description = TorchDevices.Describe(_device, _threads);
         }
@@ -96,12 +99,14 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
 
     /// <summary>As <see cref="LoadAsync"/>, on the caller's thread.</summary>
     internal TorchStageEngine Load(
-        StageAssignment assignment, IProgress<LoadProgress>? progress, CancellationToken cancel) =>
-        new(Model, _config, assignment, _source, _device, progress, cancel);
+        StageAssignment assignment, IProgress<LoadProgress>? progress, CancellationToken cancel,
+        bool usePlainOperations = false) =>
+        new(Model, _config, assignment, _source, _device, progress, cancel, usePlainOperations);
 
     public void Dispose() => _checkpoint.Dispose();
 
-    private static string NameOf(string folder) => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
+    private static string NameOf(string folder) =>
+        Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
 
     private string Fingerprint(string folder)
     {

@@ -70,7 +70,16 @@ public static partial class TorchNative
 
         var sharp = FindInProgram(SharpFile)
             ?? throw new TorchLoadException($"{SharpFile} is not beside the program; publish it for linux-x64.");
-        var folder = given ?? Path.GetDirectoryName(FindInProgram("libtorch_cpu.so"));
+        var own = Path.GetDirectoryName(FindInProgram("libtorch_cpu.so"));
+        if (given is not null && own is not null && given != own)
+        {
+            // TorchSharp would find and load the program's own besides, and a process with two of them aborts.
+            throw new TorchLoadException(
+                $"This program carries a libtorch of its own in {own}, which would be loaded beside that of {given}. "
+                + "Build it without one (-p:Torch=none) to use an installed PyTorch.");
+        }
+
+        var folder = given ?? own;
         if (folder is null)
         {
             throw new TorchLoadException(
@@ -176,7 +185,8 @@ public static partial class TorchNative
         }
     }
 
-    /// <summary>Sets a variable for native code (the runtime's own setter does not reach it), unless it is set.</summary>
+    /// <summary>Sets a variable for native code (the runtime's own setter does not reach it), unless it is
+    /// set.</summary>
     private static void SetEnvironmentDefault(string name, string value) => _ = SetEnv(name, value, overwrite: 0);
 
     [LibraryImport("libc.so.6", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]

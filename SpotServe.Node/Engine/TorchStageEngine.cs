@@ -26,17 +26,18 @@ internal sealed class TorchStageEngine : IStageEngine
     private bool _disposed;
 
     /// <summary>Loads the weights of the assignment. Long.</summary>
+    /// <param name="usePlainOperations">Only libtorch's operations, for comparison with the CPU's kernels.</param>
     /// <exception cref="ModelFormatException">The source's tensors are not those of the configuration.</exception>
     /// <exception cref="EngineLostException">The device has too little memory or failed.</exception>
     public TorchStageEngine(ModelSpec model, ModelConfig config, StageAssignment assignment, IWeightSource source,
-        Device device, IProgress<LoadProgress>? progress, CancellationToken cancel)
+        Device device, IProgress<LoadProgress>? progress, CancellationToken cancel, bool usePlainOperations = false)
     {
         CheckAssignment(model, assignment);
         Assignment = assignment;
         using var inference = inference_mode();
         using var scope = NewDisposeScope();
         _weights = new StageWeights(model, assignment, source, device, progress, cancel);
-        _stage = new StageContext(model, assignment, device);
+        _stage = new StageContext(model, assignment, device, usePlainOperations);
         _layers = new ILayer[assignment.Layers.Count];
         try
         {

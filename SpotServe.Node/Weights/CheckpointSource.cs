@@ -15,6 +15,7 @@ public sealed unsafe partial class CheckpointSource(
 {
     private const long ChunkBytes = 4 << 20;
     private const int AdviseDontNeed = 4;
+    private const int AdviseHugePages = 14;
     private const int AdvisePopulateRead = 22;
 
     private static readonly long PageBytes = Environment.SystemPageSize;
@@ -32,6 +33,8 @@ public sealed unsafe partial class CheckpointSource(
         var (file, tensor) = checkpoint.Require(name, shape);
         var columns = shape.Skip(1).Aggregate(1L, (product, n) => product * n);
         var reader = new RowReader(file.Pointer(tensor), tensor.Type!.Value, columns, part, (byte*)destination, type);
+        // One fault for each 2 MiB of the destination instead of 512, and fewer misses when it is multiplied later.
+        Advise((byte*)destination, part.Elements * type.Bytes(), AdviseHugePages);
         var rowsPerChunk = Math.Max(1, ChunkBytes / Math.Max(1, columns * reader.SourceBytes));
         var chunks = (part.Rows.Count + rowsPerChunk - 1) / rowsPerChunk;
         Parallel.For(0L, chunks, new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancel },
@@ -72,14 +75,14 @@ public sealed unsafe partial class CheckpointSource(
 
             Advise(start, count * rowBytes, AdviseDontNeed);
         }
+    }
 
-        /// <summary>Advice only: a kernel that does not know it changes nothing.</summary>
-        private static void Advise(byte* start, long bytes, int advice)
-        {
-            var first = (nint)start / PageBytes * PageBytes;
-            var end = ((nint)start + bytes + PageBytes - 1) / PageBytes * PageBytes;
-            _ = MAdvise((nint)first, (nuint)(end - first), advice);
-        }
+    /// <summary>Advice on the pages that a range touches; a kernel that does not know it changes nothing.</summary>
+    private static void Advise(byte* start, long bytes, int advice)
+    {
+        var first = (nint)start / PageBytes * PageBytes;
+        var end = ((nint)start + bytes + PageBytes - 1) / PageBytes * PageBytes;
+        _ = MAdvise((nint)first, (nuint)(end - first), advice);
     }
 
     [LibraryImport("libc", EntryPoint = "madvise")]

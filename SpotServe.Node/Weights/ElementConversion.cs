@@ -76,20 +76,22 @@ internal static unsafe class ElementConversion
         long i = 0;
         for (; i + Vector256<ushort>.Count <= count; i += Vector256<ushort>.Count)
         {
-            var low = Round(Vector256.Load((uint*)source + i));
-            var high = Round(Vector256.Load((uint*)source + i + Vector256<uint>.Count));
+            var low = RoundToBFloat16(Vector256.Load((uint*)source + i));
+            var high = RoundToBFloat16(Vector256.Load((uint*)source + i + Vector256<uint>.Count));
             Vector256.Store(Vector256.Narrow(low, high), destination + i);
         }
 
         for (; i < count; i++) destination[i] = ToBFloat16(source[i]);
+    }
 
-        static Vector256<uint> Round(Vector256<uint> bits)
-        {
-            var odd = (bits >>> 16) & Vector256<uint>.One;
-            var rounded = (bits + Vector256.Create(0x7FFFu) + odd) >>> 16;
-            var isNumber = Vector256.Equals(bits.AsSingle(), bits.AsSingle()).AsUInt32();
-            return Vector256.ConditionalSelect(isNumber, rounded, Vector256.Create(0x7FC0u));
-        }
+    /// <summary>Upper halves of floats, rounded to nearest even, in the low 16 bits of each element.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<uint> RoundToBFloat16(Vector256<uint> bits)
+    {
+        var odd = (bits >>> 16) & Vector256<uint>.One;
+        var rounded = (bits + Vector256.Create(0x7FFFu) + odd) >>> 16;
+        var isNumber = Vector256.Equals(bits.AsSingle(), bits.AsSingle()).AsUInt32();
+        return Vector256.ConditionalSelect(isNumber, rounded, Vector256.Create(0x7FC0u));
     }
 
     /// <summary>Upper half of the float, rounded to nearest even; NaN stays NaN.</summary>

@@ -76,8 +76,9 @@ internal sealed class JsonReader
     {
         if (Find(key) is not { } value) return [];
         var items = value.ValueKind == JsonValueKind.Array ? value.EnumerateArray().ToArray() : [value];
-        return [.. items.Select(item => item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out var id) && id >= 0
-            ? id : throw new ModelFormatException($"{Path}: {key} is not a token id or a list of them."))];
+        return [.. items.Select(item =>
+            item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out var id) && id >= 0
+                ? id : throw new ModelFormatException($"{Path}: {key} is not a token id or a list of them."))];
     }
 
     /// <summary>Null stands for a key that is absent or null: configurations write both.</summary>

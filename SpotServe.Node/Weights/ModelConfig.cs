@@ -53,7 +53,8 @@ public sealed record ModelConfig(
 
     internal static ModelConfig Parse(JsonReader config, JsonReader? generation)
     {
-        int hidden = config.Size(SizeMax, "hidden_size", "n_embd"), heads = config.Size(SizeMax, "num_attention_heads", "n_head");
+        var hidden = config.Size(SizeMax, "hidden_size", "n_embd");
+        var heads = config.Size(SizeMax, "num_attention_heads", "n_head");
         var kvHeads = config.OptionalSize(SizeMax, "num_key_value_heads") ?? heads;
         var headSize = config.OptionalSize(SizeMax, "head_dim") ?? hidden / heads;
         if (heads % kvHeads != 0)

@@ -162,7 +162,8 @@ internal static class SafetensorsHeader
         }
     }
 
-    /// <summary>The format forbids overlaps and gaps: either means that the header does not describe this file.</summary>
+    /// <summary>The format forbids overlaps and gaps: either means that the header does not describe this
+    /// file.</summary>
     private static void CheckContiguous(
         string path, IEnumerable<StoredTensor> tensors, long dataStart, long fileBytes)
     {
@@ -171,9 +172,10 @@ internal static class SafetensorsHeader
         {
             if (tensor.Offset != expected)
             {
+                var fault = tensor.Offset < expected ? "overlap" : "leave a gap";
                 throw new ModelFormatException(
                     $"{path}: tensor {tensor.Name} starts at byte {tensor.Offset - dataStart}, but the one before it "
-                    + $"ends at {expected - dataStart}: tensors {(tensor.Offset < expected ? "overlap" : "leave a gap")}.");
+                    + $"ends at {expected - dataStart}: tensors {fault}.");
             }
 
             expected = tensor.Offset + tensor.Bytes;

@@ -57,6 +57,17 @@ public sealed class GoldenModelTests
         AssertGolden(harness, GoldenValues.Load(GoldenModel.Source(name)), chunkMax);
     }
 
+    [Theory]
+    [InlineData("llama-gqa", 1, 2)]
+    [InlineData("qwen3", 2, 1)]
+    [InlineData("mistral-sliding", 1, 8)]
+    public void Plain_operations_give_the_reference_logits_and_tokens(string name, int stages, int ranks)
+    {
+        using var harness = new ReplicaHarness(GoldenModel.Folder(name), stages, ranks, usePlainOperations: true);
+
+        AssertGolden(harness, GoldenValues.Load(GoldenModel.Source(name)));
+    }
+
     [Fact]
     public void Prompts_in_one_batch_give_the_reference_tokens()
     {

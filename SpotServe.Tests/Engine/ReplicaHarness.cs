@@ -23,13 +23,15 @@ internal sealed class TestSequence(IEnumerable<int> prompt, SamplingParameters s
         var count = Math.Min(tokensMax, Tokens.Count - Cached);
         var end = Cached + count;
         var samples = end == Tokens.Count;
-        plan.Add(Cached, Tokens.GetRange(Cached, count).ToArray(), _pages.AsSpan(0, KvPage.Count(end)), samples, sampling);
+        plan.Add(
+            Cached, Tokens.GetRange(Cached, count).ToArray(), _pages.AsSpan(0, KvPage.Count(end)), samples, sampling);
         Cached = end;
         return samples;
     }
 }
 
-/// <summary>Runs a model folder on a layout in one process, on the CPU with one thread for each rank.</summary>
+/// <summary>Runs a model folder on a layout in one process, on the CPU with one thread for each rank, or on the device
+/// that the environment variable SPOTSERVE_TEST_DEVICE names.</summary>
 internal sealed class ReplicaHarness : IDisposable
 {
     public const int PageCount = 160;
@@ -43,18 +45,18 @@ internal sealed class ReplicaHarness : IDisposable
 
     public ReplicaHarness(
         string folder, int stages, int ranks, ElementType? type = null, ImmutableArray<LayerRange> layers = default,
-        string device = "cpu")
+        bool usePlainOperations = false)
     {
         _runtime = new TorchDeviceRuntime(new TorchRuntimeOptions
         {
             ModelFolder = folder,
             Threads = 1,
             WeightType = type,
-            Device = device,
+            Device = Environment.GetEnvironmentVariable("SPOTSERVE_TEST_DEVICE") ?? "cpu",
         });
         var ranges = layers.IsDefault ? Layout.EvenStages(_runtime.Model.LayerCount, 1, stages) : layers;
         _replica = new InProcessReplica(
-            assignment => _runtime.Load(assignment, null, CancellationToken.None),
+            assignment => _runtime.Load(assignment, null, CancellationToken.None, usePlainOperations),
             ranges, ranks, new ReplicaBounds(PageCount, StepTokensMax, SequencesMax));
         _replica.Drawing.LogitsObserved = (_, logits) => Logits.Add(logits.ToArray());
     }

@@ -32,15 +32,19 @@ public sealed class TrainedModelTests
         }
     }
 
-    [Fact]
-    public void Bundled_model_in_bfloat16_begins_the_reference_stories()
+    [Theory]
+    [InlineData(ElementType.BFloat16, false)]
+    [InlineData(ElementType.BFloat16, true)]
+    [InlineData(ElementType.Float16, false)]
+    public void Bundled_model_in_16_bits_begins_the_reference_stories(ElementType type, bool usePlainOperations)
     {
         var golden = GoldenValues.Load(Tinystories);
-        using var harness = new ReplicaHarness(Tinystories, stages: 2, ranks: 2, ElementType.BFloat16);
+        using var harness = new ReplicaHarness(
+            Tinystories, stages: 2, ranks: 2, type, usePlainOperations: usePlainOperations);
 
         var tokens = harness.Generate([.. golden.Cases.Select(c => c.Prompt)], 8);
 
-        // Rounding to 8 bits parts from the reference sooner or later; a wrong kernel does so at once.
+        // Rounding parts from the reference sooner or later; a wrong kernel does so at once.
         for (var i = 0; i < tokens.Length; i++) Assert.Equal(golden.Cases[i].Greedy[..4], tokens[i][..4]);
     }
 
@@ -75,6 +79,8 @@ public sealed class TrainedModelTests
     [InlineData("llama-gqa", 2, 4)]
     [InlineData("llama-mha-sharded", 1, 1)]
     [InlineData("llama-mha-sharded", 4, 2)]
+    [InlineData("opt", 1, 1)]
+    [InlineData("opt", 2, 4)]
     public void Checkpoint_written_by_transformers_gives_its_logits(string name, int stages, int ranks)
     {
         var folder = Checkout.Shared("hf-checkpoints", name);

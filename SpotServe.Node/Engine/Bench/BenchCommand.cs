@@ -11,19 +11,23 @@ public static class BenchCommand
     {
         Option<string> device = new("--device")
         {
-            Description = "cpu, cuda or cuda:N", DefaultValueFactory = _ => "cpu",
+            Description = "cpu, cuda or cuda:N",
+            DefaultValueFactory = _ => "cpu",
         };
         Option<string> shape = new("--shape")
         {
-            Description = "tiny, 160m, 1b or 7b", DefaultValueFactory = _ => "160m",
+            Description = "tiny, 160m, 1b or 7b",
+            DefaultValueFactory = _ => "160m",
         };
         Option<string> type = new("--dtype")
         {
-            Description = "float32, bfloat16 or float16", DefaultValueFactory = _ => "float32",
+            Description = "float32, bfloat16 or float16",
+            DefaultValueFactory = _ => "float32",
         };
         Option<string> layout = new("--layout")
         {
-            Description = "P,M: pipeline stages and tensor ranks, in this process", DefaultValueFactory = _ => "1,1",
+            Description = "P,M: pipeline stages and tensor ranks, in this process",
+            DefaultValueFactory = _ => "1,1",
         };
         var batch = Number("--batch", "sequences that decode together", 1);
         var threads = Number("--threads", "threads in all, shared by the ranks", Environment.ProcessorCount);
@@ -47,13 +51,13 @@ public static class BenchCommand
                         ParseType(parsed.GetValue(type)!), parsed.GetValue(batch), stages, ranks,
                         parsed.GetValue(threads), parsed.GetValue(context), parsed.GetValue(steps),
                         parsed.GetValue(rounds), parsed.GetValue(torchLib)),
-                    Console.Error.WriteLine);
-                Console.WriteLine(Table(result));
+                    parsed.InvocationConfiguration.Error.WriteLine);
+                parsed.InvocationConfiguration.Output.WriteLine(Table(result));
                 return 0;
             }
             catch (Exception error) when (error is ArgumentException or TorchLoadException)
             {
-                Console.Error.WriteLine($"bench: {error.Message}");
+                parsed.InvocationConfiguration.Error.WriteLine($"bench: {error.Message}");
                 return 1;
             }
         });
@@ -76,8 +80,8 @@ public static class BenchCommand
         [
             ("model", $"{options.Shape.Name} {options.Type}, batch {options.Batch}, context {options.Context}"),
             ("device", $"{result.Device}, layout P={options.Stages} M={options.Ranks}"),
-            ("weights held", Format(result.WeightBytes / 1e6, "MB")),
-            ("weights a decode step", Format(result.StepBytes / 1e6, "MB")),
+            ("weights held", Format(result.WeightBytes / 1e6) + " MB"),
+            ("weights a decode step", Format(result.StepBytes / 1e6) + " MB"),
             ("decode", Spread(decode, "ms/step")),
             ("decode, all sequences", Spread([.. decode.Reverse().Select(ms => options.Batch / ms * 1e3)], "tokens/s")),
             ("prefill of 512", Spread(prefill, "tokens/s")),
@@ -89,10 +93,10 @@ public static class BenchCommand
     }
 
     private static string Spread(double[] sorted, string unit) =>
-        $"{Format(sorted[sorted.Length / 2], unit)} ({Format(sorted[0], "").Trim()} to {Format(sorted[^1], "").Trim()})";
+        $"{Format(sorted[sorted.Length / 2])} {unit} ({Format(sorted[0])} to {Format(sorted[^1])})";
 
-    private static string Format(double value, string unit) =>
-        string.Create(CultureInfo.InvariantCulture, $"{(value >= 100 ? Math.Round(value) : Math.Round(value, 2))} {unit}");
+    private static string Format(double value) =>
+        Math.Round(value, value >= 100 ? 0 : 2).ToString(CultureInfo.InvariantCulture);
 
     private static Option<int> Number(string name, string description, int value)
     {

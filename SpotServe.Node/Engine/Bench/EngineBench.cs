@@ -149,6 +149,7 @@ internal sealed class BenchWorkload(InProcessReplica replica, int vocabulary, in
         var tokens = new int[count];
         for (var i = 0; i < count; i++)
             tokens[i] = (int)((3 + (7919L * (start + i)) + (104_729L * (sequence + 1))) % vocabulary);
-        _plan.Add(start, tokens, _pages[sequence].AsSpan(0, KvPage.Count(start + count)), true, SamplingParameters.Greedy);
+        var pages = _pages[sequence].AsSpan(0, KvPage.Count(start + count));
+        _plan.Add(start, tokens, pages, samples: true, SamplingParameters.Greedy);
     }
 }

@@ -20,7 +20,8 @@ internal sealed class InProcessReplica : IDisposable
     /// <param name="load">Makes the engine of a position.</param>
     /// <param name="stages">Layers of each stage.</param>
     public InProcessReplica(
-        Func<StageAssignment, TorchStageEngine> load, ImmutableArray<LayerRange> stages, int ranks, ReplicaBounds bounds)
+        Func<StageAssignment, TorchStageEngine> load, ImmutableArray<LayerRange> stages, int ranks,
+        ReplicaBounds bounds)
     {
         _stages = [.. stages.Select((layers, stage) => Enumerable.Range(0, ranks)
             .Select(rank => load(new StageAssignment(

@@ -14,6 +14,13 @@ internal sealed class RmsNorm(StageContext stage, Tensor weight, double epsilon)
 {
     public Tensor Apply(Tensor values)
     {
+        if (stage.Cpu is { } cpu && values.dim() == 2 && values.is_contiguous())
+        {
+            var result = empty(values.shape, stage.WeightType);
+            cpu.RmsNorm(values, weight, (float)epsilon, result);
+            return result;
+        }
+
         var scale = values.square().mean([-1], keepdim: true).add_(epsilon).rsqrt_();
         return values.mul(scale).mul_(weight).to(stage.WeightType);
     }

@@ -14,7 +14,8 @@ internal sealed class ColumnLinear(Tensor weight, Tensor? bias = null)
 /// <param name="bias">float32, on rank 0 only: it is added once.</param>
 internal sealed class RowLinear(StageContext stage, Tensor weight, Tensor? bias = null)
 {
-    /// <summary>Adds the product of [rows, this rank's inputs] to <paramref name="residual"/>, [rows, hidden].</summary>
+    /// <summary>Adds the product of [rows, this rank's inputs] to <paramref name="residual"/>, [rows,
+    /// hidden].</summary>
     public void AddTo(Tensor residual, Tensor values)
     {
         var partial = nn.functional.linear(values, weight).to(ScalarType.Float32);

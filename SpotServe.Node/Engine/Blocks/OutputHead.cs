@@ -32,7 +32,8 @@ internal sealed class OutputHead
         _row = stage.Rank == 0 ? new float[vocabulary] : [];
     }
 
-    /// <summary>Computes the logits of the step's sampled rows and hands each row to <paramref name="use"/> on rank 0.</summary>
+    /// <summary>Computes the logits of the step's sampled rows and hands each row to <paramref name="use"/> on rank
+    /// 0.</summary>
     public void Apply(Tensor residual, Action<int, float[]> use)
     {
         var samples = _stage.Batch.SampleCount;

@@ -4,7 +4,8 @@ using static TorchSharp.torch;
 namespace SpotServe.Node.Engine.Blocks;
 
 /// <summary>What a layer's attention may have beyond queries, keys and values.</summary>
-/// <param name="Rotary">Turns queries and keys by their position; null where positions are added to the embedding.</param>
+/// <param name="Rotary">Turns queries and keys by their position; null where positions are added to the
+/// embedding.</param>
 /// <param name="Window">Tokens that a token looks back on, itself included; 0 is all.</param>
 /// <param name="QueryNorm">Norm over each query head; null for none.</param>
 /// <param name="KeyNorm">Norm over each key head; null for none.</param>
@@ -25,7 +26,8 @@ internal sealed class PagedAttention : IDisposable
     private readonly Tensor _values;
     private readonly Tensor _headIndex;
 
-    /// <param name="queryKeyValue">[(query heads + 2 kv heads) x head size, hidden] of this rank, in that order.</param>
+    /// <param name="queryKeyValue">[(query heads + 2 kv heads) x head size, hidden] of this rank, in that
+    /// order.</param>
     public PagedAttention(
         StageContext stage, ColumnLinear queryKeyValue, RowLinear output, AttentionOptions options)
     {
@@ -57,21 +59,18 @@ internal sealed class PagedAttention : IDisposable
 
     private int GatheredHeads => _heads.IsRegular ? _heads.KvHeads : _heads.QueryHeads;
 
-    /// <summary>Appends the step's keys and values to the pages and adds attention's result to the residual stream.</summary>
+    /// <summary>Appends the step's keys and values to the pages and adds attention's result to the residual
+    /// stream.</summary>
     /// <param name="normed">[tokens, hidden] in the weight type.</param>
     public void AddTo(Tensor residual, Tensor normed)
     {
         var batch = _stage.Batch;
         var all = _queryKeyValue.Apply(normed);
         Position(all);
-        var keysValues = all.narrow(1, _heads.QueryWidth, 2 * _heads.KvWidth)
-            .view(-1, 2, _heads.KvHeads, _heads.HeadSize);
-        _slots.index_put_(keysValues, batch.SlotPages, batch.SlotOffsets);
-
-        var queries = all.narrow(1, 0, _heads.QueryWidth);
-        if (batch.Groups.Count == 1)
+        WriteCache(all);
+        if (batch.Groups.Count == 1 && (_stage.Cpu is null || !batch.Groups[0].IsDecode))
         {
-            _output.AddTo(residual, Attend(queries, 0));
+            _output.AddTo(residual, Attend(all, 0));
             return;
         }
 
@@ -79,8 +78,8 @@ internal sealed class PagedAttention : IDisposable
         for (var i = 0; i < batch.Groups.Count; i++)
         {
             var group = batch.Groups[i];
-            joined.narrow(0, group.FirstRow, group.Rows)
-                .copy_(Attend(queries.narrow(0, group.FirstRow, group.Rows), i));
+            if (_stage.Cpu is { } cpu && group.IsDecode) cpu.Attend(group, all, _pages, _options.Window, joined);
+            else joined.narrow(0, group.FirstRow, group.Rows).copy_(Attend(all, i));
         }
 
         _output.AddTo(residual, joined);
@@ -100,8 +99,20 @@ internal sealed class PagedAttention : IDisposable
             NormHeads(all.narrow(1, _heads.QueryWidth, _heads.KvWidth), _heads.KvHeads, _options.KeyNorm!);
         }
 
-        _options.Rotary?.Apply(all.narrow(1, 0, _heads.QueryWidth + _heads.KvWidth)
-            .view(-1, _heads.QueryHeads + _heads.KvHeads, _heads.HeadSize));
+        _options.Rotary?.Apply(all, _heads.QueryHeads + _heads.KvHeads);
+    }
+
+    private void WriteCache(Tensor all)
+    {
+        if (_stage.Cpu is { } cpu)
+        {
+            cpu.WriteCache(all, _pages);
+            return;
+        }
+
+        var keysValues = all.narrow(1, _heads.QueryWidth, 2 * _heads.KvWidth)
+            .view(-1, 2, _heads.KvHeads, _heads.HeadSize);
+        _slots.index_put_(keysValues, _stage.Batch.SlotPages, _stage.Batch.SlotOffsets);
     }
 
     private void NormHeads(Tensor part, int heads, INormalization norm)
@@ -110,9 +121,11 @@ internal sealed class PagedAttention : IDisposable
         view.copy_(norm.Apply(view.to(ScalarType.Float32)));
     }
 
-    private Tensor Attend(Tensor queries, int groupIndex)
+    /// <param name="all">[tokens, ..] with the queries first.</param>
+    private Tensor Attend(Tensor all, int groupIndex)
     {
         var group = _stage.Batch.Groups[groupIndex];
+        var queries = all.narrow(1, 0, _heads.QueryWidth).narrow(0, group.FirstRow, group.Rows);
         var table = _stage.Batch.PageTable(group).unsqueeze(1);
         var mask = _stage.Batch.Mask(groupIndex, _options.Window, _stage.WeightType);
         var keys = Gather(_keys, table, group);
@@ -134,7 +147,8 @@ internal sealed class PagedAttention : IDisposable
             queries.view(rows, GatheredHeads, Group, _heads.HeadSize), keys, values, mask.view(rows, 1, 1, -1))
             .reshape(rows, _heads.QueryWidth);
 
-    /// <summary>Many tokens of one sequence: key heads are the batch, and the query heads that share one its heads.</summary>
+    /// <summary>Many tokens of one sequence: key heads are the batch, and the query heads that share one its
+    /// heads.</summary>
     private Tensor AttendChunk(Tensor queries, Tensor keys, Tensor values, Tensor mask, int rows)
     {
         var byHead = queries.view(rows, GatheredHeads, Group, _heads.HeadSize).permute(1, 2, 0, 3);

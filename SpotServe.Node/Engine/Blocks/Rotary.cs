@@ -43,10 +43,18 @@ internal sealed class Rotary : IDisposable
             .to(stage.Device).DetachFromDisposeScope();
     }
 
-    /// <summary>Turns all heads in place.</summary>
-    /// <param name="heads">[tokens, heads, head size], a view into the step's queries and keys.</param>
-    public void Apply(Tensor heads)
+    /// <summary>Turns the first <paramref name="count"/> heads of each row in place.</summary>
+    /// <param name="rows">[tokens, queries and keys and what follows], contiguous.</param>
+    public void Apply(Tensor rows, int count)
     {
+        if (_stage.Cpu is { } cpu && _width % 16 == 0)
+        {
+            cpu.Rotate(rows, count, _cos, _sin);
+            return;
+        }
+
+        var size = _stage.Heads.HeadSize;
+        var heads = rows.narrow(1, 0, (long)count * size).view(-1, count, size);
         var positions = _stage.Batch.Positions;
         if (!ReferenceEquals(_stepPositions, positions))
         {

@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Blocks;
 
-/// <summary>Token embedding cut over the vocabulary: each rank looks up its own tokens, the sum brings all together.</summary>
+/// <summary>Token embedding cut over the vocabulary: each rank looks up its own tokens, the sum brings all
+/// together.</summary>
 /// <param name="weight">[this rank's tokens, hidden].</param>
 internal sealed class VocabularyEmbedding(StageContext stage, Tensor weight)
 {

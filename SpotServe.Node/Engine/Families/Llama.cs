@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Blocks;
@@ -71,7 +72,9 @@ internal class Llama : ModelFamily
             new RowLinear(stage, weights.Matrix(Output, layer)),
             Options(parts, layer));
         var mlp = new GatedMlp(
-            new ColumnLinear(weights.Matrix([Gate, Up], layer)), new RowLinear(stage, weights.Matrix(Down, layer)));
+            stage,
+            new ColumnLinear(weights.Matrix([Gate, Up], layer)),
+            new RowLinear(stage, weights.Matrix(Down, layer)));
         return new PreNormLayer(
             new RmsNorm(stage, weights.Vector(AttentionNorm, layer), config.NormEpsilon), attention,
             new RmsNorm(stage, weights.Vector(MlpNorm, layer), config.NormEpsilon), mlp);
@@ -96,7 +99,7 @@ internal class Llama : ModelFamily
     {
         foreach (var flag in flags)
         {
-            if (config.Raw.TryGetProperty(flag, out var value) && value.ValueKind == System.Text.Json.JsonValueKind.True)
+            if (config.Raw.TryGetProperty(flag, out var value) && value.ValueKind == JsonValueKind.True)
                 throw new ModelFormatException($"config.json: {flag} = true is not supported for {config.Name}.");
         }
     }

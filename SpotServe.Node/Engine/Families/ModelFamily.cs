@@ -9,7 +9,8 @@ using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Families;
 
-/// <summary>Marks a family and names the config.json model_type that it reads. That is all the registration there is.</summary>
+/// <summary>Marks a family and names the config.json model_type that it reads. That is all the registration there
+/// is.</summary>
 [AttributeUsage(AttributeTargets.Class, AllowMultiple = true, Inherited = false)]
 internal sealed class ModelTypeAttribute(string name) : Attribute
 {
@@ -34,7 +35,8 @@ internal sealed record StageParts(StageContext Stage, ModelConfig Config, StageW
 internal abstract class ModelFamily
 {
     private static readonly FrozenDictionary<string, ModelFamily> ByType = typeof(ModelFamily).Assembly.GetTypes()
-        .SelectMany(type => type.GetCustomAttributes<ModelTypeAttribute>(inherit: false).Select(named => (named.Name, type)))
+        .SelectMany(type => type.GetCustomAttributes<ModelTypeAttribute>(inherit: false)
+            .Select(named => (named.Name, type)))
         .ToFrozenDictionary(
             pair => pair.Name, pair => (ModelFamily)Activator.CreateInstance(pair.type)!, StringComparer.Ordinal);
 
@@ -48,7 +50,8 @@ internal abstract class ModelFamily
 
     public abstract FamilyTensors Tensors(ModelConfig config);
 
-    /// <summary>Leading elements of each head that are turned by position; 0 for a family without rotary positions.</summary>
+    /// <summary>Leading elements of each head that are turned by position; 0 for a family without rotary
+    /// positions.</summary>
     public virtual int RotaryWidth(ModelConfig config) => (int)(config.HeadSize * config.RotaryFraction) / 2 * 2;
 
     /// <summary>Embeds the step's tokens: a function to a new float32 tensor [tokens, hidden].</summary>

@@ -1,0 +1,231 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using SpotServe.Actors.Execution;
+using static TorchSharp.torch;
+
+namespace SpotServe.Node.Engine.Cpu;
+
+/// <summary>
+/// The small operations of a step on the CPU, each one pass over memory instead of several operations of libtorch.
+/// Matrix products stay with libtorch. All take contiguous tensors whose last dimension is a multiple of 8.
+/// </summary>
+internal abstract class CpuKernels
+{
+    /// <summary>Kernels for a type of activations, or null where libtorch's operations must do (float16, odd
+    /// sizes).</summary>
+    public static CpuKernels? For(StageContext stage)
+    {
+        var isEven = stage.Heads.HeadSize % 8 == 0 && stage.Model.HiddenSize % 8 == 0;
+        if (!stage.OnCpu || !isEven || !Vector256.IsHardwareAccelerated) return null;
+        return stage.WeightType switch
+        {
+            ScalarType.Float32 => new CpuKernels<Float32Element>(stage),
+            ScalarType.BFloat16 => new CpuKernels<BFloat16Element>(stage),
+            _ => null,
+        };
+    }
+
+    /// <summary>x / sqrt(mean(x^2) + epsilon) * weight for each row of [rows, width], float32 to the weight
+    /// type.</summary>
+    public abstract void RmsNorm(Tensor values, Tensor weight, float epsilon, Tensor result);
+
+    /// <summary>silu(first half of a row) * second half: [rows, 2 width] to [rows, width].</summary>
+    public abstract void SiluMultiply(Tensor both, Tensor result);
+
+    /// <summary>Turns the first heads of each row by the row's position, in place.</summary>
+    /// <param name="rows">[tokens, any].</param>
+    /// <param name="cos">Table [positions, 1, half] of float32, like <paramref name="sin"/>.</param>
+    public abstract void Rotate(Tensor rows, int heads, Tensor cos, Tensor sin);
+
+    /// <summary>Copies the step's keys and values, [tokens, .. | kv heads x size | kv heads x size], to their
+    /// pages.</summary>
+    public abstract void WriteCache(Tensor rows, Tensor pages);
+
+    /// <summary>Attention of a group of single tokens over the pages of their sequences.</summary>
+    /// <param name="rows">[tokens, ..] with the queries first.</param>
+    /// <param name="result">[tokens, query heads x size]; the group's rows are written.</param>
+    public abstract void Attend(AttentionGroup group, Tensor rows, Tensor pages, int window, Tensor result);
+}
+
+internal sealed unsafe class CpuKernels<T>(StageContext stage) : CpuKernels
+    where T : struct, ICpuElement
+{
+    /// <summary>Elements of work below which another thread is not worth waking.</summary>
+    private const long ParallelWorkMin = 1 << 17;
+
+    [ThreadStatic] private static float[]? _scores;
+
+    private readonly HeadPart _heads = stage.Heads;
+    private readonly int _threads = get_num_threads();
+
+    public override void RmsNorm(Tensor values, Tensor weight, float epsilon, Tensor result)
+    {
+        long rows = values.shape[0], width = values.shape[1];
+        var (from, scale, to) = (Address(values), Address(weight), Address(result));
+        ForEach(rows, rows * width, row =>
+        {
+            var x = (float*)from + (row * width);
+            Vector256<float> squares = default;
+            for (long i = 0; i < width; i += 8)
+            {
+                var value = Vector256.Load(x + i);
+                squares += value * value;
+            }
+
+            var factor = Vector256.Create(1 / MathF.Sqrt((Vector256.Sum(squares) / width) + epsilon));
+            for (long i = 0; i < width; i += 8)
+            {
+                var normed = Vector256.Load(x + i) * factor;
+                T.Store((void*)to, (row * width) + i, normed * Vector256.Load((float*)scale + i));
+            }
+        });
+    }
+
+    public override void SiluMultiply(Tensor both, Tensor result)
+    {
+        long rows = result.shape[0], width = result.shape[1];
+        var (from, to) = (Address(both), Address(result));
+        ForEach(rows, rows * width * 4, row =>
+        {
+            for (long i = 0; i < width; i += 8)
+            {
+                var gate = T.Load((void*)from, (row * 2 * width) + i);
+                var up = T.Load((void*)from, (row * 2 * width) + width + i);
+                T.Store((void*)to, (row * width) + i, gate / (Vector256<float>.One + Vector256.Exp(-gate)) * up);
+            }
+        });
+    }
+
+    public override void Rotate(Tensor rows, int heads, Tensor cos, Tensor sin)
+    {
+        long stride = rows.shape[1], half = cos.shape[2], size = _heads.HeadSize;
+        var (data, cosines, sines) = (Address(rows), Address(cos), Address(sin));
+        var batch = stage.Batch;
+        ForEach(rows.shape[0], rows.shape[0] * heads * half, row =>
+        {
+            var position = batch.PositionOf((int)row);
+            var c = (float*)cosines + (position * half);
+            var s = (float*)sines + (position * half);
+            for (long head = 0, at = row * stride; head < heads; head++, at += size)
+            {
+                for (long i = 0; i < half; i += 8)
+                {
+                    var first = T.Load((void*)data, at + i);
+                    var second = T.Load((void*)data, at + half + i);
+                    var (turnCos, turnSin) = (Vector256.Load(c + i), Vector256.Load(s + i));
+                    T.Store((void*)data, at + i, (first * turnCos) - (second * turnSin));
+                    T.Store((void*)data, at + half + i, (second * turnCos) + (first * turnSin));
+                }
+            }
+        });
+    }
+
+    public override void WriteCache(Tensor rows, Tensor pages)
+    {
+        var stride = rows.shape[1];
+        var headBytes = _heads.HeadSize * T.Bytes;
+        var source = (byte*)TensorMemory.Pointer(rows);
+        var target = (byte*)TensorMemory.Pointer(pages);
+        for (var row = 0; row < rows.shape[0]; row++)
+        {
+            var (page, offset) = stage.Batch.SlotOf(row);
+            var from = source + (((row * stride) + _heads.QueryWidth) * T.Bytes);
+            for (var head = 0; head < 2 * _heads.KvHeads; head++)
+            {
+                var slot = (((page * 2 * _heads.KvHeads) + head) * KvPage.Tokens) + offset;
+                Unsafe.CopyBlockUnaligned(target + (slot * headBytes), from + (head * headBytes), (uint)headBytes);
+            }
+        }
+    }
+
+    public override void Attend(AttentionGroup group, Tensor rows, Tensor pages, int window, Tensor result)
+    {
+        var stride = rows.shape[1];
+        var (data, cache, to) = (Address(rows), Address(pages), Address(result));
+        var batch = stage.Batch;
+        var heads = _heads.QueryHeads;
+        var work = (long)group.Rows * heads * group.Length * _heads.HeadSize;
+        ForEach((long)group.Rows * heads, work, index =>
+        {
+            var (sequence, head) = ((int)(index / heads), (int)(index % heads));
+            var row = group.FirstRow + sequence;
+            var last = batch.PositionOf(row);
+            var query = new Query(
+                (void*)data, (row * stride) + (head * _heads.HeadSize),
+                batch.PagesOf(group, sequence), _heads.KvHeadOfQuery[head],
+                window > 0 ? (int)Math.Max(0, last - window + 1) : 0, (int)last + 1);
+            AttendOne(query, (void*)cache, (void*)to, (row * _heads.QueryWidth) + (head * _heads.HeadSize));
+        });
+    }
+
+    /// <summary>One query over positions [First, End) of its sequence.</summary>
+    private readonly ref struct Query(
+        void* data, long at, ReadOnlySpan<long> pages, int kvHead, int first, int end)
+    {
+        public void* Data { get; } = data;
+
+        public long At { get; } = at;
+
+        public ReadOnlySpan<long> Pages { get; } = pages;
+
+        public int KvHead { get; } = kvHead;
+
+        public int First { get; } = first;
+
+        public int End { get; } = end;
+    }
+
+    private void AttendOne(in Query query, void* cache, void* result, long at)
+    {
+        var size = _heads.HeadSize;
+        var buffer = _scores is { } known && known.Length >= query.End ? known : _scores = new float[query.End + 256];
+        var scores = buffer.AsSpan(0, query.End);
+        var scale = 1 / MathF.Sqrt(size);
+        var largest = float.NegativeInfinity;
+        for (var position = query.First; position < query.End; position++)
+        {
+            var key = CacheAt(query, position, isValue: false);
+            Vector256<float> sum = default;
+            for (var i = 0; i < size; i += 8) sum += T.Load(query.Data, query.At + i) * T.Load(cache, key + i);
+            scores[position] = Vector256.Sum(sum) * scale;
+            largest = Math.Max(largest, scores[position]);
+        }
+
+        var total = 0f;
+        var mixed = stackalloc float[size];
+        new Span<float>(mixed, size).Clear();
+        for (var position = query.First; position < query.End; position++)
+        {
+            var weight = MathF.Exp(scores[position] - largest);
+            total += weight;
+            var value = CacheAt(query, position, isValue: true);
+            var factor = Vector256.Create(weight);
+            for (var i = 0; i < size; i += 8)
+                Vector256.Store(Vector256.Load(mixed + i) + (factor * T.Load(cache, value + i)), mixed + i);
+        }
+
+        var share = Vector256.Create(1 / total);
+        for (var i = 0; i < size; i += 8) T.Store(result, at + i, Vector256.Load(mixed + i) * share);
+    }
+
+    /// <summary>Element index of a position's key or value in the pages.</summary>
+    private long CacheAt(in Query query, int position, bool isValue)
+    {
+        var page = query.Pages[position / KvPage.Tokens];
+        var head = (((page * 2) + (isValue ? 1 : 0)) * _heads.KvHeads) + query.KvHead;
+        return ((head * KvPage.Tokens) + (position % KvPage.Tokens)) * _heads.HeadSize;
+    }
+
+    private void ForEach(long count, long work, Action<long> body)
+    {
+        if (_threads == 1 || count == 1 || work < ParallelWorkMin)
+        {
+            for (long i = 0; i < count; i++) body(i);
+            return;
+        }
+
+        Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = _threads }, body);
+    }
+
+    private static nint Address(Tensor tensor) => (nint)TensorMemory.Pointer(tensor);
+}
