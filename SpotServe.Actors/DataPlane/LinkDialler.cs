@@ -39,7 +39,11 @@ internal static class LinkDialler
             {
                 socket.Connect(endpoint);
                 socket.NoDelay = true;
-                if (key.Kind == LinkKind.Collective) socket.SendBufferSize = TcpCollective.SendBufferBytes;
+                if (key.Kind == LinkKind.Collective && TcpCollective.PrepareSocket(socket) is { } problem)
+                {
+                    throw new PeerLostException(peer, problem);
+                }
+
                 var (status, reason) = Negotiate(socket, key, secret);
                 // Past this point the deadline must not close it; if it just did, the link is dead and use shows it.
                 closing.Dispose();
