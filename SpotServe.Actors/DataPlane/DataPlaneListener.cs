@@ -154,7 +154,7 @@ public sealed class DataPlaneListener : IDisposable
             {
                 // The listener is closing, a link was handed out and closed meanwhile, or the process has no file
                 // descriptor left: look again, but not in a hot loop.
-                _stopped.Wait(RetryPause);
+                _stopped.WaitHandle.WaitOne(RetryPause);
                 continue;
             }
 

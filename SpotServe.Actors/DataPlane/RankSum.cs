@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace SpotServe.Actors.DataPlane;
 
-/// <summary>Addition of vectors, the left operand always first: all ranks do the same operations on the same bits.</summary>
+/// <summary>Addition of vectors, the left operand first: all ranks do the same operations on the same bits.</summary>
 internal static class RankSum
 {
     /// <param name="into">As long as both; may be one of them.</param>

@@ -45,7 +45,7 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
     /// rank that spins longer takes the time of the one it waits for.</summary>
     private static readonly int SpinsMax = Environment.ProcessorCount == 1 ? 0 : 50;
 
-    /// <summary>Longest vector that is copied: a second meeting costs more than adding this many values M times.</summary>
+    /// <summary>Longest vector that is copied: a second meeting costs more than adding this many M times.</summary>
     public const int CopiedFloatsMax = 8 * 1024;
 
     private readonly object _gate = new();
@@ -88,14 +88,19 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
         {
             var copies = Copy(rank, values);
             copies[0].AsSpan(0, values.Length).CopyTo(values);
-            for (var from = 1; from < RankCount; from++) RankSum.Add(values, copies[from].AsSpan(0, values.Length), values);
+            for (var from = 1; from < RankCount; from++)
+            {
+                RankSum.Add(values, copies[from].AsSpan(0, values.Length), into: values);
+            }
+
             return;
         }
 
         fixed (float* mine = values)
         {
             Publish(rank, mine, values.Length);
-            AddSlice((int)((long)values.Length * rank / RankCount), (int)((long)values.Length * (rank + 1) / RankCount));
+            var length = (long)values.Length;
+            AddSlice((int)(length * rank / RankCount), (int)(length * (rank + 1) / RankCount));
             MeetToPart();
         }
     }

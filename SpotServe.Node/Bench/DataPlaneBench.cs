@@ -23,7 +23,7 @@ public static class DataPlaneBench
         var small = PingPong(64, 2000);
         var page = PingPong(8192, 2000);
         var large = PingPong(512 * HiddenSize * sizeof(float), 20);
-        await output.WriteLineAsync($"{"loopback, best of rounds",-52}{"us",12}{"x bare",10}  bare ping-pong of").ConfigureAwait(false);
+        output.WriteLine($"{"loopback, best of rounds",-60}{"us",10}{"x bare",10}  bare ping-pong of");
         Print("bare socket round trip, 64 B", small, small, "64 B");
         Print("bare socket round trip, 8 KiB", page, page, "8 KiB");
         Print("bare socket round trip, 4 MiB", large, large, "4 MiB");
@@ -36,9 +36,8 @@ public static class DataPlaneBench
                 var bareName = floats > HiddenSize ? "4 MiB" : "8 KiB";
                 foreach (var apart in new[] { true, false })
                 {
-                    var microseconds = await AllReduceAsync(ranks, floats, repeats, apart, cancel).ConfigureAwait(false);
-                    var how = apart ? "over TCP" : "in one process";
-                    Print($"all-reduce of {ranks} ranks {how}, {floats} floats", microseconds, bare, bareName);
+                    var best = await AllReduceAsync(ranks, floats, repeats, apart, cancel).ConfigureAwait(false);
+                    Print($"all-reduce of {ranks} ranks {How(apart)}, {floats} floats", best, bare, bareName);
                 }
             }
         }
@@ -48,14 +47,15 @@ public static class DataPlaneBench
             var (bare, bareName) = tokens == 1 ? (page, "8 KiB") : (large, "4 MiB");
             foreach (var apart in new[] { true, false })
             {
-                var microseconds = await HandOffAsync(tokens, repeats, apart, cancel).ConfigureAwait(false);
-                var how = apart ? "over TCP" : "in one process";
-                Print($"stage hand-off {how} and back, {tokens} x {HiddenSize} floats", microseconds, bare, bareName);
+                var best = await HandOffAsync(tokens, repeats, apart, cancel).ConfigureAwait(false);
+                Print($"stage hand-off {How(apart)} and back, {tokens} x {HiddenSize} floats", best, bare, bareName);
             }
         }
 
+        static string How(bool apart) => apart ? "over TCP" : "in one process";
+
         void Print(string what, double microseconds, double bare, string bareName) => output.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"{what,-52}{microseconds,12:F1}{microseconds / bare,10:F2}  {bareName}"));
+            CultureInfo.InvariantCulture, $"{what,-60}{microseconds,10:F1}{microseconds / bare,10:F2}  {bareName}"));
     }
 
     /// <summary>Microseconds of a round trip over two plain sockets.</summary>
@@ -141,7 +141,8 @@ public static class DataPlaneBench
     }
 
     /// <summary>The real thing: nodes with listeners and handshakes, or all positions in one node.</summary>
-    private static async Task<List<StageLinks>> ConnectAsync(int stages, int ranks, bool apart, CancellationToken cancel)
+    private static async Task<List<StageLinks>> ConnectAsync(
+        int stages, int ranks, bool apart, CancellationToken cancel)
     {
         var secret = new ClusterSecret("for this benchmark only");
         var devices = Enumerable.Range(0, stages * ranks)

@@ -31,7 +31,8 @@ public sealed class ConnectTests
                     means is [LinkMeans.InProcess, LinkMeans.InProcess] or [LinkMeans.Dial, LinkMeans.Accept],
                     $"{link.Key}: {string.Join(" and ", means)}");
             });
-            Assert.Equal(layout.Degrees.DeviceCount, ends.Count(end => end is { IsFrom: true, Key.Kind: LinkKind.Plans }));
+            var planCount = ends.Count(end => end is { IsFrom: true, Key.Kind: LinkKind.Plans });
+            Assert.Equal(layout.Degrees.DeviceCount, planCount);
         }
     }
 
@@ -141,13 +142,14 @@ public sealed class ConnectTests
         for (var epoch = Epoch; epoch < new Epoch(7); epoch = epoch.Next)
         {
             var nodes = new Dictionary<string, DataPlaneNode> { ["node0"] = one, ["node1"] = other };
-            open.AddRange(await Task.WhenAll(layout.Positions.Select(self => nodes[layout.DeviceAt(self).Node].ConnectAsync(
+            var connecting = layout.Positions.Select(self => nodes[layout.DeviceAt(self).Node].ConnectAsync(
                 layout,
                 epoch,
                 self,
                 Endpoints(layout, one, other),
                 FakeReplica.Patience,
-                TestContext.Current.CancellationToken))));
+                TestContext.Current.CancellationToken));
+            open.AddRange(await Task.WhenAll(connecting));
         }
 
         Assert.Equal(12, open.Count);

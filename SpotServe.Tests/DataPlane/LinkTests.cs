@@ -51,7 +51,7 @@ public sealed class LinkTests
 
         to.Dispose();
 
-        await Assert.ThrowsAsync<PeerLostException>(() => receiving.Ended.WaitAsync(Patience, TestContext.Current.CancellationToken));
+        await AssertLost(receiving.Ended);
     }
 
     [Theory]
@@ -65,7 +65,7 @@ public sealed class LinkTests
 
         from.Dispose();
 
-        await Assert.ThrowsAsync<PeerLostException>(() => receiving.Ended.WaitAsync(Patience, TestContext.Current.CancellationToken));
+        await AssertLost(receiving.Ended);
     }
 
     [Theory]
@@ -84,7 +84,7 @@ public sealed class LinkTests
 
         from.Dispose();
 
-        await Assert.ThrowsAsync<PeerLostException>(() => sending.Ended.WaitAsync(Patience, TestContext.Current.CancellationToken));
+        await AssertLost(sending.Ended);
     }
 
     [Theory]
@@ -192,7 +192,11 @@ public sealed class LinkTests
         Assert.Contains(violation, error.Message, StringComparison.Ordinal);
     }
 
-    private static (ILink From, ILink To) Pair(bool tcp) => tcp ? LinkPairs.Tcp() : InProcessLink.Pair(LinkPairs.Key, 4);
+    private static Task<PeerLostException> AssertLost(Task ended) => Assert.ThrowsAsync<PeerLostException>(() =>
+        ended.WaitAsync(Patience, TestContext.Current.CancellationToken));
+
+    private static (ILink From, ILink To) Pair(bool tcp) =>
+        tcp ? LinkPairs.Tcp() : InProcessLink.Pair(LinkPairs.Key, 4);
 
     private static byte[] Payload(int size, int seed)
     {

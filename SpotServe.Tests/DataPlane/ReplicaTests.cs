@@ -138,10 +138,8 @@ public sealed class ReplicaTests
     public async Task Engine_thread_allocates_nothing_a_step_when_warm()
     {
         var allocated = new List<long>(400);
-        await using var replica = await FakeReplica.StartAsync(1, 2, Spread.NodePerDevice, assignment => new FakeStageEngine(
-            assignment,
-            FakeReplica.Model,
-            _ => Note(assignment.Position.Rank == 1)));
+        await using var replica = await FakeReplica.StartAsync(1, 2, Spread.NodePerDevice, assignment =>
+            new FakeStageEngine(assignment, FakeReplica.Model, _ => Note(assignment.Position.Rank == 1)));
         var plan = new StepPlan();
 
         for (var step = 1; step <= 300; step++)

@@ -106,7 +106,8 @@ public sealed class StepPlanCodecTests
             Assert.InRange(chunk.Start + chunk.Count, 1, Limits.ContextMax);
             Assert.InRange(chunk.Start, 0, Limits.ContextMax);
             _ = plan.Tokens.Slice(chunk.TokenOffset, chunk.Count);
-            Assert.Equal(KvPage.Count(chunk.Start + chunk.Count), plan.Pages.Slice(chunk.PageOffset, chunk.PageCount).Length);
+            Assert.Equal(KvPage.Count(chunk.Start + chunk.Count), chunk.PageCount);
+            _ = plan.Pages.Slice(chunk.PageOffset, chunk.PageCount);
         }
     }
 }
