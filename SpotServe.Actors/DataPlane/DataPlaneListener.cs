@@ -17,8 +17,12 @@ public sealed class DataPlaneListener : IDisposable
     /// <summary>Longest sleep of the thread, should a wake-up ever be missed.</summary>
     private static readonly TimeSpan PollMax = TimeSpan.FromSeconds(1);
 
+    /// <summary>Between tries while accepting fails.</summary>
+    private static readonly TimeSpan RetryPause = TimeSpan.FromMilliseconds(10);
+
     private readonly DataPlaneOptions _options;
     private readonly TimeProvider _time;
+    private readonly ManualResetEventSlim _stopped = new();
     private readonly Socket _socket;
     private readonly Thread _thread;
     private readonly Lock _gate = new();
@@ -105,7 +109,9 @@ public sealed class DataPlaneListener : IDisposable
             _stopping = true;
         }
 
+        _stopped.Set();
         _socket.Dispose();
+        // The event is left to the collector: should the thread be late, it must not meet a disposed one.
         _thread.Join(2 * PollMax);
         List<KeyValuePair<LinkKey, Expectation>> left;
         lock (_gate)
@@ -146,8 +152,9 @@ public sealed class DataPlaneListener : IDisposable
             }
             catch (Exception error) when (error is SocketException or ObjectDisposedException)
             {
-                // The listener is closing, a link was handed out and closed meanwhile, or a connection was reset
-                // before it was accepted: look again.
+                // The listener is closing, a link was handed out and closed meanwhile, or the process has no file
+                // descriptor left: look again, but not in a hot loop.
+                _stopped.WaitHandle.WaitOne(RetryPause);
                 continue;
             }
 

@@ -38,7 +38,7 @@ public sealed class DataPlaneNode : IDisposable
     /// Connects all links of one of this process's positions. Every position of the replica must do so, in any order,
     /// once an epoch; it takes until the slowest of those on other nodes does.
     /// </summary>
-    /// <param name="endpoints">Data-plane endpoint of each device on another node that the position has a link to.</param>
+    /// <param name="endpoints">Data-plane endpoint of each device elsewhere that the position has a link to.</param>
     /// <param name="timeout">For all of it together.</param>
     /// <exception cref="PeerLostException">A peer refused or did not come in time; nothing is left open.</exception>
     /// <exception cref="StaleEpochException">The epoch is over.</exception>
@@ -58,16 +58,14 @@ public sealed class DataPlaneNode : IDisposable
         Exception? firstFailure = null;
 
         var ends = topology.Ends.ToList();
-        var opening = ends.Select(OpenOrStopAll).ToList();
-        await Task.WhenAll(opening).ConfigureAwait(false);
+        var opened = await Task.WhenAll(ends.Select(OpenOrStopAll)).ConfigureAwait(false);
 
         if (firstFailure is null)
         {
-            var open = ends.Zip(opening, (end, link) => (end, link.Result!)).ToDictionary();
-            return Assemble(topology, open);
+            return Assemble(topology, ends.Zip(opened, (end, link) => (end, link!)).ToDictionary());
         }
 
-        foreach (var link in opening) link.Result?.Dispose();
+        foreach (var link in opened) link?.Dispose();
         cancel.ThrowIfCancellationRequested();
         ExceptionDispatchInfo.Throw(firstFailure);
         throw firstFailure;

@@ -58,7 +58,7 @@ public sealed record DataPlaneOptions
         init => field = Positive(value, TimeSpan.FromMinutes(10), nameof(EarlyTimeout));
     } = TimeSpan.FromSeconds(30);
 
-    /// <summary>Most proven connections that wait to be expected; further ones are told to try again. Default 256.</summary>
+    /// <summary>Most proven connections that wait to be expected; others are told to try again. Default 256.</summary>
     public int EarlyMax
     {
         get;

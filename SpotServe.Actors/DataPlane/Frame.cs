@@ -47,7 +47,11 @@ internal readonly record struct FrameHeader(FrameKind Kind, int PayloadBytes, Ep
         if (from[2] != (byte)kind) return $"a frame of kind {from[2]} where {kind} was due";
         if (from[3] != 0) return $"a frame with unknown flags {from[3]}";
         var length = BinaryPrimitives.ReadInt32LittleEndian(from[4..]);
-        if (length < 0 || length > payloadBytesMax) return $"a payload of {length} bytes; the limit is {payloadBytesMax}";
+        if (length < 0 || length > payloadBytesMax)
+        {
+            return $"a payload of {length} bytes; the limit is {payloadBytesMax}";
+        }
+
         var sentEpoch = BinaryPrimitives.ReadInt64LittleEndian(from[8..]);
         if (sentEpoch != epoch.Value) return $"a frame of epoch e{sentEpoch} on a link of {epoch}";
         var sentStep = BinaryPrimitives.ReadInt64LittleEndian(from[16..]);

@@ -45,8 +45,9 @@ internal static class Handshake
     }
 
     /// <returns>The version that the peer speaks, or null when this is no data plane.</returns>
-    public static int? ReadHello(ReadOnlySpan<byte> from) =>
-        BinaryPrimitives.ReadUInt32LittleEndian(from) == Magic ? BinaryPrimitives.ReadUInt16LittleEndian(from[4..]) : null;
+    public static int? ReadHello(ReadOnlySpan<byte> from) => BinaryPrimitives.ReadUInt32LittleEndian(from) == Magic
+        ? BinaryPrimitives.ReadUInt16LittleEndian(from[4..])
+        : null;
 
     public static ReadOnlySpan<byte> NonceOf(ReadOnlySpan<byte> hello) => hello.Slice(8, NonceBytes);
 

@@ -18,7 +18,7 @@ public interface ILink : IDisposable
     /// <exception cref="PeerLostException">The peer is gone or this end was closed.</exception>
     void Send(FrameKind kind, long step, ReadOnlySpan<byte> payload);
 
-    /// <summary>Waits for the next frame, which must be of this kind and step. Its payload must be taken next.</summary>
+    /// <summary>Waits for the next frame, which must be of this kind and step; its payload comes next.</summary>
     /// <returns>Bytes of the payload, at most <paramref name="payloadBytesMax"/>.</returns>
     /// <exception cref="PeerLostException">The peer is gone, broke the protocol, or this end was closed.</exception>
     int ReceiveHeader(FrameKind kind, long step, int payloadBytesMax);

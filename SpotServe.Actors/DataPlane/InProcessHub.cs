@@ -13,7 +13,7 @@ internal sealed class InProcessHub
 
     private readonly Lock _gate = new();
     private readonly Dictionary<(LinkKey Key, bool IsFrom), InProcessLink> _halves = [];
-    private readonly Dictionary<(Epoch Epoch, int Replica, int Stage), (SharedMemoryGroup Group, int Joined)> _groups = [];
+    private readonly Dictionary<(Epoch Epoch, int Replica, int Stage), Gathering> _groups = [];
     private Epoch _oldest = Epoch.None;
 
     /// <summary>One end of a link; each end may be asked for once.</summary>
@@ -37,9 +37,9 @@ internal sealed class InProcessHub
         lock (_gate)
         {
             CheckEpoch(epoch);
-            if (!_groups.TryGetValue(key, out var entry)) entry = (new SharedMemoryGroup(rankCount), 0);
+            if (!_groups.TryGetValue(key, out var entry)) entry = new Gathering(new SharedMemoryGroup(rankCount), 0);
             if (entry.Joined + 1 == rankCount) _groups.Remove(key);
-            else _groups[key] = (entry.Group, entry.Joined + 1);
+            else _groups[key] = entry with { Joined = entry.Joined + 1 };
             Invariant.Holds(_groups.Count < EntriesMax);
             return entry.Group.Join(self.Rank);
         }
@@ -67,4 +67,7 @@ internal sealed class InProcessHub
     {
         if (epoch < _oldest) throw new StaleEpochException(epoch, _oldest);
     }
+
+    /// <summary>A group that not all ranks have joined yet.</summary>
+    private sealed record Gathering(SharedMemoryGroup Group, int Joined);
 }

@@ -80,7 +80,12 @@ internal sealed class IncomingLink : IDisposable
     public SocketLink? Accept(string peer)
     {
         Invariant.Holds(IsProven);
-        if (Key.Kind == LinkKind.Collective) Socket.SendBufferSize = TcpCollective.SendBufferBytes;
+        if (Key.Kind == LinkKind.Collective && TcpCollective.PrepareSocket(Socket) is { } problem)
+        {
+            Reply(HandshakeStatus.Refused, problem);
+            return null;
+        }
+
         return Reply(HandshakeStatus.Accepted, "") ? new SocketLink(Socket, Key, $"{peer} ({_remote})") : null;
     }
 

@@ -15,8 +15,8 @@ internal static class LinkDialler
     private static readonly TimeSpan BackOffMin = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan BackOffMax = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>Tries until the link stands, is refused for good, or <paramref name="deadline"/> is cancelled.</summary>
-    /// <exception cref="PeerLostException">Refused, or no success by the deadline; says what the last try met.</exception>
+    /// <summary>Tries until the link stands, is refused for good, or the deadline is cancelled.</summary>
+    /// <exception cref="PeerLostException">Refused, or no success by the deadline; says what it met last.</exception>
     public static Task<SocketLink> DialAsync(
         LinkKey key, IPEndPoint endpoint, string peer, ClusterSecret secret, CancellationToken deadline) =>
         Task.Factory.StartNew(
@@ -39,7 +39,11 @@ internal static class LinkDialler
             {
                 socket.Connect(endpoint);
                 socket.NoDelay = true;
-                if (key.Kind == LinkKind.Collective) socket.SendBufferSize = TcpCollective.SendBufferBytes;
+                if (key.Kind == LinkKind.Collective && TcpCollective.PrepareSocket(socket) is { } problem)
+                {
+                    throw new PeerLostException(peer, problem);
+                }
+
                 var (status, reason) = Negotiate(socket, key, secret);
                 // Past this point the deadline must not close it; if it just did, the link is dead and use shows it.
                 closing.Dispose();

@@ -2,7 +2,7 @@ using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.DataPlane;
 
-/// <summary>Sends plans over one link from a thread of its own, so that the network never holds up the scheduler.</summary>
+/// <summary>Sends plans over one link from a thread of its own: the network never holds up the scheduler.</summary>
 internal sealed class LinkWriter
 {
     private readonly ILink _link;
@@ -10,7 +10,7 @@ internal sealed class LinkWriter
     private readonly FrameQueue _queue;
     private readonly Thread _thread;
 
-    /// <param name="framesMax">Frames that can wait. The caller has no more in flight, so it never waits itself.</param>
+    /// <param name="framesMax">Frames that can wait. The caller has no more in flight, so it never waits.</param>
     /// <param name="lost">The link broke; from the writer's thread.</param>
     public LinkWriter(ILink link, int framesMax, Action<PeerLostException> lost)
     {

@@ -35,8 +35,9 @@ public sealed class SharedMemoryCollective : ICollective
 }
 
 /// <summary>
-/// The ranks of a stage whose threads share a process. They publish where their values lie, meet, and each adds one
-/// slice over all ranks and writes the sum back to all of them: no copies, two meetings.
+/// The ranks of a stage whose threads share a process. Short vectors are copied to where all can read them, the ranks
+/// meet once, and each adds all up. For long ones they publish where their values lie, meet, each adds one slice over
+/// all ranks and writes the sum back to all of them, and they meet again: no copies. Both add in rank order.
 /// </summary>
 public sealed unsafe class SharedMemoryGroup : IDisposable
 {
@@ -44,19 +45,29 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
     /// rank that spins longer takes the time of the one it waits for.</summary>
     private static readonly int SpinsMax = Environment.ProcessorCount == 1 ? 0 : 50;
 
+    /// <summary>Longest vector that is copied: a second meeting costs more than adding this many M times.</summary>
+    public const int CopiedFloatsMax = 8 * 1024;
+
     private readonly object _gate = new();
+
+    /// <summary>Copies by turn and rank. Two turns: who is ahead by one writes where nobody reads any more, because
+    /// all have met since.</summary>
+    private readonly float[][][] _copies;
+    private readonly int[] _turns;
     private readonly float*[] _values;
-    private readonly int[] _lengths;
     private int _arrived;
     private long _meeting;
-    private int? _leftRank;
+    private int _length;
+    private (string Peer, string Reason)? _ended;
 
     public SharedMemoryGroup(int rankCount)
     {
         Invariant.Holds(rankCount >= 1);
         RankCount = rankCount;
+        _copies = [.. Enumerable.Range(0, 2).Select(_ =>
+            Enumerable.Range(0, rankCount).Select(_ => new float[CopiedFloatsMax]).ToArray())];
+        _turns = new int[rankCount];
         _values = new float*[rankCount];
-        _lengths = new int[rankCount];
     }
 
     public int RankCount { get; }
@@ -68,20 +79,45 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
         return new SharedMemoryCollective(this, rank);
     }
 
-    public void Dispose() => Leave(0);
+    /// <summary>Releases all ranks.</summary>
+    public void Dispose() => End("the stage's collective", "it was closed");
 
     internal void AllReduceSum(int rank, Span<float> values)
     {
+        if (values.Length <= CopiedFloatsMax)
+        {
+            var copies = Copy(rank, values);
+            copies[0].AsSpan(0, values.Length).CopyTo(values);
+            for (var from = 1; from < RankCount; from++)
+            {
+                RankSum.Add(values, copies[from].AsSpan(0, values.Length), into: values);
+            }
+
+            return;
+        }
+
         fixed (float* mine = values)
         {
             Publish(rank, mine, values.Length);
-            AddSlice((int)((long)values.Length * rank / RankCount), (int)((long)values.Length * (rank + 1) / RankCount));
+            var length = (long)values.Length;
+            AddSlice((int)(length * rank / RankCount), (int)(length * (rank + 1) / RankCount));
             MeetToPart();
         }
     }
 
     internal void GatherToFirst(int rank, ReadOnlySpan<float> mine, Span<float> all)
     {
+        if (mine.Length <= CopiedFloatsMax)
+        {
+            var copies = Copy(rank, mine);
+            for (var from = 0; rank == 0 && from < RankCount; from++)
+            {
+                copies[from].AsSpan(0, mine.Length).CopyTo(all[(from * mine.Length)..]);
+            }
+
+            return;
+        }
+
         fixed (float* pinned = mine)
         {
             Publish(rank, pinned, mine.Length);
@@ -94,43 +130,53 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
         }
     }
 
-    internal void Leave(int rank)
+    internal void Leave(int rank) => End($"rank {rank} of this process", "it left the stage's collective");
+
+    private void End(string peer, string reason)
     {
         lock (_gate)
         {
-            _leftRank ??= rank;
+            _ended ??= (peer, reason);
             Monitor.PulseAll(_gate);
         }
+    }
+
+    /// <summary>Gives the others a copy and waits for theirs.</summary>
+    private float[][] Copy(int rank, ReadOnlySpan<float> values)
+    {
+        var copies = _copies[_turns[rank]];
+        _turns[rank] ^= 1;
+        values.CopyTo(copies[rank]);
+        Meet(values.Length, canEnd: true);
+        return copies;
     }
 
     /// <summary>Shows the others where the values lie and waits for theirs.</summary>
     private void Publish(int rank, float* values, int length)
     {
         _values[rank] = values;
-        _lengths[rank] = length;
-        Meet(canBeLeft: true);
-        // All ranks see the same lengths, so either all throw here or none does.
-        for (var other = 0; other < RankCount; other++)
-        {
-            if (_lengths[other] != length)
-            {
-                throw new PeerLostException(
-                    $"rank {other} of this process", $"it came with {_lengths[other]} values, rank {rank} with {length}");
-            }
-        }
+        Meet(length, canEnd: true);
     }
 
     /// <summary>Waits until nobody uses this rank's memory any more. Between the two meetings ranks only compute, so
     /// all of them come; heeding a departure here would free memory under another rank's hands.</summary>
-    private void MeetToPart() => Meet(canBeLeft: false);
+    private void MeetToPart() => Meet(length: 0, canEnd: false);
 
-    private void Meet(bool canBeLeft)
+    /// <summary>Waits for all ranks to come with as many values. It happens for all of them or for none.</summary>
+    private void Meet(int length, bool canEnd)
     {
         long meeting;
         lock (_gate)
         {
-            if (canBeLeft && _leftRank is { } left) throw Left(left);
+            if (canEnd && _ended is not null) throw Lost();
             meeting = _meeting;
+            if (_arrived == 0) _length = length;
+            if (_length != length)
+            {
+                End("a rank of this process", $"it came with {_length} values, another with {length}");
+                throw Lost();
+            }
+
             if (++_arrived == RankCount)
             {
                 _arrived = 0;
@@ -150,14 +196,13 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
         {
             while (_meeting == meeting)
             {
-                if (canBeLeft && _leftRank is { } left) throw Left(left);
+                if (canEnd && _ended is not null) throw Lost();
                 Monitor.Wait(_gate);
             }
         }
     }
 
-    private static PeerLostException Left(int rank) =>
-        new($"rank {rank} of this process", "it left the stage's collective");
+    private PeerLostException Lost() => new(_ended!.Value.Peer, _ended.Value.Reason);
 
     /// <summary>Adds elements [from, end) over the ranks, in rank order, and gives every rank the sum.</summary>
     private void AddSlice(int from, int end)

@@ -100,7 +100,7 @@ public sealed class StageRunner : IDisposable
     private void ReceivePlan(long step, ref byte[] encoded, StepPlan plan)
     {
         var length = _links.Plans.ReceiveHeader(FrameKind.Plan, step, _limits.PlanBytesMax);
-        if (length > encoded.Length) encoded = new byte[Math.Max(length, Math.Min(2 * encoded.Length, _limits.PlanBytesMax))];
+        if (length > encoded.Length) encoded = new byte[Math.Min(2L * length, _limits.PlanBytesMax)];
         _links.Plans.ReceivePayload(encoded.AsSpan(0, length));
         var violation = StepPlanCodec.Decode(encoded.AsSpan(0, length), _limits, plan);
         if (violation is null && plan.StepId != step) violation = $"plan {plan.StepId} in step {step}";

@@ -54,16 +54,16 @@ public sealed record StageTopology(
         var last = new Position(self.Replica, degrees.Stages - 1, 0);
         var ranks = Enumerable.Range(0, degrees.Ranks).Select(rank => self with { Rank = rank }).ToList();
         var node = layout.DeviceAt(self).Node;
+        var previous = self with { Stage = self.Stage - 1 };
+        var next = self with { Stage = self.Stage + 1 };
         var shareMemory = ranks.All(rank => layout.DeviceAt(rank).Node == node);
         return new StageTopology(
             epoch,
             self,
             degrees,
             End(LinkKind.Plans, leader, self, isFrom: false),
-            self.Stage == 0 ? null : End(LinkKind.Activations, self with { Stage = self.Stage - 1 }, self, isFrom: false),
-            self.Stage == last.Stage
-                ? null
-                : End(LinkKind.Activations, self, self with { Stage = self.Stage + 1 }, isFrom: true),
+            self.Stage == 0 ? null : End(LinkKind.Activations, previous, self, isFrom: false),
+            self.Stage == last.Stage ? null : End(LinkKind.Activations, self, next, isFrom: true),
             self == last ? End(LinkKind.Results, self, leader, isFrom: true) : null,
             shareMemory,
             shareMemory ? [] : [.. ranks.Where(rank => rank != self).Select(RankEnd)],

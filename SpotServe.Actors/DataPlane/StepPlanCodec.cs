@@ -74,9 +74,10 @@ public static class StepPlanCodec
         var chunkCount = BinaryPrimitives.ReadInt32LittleEndian(from[8..]);
         var tokenCount = BinaryPrimitives.ReadInt32LittleEndian(from[12..]);
         var pageCount = BinaryPrimitives.ReadInt32LittleEndian(from[16..]);
-        if (chunkCount < 1 || chunkCount > limits.SequencesMax) return Bound("chunks", chunkCount, limits.SequencesMax);
-        if (tokenCount < 1 || tokenCount > limits.StepTokensMax) return Bound("tokens", tokenCount, limits.StepTokensMax);
-        if (pageCount < 1 || pageCount > limits.PageEntriesMax) return Bound("pages", pageCount, limits.PageEntriesMax);
+        var outOfBounds = Bound("chunks", chunkCount, limits.SequencesMax)
+            ?? Bound("tokens", tokenCount, limits.StepTokensMax)
+            ?? Bound("pages", pageCount, limits.PageEntriesMax);
+        if (outOfBounds is not null) return outOfBounds;
         var length = HeadBytes + (chunkCount * ChunkBytes) + (sizeof(int) * (tokenCount + pageCount));
         if (from.Length != length) return $"a plan of {from.Length} bytes whose counts make {length}";
 
@@ -138,5 +139,6 @@ public static class StepPlanCodec
         return null;
     }
 
-    private static string Bound(string what, int count, int max) => $"a plan with {count} {what}; the limit is {max}";
+    private static string? Bound(string what, int count, int max) =>
+        count >= 1 && count <= max ? null : $"a plan with {count} {what}; the limit is {max}";
 }

@@ -57,7 +57,7 @@ public sealed class FakeModel
             Back: [new TensorSpec("head", [vocabulary, hidden], TensorSplit.Vocabulary)]);
     }
 
-    /// <summary>The token that follows a prefix, straight from the definition: no pages, ranks, stages or batches.</summary>
+    /// <summary>The token that follows a prefix, by definition: no pages, ranks, stages or batches.</summary>
     public int NextToken(ReadOnlySpan<int> prefix, SamplingParameters sampling)
     {
         Invariant.Holds(prefix.Length > 0);
@@ -141,14 +141,19 @@ public sealed class FakeModel
             for (var i = 0; i < token.Length; i++)
             {
                 var sum = 0f;
-                for (var head = 0; head < _spec.HeadCount; head++) sum += HeadOutput(layer, head, i, seen[head / group]);
+                for (var head = 0; head < _spec.HeadCount; head++)
+                {
+                    sum += HeadOutput(layer, head, i, seen[head / group]);
+                }
+
                 token[i] = AfterLayer(layer, token[i], sum);
             }
         }
     }
 
     /// <summary>A hash of four numbers (Murmur's finalizer after each).</summary>
-    private static uint Mix(uint a, int b, int c, int d) => Finish(Finish(Finish(Finish(a) ^ (uint)b) ^ (uint)c) ^ (uint)d);
+    private static uint Mix(uint a, int b, int c, int d) =>
+        Finish(Finish(Finish(Finish(a) ^ (uint)b) ^ (uint)c) ^ (uint)d);
 
     private static uint Finish(uint hash)
     {

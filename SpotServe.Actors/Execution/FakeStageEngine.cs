@@ -23,7 +23,7 @@ public sealed class FakeStageEngine : IStageEngine
     private readonly float[] _scores;
     private readonly float[] _allScores;
 
-    /// <param name="beforeStep">Called at the start of each step; what it throws ends the step (tests of failures).</param>
+    /// <param name="beforeStep">Called at the start of each step; what it throws ends the step.</param>
     public FakeStageEngine(StageAssignment assignment, ModelSpec model, Action<StepPlan>? beforeStep = null)
     {
         Invariant.Holds(assignment.Layers.First >= 0 && assignment.Layers.End <= model.LayerCount);

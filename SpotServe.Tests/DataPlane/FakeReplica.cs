@@ -57,7 +57,8 @@ internal sealed class FakeReplica : IAsyncDisposable
     {
         var replica = new FakeReplica();
         var (layout, epoch) = (LayoutOf(stages, ranks, spread), new Epoch(7));
-        var nodes = layout.Placement.Select(device => device.Node).Distinct().ToDictionary(name => name, _ => MakeNode());
+        var names = layout.Placement.Select(device => device.Node).Distinct();
+        var nodes = names.ToDictionary(name => name, _ => MakeNode());
         replica._nodes.AddRange(nodes.Values);
         var endpoints = layout.Placement.ToDictionary(device => device, device => nodes[device.Node].Endpoint);
 
@@ -69,7 +70,14 @@ internal sealed class FakeReplica : IAsyncDisposable
         foreach (var position in layout.Positions)
         {
             var assignment = new StageAssignment(
-                epoch, position, layout.LayersOf(position), stages, ranks, pageCount, StepTokensMax: 32, SequencesMax: 8);
+                epoch,
+                position,
+                layout.LayersOf(position),
+                stages,
+                ranks,
+                pageCount,
+                StepTokensMax: 32,
+                SequencesMax: 8);
             var engine = makeEngine?.Invoke(assignment) ?? new FakeStageEngine(assignment, Model);
             var failure = new TaskCompletionSource<Exception>(TaskCreationOptions.RunContinuationsAsynchronously);
             replica.Engines[position] = engine;

@@ -15,13 +15,18 @@ internal sealed class TinyScheduler
     private int _nextGroup;
 
     public TinyScheduler(
-        IReadOnlyList<ImmutableArray<int>> prompts, int count, SamplingParameters sampling, int chunkMax, int groupCount)
+        IReadOnlyList<ImmutableArray<int>> prompts,
+        int count,
+        SamplingParameters sampling,
+        int chunkMax,
+        int groupCount)
     {
         _sampling = sampling;
         _chunkMax = chunkMax;
         _groupCount = groupCount;
         // Pages are dealt out in turn, so that those of a sequence neither adjoin nor begin at 0.
-        _sequences = [.. prompts.Select((prompt, index) => new Sequence(index, prompts.Count, [.. prompt], prompt.Length, count))];
+        _sequences = [.. prompts.Select((prompt, index) =>
+            new Sequence(index, prompts.Count, [.. prompt], prompt.Length, count))];
     }
 
     public ImmutableArray<ImmutableArray<int>> Generated =>
