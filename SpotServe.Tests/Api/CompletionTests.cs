@@ -91,7 +91,8 @@ public sealed class CompletionTests
         // The stop string spans several tokens, and begins in the middle of a text that looks like its beginning.
         server.Cluster.Script =
             [.. ApiServer.Ids("One day, one dog, one dime.").Select((t, i) => new TokenBatch(i, [t], null, null))];
-        var json = $$"""{"prompt": "Once", "stop": ["nothing", "one di"], "stream": {{(streamed ? "true" : "false")}} }""";
+        var json =
+            $$"""{"prompt": "Once", "stop": ["nothing", "one di"], "stream": {{(streamed ? "true" : "false")}} }""";
 
         string text;
         string? finish;

@@ -17,7 +17,7 @@ public sealed class FailureTests
         await using var server = await ApiServer.StartAsync();
         (Admission Answer, HttpStatusCode Status, string? RetryAfter)[] cases =
         [
-            (new Admission.Busy("1,024 requests are open.", TimeSpan.FromSeconds(1.5)), HttpStatusCode.TooManyRequests, "2"),
+            (new Admission.Busy("1,024 are open.", TimeSpan.FromSeconds(1.5)), HttpStatusCode.TooManyRequests, "2"),
             (new Admission.Unavailable("No layout.", TimeSpan.FromSeconds(9)), HttpStatusCode.ServiceUnavailable, "9"),
             (new Admission.Refused("Too long for the cache."), HttpStatusCode.BadRequest, null),
         ];

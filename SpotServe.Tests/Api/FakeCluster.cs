@@ -7,6 +7,9 @@ using SpotServe.Actors.Requests;
 
 namespace SpotServe.Tests.Api;
 
+/// <summary>What the API submitted.</summary>
+internal sealed record Submission(RequestId Id, ImmutableArray<int> Prompt, GenerationParameters Parameters);
+
 /// <summary>A cluster whose tokens a test scripts or feeds by hand. Remembers what the API asked of it.</summary>
 internal sealed class FakeCluster : IGenerationClient
 {
@@ -23,9 +26,9 @@ internal sealed class FakeCluster : IGenerationClient
     /// <summary>The tokens of the next accepted requests; null leaves them to <see cref="Feed"/>.</summary>
     public ImmutableArray<TokenBatch>? Script { get; set; }
 
-    public ConcurrentQueue<(RequestId Id, ImmutableArray<int> Prompt, GenerationParameters Parameters)> Submitted { get; } = [];
+    public ConcurrentQueue<Submission> Submitted { get; } = [];
 
-    public (RequestId Id, ImmutableArray<int> Prompt, GenerationParameters Parameters) Last => Submitted.Last();
+    public Submission Last => Submitted.Last();
 
     public Task<Admission> SubmitAsync(
         ImmutableArray<int> prompt, GenerationParameters parameters, CancellationToken cancel)
@@ -34,7 +37,7 @@ internal sealed class FakeCluster : IGenerationClient
         var id = new RequestId($"cmpl-{Interlocked.Increment(ref _ids)}");
         if (Script is { } script) _past[id] = script;
         else _live[id] = Channel.CreateUnbounded<TokenBatch>();
-        Submitted.Enqueue((id, prompt, parameters));
+        Submitted.Enqueue(new Submission(id, prompt, parameters));
         return Task.FromResult<Admission>(new Admission.Accepted(id));
     }
 

@@ -24,14 +24,16 @@ public sealed class TokenizerLoaderTests
     [InlineData("\"added_tokens\": []", "\"added_tokens\": [{\"content\": \"x\"}]", "added_tokens[0].id")]
     [InlineData(
         "{\"type\": \"ByteLevel\", \"add",
-        "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"a++(\"}, \"behavior\": \"Isolated\"}, {\"type\": \"ByteLevel\", \"add",
+        "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"a++(\"}, \"behavior\": \"Isolated\"}, " +
+        "{\"type\": \"ByteLevel\", \"add",
         "pre_tokenizer.pretokenizers[0].pattern.Regex")]
     public void Loader_names_file_and_field_when_it_cannot_use_one(string part, string replacement, string field)
     {
         var json = TokenizerJson.Bytes();
         Assert.Contains(part, json, StringComparison.Ordinal);
 
-        var error = Assert.Throws<ModelFormatException>(() => Parse(json.Replace(part, replacement, StringComparison.Ordinal)));
+        var error = Assert.Throws<ModelFormatException>(
+            () => Parse(json.Replace(part, replacement, StringComparison.Ordinal)));
 
         Assert.StartsWith("my.json: ", error.Message, StringComparison.Ordinal);
         Assert.Contains($"\"{field}\"", error.Message, StringComparison.Ordinal);
@@ -82,7 +84,8 @@ public sealed class TokenizerLoaderTests
 
         Assert.Equal(['a', 301, 'b', 300], tokenizer.Encode("a <x><y> b<x>", false));
         Assert.Equal([302, ' ', 'c', 'a', 't', 's', ' ', 302], tokenizer.Encode("cat cats cat", false));
-        Assert.Equal("a<x><y>b", tokenizer.Decode([.. tokenizer.Encode("a<x><y>b<x>", false)], skipSpecialTokens: true));
+        Assert.Equal(
+            "a<x><y>b", tokenizer.Decode([.. tokenizer.Encode("a<x><y>b<x>", false)], skipSpecialTokens: true));
         Assert.Equal((300, 303), (tokenizer.IdOf("<x>"), tokenizer.VocabularySize));
     }
 

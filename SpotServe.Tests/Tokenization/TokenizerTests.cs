@@ -8,10 +8,12 @@ namespace SpotServe.Tests.Tokenization;
 
 public sealed class TokenizerTests
 {
-    /// <summary>Text with everything that can go wrong: letters of all planes, spaces, marks, lone surrogates.</summary>
+    /// <summary>Text with everything that can go wrong: letters of all planes, spaces, marks, lone
+    /// surrogates.</summary>
     private static readonly Gen<string> AnyText = Gen.OneOf(
         Gen.Char[' ', '~'].Select(c => c.ToString()),
-        Gen.OneOfConst(" ", "  ", "\n", "\r\n", "'s", "don't", "é", "e\u0301", "한", "日本", "😀", "👩‍👧", "𝒜", "\u2581", "\0"),
+        Gen.OneOfConst(" ", "  ", "\n", "\r\n", "'s", "don't", "\u2581", "\0"),
+        Gen.OneOfConst("é", "e\u0301", "한", "日本", "😀", "👩‍👧", "𝒜"),
         Gen.Char.Select(c => c.ToString())).Array[0, 60].Select(string.Concat);
 
     [Fact]
@@ -94,7 +96,8 @@ public sealed class TokenizerTests
         Assert.Throws<TextTooComplexException>(() => tokenizer.Encode(new string('a', 60) + "!", false));
     }
 
-    /// <summary>One token for each byte, so that decoding shows what the stages before the model made of a text.</summary>
+    /// <summary>One token for each byte, so that decoding shows what the stages before the model made of a
+    /// text.</summary>
     private static ITokenizer ByteTokenizer(string preTokenizer, string normalizer = "null") =>
         TokenizerLoader.Parse(Encoding.UTF8.GetBytes(TokenizerJson.Bytes(preTokenizer, normalizer)), "bytes.json");
 
