@@ -3,7 +3,8 @@ using System.Net;
 
 namespace SpotServe.Seed.Api;
 
-/// <summary>An answer other than success, in OpenAI's form. Thrown while a request is read, written at the edge.</summary>
+/// <summary>An answer other than success, in OpenAI's form. Thrown while a request is read, written at the
+/// edge.</summary>
 /// <param name="param">The field at fault, if one is.</param>
 internal sealed class ApiException(
     HttpStatusCode status, string message, string? param = null, string? code = null, TimeSpan? retryAfter = null)

@@ -7,8 +7,8 @@ namespace SpotServe.Seed.Api;
 /// <summary>Puts the HTTP interface into a web application.</summary>
 public static partial class ApiHosting
 {
-    /// <summary>Adds the interface. <see cref="IGenerationClient"/> and <see cref="CompletionModel"/> must be registered
-    /// as singletons beside it.</summary>
+    /// <summary>Adds the interface. <see cref="IGenerationClient"/> and <see cref="CompletionModel"/> must be
+    /// registered as singletons beside it.</summary>
     public static IServiceCollection AddCompletionApi(this IServiceCollection services, ApiOptions options)
     {
         services.TryAddSingleton(TimeProvider.System);

@@ -11,7 +11,8 @@ internal abstract record CompletionPiece
     {
     }
 
-    /// <summary>The text that one token brought; empty when it only began a character or perhaps a stop string.</summary>
+    /// <summary>The text that one token brought; empty when it only began a character or perhaps a stop
+    /// string.</summary>
     public sealed record Token(int Index, string Text) : CompletionPiece;
 
     /// <summary>The end, with the text that was still held back.</summary>
@@ -22,7 +23,8 @@ internal abstract record CompletionPiece
     public sealed record Broken(string Error) : CompletionPiece;
 }
 
-/// <summary>Turns a request's tokens into text pieces. The same tokens give the same pieces, whoever reads and when.</summary>
+/// <summary>Turns a request's tokens into text pieces. The same tokens give the same pieces, whoever reads and
+/// when.</summary>
 internal sealed class CompletionReader(IGenerationClient cluster, CompletionModel model)
 {
     public const string Cancelled = "cancelled";

@@ -22,7 +22,8 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
     ];
 
     /// <param name="contextMax">Tokens of prompt and completion together; 0 when not known yet.</param>
-    /// <exception cref="ApiException">Something in it cannot be done; says which field, its value and the limit.</exception>
+    /// <exception cref="ApiException">Something in it cannot be done; says which field, its value and the
+    /// limit.</exception>
     public CompletionRequest Read(JsonElement root, int contextMax)
     {
         if (root.ValueKind != JsonValueKind.Object)
@@ -98,7 +99,8 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
             if (prompt.GetArrayLength() > 1)
             {
                 throw ApiException.BadField(
-                    "prompt", $"is a list of {prompt.GetArrayLength()} prompts; the limit is 1. Send one request each.");
+                    "prompt",
+                    $"is a list of {prompt.GetArrayLength()} prompts; the limit is 1. Send one request each.");
             }
 
             prompt = prompt[0];
@@ -165,8 +167,8 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
         if (contextMax == 0 || promptTokens + completionTokens <= contextMax) return;
         throw new ApiException(
             HttpStatusCode.BadRequest,
-            $"The prompt has {promptTokens:N0} tokens and \"max_tokens\" is {completionTokens:N0}; together the model's " +
-            $"limit is {contextMax:N0}. Shorten the prompt or ask for fewer tokens.",
+            $"The prompt has {promptTokens:N0} tokens and \"max_tokens\" is {completionTokens:N0}; together " +
+            $"the model's limit is {contextMax:N0}. Shorten the prompt or ask for fewer tokens.",
             promptTokens < contextMax ? "max_tokens" : "prompt",
             "context_length_exceeded");
     }

@@ -72,8 +72,8 @@ internal sealed partial class CompletionResponse(
                         text.Append(end.Text);
                         var body = Body(
                             id, notes, text.ToString(), end.FinishReason, Usage(notes.PromptTokens, end.TokenCount));
-                        await http.Response
-                            .WriteAsJsonAsync(body, ApiJson.Plain.CompletionBody, cancellationToken: http.RequestAborted)
+                        await http.Response.WriteAsJsonAsync(
+                            body, ApiJson.Plain.CompletionBody, cancellationToken: http.RequestAborted)
                             .ConfigureAwait(false);
                         return;
                     default:

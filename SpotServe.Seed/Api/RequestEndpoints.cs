@@ -6,11 +6,13 @@ using SpotServe.Actors.Requests;
 
 namespace SpotServe.Seed.Api;
 
-/// <summary>GET /v1/requests/{id}: a request read again, as its text so far or as a stream from Last-Event-ID on.</summary>
+/// <summary>GET /v1/requests/{id}: a request read again, as its text so far or as a stream from Last-Event-ID
+/// on.</summary>
 internal sealed class RequestEndpoints(
     CompletionReader reader, CompletionResponse response, ApiOptions options, RequestMemory memory, TimeProvider time)
 {
-    /// <summary>Once tokens have come, the rest that is there comes at once; so a short pause means that this is all.</summary>
+    /// <summary>Once tokens have come, the rest that is there comes at once; so a short pause means that this is
+    /// all.</summary>
     private static readonly TimeSpan PauseMax = TimeSpan.FromMilliseconds(100);
 
     private const int IdCharsMax = 128;

@@ -15,13 +15,15 @@ internal sealed class SseWriter(HttpResponse response)
     private readonly PipeWriter _pipe = response.BodyWriter;
 
     /// <summary>Sends the headers; from here on errors are events.</summary>
-    public Task StartAsync(CancellationToken cancel)
+    public async Task StartAsync(CancellationToken cancel)
     {
         response.ContentType = "text/event-stream";
         response.Headers.CacheControl = "no-cache";
         // Proxies such as nginx would else collect the events.
         response.Headers["X-Accel-Buffering"] = "no";
-        return response.StartAsync(cancel);
+        await response.StartAsync(cancel).ConfigureAwait(false);
+        // Kestrel would else keep the headers until there is something to send with them.
+        await FlushAsync(cancel).ConfigureAwait(false);
     }
 
     /// <summary>Adds an event; sent with the next <see cref="FlushAsync"/>.</summary>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using SpotServe.Actors.Gateway;
 
 namespace SpotServe.Seed.Api;
@@ -6,6 +7,9 @@ namespace SpotServe.Seed.Api;
 internal sealed class StatusEndpoints(
     IGenerationClient cluster, CompletionModel model, ApiOptions options, TimeProvider time)
 {
+    private const string Example =
+        """{"prompt": "Once upon a time", "max_tokens": 100, "temperature": 0, "stream": true}""";
+
     private readonly long _started = time.GetUtcNow().ToUnixTimeSeconds();
 
     public Task GetModelsAsync(HttpContext http) => http.Response.WriteAsJsonAsync(
@@ -23,8 +27,8 @@ internal sealed class StatusEndpoints(
         if (!status.Serving)
         {
             http.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
-            http.Response.Headers.RetryAfter =
-                Math.Max(1, (long)options.RetryAfter.TotalSeconds).ToString(System.Globalization.CultureInfo.InvariantCulture);
+            var seconds = Math.Max(1, (long)options.RetryAfter.TotalSeconds);
+            http.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
         }
 
         return http.Response.WriteAsJsonAsync(
@@ -41,9 +45,9 @@ internal sealed class StatusEndpoints(
             $$"""
             SpotServe serves {{model.Name}} ({{(status.Serving ? "ready" : "not ready")}}: {{status.Detail}})
 
-            curl -N {{http.Request.Scheme}}://{{http.Request.Host}}/v1/completions -d '{"prompt": "Once upon a time", "max_tokens": 100, "temperature": 0, "stream": true}'
+            curl -N {{http.Request.Scheme}}://{{http.Request.Host}}/v1/completions -d '{{Example}}'
 
-            POST /v1/completions     OpenAI's completions; header {{CompletionEndpoints.DetachHeader}}: true goes on without you
+            POST /v1/completions     OpenAI's; {{CompletionEndpoints.DetachHeader}}: true goes on without you
             GET  /v1/requests/{id}   a request's text so far; as a stream with Last-Event-ID
             GET  /v1/models          what is served
             GET  /ready  /health     does a layout serve; does the process live

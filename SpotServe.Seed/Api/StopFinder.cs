@@ -49,7 +49,8 @@ internal sealed class StopFinder(ImmutableArray<string> stops)
         {
             var at = text.IndexOf(stop, StringComparison.Ordinal);
             if (at < 0) continue;
-            if (at + stop.Length < end || (at + stop.Length == end && at < begin)) (begin, end) = (at, at + stop.Length);
+            var after = at + stop.Length;
+            if (after < end || (after == end && at < begin)) (begin, end) = (at, after);
         }
 
         return begin;

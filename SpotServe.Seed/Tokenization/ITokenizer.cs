@@ -11,7 +11,8 @@ public interface ITokenizer
     /// <exception cref="TextTooComplexException">The pre-tokenizer's pattern ran past its time limit.</exception>
     IReadOnlyList<int> Encode(string text, bool addSpecialTokens);
 
-    /// <summary>The text of some ids. Bytes that are no UTF-8 become U+FFFD; ids outside the vocabulary are left out.</summary>
+    /// <summary>The text of some ids. Bytes that are no UTF-8 become U+FFFD; ids outside the vocabulary are left
+    /// out.</summary>
     string Decode(ReadOnlySpan<int> ids, bool skipSpecialTokens);
 
     /// <summary>Begins to decode token by token; the pieces together are <see cref="Decode"/> of all ids.</summary>

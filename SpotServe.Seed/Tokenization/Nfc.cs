@@ -13,7 +13,8 @@ internal static class Nfc
     private const int LeadCount = 19, VowelCount = 21, TrailCount = 28;
     private const int HangulCount = LeadCount * VowelCount * TrailCount;
 
-    /// <summary>Below this no character decomposes, combines or composes with what follows it inside the range.</summary>
+    /// <summary>Below this no character decomposes, combines or composes with what follows it inside the
+    /// range.</summary>
     private const char FirstCombining = '\u0300';
 
     private static readonly Dictionary<int, int[]> Decompositions = [];

@@ -12,7 +12,8 @@ namespace SpotServe.Seed.Tokenization;
 /// </summary>
 internal sealed class RunePattern
 {
-    /// <summary>The usual patterns look ahead, which the engine without backtracking cannot; so they get a limit.</summary>
+    /// <summary>The usual patterns look ahead, which the engine without backtracking cannot; so they get a
+    /// limit.</summary>
     public static readonly TimeSpan MatchTimeout = TimeSpan.FromSeconds(2);
 
     private static readonly char[] StandIns = FindStandIns();
@@ -48,7 +49,8 @@ internal sealed class RunePattern
         return matches;
     }
 
-    /// <summary>One char for each character; <paramref name="starts"/> is where each begins, and the text's end.</summary>
+    /// <summary>One char for each character; <paramref name="starts"/> is where each begins, and the text's
+    /// end.</summary>
     private static string Shadow(string text, out int[] starts)
     {
         var shadow = new StringBuilder(text.Length);

@@ -116,7 +116,8 @@ public static class TokenizerLoader
         return vocabulary;
     }
 
-    /// <summary>Merges are "left right" in older files and [left, right] in newer ones, which can hold spaces.</summary>
+    /// <summary>Merges are "left right" in older files and [left, right] in newer ones, which can hold
+    /// spaces.</summary>
     private static List<(int, int, int)> Merges(JsonField merges, Dictionary<string, int> vocabulary)
     {
         var pairs = new List<(int, int, int)>();

@@ -45,7 +45,8 @@ internal static class TokenizerStages
             case "Split":
                 return Split(stage);
             case "Metaspace":
-                var scheme = stage["prepend_scheme"].TextOr(stage["add_prefix_space"].FlagOr(true) ? "always" : "never");
+                var scheme = stage["prepend_scheme"].TextOr(
+                    stage["add_prefix_space"].FlagOr(true) ? "always" : "never");
                 if (scheme is not ("always" or "never"))
                     throw stage["prepend_scheme"].Bad("must be \"always\" or \"never\"");
                 return new MetaspacePreTokenizer(Mark(stage), scheme == "always", stage["split"].FlagOr(true));

@@ -1,0 +1,90 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
+using System.Threading.Channels;
+using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Requests;
+
+namespace SpotServe.Tests.Api;
+
+/// <summary>What the API submitted.</summary>
+internal sealed record Submission(RequestId Id, ImmutableArray<int> Prompt, GenerationParameters Parameters);
+
+/// <summary>A cluster whose tokens a test scripts or feeds by hand. Remembers what the API asked of it.</summary>
+internal sealed class FakeCluster : IGenerationClient
+{
+    private readonly ConcurrentDictionary<RequestId, Channel<TokenBatch>> _live = [];
+    private readonly ConcurrentDictionary<RequestId, ImmutableArray<TokenBatch>> _past = [];
+    private readonly Channel<RequestId> _cancelled = Channel.CreateUnbounded<RequestId>();
+    private int _ids;
+
+    public ServiceStatus Status { get; set; } = new(true, "layout (1,4,1) on 4 nodes", "tinystories-4m", 1024);
+
+    /// <summary>What the next submissions are answered; null accepts them.</summary>
+    public Admission? Answer { get; set; }
+
+    /// <summary>The tokens of the next accepted requests; null leaves them to <see cref="Feed"/>.</summary>
+    public ImmutableArray<TokenBatch>? Script { get; set; }
+
+    public ConcurrentQueue<Submission> Submitted { get; } = [];
+
+    public Submission Last => Submitted.Last();
+
+    public Task<Admission> SubmitAsync(
+        ImmutableArray<int> prompt, GenerationParameters parameters, CancellationToken cancel)
+    {
+        if (Answer is { } answer) return Task.FromResult(answer);
+        var id = new RequestId($"cmpl-{Interlocked.Increment(ref _ids)}");
+        if (Script is { } script) _past[id] = script;
+        else _live[id] = Channel.CreateUnbounded<TokenBatch>();
+        Submitted.Enqueue(new Submission(id, prompt, parameters));
+        return Task.FromResult<Admission>(new Admission.Accepted(id));
+    }
+
+    public async IAsyncEnumerable<TokenBatch> StreamAsync(
+        RequestId id, int fromIndex, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        await Task.Yield();
+        if (_past.TryGetValue(id, out var script))
+        {
+            foreach (var batch in script) yield return batch;
+        }
+        else if (_live.TryGetValue(id, out var live))
+        {
+            await foreach (var batch in live.Reader.ReadAllAsync(cancel)) yield return batch;
+        }
+        else
+        {
+            throw new RequestUnknownException(id);
+        }
+    }
+
+    public void Cancel(RequestId id) => _cancelled.Writer.TryWrite(id);
+
+    public void Feed(RequestId id, TokenBatch batch) => Assert(_live[id].Writer.TryWrite(batch));
+
+    /// <summary>From now on readers of a fed request find these tokens.</summary>
+    public void Finish(RequestId id, ImmutableArray<TokenBatch> batches) => _past[id] = batches;
+
+    /// <summary>Ends a fed request's tokens with an exception.</summary>
+    public void Break(RequestId id, Exception error) => Assert(_live[id].Writer.TryComplete(error));
+
+    /// <summary>The next request that the API cancels.</summary>
+    public async Task<RequestId> NextCancelledAsync(CancellationToken cancel)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        limit.CancelAfter(TimeSpan.FromSeconds(10));
+        return await _cancelled.Reader.ReadAsync(limit.Token);
+    }
+
+    public bool NothingCancelled => !_cancelled.Reader.TryPeek(out _);
+
+    /// <summary>All tokens at once, one to a batch, then the end.</summary>
+    public static ImmutableArray<TokenBatch> Tokens(IEnumerable<int> ids, FinishReason finish = FinishReason.Length)
+    {
+        var batches = ids.Select((id, i) => new TokenBatch(i, [id], null, null)).ToList();
+        return [.. batches, new TokenBatch(batches.Count, [], finish, null)];
+    }
+
+    private static void Assert(bool done) => Xunit.Assert.True(done);
+}

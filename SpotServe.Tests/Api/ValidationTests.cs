@@ -1,0 +1,104 @@
+using System.Net;
+using SpotServe.Seed.Api;
+using Xunit;
+
+namespace SpotServe.Tests.Api;
+
+public sealed class ValidationTests
+{
+    [Theory]
+    [InlineData("""{"prompt": "a", "temperatur": 1}""", "temperatur", "temperature")]
+    [InlineData("""{"prompt": "a", "temperature": 2.5}""", "temperature", "0 to 2; it is 2.5")]
+    [InlineData("""{"prompt": "a", "temperature": "hot"}""", "temperature", "it is \"hot\"")]
+    [InlineData("""{"prompt": "a", "top_p": 0}""", "top_p", "above 0 and up to 1; it is 0")]
+    [InlineData("""{"prompt": "a", "top_k": -1}""", "top_k", "0 to 2048; it is -1")]
+    [InlineData("""{"prompt": "a", "seed": 0.5}""", "seed", "it is 0.5")]
+    [InlineData("""{"prompt": "a", "max_tokens": 0}""", "max_tokens", "1 to 131072; it is 0")]
+    [InlineData("""{"prompt": "a", "max_tokens": 1023}""", "max_tokens", "limit is 1,024")]
+    [InlineData("""{"prompt": "a", "n": 2}""", "n", "must be 1; it is 2")]
+    [InlineData("""{"prompt": "a", "echo": true}""", "echo", "must be false")]
+    [InlineData("""{"prompt": "a", "logprobs": 5}""", "logprobs", "must be null; it is 5")]
+    [InlineData("""{"prompt": "a", "logit_bias": {"5": 1}}""", "logit_bias", "must be null or {}")]
+    [InlineData("""{"prompt": "a", "presence_penalty": 1}""", "presence_penalty", "must be 0; it is 1")]
+    [InlineData("""{"prompt": "a", "stream": "yes"}""", "stream", "true or false")]
+    [InlineData("""{"prompt": "a", "stream_options": {"include_usage": true}}""", "stream_options", "\"stream\": true")]
+    [InlineData("""{"prompt": "a", "stream": true, "stream_options": {"x": 1}}""", "stream_options.x", "include_usage")]
+    [InlineData("""{"prompt": "a", "stop": ["1", "2", "3", "4", "5"]}""", "stop", "5 strings; the limit is 4")]
+    [InlineData("""{"prompt": "a", "stop": ""}""", "stop", "empty")]
+    [InlineData("""{"prompt": "a", "stop": 7}""", "stop", "it is 7")]
+    [InlineData("""{"max_tokens": 5}""", "prompt", "missing")]
+    [InlineData("""{"prompt": 5}""", "prompt", "it is 5")]
+    [InlineData("""{"prompt": []}""", "prompt", "at least 1 token")]
+    [InlineData("""{"prompt": [1, 2048]}""", "prompt", "holds 2048 at [1]; token ids are integers of 0 to 2047")]
+    [InlineData("""{"prompt": [1, "a"]}""", "prompt", "holds \"a\" at [1]")]
+    [InlineData("""{"prompt": ["a", "b"]}""", "prompt", "list of 2 prompts; the limit is 1")]
+    [InlineData("""{"prompt": "\ud800"}""", "prompt", "surrogate")]
+    public async Task Field_out_of_bounds_is_answered_with_its_name_value_and_limit(
+        string json, string field, string says)
+    {
+        await using var server = await ApiServer.StartAsync();
+
+        var (response, body) = await server.PostAsync(json);
+
+        var error = body.GetProperty("error");
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.Equal(field, error.GetProperty("param").GetString());
+        Assert.Equal("invalid_request_error", error.GetProperty("type").GetString());
+        Assert.Contains(says, error.GetProperty("message").GetString(), StringComparison.Ordinal);
+        Assert.Empty(server.Cluster.Submitted);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("{\"prompt\": \"a\"")]
+    [InlineData("[]")]
+    [InlineData("{\"prompt\": \"a\", \"prompt\": \"b\"}")]
+    [InlineData("{\"prompt\": [[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]}")]
+    public async Task Body_that_is_no_plain_json_object_is_answered_with_400(string json)
+    {
+        await using var server = await ApiServer.StartAsync();
+
+        var (response, body) = await server.PostAsync(json);
+
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.NotEmpty(body.GetProperty("error").GetProperty("message").GetString()!);
+    }
+
+    [Fact]
+    public async Task Unknown_model_is_answered_with_404_and_the_served_name()
+    {
+        await using var server = await ApiServer.StartAsync();
+
+        var (response, body) = await server.PostAsync("""{"model": "gpt-4", "prompt": "a"}""");
+
+        Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        Assert.Equal("model_not_found", body.GetProperty("error").GetProperty("code").GetString());
+        Assert.Contains(
+            ApiServer.Model, body.GetProperty("error").GetProperty("message").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Body_and_prompt_beyond_their_limits_are_refused()
+    {
+        await using var server = await ApiServer.StartAsync(
+            new() { BodyBytesMax = 2048, PromptCharsMax = 100, PromptTokensMax = 20 });
+
+        var (body, _) = await server.PostAsync($$"""{"prompt": "{{new string('a', 4096)}}"}""");
+        var (chars, charsError) = await server.PostAsync($$"""{"prompt": "{{new string('a', 101)}}"}""");
+        var (tokens, tokensError) = await server.PostAsync($$"""{"prompt": "{{new string('7', 50)}}"}""");
+
+        Assert.Equal(HttpStatusCode.RequestEntityTooLarge, body.StatusCode);
+        Assert.Equal(HttpStatusCode.BadRequest, chars.StatusCode);
+        Assert.Contains("101 characters; the limit is 100", charsError.ToString(), StringComparison.Ordinal);
+        Assert.Equal(HttpStatusCode.BadRequest, tokens.StatusCode);
+        Assert.Contains("tokens; the limit is 20", tokensError.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Options_out_of_bounds_are_refused_when_set()
+    {
+        Assert.Throws<ArgumentOutOfRangeException>(() => new ApiOptions { BodyBytesMax = 10 });
+        Assert.Throws<ArgumentOutOfRangeException>(() => new ApiOptions { OpenResponsesMax = 0 });
+        Assert.Throws<ArgumentOutOfRangeException>(() => new ApiOptions { SilenceMax = TimeSpan.Zero });
+    }
+}
