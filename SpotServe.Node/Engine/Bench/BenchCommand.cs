@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using SpotServe.Actors.Planning;
+using SpotServe.Node.Bench;
 
 namespace SpotServe.Node.Engine.Bench;
 
@@ -34,14 +35,24 @@ public static class BenchCommand
         var context = Number("--context", "tokens in each sequence's cache", 64);
         var steps = Number("--steps", "decode steps of a round", 32);
         var rounds = Number("--rounds", "rounds; the median is reported", 3);
+        Option<bool> links = new("--links")
+        {
+            Description = "measure the data plane instead: all-reduce and hand-off beside a bare socket",
+        };
         Option<string?> torchLib = new("--torch-lib") { Description = "lib folder of an installed PyTorch" };
 
         var command = new Command("bench", "Measure decode and prefill of a model shape with made weights.")
         {
-            device, shape, type, batch, layout, threads, context, steps, rounds, torchLib,
+            device, shape, type, batch, layout, threads, context, steps, rounds, links, torchLib,
         };
-        command.SetAction(parsed =>
+        command.SetAction(async (parsed, cancel) =>
         {
+            if (parsed.GetValue(links))
+            {
+                await DataPlaneBench.RunAsync(parsed.InvocationConfiguration.Output, cancel);
+                return 0;
+            }
+
             try
             {
                 var (stages, ranks) = ParseLayout(parsed.GetValue(layout)!);
