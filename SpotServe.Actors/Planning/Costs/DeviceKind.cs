@@ -1,0 +1,95 @@
+namespace SpotServe.Actors.Planning;
+
+/// <summary>A type of accelerator, as a probe of the node measured it.</summary>
+/// <param name="Name">E.g. "T4"; devices of one name are alike.</param>
+/// <param name="MemoryBytes">Bytes that weights, KV pages and the migration buffer may take together.</param>
+/// <param name="WeightBytesPerSecond">Rate at which a matrix-vector product reads weights.</param>
+/// <param name="FlopsPerSecond">Rate of large matrix products.</param>
+/// <param name="LayerOverheadSeconds">Time of a layer that depends on neither bytes nor tokens (launches, small operations).</param>
+/// <param name="PricePerHour">Of one device, in any currency.</param>
+public sealed record DeviceKind(
+    string Name,
+    long MemoryBytes,
+    double WeightBytesPerSecond,
+    double FlopsPerSecond,
+    double LayerOverheadSeconds,
+    double PricePerHour)
+{
+    /// <exception cref="PlanningInputException">A rate or size is not a usable number.</exception>
+    public void Require()
+    {
+        if (string.IsNullOrWhiteSpace(Name)) throw new PlanningInputException("A device kind's name", Name, "not empty");
+        Inputs.AtLeast(MemoryBytes, 1, $"Memory of {Name}");
+        Inputs.Positive(WeightBytesPerSecond, $"Weight bandwidth of {Name}");
+        Inputs.Positive(FlopsPerSecond, $"Arithmetic rate of {Name}");
+        Inputs.NotNegative(LayerOverheadSeconds, $"Layer overhead of {Name}");
+        Inputs.NotNegative(PricePerHour, $"Price of {Name}");
+    }
+}
+
+/// <summary>Rates of the ways between memories, in bytes per second, one way.</summary>
+/// <param name="IntraNode">Between two devices of one node; shared by that node's copies.</param>
+/// <param name="InterNode">A node's network interface, each way.</param>
+/// <param name="Disk">A node's local disk; 0 when nodes keep no copy of the model.</param>
+/// <param name="Store">The model store to one node; 0 when there is none.</param>
+/// <param name="LatencySeconds">Before the first byte of a transfer, and of one hand-off between stages.</param>
+public sealed record LinkRates(
+    double IntraNode, double InterNode, double Disk, double Store, double LatencySeconds)
+{
+    /// <summary>g4dn.12xlarge as the paper's artifact reckons: 50 Gb/s within and between nodes.</summary>
+    public static LinkRates Paper => new(6.25e9, 6.25e9, 0, 0, 0);
+
+    /// <exception cref="PlanningInputException">A rate is negative or not a number.</exception>
+    public void Require()
+    {
+        Inputs.Positive(IntraNode, "Bandwidth within a node");
+        Inputs.Positive(InterNode, "Bandwidth between nodes");
+        Inputs.NotNegative(Disk, "Bandwidth of the local disk");
+        Inputs.NotNegative(Store, "Bandwidth of the model store");
+        Inputs.NotNegative(LatencySeconds, "Link latency");
+    }
+}
+
+/// <summary>A machine with accelerators of one kind.</summary>
+/// <param name="Node">Unique name, the Node of its <see cref="DeviceId"/>s.</param>
+public sealed record Instance(string Node, DeviceKind Kind, int DeviceCount)
+{
+    public IEnumerable<DeviceId> Devices => Enumerable.Range(0, DeviceCount).Select(i => new DeviceId(Node, i));
+
+    /// <summary>Checks a fleet: at least one device, unique names, usable kinds.</summary>
+    /// <exception cref="PlanningException">It is not usable; the message names the instance.</exception>
+    public static void Require(IReadOnlyCollection<Instance> instances)
+    {
+        if (instances.Count == 0) throw new NoDevicesException();
+        Inputs.Distinct(instances.Select(instance => instance.Node), "instance");
+        foreach (var instance in instances)
+        {
+            if (string.IsNullOrWhiteSpace(instance.Node))
+            {
+                throw new PlanningInputException("An instance's name", instance.Node, "not empty");
+            }
+
+            Inputs.AtLeast(instance.DeviceCount, 1, $"Device count of {instance.Node}");
+        }
+
+        foreach (var kind in instances.Select(instance => instance.Kind).Distinct()) kind.Require();
+    }
+}
+
+/// <summary>What arrives: its rate and its sizes.</summary>
+/// <param name="RequestsPerSecond">alpha, over the last half minute; 0 when idle.</param>
+/// <param name="PromptTokens">S_in.</param>
+/// <param name="OutputTokens">S_out.</param>
+/// <param name="ArrivalVariation">Squared coefficient of variation of the time between arrivals: 1 is Poisson.</param>
+public sealed record Workload(
+    double RequestsPerSecond, int PromptTokens, int OutputTokens, double ArrivalVariation = 1)
+{
+    /// <exception cref="PlanningInputException">A rate is NaN or negative, or a length is below 1.</exception>
+    public void Require()
+    {
+        Inputs.NotNegative(RequestsPerSecond, "The arrival rate");
+        Inputs.AtLeast(PromptTokens, 1, "The prompt length");
+        Inputs.AtLeast(OutputTokens, 1, "The output length");
+        Inputs.NotNegative(ArrivalVariation, "The arrivals' squared coefficient of variation");
+    }
+}

@@ -1,0 +1,185 @@
+using System.Collections.Immutable;
+
+namespace SpotServe.Actors.Planning;
+
+/// <summary>
+/// Times from a probe of the devices instead of a profile of the model: a stage reads its weights and KV once per step
+/// or computes for as long as its products take, whichever is more, plus a fixed time per layer and the links' share.
+/// Good to some 20 % before correction; <see cref="CorrectedCostModel"/> fits it to measured steps.
+/// </summary>
+public sealed class RooflineCostModel(SliceGeometry geometry, LinkRates links) : ICostModel
+{
+    // Sums over the attention and the feed-forward part: two all-reduces a layer.
+    private const int ReducesPerLayer = 2;
+
+    public bool Knows(ReplicaShape shape) =>
+        shape.Ranks >= 1 && geometry.Model.HeadCount % shape.Ranks == 0 && Share.Unit % shape.Ranks == 0;
+
+    public ReplicaCost Cost(ReplicaShape shape, int batch, Workload load, Batching batching)
+    {
+        Inputs.AtLeast(batch, 1, "The batch size");
+        geometry.RequireRanks(shape.Ranks);
+        links.Require();
+        var context = load.PromptTokens + (load.OutputTokens / 2);
+        return batching == Batching.Fixed
+            ? Fixed(shape, batch, load, context)
+            : Continuous(shape, batch, load, context);
+    }
+
+    private ReplicaCost Fixed(ReplicaShape shape, int batch, Workload load, int context)
+    {
+        var (prefill, prefillParts) = Best(batch, parts => Pipelined(
+            shape, parts, Stages(shape, batch / parts * load.PromptTokens, batch / parts, load.PromptTokens / 2)));
+        var (step, stepParts) = Best(batch, parts => Pipelined(
+            shape, parts, Stages(shape, batch / parts, batch / parts, context)));
+        return new ReplicaCost(batch, prefill, step, 0, prefillParts, stepParts);
+    }
+
+    private ReplicaCost Continuous(ReplicaShape shape, int batch, Workload load, int context)
+    {
+        var prompt = Stages(shape, load.PromptTokens, 1, load.PromptTokens / 2);
+        var (step, parts) = Best(batch, parts =>
+        {
+            // With as many micro-batches as stages every stage is always busy; with fewer, each one waits for its turn.
+            var stages = Stages(shape, batch / parts, batch / parts, context);
+            return Math.Max(stages.Sum(), parts * stages.Max());
+        });
+        return new ReplicaCost(batch, prompt.Sum(), step, (batch - 1) * prompt.Max(), 1, parts);
+    }
+
+    /// <summary>Fill the pipeline once, then one micro-batch per turn of the slowest stage.</summary>
+    private static double Pipelined(ReplicaShape shape, int parts, double[] stages)
+    {
+        Invariant.Holds(stages.Length == shape.Stages.Length);
+        return stages.Sum() + ((parts - 1) * stages.Max());
+    }
+
+    /// <summary>Seconds of each stage for a micro-batch, its hand-off to the next included.</summary>
+    private double[] Stages(ReplicaShape shape, int tokens, int sequences, int context)
+    {
+        var seconds = new double[shape.Stages.Length];
+        for (var p = 0; p < seconds.Length; p++)
+        {
+            seconds[p] = Stage(shape.Stages[p], shape.Ranks, tokens, sequences, context, p == seconds.Length - 1);
+            if (p < seconds.Length - 1)
+            {
+                seconds[p] += links.LatencySeconds + (ActivationBytes(tokens) / links.InterNode);
+            }
+        }
+
+        return seconds;
+    }
+
+    private double Stage(StageShape stage, int ranks, int tokens, int sequences, int context, bool last)
+    {
+        var model = geometry.Model;
+        var element = model.WeightType.Bytes();
+        var heads = Math.Max(1.0, model.KvHeadCount / (double)ranks);
+        var weights = (geometry.LayerBytes / (double)ranks * stage.Layers)
+            + (last ? geometry.BackBytes / (double)ranks : 0);
+        var kv = (double)sequences * context * stage.Layers * heads * geometry.KvBytesPerTokenLayerHead;
+        // Only the sequences' last tokens pass the head, whether in prefill or decode.
+        var flops = (2.0 * geometry.LayerBytes / element / ranks * stage.Layers * tokens)
+            + (4.0 * model.HeadSize * model.HeadCount / ranks * context * stage.Layers * tokens)
+            + (last ? 2.0 * geometry.BackBytes / element / ranks * sequences : 0);
+        var work = Math.Max((weights + kv) / stage.Kind.WeightBytesPerSecond, flops / stage.Kind.FlopsPerSecond);
+        return work + (stage.Layers * (stage.Kind.LayerOverheadSeconds + Reduce(stage, ranks, tokens)));
+    }
+
+    /// <summary>Ring all-reduces of a layer: each rank sends 2 (M-1)/M of the hidden states, in 2 (M-1) turns.</summary>
+    private double Reduce(StageShape stage, int ranks, int tokens)
+    {
+        if (ranks == 1) return 0;
+        var rate = stage.SpansInstances ? links.InterNode : links.IntraNode;
+        var latency = stage.SpansInstances ? links.LatencySeconds : links.LatencySeconds / 10;
+        var turns = 2 * (ranks - 1);
+        return ReducesPerLayer * ((turns * latency) + (turns / (double)ranks * ActivationBytes(tokens) / rate));
+    }
+
+    private double ActivationBytes(int tokens) =>
+        (double)tokens * geometry.Model.HiddenSize * geometry.Model.WeightType.Bytes();
+
+    private static (double Cost, int Parts) Best(int batch, Func<int, double> cost)
+    {
+        var best = (Cost: double.PositiveInfinity, Parts: 1);
+        for (var parts = 1; parts <= batch && batch % parts == 0; parts *= 2)
+        {
+            var value = cost(parts);
+            if (value < best.Cost) best = (value, parts);
+        }
+
+        return best;
+    }
+}
+
+/// <summary>What a running replica measured, to correct a cost model with.</summary>
+/// <param name="StepSeconds">Mean time of a decode step at this batch size, or 0 when none ran.</param>
+/// <param name="PrefillSeconds">Mean time of one prompt's pass, or 0 when none ran.</param>
+public sealed record MeasuredTimes(
+    ReplicaShape Shape, int Batch, Workload Load, Batching Batching, double StepSeconds, double PrefillSeconds);
+
+/// <summary>
+/// Another cost model, corrected by the ratio of measured to predicted times: one ratio per number of ranks and slowest
+/// kind, and a general one for what was not measured yet. Immutable: a measurement gives a new model.
+/// </summary>
+public sealed class CorrectedCostModel : ICostModel
+{
+    /// <summary>No measurement moves a prediction further than this factor: beyond it the probe itself is wrong.</summary>
+    public const double RatioMax = 16;
+
+    private readonly ICostModel _inner;
+    private readonly ImmutableDictionary<(int Ranks, string Kind), (double Step, double Prefill)> _ratios;
+    private readonly (double Step, double Prefill) _general;
+
+    public CorrectedCostModel(ICostModel inner)
+        : this(inner, ImmutableDictionary<(int, string), (double, double)>.Empty, (1, 1))
+    {
+    }
+
+    private CorrectedCostModel(
+        ICostModel inner,
+        ImmutableDictionary<(int Ranks, string Kind), (double Step, double Prefill)> ratios,
+        (double Step, double Prefill) general)
+    {
+        _inner = inner;
+        _ratios = ratios;
+        _general = general;
+    }
+
+    /// <summary>Share of a new measurement in the ratio; the rest is what was measured before.</summary>
+    public double Weight { get; init; } = 0.25;
+
+    public bool Knows(ReplicaShape shape) => _inner.Knows(shape);
+
+    public ReplicaCost Cost(ReplicaShape shape, int batch, Workload load, Batching batching)
+    {
+        var cost = _inner.Cost(shape, batch, load, batching);
+        var (step, prefill) = _ratios.GetValueOrDefault(Key(shape), _general);
+        return cost with { Step = cost.Step * step, Prefill = cost.Prefill * prefill, Overhead = cost.Overhead * prefill };
+    }
+
+    /// <summary>This model with one more measurement taken in; the first one for a shape counts in full.</summary>
+    public CorrectedCostModel With(MeasuredTimes measured)
+    {
+        Inputs.NotNegative(measured.StepSeconds, "The measured step time");
+        Inputs.NotNegative(measured.PrefillSeconds, "The measured prefill time");
+        var predicted = _inner.Cost(measured.Shape, measured.Batch, measured.Load, measured.Batching);
+        var known = _ratios.TryGetValue(Key(measured.Shape), out var ratio);
+        if (!known) ratio = _general;
+        ratio = (
+            Blend(ratio.Step, measured.StepSeconds, predicted.Step, known),
+            Blend(ratio.Prefill, measured.PrefillSeconds, predicted.Prefill, known));
+        return new CorrectedCostModel(_inner, _ratios.SetItem(Key(measured.Shape), ratio), ratio) { Weight = Weight };
+    }
+
+    private double Blend(double old, double measured, double predicted, bool known)
+    {
+        if (measured <= 0 || predicted <= 0) return old;
+        var ratio = Math.Clamp(measured / predicted, 1 / RatioMax, RatioMax);
+        // In logarithms, so that twice too slow and twice too fast weigh the same.
+        return known ? Math.Exp(((1 - Weight) * Math.Log(old)) + (Weight * Math.Log(ratio))) : ratio;
+    }
+
+    private static (int Ranks, string Kind) Key(ReplicaShape shape) =>
+        (shape.Ranks, shape.Stages.MinBy(stage => stage.Kind.WeightBytesPerSecond).Kind.Name);
+}
