@@ -1,0 +1,259 @@
+namespace SpotServe.Actors.Planning;
+
+/// <summary>Maps one block of positions to its machines, in one level or in two.</summary>
+/// <remarks>
+/// Two levels: the positions are cut into bundles that fit a machine; an inner matching scores each (machine, bundle), an
+/// outer one pairs them. Machines of equal holdings and bundles of equal needs share one inner matching, unless KV pages
+/// or a device's present place tie this very machine to this very bundle: that is what keeps a thousand GPUs cheap.
+/// </remarks>
+internal sealed class BlockMapper
+{
+    /// <summary>Regrouping is tried up to this many tensor groups: it matches them one by one.</summary>
+    public const int RegroupMax = 512;
+
+    /// <summary>Groups are exchanged between machines up to this many: it takes more than quadratic time.</summary>
+    public const int ExchangeMax = 64;
+
+    private readonly ReuseTable _table;
+    private readonly MappingBlock _block;
+    private readonly LayoutDegrees _degrees;
+    private readonly AssignmentSolver _inner = new();
+    private readonly AssignmentSolver _outer = new();
+    private readonly long _scale;
+    private readonly long _unit;
+    private long[] _weights = [];
+    private int[] _chosen = [];
+
+    public BlockMapper(ReuseTable table, MappingBlock block, LayoutDegrees degrees)
+    {
+        _table = table;
+        _block = block;
+        _degrees = degrees;
+        // A device that stays counts one, a byte counts more than all that could stay: ties alone are decided by it.
+        // Bytes come in multiples of the model's rows, which makes room for that in 64 bits.
+        _unit = table.Unit;
+        _scale = block.Stages.Length * degrees.Ranks + 1;
+        if (table.BytesMax / _unit > AssignmentSolver.MagnitudeMax / _scale / _scale) _scale = 1;
+    }
+
+    /// <summary>Every device for itself.</summary>
+    public void OneLevel(int[] deviceOf)
+    {
+        var positions = _block.Stages.SelectMany(Positions).ToArray();
+        var devices = _block.Machines.SelectMany(machine => machine).ToArray();
+        var chosen = new int[positions.Length];
+        Solve(_outer, positions, devices, chosen);
+        for (var i = 0; i < positions.Length; i++) deviceOf[positions[i]] = devices[chosen[i]];
+    }
+
+    /// <summary>Machines to bundles, then devices within. False when no bundling fits these machines.</summary>
+    public bool TwoLevels(int[] deviceOf)
+    {
+        if (_degrees.Ranks == 1 && _block.Stages.Length <= RegroupMax)
+        {
+            // Nothing to keep together: one level is two.
+            OneLevel(deviceOf);
+            return true;
+        }
+
+        var bundled = Bundles() is { } bundles ? Assign(bundles, SlotsOnce()) : null;
+        var regrouped = Regrouped();
+        var best = (bundled, regrouped) switch
+        {
+            (null, null) => null,
+            ({ } one, { } two) => two.Value > one.Value ? two : one,
+            ({ } one, null) => one,
+            (null, { } two) => two,
+        };
+        if (best is null) return false;
+        foreach (var (machine, positions) in best.Pairs)
+        {
+            var devices = _block.Machines[machine];
+            Grow(positions.Length);
+            Solve(_inner, positions, devices, _chosen);
+            for (var i = 0; i < positions.Length; i++) deviceOf[positions[i]] = devices[_chosen[i]];
+        }
+
+        return true;
+    }
+
+    /// <summary>Consecutive positions, as many as a machine takes; null when machines differ or M does not fit them.</summary>
+    private List<int[]>? Bundles()
+    {
+        var size = _block.Machines[0].Length;
+        if (_block.Machines.Any(machine => machine.Length != size)) return null;
+        if (_degrees.Ranks > size)
+        {
+            if (_degrees.Ranks % size != 0) return null;
+            var halves = _block.Stages.SelectMany(stage => Positions(stage).Chunk(size)).ToList();
+            return halves.Count <= _block.Machines.Length ? halves : null;
+        }
+
+        var bundles = _block.Stages.Chunk(size / _degrees.Ranks)
+            .Select(stages => stages.SelectMany(Positions).ToArray()).ToList();
+        return bundles.Count <= _block.Machines.Length ? bundles : null;
+    }
+
+    /// <summary>
+    /// Tensor groups matched to machines one by one, so that the holdings and not the numbering decide which of them
+    /// share a machine. Their scores may count a device twice; matching the devices within and, in small fleets,
+    /// exchanging groups makes up for that.
+    /// </summary>
+    private Pairing? Regrouped()
+    {
+        var (ranks, machines) = (_degrees.Ranks, _block.Machines);
+        if (_block.Stages.Length > RegroupMax || machines.Any(machine => machine.Length < ranks)) return null;
+        var slotsOf = Array.ConvertAll(machines, machine => machine.Length / ranks);
+        // One group a machine: the bundles are the groups already.
+        if (slotsOf.All(slots => slots == 1) && Bundles() is not null) return null;
+        var slots = Enumerable.Range(0, machines.Length).SelectMany(m => Enumerable.Repeat(m, slotsOf[m])).ToList();
+        if (slots.Count < _block.Stages.Length || slots.Count > 4 * RegroupMax) return null;
+        var singles = Assign([.. _block.Stages.Select(stage => Positions(stage).ToArray())], slots);
+        var stagesOf = Array.ConvertAll(machines, _ => new List<int>());
+        foreach (var (machine, positions) in singles.Pairs) stagesOf[machine].Add(positions[0] / ranks);
+        var value = _block.Stages.Length <= ExchangeMax
+            ? GroupExchange.Improve(stagesOf, slotsOf, Value)
+            : stagesOf.Select((stages, m) => stages.Count == 0 ? 0 : Value(m, stages)).Sum();
+        return new Pairing(
+            [.. stagesOf.Select((stages, m) => (m, PositionsOf(stages))).Where(pair => pair.Item2.Length > 0)], value);
+
+        long Value(int machine, List<int> stages) => SolveInner(PositionsOf(stages), machines[machine]);
+
+        int[] PositionsOf(List<int> stages) => [.. stages.Order().SelectMany(Positions)];
+    }
+
+    private List<int> SlotsOnce() => [.. Enumerable.Range(0, _block.Machines.Length)];
+
+    /// <summary>The outer matching of bundles to machine slots.</summary>
+    private Pairing Assign(List<int[]> bundles, List<int> slots)
+    {
+        var scores = Scores(bundles);
+        var weights = new long[bundles.Count * slots.Count];
+        for (var b = 0; b < bundles.Count; b++)
+        {
+            for (var s = 0; s < slots.Count; s++) weights[(b * slots.Count) + s] = scores[b, slots[s]];
+        }
+
+        var slotOf = new int[bundles.Count];
+        var value = _outer.Maximize(weights, bundles.Count, slots.Count, slotOf);
+        return new Pairing([.. bundles.Select((positions, b) => (slots[slotOf[b]], positions))], value);
+    }
+
+    /// <summary>The inner matching's value for every bundle and machine.</summary>
+    private long[,] Scores(List<int[]> bundles)
+    {
+        var machines = _block.Machines;
+        var machineKind = Kinds(machines, _table.DeviceClass, out var machineKinds);
+        var bundleKind = Kinds(bundles, _table.PositionClass, out var bundleKinds);
+        var shared = new long[bundleKinds, machineKinds];
+        var known = new bool[bundleKinds, machineKinds];
+        var tied = Tied(bundles);
+        var scores = new long[bundles.Count, machines.Length];
+        for (var m = 0; m < machines.Length; m++)
+        {
+            var own = tied[m];
+            for (var b = 0; b < bundles.Count; b++)
+            {
+                if (own.Contains(b))
+                {
+                    scores[b, m] = SolveInner(bundles[b], machines[m]);
+                    continue;
+                }
+
+                ref var value = ref shared[bundleKind[b], machineKind[m]];
+                ref var isKnown = ref known[bundleKind[b], machineKind[m]];
+                if (!isKnown)
+                {
+                    value = SolveInner(bundles[b], machines[m]);
+                    isKnown = true;
+                }
+
+                scores[b, m] = value;
+            }
+        }
+
+        return scores;
+    }
+
+    /// <summary>Bundles per machine that it has KV pages or a present place in.</summary>
+    private HashSet<int>[] Tied(List<int[]> bundles)
+    {
+        var perReplica = _degrees.Stages * _degrees.Ranks;
+        var bundleOf = new Dictionary<int, int>();
+        var ofReplica = new Dictionary<int, HashSet<int>>();
+        for (var b = 0; b < bundles.Count; b++)
+        {
+            foreach (var position in bundles[b])
+            {
+                bundleOf[position] = b;
+                var replica = position / perReplica;
+                if (!ofReplica.TryGetValue(replica, out var list)) ofReplica[replica] = list = [];
+                list.Add(b);
+            }
+        }
+
+        return [.. _block.Machines.Select(machine =>
+        {
+            var own = new HashSet<int>();
+            foreach (var device in machine)
+            {
+                if (bundleOf.TryGetValue(_table.Home(device), out var home)) own.Add(home);
+                foreach (var heir in _table.HeirsOf(device))
+                {
+                    if (ofReplica.TryGetValue(heir, out var list)) own.UnionWith(list);
+                }
+            }
+
+            return own;
+        })];
+    }
+
+    /// <summary>Numbers lists by the classes of their members: equal numbers, equal classes in equal order.</summary>
+    private static int[] Kinds(IReadOnlyList<int[]> lists, int[] classOf, out int count)
+    {
+        var known = new Dictionary<string, int>(StringComparer.Ordinal);
+        var kinds = new int[lists.Count];
+        for (var i = 0; i < lists.Count; i++)
+        {
+            Invariant.Holds(classOf.Length <= char.MaxValue);
+            var classes = Array.ConvertAll(lists[i], member => (char)classOf[member]);
+            var key = new string(classes);
+            if (!known.TryGetValue(key, out kinds[i])) known.Add(key, kinds[i] = known.Count);
+        }
+
+        count = known.Count;
+        return kinds;
+    }
+
+    private long SolveInner(int[] positions, int[] devices)
+    {
+        Grow(positions.Length);
+        return Solve(_inner, positions, devices, _chosen);
+    }
+
+    private long Solve(AssignmentSolver solver, int[] positions, int[] devices, int[] chosen)
+    {
+        var count = positions.Length * devices.Length;
+        if (_weights.Length < count) _weights = new long[count];
+        for (var p = 0; p < positions.Length; p++)
+        {
+            for (var d = 0; d < devices.Length; d++)
+            {
+                var stays = _scale > 1 && _table.Home(devices[d]) == positions[p] ? 1 : 0;
+                _weights[(p * devices.Length) + d] =
+                    (_table.Bytes(devices[d], positions[p]) / _unit * _scale) + stays;
+            }
+        }
+
+        return solver.Maximize(_weights, positions.Length, devices.Length, chosen);
+    }
+
+    private IEnumerable<int> Positions(int stage) => Enumerable.Range(stage * _degrees.Ranks, _degrees.Ranks);
+
+    private void Grow(int count)
+    {
+        if (_chosen.Length < count) _chosen = new int[count];
+    }
+
+    private sealed record Pairing(List<(int Machine, int[] Positions)> Pairs, long Value);
+}
