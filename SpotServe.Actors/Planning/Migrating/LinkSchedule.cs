@@ -1,0 +1,72 @@
+namespace SpotServe.Actors.Planning;
+
+/// <summary>A link that transfers go over one after another.</summary>
+internal enum LinkKind
+{
+    Out,
+    In,
+    Within,
+    Disk,
+    Store,
+}
+
+/// <summary>
+/// When each node's links are free. A transfer takes its links whole and in the order of the plan: sharing them would
+/// finish no earlier, and the first layers later.
+/// </summary>
+internal sealed class LinkSchedule(LinkRates rates, int nodeCount)
+{
+    private const int Kinds = 5;
+
+    private readonly double[] _free = new double[nodeCount * Kinds];
+
+    /// <summary>When a transfer between two nodes could end.</summary>
+    public double PeerFinish(int from, int to, long bytes, double earliest) =>
+        PeerStart(from, to, earliest) + rates.LatencySeconds + (bytes / (from == to ? rates.IntraNode : rates.InterNode));
+
+    /// <summary>When a node could have read something from its disk or from the store.</summary>
+    public double StorageFinish(SourceKind source, int node, long bytes, double earliest)
+    {
+        var (kind, rate) = Storage(source);
+        return Math.Max(earliest, _free[(node * Kinds) + (int)kind]) + rates.LatencySeconds + (bytes / rate);
+    }
+
+    /// <summary>Takes the links for a transfer between nodes.</summary>
+    public (double Start, double Finish) TakePeer(int from, int to, long bytes, double earliest)
+    {
+        var start = PeerStart(from, to, earliest);
+        var finish = PeerFinish(from, to, bytes, earliest);
+        if (from == to)
+        {
+            _free[(to * Kinds) + (int)LinkKind.Within] = finish;
+        }
+        else
+        {
+            _free[(from * Kinds) + (int)LinkKind.Out] = finish;
+            _free[(to * Kinds) + (int)LinkKind.In] = finish;
+        }
+
+        return (start, finish);
+    }
+
+    /// <summary>Takes a node's disk, or its share of the store.</summary>
+    public (double Start, double Finish) TakeStorage(SourceKind source, int node, long bytes, double earliest)
+    {
+        var (kind, _) = Storage(source);
+        var start = Math.Max(earliest, _free[(node * Kinds) + (int)kind]);
+        var finish = StorageFinish(source, node, bytes, earliest);
+        _free[(node * Kinds) + (int)kind] = finish;
+        return (start, finish);
+    }
+
+    private double PeerStart(int from, int to, double earliest) => Math.Max(earliest, from == to
+        ? _free[(to * Kinds) + (int)LinkKind.Within]
+        : Math.Max(_free[(from * Kinds) + (int)LinkKind.Out], _free[(to * Kinds) + (int)LinkKind.In]));
+
+    private (LinkKind Kind, double Rate) Storage(SourceKind source) => source switch
+    {
+        SourceKind.Disk => (LinkKind.Disk, rates.Disk),
+        SourceKind.Store => (LinkKind.Store, rates.Store),
+        _ => throw new System.Diagnostics.UnreachableException(),
+    };
+}

@@ -1,0 +1,84 @@
+using System.Collections.Immutable;
+
+namespace SpotServe.Actors.Planning;
+
+/// <summary>How a migration gets by with the memory there is.</summary>
+public enum MigrationMode
+{
+    /// <summary>Old and new slices fit side by side: the old layout serves until the cut-over.</summary>
+    CopyWhileServing,
+
+    /// <summary>The old layout stops first, as in the paper: asked for, or because slices must be freed early.</summary>
+    StopThenMigrate,
+}
+
+/// <summary>Bytes by the way that they take.</summary>
+public readonly record struct TransferBytes(long IntraNode, long InterNode, long Disk, long Store)
+{
+    public long Total => IntraNode + InterNode + Disk + Store;
+}
+
+/// <summary>The steps from what devices hold to a layout, in order, with estimated times and the memory they take.</summary>
+/// <param name="PreCopy">Until the cut-over can be: bytes move while the old layout serves (zero when it stops first).</param>
+/// <param name="Pause">How long nothing is served: the tail, or all of the migration when the old layout stops first.</param>
+/// <param name="StageStart">D x P: when each stage has all it needs.</param>
+/// <param name="PeakBytes">Most bytes that each device of the target holds at once, in the order of its placement.</param>
+/// <param name="CacheGivenUp">Whether KV pages were given up for want of memory or time; their requests are computed anew.</param>
+/// <param name="Notes">What a person should know: frees that come early, caches given up, sources that leave.</param>
+public sealed record MigrationPlan(
+    Layout Target,
+    MigrationMode Mode,
+    ImmutableArray<MigrationStep> Steps,
+    TimeSpan PreCopy,
+    TimeSpan Pause,
+    ImmutableArray<TimeSpan> StageStart,
+    ImmutableArray<long> PeakBytes,
+    TransferBytes Moved,
+    bool CacheGivenUp,
+    ImmutableArray<string> Notes)
+{
+    /// <summary>T_mig: until the new layout serves.</summary>
+    public TimeSpan Duration => PreCopy + Pause;
+
+    /// <summary>The artifact's estimate: the busiest node's bytes between and within nodes over their rates, plus 0.5 s.</summary>
+    public TimeSpan PaperEstimate(LinkRates links)
+    {
+        var inter = new Dictionary<string, long>(StringComparer.Ordinal);
+        var intra = new Dictionary<string, long>(StringComparer.Ordinal);
+        foreach (var (from, to, bytes) in PeerTransfers())
+        {
+            if (from.Node == to.Node)
+            {
+                intra[to.Node] = intra.GetValueOrDefault(to.Node) + bytes;
+            }
+            else
+            {
+                inter[to.Node] = inter.GetValueOrDefault(to.Node) + bytes;
+                inter[from.Node] = inter.GetValueOrDefault(from.Node) + bytes;
+            }
+        }
+
+        return TimeSpan.FromSeconds(
+            (inter.Values.DefaultIfEmpty().Max() / links.InterNode)
+            + (intra.Values.DefaultIfEmpty().Max() / links.IntraNode)
+            + 0.5);
+    }
+
+    private IEnumerable<(DeviceId From, DeviceId To, long Bytes)> PeerTransfers()
+    {
+        foreach (var step in Steps)
+        {
+            switch (step)
+            {
+                case MigrationStep.CopyWeights { From.Kind: SourceKind.Peer } copy:
+                    yield return (copy.From.Device, copy.To, copy.SliceBytes);
+                    break;
+                case MigrationStep.CopyCache copy:
+                    yield return (copy.From, copy.To, copy.SliceBytes);
+                    break;
+                default:
+                    break;
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+using System.Collections.Immutable;
+
+namespace SpotServe.Actors.Planning;
+
+/// <summary>
+/// Plans how slices get from where they are to where the target layout needs them: KV pages first, then weights from the
+/// front layers on, within every device's memory, from whoever can send each soonest.
+/// </summary>
+/// <remarks>Algorithm 2 of SpotServe (ASPLOS '24), with copying while serving, storage as a source, and deadlines.</remarks>
+public static class MigrationPlanner
+{
+    /// <summary>
+    /// The plan, by the first of these that works: copy while serving; stop and free layer by layer; the same without KV
+    /// pages, whose requests are then computed anew; free first and load again from the other holders or storage.
+    /// </summary>
+    /// <exception cref="MigrationMemoryException">None of them stays within the budgets; says where and by how much.</exception>
+    /// <exception cref="SourceLostException">Weights that nobody has any more, and no storage to load them from.</exception>
+    /// <exception cref="PlanningException">Duplicate names, or rates that are not usable.</exception>
+    public static MigrationPlan Plan(MigrationProblem problem)
+    {
+        problem.Require();
+        var kept = problem.Inherited.Kept;
+        var notes = ImmutableArray.CreateBuilder<string>();
+        while (true)
+        {
+            var outcome = Try(problem, kept);
+            if (outcome is DraftOutcome.CacheLate late)
+            {
+                // Each round gives up one replica's pages, so this ends.
+                kept = kept.Remove(late.Inherited);
+                notes.Add(
+                    $"KV of replica {late.Inherited.OldReplica} is given up: its nodes leave before it is sent. "
+                    + $"{late.Inherited.Requests.Length} requests are computed anew from their tokens.");
+                continue;
+            }
+
+            if (outcome is DraftOutcome.Stuck && !kept.IsEmpty && Try(problem, []) is DraftOutcome.Done without)
+            {
+                notes.Add($"All KV pages are given up: there is no memory to move them. {Anew(kept)}");
+                return Noted(without.Plan, notes, cacheGivenUp: true);
+            }
+
+            return outcome switch
+            {
+                DraftOutcome.Done done => Noted(done.Plan, notes, kept.Length < problem.Inherited.Kept.Length),
+                DraftOutcome.Stuck stuck => FreeFirst(problem, kept, stuck, notes),
+                _ => throw new System.Diagnostics.UnreachableException(),
+            };
+        }
+    }
+
+    private static DraftOutcome Try(MigrationProblem problem, ImmutableArray<InheritedCache> kept)
+    {
+        var scene = new MigrationScene(problem, kept);
+        if (problem.CopyWhileServing && new DraftBuilder(problem, scene, stop: false).Build() is DraftOutcome.Done serving)
+        {
+            return serving;
+        }
+
+        return new DraftBuilder(problem, scene, stop: true).Build();
+    }
+
+    /// <summary>The last resort: pressed devices drop what they will not need, and load the rest from elsewhere.</summary>
+    private static MigrationPlan FreeFirst(
+        MigrationProblem problem,
+        ImmutableArray<InheritedCache> kept,
+        DraftOutcome.Stuck stuck,
+        ImmutableArray<string>.Builder notes)
+    {
+        try
+        {
+            var scene = new MigrationScene(problem, [], before => [.. before.Pressed().Select(i => before.DeviceOf[i])]);
+            if (new DraftBuilder(problem, scene, stop: true).Build() is DraftOutcome.Done done)
+            {
+                if (!kept.IsEmpty) notes.Add($"All KV pages are given up: there is no memory to move them. {Anew(kept)}");
+                notes.Add("Devices that are short of memory free first and load what they need again.");
+                return Noted(done.Plan, notes, cacheGivenUp: !problem.Inherited.Kept.IsEmpty);
+            }
+        }
+        catch (SourceLostException)
+        {
+            // Freed first, that slice would be gone for good: then there is no order, and the memory is the reason.
+        }
+
+        throw new MigrationMemoryException(stuck.Device, stuck.NeedBytes, stuck.BudgetBytes, stuck.Detail);
+    }
+
+    private static string Anew(ImmutableArray<InheritedCache> kept) =>
+        $"{kept.Sum(cache => cache.Requests.Length)} requests are computed anew from their tokens.";
+
+    private static MigrationPlan Noted(MigrationPlan plan, ImmutableArray<string>.Builder notes, bool cacheGivenUp)
+    {
+        var (frees, bytes) = (0, 0L);
+        foreach (var step in plan.Steps)
+        {
+            if (step is not (MigrationStep.FreeWeights { Early: true } or MigrationStep.FreeCache { Early: true })) continue;
+            frees++;
+            bytes += step.Bytes;
+        }
+
+        if (frees > 0)
+        {
+            notes.Add($"{frees} slices ({Sizes.Text(bytes)}) are freed early: the old layout stops before anything moves.");
+        }
+
+        return plan with { Notes = notes.ToImmutable(), CacheGivenUp = cacheGivenUp };
+    }
+}
