@@ -135,6 +135,10 @@ public static class PlanCommand
             var leaving = (result.GetValue(Leave) ?? []).ToHashSet(StringComparer.Ordinal);
             plan = plan with { Instances = ParseInstances(instances, leaving, result.GetValue(Grace)) };
         }
+        else if (result.GetValue(Leave) is { Length: > 0 })
+        {
+            throw new PlanningInputException("--leave", "given without --instances", "leavesInSeconds in the file instead");
+        }
 
         plan = plan with
         {

@@ -1,0 +1,126 @@
+using SpotServe.Actors.Planning;
+using Xunit;
+
+namespace SpotServe.Tests.Planning;
+
+public sealed class CostModelTests
+{
+    private static readonly LinkRates Links = new(20e9, 5e9, 1e9, 1e9, 20e-6);
+    private static readonly Workload Load = new(1, 512, 128);
+
+    [Fact]
+    public void Roofline_is_bound_by_weights_in_decode_and_by_arithmetic_in_prefill()
+    {
+        var geometry = PlanningScenarios.Gpt;
+        var roofline = new RooflineCostModel(geometry, Links);
+        var kind = PaperSetup.T4 with { LayerOverheadSeconds = 0 };
+        var shape = ReplicaShape.Even(44, 1, 1, kind);
+
+        var cost = roofline.Cost(shape, 1, Load, Batching.Fixed);
+
+        var weights = (geometry.LayerBytes * 44) + geometry.BackBytes;
+        Assert.InRange(cost.Step, weights / kind.WeightBytesPerSecond, 1.05 * weights / kind.WeightBytesPerSecond);
+        var flops = 2.0 * geometry.LayerBytes / 4 * 44 * 512;
+        Assert.InRange(cost.Prefill, flops / kind.FlopsPerSecond, 1.1 * flops / kind.FlopsPerSecond);
+    }
+
+    [Fact]
+    public void Roofline_gets_faster_with_ranks_and_slower_when_they_span_machines()
+    {
+        var roofline = new RooflineCostModel(PlanningScenarios.Gpt, Links);
+        double Step(int ranks, bool spans) => roofline.Cost(
+            ReplicaShape.Even(44, 1, ranks, PaperSetup.T4, spans), 1, Load, Batching.Fixed).Step;
+
+        Assert.True(Step(4, false) < Step(2, false));
+        Assert.True(Step(4, false) < Step(4, true));
+    }
+
+    [Fact]
+    public void A_step_takes_no_longer_with_continuous_batching_since_the_pipeline_stays_full()
+    {
+        var shape = ReplicaShape.Even(44, 3, 4, PaperSetup.T4);
+        ICostModel[] models =
+            [new ProfileCostModel(PaperProfiles.Gpt20Billion), new RooflineCostModel(PlanningScenarios.Gpt, Links)];
+        foreach (var model in models)
+        {
+            var (full, emptied) = (
+                model.Cost(shape, 4, Load, Batching.Continuous).Step, model.Cost(shape, 4, Load, Batching.Fixed).Step);
+
+            Assert.True(full <= emptied);
+        }
+    }
+
+    [Fact]
+    public void A_measured_step_time_corrects_the_prediction_and_outlives_small_noise()
+    {
+        var shape = ReplicaShape.Even(44, 1, 4, PaperSetup.T4);
+        var other = ReplicaShape.Even(44, 1, 2, PaperSetup.T4);
+        var plain = new RooflineCostModel(PlanningScenarios.Gpt, Links);
+        var predicted = plain.Cost(shape, 4, Load, Batching.Fixed);
+        MeasuredTimes Measured(double factor) =>
+            new(shape, 4, Load, Batching.Fixed, predicted.Step * factor, predicted.Prefill * factor);
+
+        var corrected = new CorrectedCostModel(plain).With(Measured(1.5));
+
+        Assert.Equal(1.5, corrected.Cost(shape, 4, Load, Batching.Fixed).Step / predicted.Step, 9);
+        Assert.Equal(1.5, corrected.Cost(shape, 1, Load, Batching.Fixed).Step
+            / plain.Cost(shape, 1, Load, Batching.Fixed).Step, 9);
+        Assert.Equal(1.5, corrected.Cost(other, 4, Load, Batching.Fixed).Step
+            / plain.Cost(other, 4, Load, Batching.Fixed).Step, 9);
+        Assert.InRange(corrected.With(Measured(3)).Cost(shape, 4, Load, Batching.Fixed).Step / predicted.Step, 1.5, 2);
+        Assert.Equal(16, new CorrectedCostModel(plain).With(Measured(1000))
+            .Cost(shape, 4, Load, Batching.Fixed).Step / predicted.Step, 6);
+    }
+
+    [Fact]
+    public void Profile_is_read_between_its_points_along_a_line()
+    {
+        var table = PaperProfiles.Gpt20Billion;
+
+        Assert.Equal((64.61 + 132.855) / 2, table.Layer(4, 3).Init, 6);
+        Assert.Equal(132.855 + (132.855 - 64.61), table.Layer(4, 6).Init, 6);
+        Assert.Equal(37.562, table.Layer(4, 1).Init, 6);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("{}")]
+    [InlineData("""{ "layer_num": 4, "tp-x": {} }""")]
+    [InlineData("""{ "layer_num": 4, "tp-1": { "bsz-1": { "init": -1, "incr": 1 } } }""")]
+    public void A_profile_that_is_none_is_a_named_error(string json) =>
+        Assert.Throws<PlanningInputException>(() => ProfileTable.Parse(json));
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(4)]
+    [InlineData(32)]
+    public void The_wait_is_near_the_exact_one_of_a_queue_with_many_servers(int servers)
+    {
+        foreach (var load in new[] { 0.5, 0.8, 0.95 })
+        {
+            var exact = ErlangC(servers, load * servers) / (servers * (1 - load));
+
+            // A squared variation of 2 makes the factor one: arrivals and service are then as random as in M/M/c.
+            var wait = QueueEstimate.Of(load * servers, servers, servers, 1, 2).Wait;
+
+            Assert.InRange(wait, 0.7 * exact - 0.002, (1.35 * exact) + 0.002);
+        }
+    }
+
+    [Fact]
+    public void The_queue_has_no_wait_when_idle_and_no_end_when_overloaded()
+    {
+        Assert.Equal(0, QueueEstimate.Of(0, 1, 1, 1, 1).Wait);
+        Assert.Equal(1, QueueEstimate.Of(0, 1, 1, 1, 1).AtMost(0));
+        Assert.True(double.IsInfinity(QueueEstimate.Of(2, 1, 1, 1, 1).Wait));
+        Assert.Equal(0, QueueEstimate.Of(2, 1, 1, 1, 1).AtMost(100));
+        Assert.Throws<PlanningInputException>(() => QueueEstimate.Of(double.NaN, 1, 1, 1, 1));
+    }
+
+    private static double ErlangC(int servers, double offered)
+    {
+        var blocked = 1.0;
+        for (var k = 1; k <= servers; k++) blocked = offered * blocked / (k + (offered * blocked));
+        return blocked / (1 - (offered / servers * (1 - blocked)));
+    }
+}

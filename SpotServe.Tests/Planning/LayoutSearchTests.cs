@@ -1,0 +1,209 @@
+using System.Collections.Immutable;
+using CsCheck;
+using SpotServe.Actors.Planning;
+using Xunit;
+
+namespace SpotServe.Tests.Planning;
+
+public sealed class LayoutSearchTests
+{
+    private static readonly SliceGeometry Small = PlanningScenarios.Small;
+    private static readonly LinkRates Links = new(20e9, 5e9, 1e9, 1e9, 20e-6);
+    private static readonly RooflineCostModel Cost = new(Small, Links);
+    private static readonly DeviceKind Kind = new("kind", 1L << 30, 100e9, 10e12, 30e-6, 1);
+
+    private static readonly SearchOptions Options = new()
+    {
+        RankCounts = [1, 2, 4],
+        BatchSizes = [1, 2, 4],
+        StagesMax = 4,
+        MigrationBufferBytes = 0,
+        SloTarget = TimeSpan.FromSeconds(0.1),
+    };
+
+    [Theory]
+    [InlineData(Objective.Latency)]
+    [InlineData(Objective.Throughput)]
+    [InlineData(Objective.Slo)]
+    public void Search_finds_what_trying_every_layout_finds(Objective objective) =>
+        Gen.Select(Gen.Int[1, 6], Gen.Int[1, 4], Gen.Double[0.1, 2000], Gen.Bool).Sample((machines, devices, rate, isFixed) =>
+        {
+            var options = Options with
+            {
+                Objective = objective,
+                Batching = isFixed ? Batching.Fixed : Batching.Continuous,
+            };
+            var load = new Workload(rate, 64, 32);
+
+            var result = new LayoutSearch(Small, Cost, options).Run(Fleet(machines, devices), load);
+
+            var all = EveryLayout(options, machines, devices, load).ToList();
+            var enough = all.Where(c => c.Throughput >= rate).ToList();
+            var chosen = result.Chosen;
+            switch (objective)
+            {
+                case Objective.Latency when enough.Count > 0:
+                    var best = enough.Min(c => c.Latency);
+                    Assert.False(result.Overloaded);
+                    Assert.True(chosen.LatencySeconds <= best * (1 + options.LatencyTieFraction + 1e-12));
+                    Assert.Equal(
+                        enough.Where(c => c.Latency <= best * (1 + options.LatencyTieFraction)).Min(c => c.Price),
+                        chosen.CostPerHour, 9);
+                    break;
+                case Objective.Slo when enough.Any(c => c.InTarget >= options.SloProbability):
+                    Assert.False(result.Overloaded);
+                    Assert.True(chosen.InTargetProbability >= options.SloProbability);
+                    Assert.Equal(
+                        enough.Where(c => c.InTarget >= options.SloProbability).Min(c => c.Price), chosen.CostPerHour, 9);
+                    break;
+                case Objective.Slo:
+                    Assert.True(result.Overloaded);
+                    Assert.Equal(all.Max(c => c.InTarget), chosen.InTargetProbability, 9);
+                    break;
+                default:
+                    Assert.Equal(all.Max(c => c.Throughput), chosen.Throughput, 6);
+                    Assert.Equal(objective == Objective.Latency, result.Overloaded);
+                    break;
+            }
+        }, iter: 60);
+
+    [Fact]
+    public void Stages_on_mixed_devices_get_layers_in_proportion_to_their_speed()
+    {
+        var fast = Kind with { Name = "fast", WeightBytesPerSecond = 300e9 };
+        var options = Options with { Objective = Objective.Throughput, RankCounts = [1], StagesDivide = 2, ReplicaDevicesMin = 2 };
+
+        var chosen = new LayoutSearch(Small, Cost, options)
+            .Run([new("a", fast, 1), new("b", Kind, 1)], new Workload(1, 64, 32)).Chosen;
+
+        Assert.Equal([new LayerRange(0, 9), new LayerRange(9, 12)], chosen.StageLayers());
+        Assert.Equal(["fast", "kind"], chosen.StageKinds());
+    }
+
+    [Fact]
+    public void Stages_on_mixed_devices_never_get_more_than_the_memory_holds()
+    {
+        var layer = Small.LayerBytes;
+        var tight = Kind with { Name = "tight", WeightBytesPerSecond = 300e9, MemoryBytes = (layer * 4) + (layer / 2) + Small.FrontBytes };
+        var options = Options with { RankCounts = [1], BatchSizes = [1], StagesDivide = 2, ReplicaDevicesMin = 2 };
+
+        var chosen = new LayoutSearch(Small, Cost, options)
+            .Run([new("a", tight, 1), new("b", Kind, 1)], new Workload(1, 16, 16)).Chosen;
+
+        Assert.True(chosen.StageLayers()[0].Count <= 4);
+        Assert.Equal(12, chosen.StageLayers().Sum(stage => stage.Count));
+    }
+
+    [Fact]
+    public void A_tensor_group_stays_inside_a_machine_where_it_fits()
+    {
+        // Two machines of three devices: four devices are left in pairs, the odd ones stay spare.
+        var options = Options with { RankCounts = [2], Objective = Objective.Throughput };
+
+        var result = new LayoutSearch(Small, Cost, options).Run(Fleet(2, 3), new Workload(1, 64, 32));
+
+        Assert.Equal(4, result.Chosen.Degrees.DeviceCount);
+    }
+
+    [Fact]
+    public void The_shortage_of_memory_is_named_when_nothing_fits()
+    {
+        var tiny = Kind with { MemoryBytes = 10_000 };
+
+        var error = Assert.Throws<MemoryShortException>(() =>
+            new LayoutSearch(Small, Cost, Options).Run([new("a", tiny, 1)], new Workload(1, 64, 32)));
+
+        Assert.Contains("the nearest is (1,1,1) with B=1 on kind", error.Message, StringComparison.Ordinal);
+        Assert.Contains($"short by {Sizes.Text(error.ShortBytes)}", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Impossible_inputs_are_named_errors()
+    {
+        var search = new LayoutSearch(Small, Cost, Options);
+        var load = new Workload(1, 64, 32);
+
+        Assert.Throws<NoDevicesException>(() => search.Run([], load));
+        Assert.Throws<PlanningInputException>(() => search.Run(Fleet(1, 0), load));
+        Assert.Throws<PlanningInputException>(() => search.Run(Fleet(1, 1), load with { RequestsPerSecond = double.NaN }));
+        Assert.Throws<PlanningInputException>(() => search.Run(Fleet(1, 1), load with { RequestsPerSecond = -1 }));
+        Assert.Throws<DuplicateIdException>(() => search.Run([new("a", Kind, 1), new("a", Kind, 1)], load));
+        Assert.Throws<PlanningInputException>(() =>
+            search.Run([new("a", Kind with { WeightBytesPerSecond = -5 }, 1)], load));
+        Assert.Throws<RankCountException>(() =>
+            new LayoutSearch(Small, Cost, Options with { RankCounts = [3], RequireRanks = true }).Run(Fleet(1, 4), load));
+        Assert.Throws<NoLayoutException>(() =>
+            new LayoutSearch(Small, Cost, Options with { ReplicaDevicesMin = 9 }).Run(Fleet(1, 4), load));
+        Assert.Throws<PlanningInputException>(() =>
+            new LayoutSearch(Small, new RooflineCostModel(Small, Links with { InterNode = -1 }), Options)
+                .Run(Fleet(1, 1), load));
+    }
+
+    [Fact]
+    public void The_advisor_asks_for_what_is_missing_and_gives_back_on_demand_instances_first()
+    {
+        var search = new LayoutSearch(Small, Cost, Options with { RankCounts = [1] });
+        var offer = new FleetOffer(Kind, 1, 20);
+        var alone = EveryLayout(Options with { RankCounts = [1] }, 1, 1, new Workload(1, 64, 32)).Max(c => c.Throughput);
+
+        var more = FleetAdvisor.Advise(search, Fleet(1, 1), offer, new Workload(alone * 5, 64, 32), new HashSet<string>());
+        var less = FleetAdvisor.Advise(
+            search, Fleet(9, 1), offer with { CountMax = 0 }, new Workload(alone / 1000, 64, 32),
+            new HashSet<string> { "m3" }, spares: 1);
+
+        Assert.True(more.Allocate >= 5);
+        Assert.Empty(more.Release);
+        Assert.Equal(0, less.Allocate);
+        Assert.NotEmpty(less.Release);
+        Assert.Equal("m3", less.Release[0]);
+    }
+
+    private static ImmutableArray<Instance> Fleet(int machines, int devices) =>
+        [.. Enumerable.Range(0, machines).Select(i => new Instance($"m{i}", Kind, devices))];
+
+    private sealed record Tried(double Latency, double Throughput, double Price, double InTarget);
+
+    /// <summary>Every (D, P, M, B), its figures worked out from the cost model and the queue alone.</summary>
+    private static IEnumerable<Tried> EveryLayout(SearchOptions options, int machines, int devices, Workload load)
+    {
+        foreach (var ranks in options.RankCounts)
+        {
+            var perMachine = devices / ranks;
+            var groups = perMachine > 0 ? machines * perMachine : machines * devices / ranks;
+            for (var stages = 1; stages <= Math.Min(options.StagesMax, groups); stages++)
+            {
+                var shape = ReplicaShape.Even(12, stages, ranks, Kind, devices < ranks);
+                foreach (var batch in options.BatchSizes)
+                {
+                    for (var replicas = 1; replicas <= groups / stages; replicas++)
+                    {
+                        yield return Try(options, machines, devices, load, shape, batch, replicas);
+                    }
+                }
+            }
+        }
+    }
+
+    private static Tried Try(
+        SearchOptions options, int machines, int devices, Workload load, ReplicaShape shape, int batch, int replicas)
+    {
+        var full = Cost.Cost(shape, batch, load, options.Batching);
+        var throughput = replicas * full.Throughput(load.OutputTokens);
+        var cost = options.Batching == Batching.Fixed
+            ? full
+            : options.BatchSizes.Where(b => b < batch).Order().Select(b => Cost.Cost(shape, b, load, options.Batching))
+                .FirstOrDefault(c => replicas * c.Throughput(load.OutputTokens) >= load.RequestsPerSecond, full);
+        var execution = cost.Execution(load.OutputTokens);
+        var servers = options.Batching == Batching.Fixed ? replicas : replicas * batch;
+        var queue = QueueEstimate.Of(load.RequestsPerSecond, throughput, servers, execution, 1);
+        var groups = replicas * shape.Stages.Length;
+        var perMachine = devices / shape.Ranks;
+        var used = perMachine > 0
+            ? (groups + perMachine - 1) / perMachine
+            : Math.Min(machines, ((groups * shape.Ranks) + devices - 1) / devices);
+        var inTarget = throughput < load.RequestsPerSecond
+            ? 0
+            : queue.AtMost(options.SloTarget.TotalSeconds - execution);
+        return new Tried(execution + queue.Wait, throughput, used * devices, inTarget);
+    }
+}
