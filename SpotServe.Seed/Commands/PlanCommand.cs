@@ -87,7 +87,7 @@ public static class PlanCommand
         {
             var request = PlanRequestBuilder.Build(Describe(result));
             var plan = ReconfigurationPlanner.Plan(request);
-            if (result.GetValue(Json)) WriteJson(plan, output);
+            if (result.GetValue(Json)) WriteJson(request, plan, output);
             else WriteTables(request, plan, result.GetValue(Steps), output);
             return 0;
         }
@@ -108,10 +108,10 @@ public static class PlanCommand
         new PlanReport(console, Math.Max(0, stepsMax)).Write(request, plan);
     }
 
-    private static void WriteJson(Reconfiguration plan, TextWriter output)
+    private static void WriteJson(ReconfigurationRequest request, Reconfiguration plan, TextWriter output)
     {
         using var buffer = new MemoryStream();
-        PlanJson.Write(buffer, plan);
+        PlanJson.Write(buffer, plan, request.Links);
         output.WriteLine(Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length));
     }
 

@@ -8,7 +8,7 @@ internal static class PlanJson
 {
     private static readonly JsonWriterOptions Indented = new() { Indented = true };
 
-    public static void Write(Stream output, Reconfiguration plan)
+    public static void Write(Stream output, Reconfiguration plan, LinkRates links)
     {
         using var json = new Utf8JsonWriter(output, Indented);
         json.WriteStartObject();
@@ -20,7 +20,7 @@ internal static class PlanJson
         foreach (var candidate in plan.Search.Alternatives) Write(json, candidate);
         json.WriteEndArray();
         Positions(json, plan);
-        Migration(json, plan.Migration);
+        Migration(json, plan.Migration, links);
         CutOver(json, plan.CutOver);
         json.WriteEndObject();
     }
@@ -63,7 +63,7 @@ internal static class PlanJson
         json.WriteEndArray();
     }
 
-    private static void Migration(Utf8JsonWriter json, MigrationPlan plan)
+    private static void Migration(Utf8JsonWriter json, MigrationPlan plan, LinkRates links)
     {
         json.WriteStartObject("migration");
         json.WriteString("mode", plan.Mode == MigrationMode.CopyWhileServing ? "copyWhileServing" : "stopThenMigrate");
@@ -77,6 +77,18 @@ internal static class PlanJson
         json.WriteBoolean("cacheGivenUp", plan.CacheGivenUp);
         json.WriteStartArray("notes");
         foreach (var note in plan.Notes) json.WriteStringValue(note);
+        json.WriteEndArray();
+        json.WriteStartArray("links");
+        foreach (var load in plan.LinkLoads(links))
+        {
+            json.WriteStartObject();
+            json.WriteString("node", load.Node);
+            json.WriteString("link", JsonNamingPolicy.CamelCase.ConvertName(load.Link.ToString()));
+            json.WriteNumber("bytes", load.Bytes);
+            Number(json, "busySeconds", load.Busy.TotalSeconds);
+            json.WriteEndObject();
+        }
+
         json.WriteEndArray();
         json.WriteStartArray("steps");
         foreach (var step in plan.Steps)

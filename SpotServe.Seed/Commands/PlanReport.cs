@@ -7,13 +7,15 @@ namespace SpotServe.Seed.Commands;
 /// <summary>A plan as a person reads it.</summary>
 internal sealed class PlanReport(IAnsiConsole console, int stepsMax)
 {
+    private const int BusyLinksMax = 4;
+
     public void Write(ReconfigurationRequest request, Reconfiguration plan)
     {
         Chosen(request, plan.Search);
         Alternatives(plan.Search);
         Positions(request, plan);
         Steps(plan.Migration);
-        Summary(plan);
+        Summary(plan, request.Links);
     }
 
     private void Chosen(ReconfigurationRequest request, SearchResult search)
@@ -106,11 +108,16 @@ internal sealed class PlanReport(IAnsiConsole console, int stepsMax)
         console.Write(table);
     }
 
-    private void Summary(Reconfiguration plan)
+    private void Summary(Reconfiguration plan, LinkRates links)
     {
         var (migration, moved) = (plan.Migration, plan.Migration.Moved);
         Line($"Moves {Sizes.Text(moved.Total)}: {Sizes.Text(moved.InterNode)} between nodes, "
             + $"{Sizes.Text(moved.IntraNode)} within, {Sizes.Text(moved.Disk)} from disks, {Sizes.Text(moved.Store)} from the store");
+        foreach (var load in migration.LinkLoads(links).Take(BusyLinksMax))
+        {
+            Line($"  busy: {load.Node} {PlanText.Link(load.Link)} for {Sizes.Text(load.Busy)} with {Sizes.Text(load.Bytes)}");
+        }
+
         Line(migration.Mode == MigrationMode.CopyWhileServing
             ? $"Copies while serving for {Sizes.Text(migration.PreCopy)}, then a pause of {Sizes.Text(migration.Pause)}"
             : $"Stops for {Sizes.Text(migration.Pause)}");
@@ -138,6 +145,16 @@ internal sealed class PlanReport(IAnsiConsole console, int stepsMax)
 /// <summary>Decisions in words.</summary>
 internal static class PlanText
 {
+    public static string Link(LinkKind link) => link switch
+    {
+        LinkKind.Out => "sends",
+        LinkKind.In => "receives",
+        LinkKind.Within => "copies between its devices",
+        LinkKind.Disk => "reads its disk",
+        LinkKind.Store => "reads the store",
+        _ => throw new System.Diagnostics.UnreachableException(),
+    };
+
     public static string CutOver(CutOver cutOver) => cutOver switch
     {
         CutOver.AfterSteps cut =>

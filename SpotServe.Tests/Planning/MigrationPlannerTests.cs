@@ -86,9 +86,58 @@ public sealed class MigrationPlannerTests
             Assert.Equal(layers.Order(), layers);
         }
 
-        var cold = MigrationPlanner.Plan(Reshape() with { Holdings = [] });
-        var starts = cold.StageStart.Take(cold.Target.Degrees.Stages).ToList();
-        Assert.True(starts[0] > TimeSpan.Zero);
+    }
+
+    [Fact]
+    public void Stages_start_front_first_when_they_read_from_one_source()
+    {
+        var fleet = PlanningScenarios.Fleet(5, 1);
+        var before = PlanningScenarios.InOrder(Small, new LayoutDegrees(1, 1, 1, 1), fleet);
+        var after = PlanningScenarios.InOrder(Small, new LayoutDegrees(1, 4, 1, 1), fleet.RemoveAt(0));
+
+        var plan = MigrationPlanner.Plan(Problem(before, after, []) with { Links = Links with { Store = 0 } });
+
+        for (var stage = 1; stage < 4; stage++)
+        {
+            Assert.True(plan.StageStart[stage - 1] < 0.9 * plan.StageStart[stage]);
+        }
+    }
+
+    [Fact]
+    public void Weights_that_only_a_leaving_node_has_go_first_when_they_would_be_too_late_otherwise()
+    {
+        // One machine holds the front half and stays; the other holds the back half and leaves when that can just be sent.
+        var fleet = PlanningScenarios.Fleet(3, 1);
+        var before = PlanningScenarios.InOrder(Small, new LayoutDegrees(1, 2, 1, 1), fleet);
+        var after = PlanningScenarios.InOrder(Small, new LayoutDegrees(1, 1, 1, 1), fleet.RemoveRange(0, 2));
+        var problem = Problem(before, after, PlanningScenarios.Caches(before.Degrees, 400))
+            with { Links = Links with { Store = 0 } };
+        var backHalf = Small.NeedBytes(PositionNeed.Of(before, new Position(0, 1, 0)));
+        var leaving = problem with
+        {
+            Leaving = Leaves("n001", TimeSpan.FromSeconds((1.02 * backHalf / Links.InterNode) + 0.001)),
+        };
+
+        var plan = MigrationPlanner.Plan(leaving);
+
+        AssertSound(leaving, plan);
+        Assert.Contains(plan.Notes, note => note.Contains("go first", StringComparison.Ordinal));
+        Assert.All(plan.Steps.OfType<MigrationStep.CopyWeights>().Where(copy => copy.From.Device.Node == "n001"), copy =>
+            Assert.True(copy.Finish <= leaving.Leaving["n001"]));
+    }
+
+    [Fact]
+    public void Link_loads_add_up_to_what_moves_and_bound_the_duration()
+    {
+        var problem = Reshape() with { CopyWhileServing = false };
+        var plan = MigrationPlanner.Plan(problem);
+
+        var loads = plan.LinkLoads(problem.Links);
+
+        Assert.Equal(plan.Moved.InterNode, loads.Where(load => load.Link == LinkKind.Out).Sum(load => load.Bytes));
+        Assert.Equal(plan.Moved.IntraNode, loads.Where(load => load.Link == LinkKind.Within).Sum(load => load.Bytes));
+        Assert.True(loads[0].Busy <= plan.Duration + TimeSpan.FromMicroseconds(plan.Steps.Length));
+        Assert.True(plan.PaperEstimate(problem.Links) > TimeSpan.FromSeconds(0.5));
     }
 
     [Fact]

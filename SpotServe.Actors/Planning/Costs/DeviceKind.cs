@@ -27,6 +27,25 @@ public sealed record DeviceKind(
     }
 }
 
+/// <summary>A node's link, on which transfers go one after another.</summary>
+public enum LinkKind
+{
+    /// <summary>Its network interface, sending.</summary>
+    Out,
+
+    /// <summary>Its network interface, receiving.</summary>
+    In,
+
+    /// <summary>Between its own devices.</summary>
+    Within,
+
+    /// <summary>Its local disk.</summary>
+    Disk,
+
+    /// <summary>From the model store to it.</summary>
+    Store,
+}
+
 /// <summary>Rates of the ways between memories, in bytes per second, one way.</summary>
 /// <param name="IntraNode">Between two devices of one node; shared by that node's copies.</param>
 /// <param name="InterNode">A node's network interface, each way.</param>
@@ -38,6 +57,15 @@ public sealed record LinkRates(
 {
     /// <summary>g4dn.12xlarge as the paper's artifact reckons: 50 Gb/s within and between nodes.</summary>
     public static LinkRates Paper => new(6.25e9, 6.25e9, 0, 0, 0);
+
+    public double RateOf(LinkKind link) => link switch
+    {
+        LinkKind.Out or LinkKind.In => InterNode,
+        LinkKind.Within => IntraNode,
+        LinkKind.Disk => Disk,
+        LinkKind.Store => Store,
+        _ => throw new System.Diagnostics.UnreachableException(),
+    };
 
     /// <exception cref="PlanningInputException">A rate is negative or not a number.</exception>
     public void Require()

@@ -21,9 +21,13 @@ internal sealed class DraftBuilder
     private readonly List<int>[] _stageArrivals;
     private readonly List<int> _cacheArrivals = [];
     private readonly bool _stop;
+    private readonly bool _urgentFirst;
 
-    public DraftBuilder(MigrationProblem problem, MigrationScene scene, bool stop)
+    /// <param name="stop">Whether the old layout stops before anything moves.</param>
+    /// <param name="urgentFirst">Whether parts that only leaving nodes have go before all others, pages included.</param>
+    public DraftBuilder(MigrationProblem problem, MigrationScene scene, bool stop, bool urgentFirst = false)
     {
+        _urgentFirst = urgentFirst;
         _problem = problem;
         _scene = scene;
         _stop = stop;
@@ -54,8 +58,10 @@ internal sealed class DraftBuilder
         long[] peak;
         if (pressed.Count == 0)
         {
+            var units = Units();
+            if (_urgentFirst) CopyUrgent(units);
             if (CopyCaches(_stop ? CachePart.All : CachePart.FullPages) is { } late) return late;
-            foreach (var unit in Units()) foreach (var parts in unit) Copy(parts);
+            foreach (var unit in units) foreach (var parts in unit) Copy(parts);
             peak = [.. _scene.HeldBytes.Select((held, i) =>
                 Math.Max(_scene.StartBytes[i], held + _scene.MissingBytes[i] + _scene.CacheBytes[i]))];
         }
@@ -143,6 +149,23 @@ internal sealed class DraftBuilder
         }
 
         return null;
+    }
+
+    /// <summary>Copies what only leaving nodes have, and takes it out of the units.</summary>
+    private void CopyUrgent(List<LayerParts>[] units)
+    {
+        foreach (var unit in units)
+        {
+            for (var i = 0; i < unit.Count; i++)
+            {
+                var urgent = Array.FindAll(unit[i].Parts, part => part.Holders.Length > 0
+                    && Array.TrueForAll(part.Holders, holder =>
+                        _problem.Leaving.ContainsKey(_scene.Holdings[holder].Device.Node)));
+                if (urgent.Length == 0) continue;
+                Copy(unit[i] with { Parts = urgent });
+                unit[i] = unit[i] with { Parts = [.. unit[i].Parts.Except(urgent)] };
+            }
+        }
     }
 
     public DraftOutcome.Stuck StuckAt(int position, long? needBytes = null)

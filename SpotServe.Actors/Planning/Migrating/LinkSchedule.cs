@@ -1,15 +1,5 @@
 namespace SpotServe.Actors.Planning;
 
-/// <summary>A link that transfers go over one after another.</summary>
-internal enum LinkKind
-{
-    Out,
-    In,
-    Within,
-    Disk,
-    Store,
-}
-
 /// <summary>
 /// When each node's links are free. A transfer takes its links whole and in the order of the plan: sharing them would
 /// finish no earlier, and the first layers later.
@@ -27,8 +17,9 @@ internal sealed class LinkSchedule(LinkRates rates, int nodeCount)
     /// <summary>When a node could have read something from its disk or from the store.</summary>
     public double StorageFinish(SourceKind source, int node, long bytes, double earliest)
     {
-        var (kind, rate) = Storage(source);
-        return Math.Max(earliest, _free[(node * Kinds) + (int)kind]) + rates.LatencySeconds + (bytes / rate);
+        var kind = Storage(source);
+        return Math.Max(earliest, _free[(node * Kinds) + (int)kind]) + rates.LatencySeconds
+            + (bytes / rates.RateOf(kind));
     }
 
     /// <summary>Takes the links for a transfer between nodes.</summary>
@@ -52,7 +43,7 @@ internal sealed class LinkSchedule(LinkRates rates, int nodeCount)
     /// <summary>Takes a node's disk, or its share of the store.</summary>
     public (double Start, double Finish) TakeStorage(SourceKind source, int node, long bytes, double earliest)
     {
-        var (kind, _) = Storage(source);
+        var kind = Storage(source);
         var start = Math.Max(earliest, _free[(node * Kinds) + (int)kind]);
         var finish = StorageFinish(source, node, bytes, earliest);
         _free[(node * Kinds) + (int)kind] = finish;
@@ -63,10 +54,10 @@ internal sealed class LinkSchedule(LinkRates rates, int nodeCount)
         ? _free[(to * Kinds) + (int)LinkKind.Within]
         : Math.Max(_free[(from * Kinds) + (int)LinkKind.Out], _free[(to * Kinds) + (int)LinkKind.In]));
 
-    private (LinkKind Kind, double Rate) Storage(SourceKind source) => source switch
+    private static LinkKind Storage(SourceKind source) => source switch
     {
-        SourceKind.Disk => (LinkKind.Disk, rates.Disk),
-        SourceKind.Store => (LinkKind.Store, rates.Store),
+        SourceKind.Disk => LinkKind.Disk,
+        SourceKind.Store => LinkKind.Store,
         _ => throw new System.Diagnostics.UnreachableException(),
     };
 }

@@ -18,6 +18,10 @@ public readonly record struct TransferBytes(long IntraNode, long InterNode, long
     public long Total => IntraNode + InterNode + Disk + Store;
 }
 
+/// <summary>How busy a node's link is in a migration.</summary>
+/// <param name="Busy">Its transfers' time, end to end.</param>
+public readonly record struct LinkLoad(string Node, LinkKind Link, long Bytes, TimeSpan Busy);
+
 /// <summary>The steps from what devices hold to a layout, in order, with estimated times and the memory they take.</summary>
 /// <param name="PreCopy">Until the cut-over can be: bytes move while the old layout serves (zero when it stops first).</param>
 /// <param name="Pause">How long nothing is served: the tail, or all of the migration when the old layout stops first.</param>
@@ -43,25 +47,51 @@ public sealed record MigrationPlan(
     /// <summary>The artifact's estimate: the busiest node's bytes between and within nodes over their rates, plus 0.5 s.</summary>
     public TimeSpan PaperEstimate(LinkRates links)
     {
-        var inter = new Dictionary<string, long>(StringComparer.Ordinal);
-        var intra = new Dictionary<string, long>(StringComparer.Ordinal);
-        foreach (var (from, to, bytes) in PeerTransfers())
+        var loads = LinkLoads(links);
+        var inter = loads.Where(load => load.Link is LinkKind.In or LinkKind.Out).GroupBy(load => load.Node)
+            .Select(node => node.Sum(load => load.Bytes)).DefaultIfEmpty().Max();
+        var intra = loads.Where(load => load.Link == LinkKind.Within).Select(load => load.Bytes).DefaultIfEmpty().Max();
+        return TimeSpan.FromSeconds((inter / links.InterNode) + (intra / links.IntraNode) + 0.5);
+    }
+
+    /// <summary>How long each link is busy, the longest first: the bound that no order can go below.</summary>
+    public ImmutableArray<LinkLoad> LinkLoads(LinkRates links)
+    {
+        var bytes = new Dictionary<(string Node, LinkKind Link), (long Bytes, int Count)>();
+        foreach (var (from, to, moved) in PeerTransfers())
         {
             if (from.Node == to.Node)
             {
-                intra[to.Node] = intra.GetValueOrDefault(to.Node) + bytes;
+                Add(to.Node, LinkKind.Within, moved);
+                continue;
             }
-            else
-            {
-                inter[to.Node] = inter.GetValueOrDefault(to.Node) + bytes;
-                inter[from.Node] = inter.GetValueOrDefault(from.Node) + bytes;
-            }
+
+            Add(from.Node, LinkKind.Out, moved);
+            Add(to.Node, LinkKind.In, moved);
         }
 
-        return TimeSpan.FromSeconds(
-            (inter.Values.DefaultIfEmpty().Max() / links.InterNode)
-            + (intra.Values.DefaultIfEmpty().Max() / links.IntraNode)
-            + 0.5);
+        foreach (var copy in Steps.OfType<MigrationStep.CopyWeights>().Where(copy => copy.From.Kind != SourceKind.Peer))
+        {
+            Add(copy.To.Node, copy.From.Kind == SourceKind.Disk ? LinkKind.Disk : LinkKind.Store, copy.Bytes);
+        }
+
+        return
+        [
+            .. bytes.Select(entry => new LinkLoad(
+                    entry.Key.Node,
+                    entry.Key.Link,
+                    entry.Value.Bytes,
+                    TimeSpan.FromSeconds(
+                        (entry.Value.Bytes / links.RateOf(entry.Key.Link)) + (entry.Value.Count * links.LatencySeconds))))
+                .OrderByDescending(load => load.Busy).ThenBy(load => load.Node, StringComparer.Ordinal)
+                .ThenBy(load => load.Link),
+        ];
+
+        void Add(string node, LinkKind link, long moved)
+        {
+            var (sum, count) = bytes.GetValueOrDefault((node, link));
+            bytes[(node, link)] = (sum + moved, count + 1);
+        }
     }
 
     private IEnumerable<(DeviceId From, DeviceId To, long Bytes)> PeerTransfers()

@@ -23,7 +23,16 @@ public static class MigrationPlanner
         var notes = ImmutableArray.CreateBuilder<string>();
         while (true)
         {
-            var outcome = Try(problem, kept);
+            DraftOutcome outcome;
+            try
+            {
+                outcome = Try(problem, kept, urgentFirst: false);
+            }
+            catch (SourceLostException) when (!problem.Leaving.IsEmpty)
+            {
+                return Urgent(problem, kept, notes);
+            }
+
             if (outcome is DraftOutcome.CacheLate late)
             {
                 // Each round gives up one replica's pages, so this ends.
@@ -34,7 +43,7 @@ public static class MigrationPlanner
                 continue;
             }
 
-            if (outcome is DraftOutcome.Stuck && !kept.IsEmpty && Try(problem, []) is DraftOutcome.Done without)
+            if (outcome is DraftOutcome.Stuck && !kept.IsEmpty && Try(problem, [], urgentFirst: false) is DraftOutcome.Done without)
             {
                 notes.Add($"All KV pages are given up: there is no memory to move them. {Anew(kept)}");
                 return Noted(without.Plan, notes, cacheGivenUp: true);
@@ -49,15 +58,42 @@ public static class MigrationPlanner
         }
     }
 
-    private static DraftOutcome Try(MigrationProblem problem, ImmutableArray<InheritedCache> kept)
+    private static DraftOutcome Try(MigrationProblem problem, ImmutableArray<InheritedCache> kept, bool urgentFirst)
     {
         var scene = new MigrationScene(problem, kept);
-        if (problem.CopyWhileServing && new DraftBuilder(problem, scene, stop: false).Build() is DraftOutcome.Done serving)
+        if (problem.CopyWhileServing
+            && new DraftBuilder(problem, scene, stop: false, urgentFirst).Build() is DraftOutcome.Done serving)
         {
             return serving;
         }
 
-        return new DraftBuilder(problem, scene, stop: true).Build();
+        return new DraftBuilder(problem, scene, stop: true, urgentFirst).Build();
+    }
+
+    /// <summary>
+    /// In the usual order some weights would still be on their way when their last holder goes: those go first, and if
+    /// pages are in their way, pages are given up, for they can be computed anew and weights cannot.
+    /// </summary>
+    /// <exception cref="SourceLostException">Even so they are too late, and there is no storage.</exception>
+    private static MigrationPlan Urgent(
+        MigrationProblem problem, ImmutableArray<InheritedCache> kept, ImmutableArray<string>.Builder notes)
+    {
+        notes.Add("Weights that only leaving nodes have go first.");
+        if (Try(problem, kept, urgentFirst: true) is DraftOutcome.Done withPages)
+        {
+            return Noted(withPages.Plan, notes, kept.Length < problem.Inherited.Kept.Length);
+        }
+
+        switch (Try(problem, [], urgentFirst: true))
+        {
+            case DraftOutcome.Done done:
+                if (!kept.IsEmpty) notes.Add($"All KV pages are given up: their nodes leave too early. {Anew(kept)}");
+                return Noted(done.Plan, notes, cacheGivenUp: !problem.Inherited.Kept.IsEmpty);
+            case DraftOutcome.Stuck stuck:
+                throw new MigrationMemoryException(stuck.Device, stuck.NeedBytes, stuck.BudgetBytes, stuck.Detail);
+            default:
+                throw new System.Diagnostics.UnreachableException();
+        }
     }
 
     /// <summary>The last resort: pressed devices drop what they will not need, and load the rest from elsewhere.</summary>
