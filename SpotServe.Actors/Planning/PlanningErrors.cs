@@ -4,7 +4,8 @@ namespace SpotServe.Actors.Planning;
 /// message says what was wrong, with the values, and what to change.</summary>
 public abstract class PlanningException(string message) : Exception(message);
 
-/// <summary>An input is not a usable number or name: NaN rate, negative bandwidth, zero layers, an empty name.</summary>
+/// <summary>An input is not a usable number or name: NaN rate, negative bandwidth, zero layers, an empty
+/// name.</summary>
 public sealed class PlanningInputException(string what, object? value, string expected)
     : PlanningException($"{what} is {value ?? "missing"}; it must be {expected}.")
 {
@@ -46,8 +47,8 @@ public sealed class NoLayoutException(string why)
 /// <summary>A slice that the new layout needs is held by nobody who can still send it.</summary>
 public sealed class SourceLostException(string slice, DeviceId destination)
     : PlanningException(
-        $"{slice}, needed on {destination}, is held by no device that can send it in time, and neither a local disk nor "
-        + "a model store was given. Name a model store, so that it can be loaded again.");
+        $"{slice}, needed on {destination}, is held by no device that can send it in time, and neither a local disk "
+        + "nor a model store was given. Name a model store, so that it can be loaded again.");
 
 /// <summary>No order of transfers and frees keeps a device within its memory.</summary>
 public sealed class MigrationMemoryException(DeviceId device, long needBytes, long budgetBytes, string detail)

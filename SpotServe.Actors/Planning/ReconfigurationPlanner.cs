@@ -3,7 +3,8 @@ using System.Collections.Immutable;
 namespace SpotServe.Actors.Planning;
 
 /// <summary>Everything that a change of layout is planned from.</summary>
-/// <param name="Instances">Machines that stay (or have joined); those that leave appear in <see cref="Leaving"/> only.</param>
+/// <param name="Instances">Machines that stay (or have joined); those that leave appear in <see cref="Leaving"/>
+/// only.</param>
 public sealed record ReconfigurationRequest(
     SliceGeometry Geometry,
     ImmutableArray<Instance> Instances,
@@ -46,14 +47,16 @@ public sealed record ReconfigurationRequest(
 public sealed record Reconfiguration(
     SearchResult Search, Mapping Mapping, CacheInheritance Inherited, MigrationPlan Migration, CutOver CutOver);
 
-/// <summary>From holdings, load and notices to steps: search, inheritance, mapping, migration and arrangement in turn.</summary>
+/// <summary>From holdings, load and notices to steps: search, inheritance, mapping, migration and arrangement in
+/// turn.</summary>
 public static class ReconfigurationPlanner
 {
     /// <summary>Chooses a layout and plans the way to it.</summary>
     /// <exception cref="PlanningException">The request cannot be planned; the subtype and message say why.</exception>
     public static Reconfiguration Plan(ReconfigurationRequest request)
     {
-        var search = new LayoutSearch(request.Geometry, request.Cost, request.Options).Run(request.Instances, request.Load);
+        var search = new LayoutSearch(request.Geometry, request.Cost, request.Options)
+            .Run(request.Instances, request.Load);
         return Plan(request, search);
     }
 
@@ -107,7 +110,8 @@ public static class ReconfigurationPlanner
     {
         if (request.Current is not { } current)
         {
-            return new CutOver.AfterSteps(0, TimeSpan.Zero, migration.Duration, request.JoinIn is not null, "nothing serves yet");
+            return new CutOver.AfterSteps(
+                0, TimeSpan.Zero, migration.Duration, request.JoinIn is not null, "nothing serves yet");
         }
 
         var left = request.Leaving.IsEmpty ? (TimeSpan?)null : request.Leaving.Values.Min();

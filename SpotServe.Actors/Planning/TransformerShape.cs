@@ -32,7 +32,8 @@ public sealed record TransformerShape(
     /// <summary>Rows per head; HiddenSize / HeadCount unless the configuration names another.</summary>
     public int HeadSize { get; init; } = HeadCount > 0 ? HiddenSize / HeadCount : 0;
 
-    /// <exception cref="PlanningInputException">A size is not at least 1, or the kv heads do not divide the heads.</exception>
+    /// <exception cref="PlanningInputException">A size is not at least 1, or the kv heads do not divide the
+    /// heads.</exception>
     public ModelSpec ToModelSpec()
     {
         Inputs.AtLeast(LayerCount, 1, "The layer count");

@@ -7,7 +7,8 @@ using Spectre.Console;
 
 namespace SpotServe.Seed.Commands;
 
-/// <summary>`plan`: which layout a fleet would get, and how it would get there. Starts nothing and changes nothing.</summary>
+/// <summary>`plan`: which layout a fleet would get, and how it would get there. Starts nothing and changes
+/// nothing.</summary>
 public static class PlanCommand
 {
     private const int TableWidth = 160;
@@ -39,7 +40,10 @@ public static class PlanCommand
 
     private static readonly Option<double?> SloSeconds = new("--slo-seconds") { Description = "Latency target of slo" };
 
-    private static readonly Option<string> Batching = new("--batching") { Description = "continuous (default) or fixed" };
+    private static readonly Option<string> Batching = new("--batching")
+    {
+        Description = "continuous (default) or fixed",
+    };
 
     private static readonly Option<string> Current = new("--current")
     {
@@ -73,8 +77,8 @@ public static class PlanCommand
     {
         var command = new Command("plan", "Choose a layout for a fleet and plan the migration to it")
         {
-            File, Model, Instances, Rate, Prompt, Output, Objective, SloSeconds, Batching, Current, Cached, Leave, Grace,
-            Steps, Json,
+            File, Model, Instances, Rate, Prompt, Output, Objective, SloSeconds, Batching, Current, Cached, Leave,
+            Grace, Steps, Json,
         };
         command.SetAction(result => Run(
             result, result.InvocationConfiguration.Output, result.InvocationConfiguration.Error));
@@ -119,7 +123,9 @@ public static class PlanCommand
     private static PlanDescription Describe(ParseResult result)
     {
         var file = result.GetValue(File);
-        var plan = file is null ? new PlanDescription() : PlanDescription.Parse(System.IO.File.ReadAllText(file.FullName));
+        var plan = file is null
+            ? new PlanDescription()
+            : PlanDescription.Parse(System.IO.File.ReadAllText(file.FullName));
         if (result.GetValue(Model) is { } model)
         {
             plan = plan with
@@ -137,7 +143,8 @@ public static class PlanCommand
         }
         else if (result.GetValue(Leave) is { Length: > 0 })
         {
-            throw new PlanningInputException("--leave", "given without --instances", "leavesInSeconds in the file instead");
+            throw new PlanningInputException(
+                "--leave", "given without --instances", "leavesInSeconds in the file instead");
         }
 
         plan = plan with
@@ -164,9 +171,11 @@ public static class PlanCommand
         foreach (var part in text.Split(','))
         {
             var fields = part.Split('x', 3);
-            if (fields.Length < 2 || !Int(fields[0], out var count) || !Int(fields[1], out var devices) || count is < 1 or > 65_536)
+            if (fields.Length < 2 || !Int(fields[0], out var count) || !Int(fields[1], out var devices)
+                || count is < 1 or > 65_536)
             {
-                throw new PlanningInputException("--instances", part, "COUNTxDEVICES or COUNTxDEVICESxKIND, e.g. 8x4xT4");
+                throw new PlanningInputException(
+                    "--instances", part, "COUNTxDEVICES or COUNTxDEVICESxKIND, e.g. 8x4xT4");
             }
 
             for (var i = 0; i < count; i++)
@@ -184,7 +193,8 @@ public static class PlanCommand
 
         return leaving.Count == 0
             ? entries
-            : throw new PlanningInputException("--leave", leaving.Order().First(), $"one of node0 to node{entries.Count - 1}");
+            : throw new PlanningInputException(
+                "--leave", leaving.Order().First(), $"one of node0 to node{entries.Count - 1}");
     }
 
     private static PlanCurrent ParseCurrent(string text)

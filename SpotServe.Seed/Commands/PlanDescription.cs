@@ -4,7 +4,8 @@ using System.Text.Json.Serialization;
 namespace SpotServe.Seed.Commands;
 
 /// <summary>What `plan` is asked, as its JSON file says it. Every part has a default but model and instances.</summary>
-/// <remarks>Setters, not init: generated deserialisation would overwrite the defaults of init-only properties.</remarks>
+/// <remarks>Setters, not init: generated deserialisation would overwrite the defaults of init-only
+/// properties.</remarks>
 internal sealed record PlanDescription
 {
     public PlanModel Model { get; set; } = new();
@@ -37,7 +38,8 @@ internal sealed record PlanDescription
     /// <summary>Path of a profile of the paper's kind; none: a roofline from the kinds' rates.</summary>
     public string? Profile { get; set; }
 
-    /// <summary>Fewest devices of a replica, in place of the memory check: the paper's rule. 0 checks the memory.</summary>
+    /// <summary>Fewest devices of a replica, in place of the memory check: the paper's rule. 0 checks the
+    /// memory.</summary>
     public int ReplicaDevicesMin { get; set; }
 
     /// <summary>The layout that serves, on the instances in the order given.</summary>

@@ -3,7 +3,8 @@ using SpotServe.Actors.Planning;
 
 namespace SpotServe.Seed.Commands;
 
-/// <summary>A plan as a machine reads it. Bytes are numbers, times are seconds; names are camelCase and only ever added to.</summary>
+/// <summary>A plan as a machine reads it. Bytes are numbers, times are seconds; names are camelCase and only ever added
+/// to.</summary>
 internal static class PlanJson
 {
     private static readonly JsonWriterOptions Indented = new() { Indented = true };

@@ -9,6 +9,9 @@ internal sealed class PlanReport(IAnsiConsole console, int stepsMax)
 {
     private const int BusyLinksMax = 4;
 
+    private static readonly string[] AlternativeColumns =
+        ["D,P,M", "B", "Latency s", "Waiting s", "Requests/s", "Cost/h", "Instances", "Memory", "In target"];
+
     public void Write(ReconfigurationRequest request, Reconfiguration plan)
     {
         Chosen(request, plan.Search);
@@ -29,14 +32,14 @@ internal sealed class PlanReport(IAnsiConsole console, int stepsMax)
             + $"{Number(chosen.CostPerHour, "0.00")} per hour, {search.SpareInstances} instances spare");
         if (search.Overloaded)
         {
-            Line("Nothing that fits serves this load (or meets the target): this is what comes closest. Add instances.");
+            Line("Nothing that fits serves this load or meets the target: this comes closest. Add instances.");
         }
     }
 
     private void Alternatives(SearchResult search)
     {
         var table = Titled($"Alternatives: the best {search.Alternatives.Length} of {search.Considered}");
-        foreach (var column in new[] { "D,P,M", "B", "Latency s", "Waiting s", "Requests/s", "Cost/h", "Instances", "Memory", "In target" })
+        foreach (var column in AlternativeColumns)
         {
             table.AddColumn(new TableColumn(column) { Alignment = Justify.Right, NoWrap = true });
         }
@@ -77,7 +80,7 @@ internal sealed class PlanReport(IAnsiConsole console, int stepsMax)
                 Number(stage % layout.Degrees.Stages, "0"),
                 layout.StageLayers[stage].ToString(),
                 Sizes.Text(plan.Migration.StageStart[stage]),
-                string.Join(' ', layout.Placement.AsSpan(stage * ranks, ranks).ToArray().Select(device => device.ToString())));
+                string.Join(' ', layout.Placement.Skip(stage * ranks).Take(ranks)));
         }
 
         console.Write(table);
@@ -112,10 +115,12 @@ internal sealed class PlanReport(IAnsiConsole console, int stepsMax)
     {
         var (migration, moved) = (plan.Migration, plan.Migration.Moved);
         Line($"Moves {Sizes.Text(moved.Total)}: {Sizes.Text(moved.InterNode)} between nodes, "
-            + $"{Sizes.Text(moved.IntraNode)} within, {Sizes.Text(moved.Disk)} from disks, {Sizes.Text(moved.Store)} from the store");
+            + $"{Sizes.Text(moved.IntraNode)} within, {Sizes.Text(moved.Disk)} from disks, "
+            + $"{Sizes.Text(moved.Store)} from the store");
         foreach (var load in migration.LinkLoads(links).Take(BusyLinksMax))
         {
-            Line($"  busy: {load.Node} {PlanText.Link(load.Link)} for {Sizes.Text(load.Busy)} with {Sizes.Text(load.Bytes)}");
+            var (busy, bytes) = (Sizes.Text(load.Busy), Sizes.Text(load.Bytes));
+            Line($"  busy: {load.Node} {PlanText.Link(load.Link)} for {busy} with {bytes}");
         }
 
         Line(migration.Mode == MigrationMode.CopyWhileServing
@@ -124,14 +129,15 @@ internal sealed class PlanReport(IAnsiConsole console, int stepsMax)
         Line($"Peak memory {Sizes.Text(migration.PeakBytes.Max())} on one device");
         if (plan.Inherited.Dropped.Length > 0)
         {
-            Line($"{plan.Inherited.Dropped.Length} requests do not fit or lost their cache: computed anew from their tokens");
+            Line($"{plan.Inherited.Dropped.Length} requests do not fit or lost their cache: computed anew");
         }
 
         foreach (var note in migration.Notes) Line(note);
         Line(PlanText.CutOver(plan.CutOver));
     }
 
-    private static Table Titled(string title) => new Table { Title = new TableTitle(Markup.Escape(title)) }.Border(TableBorder.Simple);
+    private static Table Titled(string title) =>
+        new Table { Title = new TableTitle(Markup.Escape(title)) }.Border(TableBorder.Simple);
 
     private static void Row(Table table, params string[] cells) =>
         table.AddRow(cells.Select(cell => new Text(cell)));
@@ -158,7 +164,8 @@ internal static class PlanText
     public static string CutOver(CutOver cutOver) => cutOver switch
     {
         CutOver.AfterSteps cut =>
-            $"Cut-over after {cut.Steps} more steps, in {Sizes.Text(cut.At)}, pausing for {Sizes.Text(cut.Pause)}: {cut.Reason}",
+            $"Cut-over after {cut.Steps} more steps, in {Sizes.Text(cut.At)}, pausing for {Sizes.Text(cut.Pause)}: "
+            + cut.Reason,
         CutOver.Reroute reroute => $"Requests are rerouted: {reroute.Reason}",
         _ => throw new System.Diagnostics.UnreachableException(),
     };

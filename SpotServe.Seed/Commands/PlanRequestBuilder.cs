@@ -28,7 +28,8 @@ internal static class PlanRequestBuilder
         var request = new ReconfigurationRequest(
             geometry,
             staying,
-            new Workload(description.Load.RequestsPerSecond, description.Load.PromptTokens, description.Load.OutputTokens),
+            new Workload(
+                description.Load.RequestsPerSecond, description.Load.PromptTokens, description.Load.OutputTokens),
             table is null ? new RooflineCostModel(geometry, links) : new ProfileCostModel(table),
             links)
         {
@@ -56,7 +57,8 @@ internal static class PlanRequestBuilder
         {
             "gpt-20b" => TransformerShape.Gpt20B.ToModelSpec(),
             "opt-6.7b" => new TransformerShape(
-                "OPT-6.7B", 32, 4096, 32, 32, 16_384, 50_272, 2048, ElementType.Float32, true, MlpShape.Plain).ToModelSpec(),
+                "OPT-6.7B", 32, 4096, 32, 32, 16_384, 50_272, 2048, ElementType.Float32, true, MlpShape.Plain)
+                .ToModelSpec(),
             "llama-7b" => new TransformerShape(
                 "LLaMA-7B", 32, 4096, 32, 32, 11_008, 32_000, 4096, ElementType.BFloat16).ToModelSpec(),
             "llama-30b" => new TransformerShape(
@@ -64,7 +66,9 @@ internal static class PlanRequestBuilder
             "llama-70b" => new TransformerShape(
                 "LLaMA-70B", 80, 8192, 64, 8, 28_672, 128_256, 8192, ElementType.BFloat16).ToModelSpec(),
             _ => throw new PlanningInputException(
-                "The model", model.Preset, "a config.json, a shape, or one of gpt-20b, opt-6.7b, llama-7b, llama-30b, llama-70b"),
+                "The model",
+                model.Preset,
+                "a config.json, a shape, or one of gpt-20b, opt-6.7b, llama-7b, llama-30b, llama-70b"),
         };
     }
 
@@ -90,7 +94,8 @@ internal static class PlanRequestBuilder
 
         int Int(string name) => root.TryGetProperty(name, out var value) && value.TryGetInt32(out var number)
             ? number
-            : throw new PlanningInputException($"{name} in {path}", null, "a whole number, as LLaMA-like models have it");
+            : throw new PlanningInputException(
+                $"{name} in {path}", null, "a whole number, as LLaMA-like models have it");
 
         string? Text(string name) => root.TryGetProperty(name, out var value) ? value.GetString() : null;
     }
@@ -180,7 +185,8 @@ internal static class PlanRequestBuilder
                 "latency" => Objective.Latency,
                 "throughput" => Objective.Throughput,
                 "slo" => Objective.Slo,
-                _ => throw new PlanningInputException("The objective", description.Objective, "latency, throughput or slo"),
+                _ => throw new PlanningInputException(
+                    "The objective", description.Objective, "latency, throughput or slo"),
             },
             Batching = description.Batching switch
             {

@@ -40,7 +40,8 @@ public sealed class PlanningScaleReport
 
             seconds[i] = times.Min();
             Write(string.Create(CultureInfo.InvariantCulture,
-                $"| {sizes[i]} | {seconds[i] * 1000:0.0} | {times.Order().ElementAt(Rounds / 2) * 1000:0.0} | {Parts(request)} | {plan!.Migration.Steps.Length} | {plan.Mapping.Layout.Degrees} {plan.Migration.Mode} |"));
+                $"| {sizes[i]} | {seconds[i] * 1000:0.0} | {Median(times):0.0} | {Parts(request)} ")
+                + $"| {plan!.Migration.Steps.Length} | {plan.Mapping.Layout.Degrees} |");
         }
 
         var growth = Math.Log(seconds[^1] / seconds[0]) / Math.Log(sizes[^1] / (double)sizes[0]);
@@ -97,14 +98,16 @@ public sealed class PlanningScaleReport
         }
 
         Write(string.Create(CultureInfo.InvariantCulture,
-            $"weights below {weightMax}: ours {Median(ours):0.0} ms; OrTools {Median(theirs):0.0} ms, of which solving {Median(theirsSolve):0.0} ms"));
+            $"weights below {weightMax}: ours {Median(ours):0.0} ms; OrTools {Median(theirs):0.0} ms, ")
+            + string.Create(CultureInfo.InvariantCulture, $"of which solving {Median(theirsSolve):0.0} ms"));
         Assert.True(Median(ours) <= Median(theirsSolve));
     }
 
     private static string Parts(ReconfigurationRequest request)
     {
         var watch = Stopwatch.StartNew();
-        var search = new LayoutSearch(request.Geometry, request.Cost, request.Options).Run(request.Instances, request.Load);
+        var search = new LayoutSearch(request.Geometry, request.Cost, request.Options)
+            .Run(request.Instances, request.Load);
         var searched = watch.Elapsed.TotalMilliseconds;
         watch.Restart();
         var inherited = CacheInheritance.Plan(

@@ -48,7 +48,8 @@ internal static class PlanningScenario
             Current = current,
             Holdings = Holding.All(Llama70B, current),
             Caches = [.. Enumerable.Range(0, degrees.Replicas).Select(d => new ReplicaCache(
-                d, [.. Enumerable.Range(0, 8).Select(r => new CachedRequest(new RequestId($"r{d}-{r}"), 600 + (d % 97) + r, 88))]))],
+                d, [.. Enumerable.Range(0, 8)
+                    .Select(r => new CachedRequest(new RequestId($"r{d}-{r}"), 600 + (d % 97) + r, 88))]))],
             Leaving = ImmutableDictionary<string, TimeSpan>.Empty.Add(leaving, TimeSpan.FromSeconds(30)),
         };
     }

@@ -102,7 +102,8 @@ public sealed class ArrangementTests
     [Fact]
     public void Unusable_times_are_named_errors()
     {
-        Assert.Throws<PlanningInputException>(() => Decide(MigrationMode.StopThenMigrate, notice: -1, join: null, 0, 3));
+        Assert.Throws<PlanningInputException>(
+            () => Decide(MigrationMode.StopThenMigrate, notice: -1, join: null, 0, 3));
         Assert.Throws<PlanningInputException>(() => Arrangement.Decide(
             new ArrangementInput(new StepClock(0, double.NaN), null, null),
             MigrationMode.StopThenMigrate, TimeSpan.Zero, TimeSpan.Zero));

@@ -43,7 +43,8 @@ public sealed class AssignmentSolverTests
     public void One_solver_solves_problems_of_changing_size_one_after_another()
     {
         var solver = new AssignmentSolver();
-        Gen.Int[1, 30].SelectMany(n => Gen.Long[0, 20].Array[n * n].Select(weights => (n, weights))).Sample((n, weights) =>
+        Gen.Int[1, 30].SelectMany(n => Gen.Long[0, 20].Array[n * n].Select(weights => (n, weights)))
+            .Sample((n, weights) =>
         {
             Assert.Equal(
                 new AssignmentSolver().Maximize(weights, n, n, new int[n]), solver.Maximize(weights, n, n, new int[n]));

@@ -36,7 +36,8 @@ public sealed class DeviceMapperTests
                 DeviceMapper.Map(problem with { Instances = [problem.Instances[0]] }, MappingLevels.Two).ReusedBytes),
             iter: 50, threads: 1);
 
-    /// <summary>Wider groups than before, or groups that spanned machines, lose by being kept together: ADR 0010.</summary>
+    /// <summary>Wider groups than before, or groups that spanned machines, lose by being kept together: ADR
+    /// 0010.</summary>
     [Theory]
     [InlineData(4)]
     [InlineData(8)]

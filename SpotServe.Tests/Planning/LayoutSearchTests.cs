@@ -26,7 +26,8 @@ public sealed class LayoutSearchTests
     [InlineData(Objective.Throughput)]
     [InlineData(Objective.Slo)]
     public void Search_finds_what_trying_every_layout_finds(Objective objective) =>
-        Gen.Select(Gen.Int[1, 6], Gen.Int[1, 4], Gen.Double[0.1, 2000], Gen.Bool).Sample((machines, devices, rate, isFixed) =>
+        Gen.Select(Gen.Int[1, 6], Gen.Int[1, 4], Gen.Double[0.1, 2000], Gen.Bool)
+            .Sample((machines, devices, rate, isFixed) =>
         {
             var options = Options with
             {
@@ -54,7 +55,9 @@ public sealed class LayoutSearchTests
                     Assert.False(result.Overloaded);
                     Assert.True(chosen.InTargetProbability >= options.SloProbability);
                     Assert.Equal(
-                        enough.Where(c => c.InTarget >= options.SloProbability).Min(c => c.Price), chosen.CostPerHour, 9);
+                        enough.Where(c => c.InTarget >= options.SloProbability).Min(c => c.Price),
+                        chosen.CostPerHour,
+                        9);
                     break;
                 case Objective.Slo:
                     Assert.True(result.Overloaded);
@@ -71,7 +74,10 @@ public sealed class LayoutSearchTests
     public void Stages_on_mixed_devices_get_layers_in_proportion_to_their_speed()
     {
         var fast = Kind with { Name = "fast", WeightBytesPerSecond = 300e9 };
-        var options = Options with { Objective = Objective.Throughput, RankCounts = [1], StagesDivide = 2, ReplicaDevicesMin = 2 };
+        var options = Options with
+        {
+            Objective = Objective.Throughput, RankCounts = [1], StagesDivide = 2, ReplicaDevicesMin = 2,
+        };
 
         var chosen = new LayoutSearch(Small, Cost, options)
             .Run([new("a", fast, 1), new("b", Kind, 1)], new Workload(1, 64, 32)).Chosen;
@@ -84,7 +90,12 @@ public sealed class LayoutSearchTests
     public void Stages_on_mixed_devices_never_get_more_than_the_memory_holds()
     {
         var layer = Small.LayerBytes;
-        var tight = Kind with { Name = "tight", WeightBytesPerSecond = 300e9, MemoryBytes = (layer * 4) + (layer / 2) + Small.FrontBytes };
+        var tight = Kind with
+        {
+            Name = "tight",
+            WeightBytesPerSecond = 300e9,
+            MemoryBytes = (layer * 4) + (layer / 2) + Small.FrontBytes,
+        };
         var options = Options with { RankCounts = [1], BatchSizes = [1], StagesDivide = 2, ReplicaDevicesMin = 2 };
 
         var chosen = new LayoutSearch(Small, Cost, options)
@@ -125,13 +136,15 @@ public sealed class LayoutSearchTests
 
         Assert.Throws<NoDevicesException>(() => search.Run([], load));
         Assert.Throws<PlanningInputException>(() => search.Run(Fleet(1, 0), load));
-        Assert.Throws<PlanningInputException>(() => search.Run(Fleet(1, 1), load with { RequestsPerSecond = double.NaN }));
+        Assert.Throws<PlanningInputException>(
+            () => search.Run(Fleet(1, 1), load with { RequestsPerSecond = double.NaN }));
         Assert.Throws<PlanningInputException>(() => search.Run(Fleet(1, 1), load with { RequestsPerSecond = -1 }));
         Assert.Throws<DuplicateIdException>(() => search.Run([new("a", Kind, 1), new("a", Kind, 1)], load));
         Assert.Throws<PlanningInputException>(() =>
             search.Run([new("a", Kind with { WeightBytesPerSecond = -5 }, 1)], load));
         Assert.Throws<RankCountException>(() =>
-            new LayoutSearch(Small, Cost, Options with { RankCounts = [3], RequireRanks = true }).Run(Fleet(1, 4), load));
+            new LayoutSearch(Small, Cost, Options with { RankCounts = [3], RequireRanks = true })
+                .Run(Fleet(1, 4), load));
         Assert.Throws<NoLayoutException>(() =>
             new LayoutSearch(Small, Cost, Options with { ReplicaDevicesMin = 9 }).Run(Fleet(1, 4), load));
         Assert.Throws<PlanningInputException>(() =>
@@ -144,9 +157,11 @@ public sealed class LayoutSearchTests
     {
         var search = new LayoutSearch(Small, Cost, Options with { RankCounts = [1] });
         var offer = new FleetOffer(Kind, 1, 20);
-        var alone = EveryLayout(Options with { RankCounts = [1] }, 1, 1, new Workload(1, 64, 32)).Max(c => c.Throughput);
+        var alone = EveryLayout(Options with { RankCounts = [1] }, 1, 1, new Workload(1, 64, 32))
+            .Max(c => c.Throughput);
 
-        var more = FleetAdvisor.Advise(search, Fleet(1, 1), offer, new Workload(alone * 5, 64, 32), new HashSet<string>());
+        var more = FleetAdvisor.Advise(
+            search, Fleet(1, 1), offer, new Workload(alone * 5, 64, 32), new HashSet<string>());
         var less = FleetAdvisor.Advise(
             search, Fleet(9, 1), offer with { CountMax = 0 }, new Workload(alone / 1000, 64, 32),
             new HashSet<string> { "m3" }, spares: 1);

@@ -106,7 +106,8 @@ public sealed class MigrationPlannerTests
     [Fact]
     public void Weights_that_only_a_leaving_node_has_go_first_when_they_would_be_too_late_otherwise()
     {
-        // One machine holds the front half and stays; the other holds the back half and leaves when that can just be sent.
+        // One machine holds the front half and stays; the other holds the back half and leaves when that can just be
+        // sent.
         var fleet = PlanningScenarios.Fleet(3, 1);
         var before = PlanningScenarios.InOrder(Small, new LayoutDegrees(1, 2, 1, 1), fleet);
         var after = PlanningScenarios.InOrder(Small, new LayoutDegrees(1, 1, 1, 1), fleet.RemoveRange(0, 2));
@@ -122,7 +123,8 @@ public sealed class MigrationPlannerTests
 
         AssertSound(leaving, plan);
         Assert.Contains(plan.Notes, note => note.Contains("go first", StringComparison.Ordinal));
-        Assert.All(plan.Steps.OfType<MigrationStep.CopyWeights>().Where(copy => copy.From.Device.Node == "n001"), copy =>
+        Assert.All(plan.Steps.OfType<MigrationStep.CopyWeights>().Where(copy => copy.From.Device.Node == "n001"),
+            copy =>
             Assert.True(copy.Finish <= leaving.Leaving["n001"]));
     }
 
@@ -261,7 +263,8 @@ public sealed class MigrationPlannerTests
         }
     }
 
-    /// <summary>From the larger of what is held and what is needed in the end (0) to old and new side by side (1).</summary>
+    /// <summary>From the larger of what is held and what is needed in the end (0) to old and new side by side
+    /// (1).</summary>
     private static long BudgetBetween(MigrationProblem problem, double slack)
     {
         var scene = new MigrationSceneView(problem);
@@ -303,7 +306,8 @@ public sealed class MigrationPlannerTests
             var stopped = MigrationPlanner.Plan(problem with { BudgetBytes = long.MaxValue });
             Most = stopped.PeakBytes.Max();
             Least = stopped.Target.Positions.Max(position => Math.Max(
-                problem.Geometry.NeedBytes(PositionNeed.Of(stopped.Target, position)) + KvBytes(problem, stopped, position),
+                problem.Geometry.NeedBytes(PositionNeed.Of(stopped.Target, position))
+                    + KvBytes(problem, stopped, position),
                 MigrationSimulator.Replay(problem with { Target = stopped.Target }, Still(stopped))
                     .PeakBytes.GetValueOrDefault(stopped.Target.DeviceAt(position))));
         }

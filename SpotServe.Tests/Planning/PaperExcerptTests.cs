@@ -3,7 +3,8 @@ using Xunit;
 
 namespace SpotServe.Tests.Planning;
 
-/// <summary>The paper's goldens from excerpts that the tests carry: they hold with nothing beside the checkout.</summary>
+/// <summary>The paper's goldens from excerpts that the tests carry: they hold with nothing beside the
+/// checkout.</summary>
 public sealed class PaperExcerptTests
 {
     [Fact]
@@ -45,7 +46,8 @@ public sealed class PaperExcerptTests
         var inOrder = Moved(fixedLayout);
 
         TestContext.Current.TestOutputHelper?.WriteLine(
-            $"(2,2,8) -> (2,3,4), GPT-20B, 8 nodes -> 6: mapped {Sizes.Text(mapped)}, fixed order {Sizes.Text(inOrder)}: "
+            "(2,2,8) -> (2,3,4), GPT-20B, 8 nodes -> 6: "
+            + $"mapped {Sizes.Text(mapped)}, fixed order {Sizes.Text(inOrder)}: "
             + FormattableString.Invariant($"{100.0 * (inOrder - mapped) / inOrder:0.0} % fewer"));
         Assert.True(mapped < inOrder);
 

@@ -2,7 +2,8 @@ using SpotServe.Actors.Planning;
 
 namespace SpotServe.Tests.Planning;
 
-/// <summary>The paper's evaluation: nodes of four T4, GPT-20B's shape, prompts of 512 and outputs of 128 tokens.</summary>
+/// <summary>The paper's evaluation: nodes of four T4, GPT-20B's shape, prompts of 512 and outputs of 128
+/// tokens.</summary>
 internal static class PaperSetup
 {
     public static readonly DeviceKind T4 = new("T4", 16L << 30, 240e9, 8e12, 50e-6, 0.476);

@@ -9,21 +9,21 @@ public sealed class PlanCommandTests
 {
     private static readonly string[] Flags =
     [
-        "plan", "--model", "llama-7b", "--instances", "4x4xA10G", "--rate", "2", "--current", "2,2,4,8", "--cached", "600",
-        "--leave", "node3", "--grace", "60", "--objective", "throughput",
+        "plan", "--model", "llama-7b", "--instances", "4x4xA10G", "--rate", "2",
+        "--current", "2,2,4,8", "--cached", "600", "--leave", "node3", "--grace", "60", "--objective", "throughput",
     ];
 
     [Fact]
     public void Flags_give_tables_of_layout_alternatives_mapping_steps_and_cut_over()
     {
         var (code, output, error) = Run(Flags);
+        TestContext.Current.TestOutputHelper?.WriteLine(output);
 
         Assert.Equal("", error);
         Assert.Equal(0, code);
-        foreach (var part in new[] { "Layout (D,P,M)", "Alternatives", "Requests/s", "Mapping", "Migration", "Moves", "Cut-over after" })
-        {
-            Assert.Contains(part, output, StringComparison.Ordinal);
-        }
+        string[] parts =
+            ["Layout (D,P,M)", "Alternatives", "Requests/s", "Mapping", "Migration", "Moves", "Cut-over after"];
+        Assert.All(parts, part => Assert.Contains(part, output, StringComparison.Ordinal));
     }
 
     [Fact]
@@ -67,18 +67,22 @@ public sealed class PlanCommandTests
     }
 
     [Theory]
-    [InlineData("""{ "model": { "preset": "llama-70b" }, "instances": [ { "kind": "T4", "devices": 1 } ] }""", "short by")]
+    [InlineData("""{ "model": { "preset": "llama-70b" }, "instances": [ { "kind": "T4", "devices": 1 } ] }""",
+        "short by")]
     [InlineData("""{ "model": { "preset": "llama-7b" } }""", "No device is available")]
     [InlineData("""{ "model": { "preset": "nonsense" } }""", "The model is nonsense")]
-    [InlineData("""{ "model": { "preset": "llama-7b" }, "instances": [ { "kind": "T9" } ] }""", "The device kind is T9")]
+    [InlineData("""{ "model": { "preset": "llama-7b" }, "instances": [ { "kind": "T9" } ] }""",
+        "The device kind is T9")]
     [InlineData("""{ "unknown": 1 }""", "unknown")]
-    [InlineData("""{ "model": { "preset": "llama-7b" }, "instances": [ {"name":"a"}, {"name":"a"} ] }""", "named twice")]
-    [InlineData("""{ "model": { "preset": "llama-7b" }, "ranks": [3], "instances": [ {"kind":"H100"} ] }""", "32 attention heads")]
+    [InlineData("""{ "model": { "preset": "llama-7b" }, "instances": [ {"name":"a"}, {"name":"a"} ] }""",
+        "named twice")]
+    [InlineData("""{ "model": { "preset": "llama-7b" }, "ranks": [3], "instances": [ {"kind":"H100"} ] }""",
+        "32 attention heads")]
     [InlineData(
-        """{ "model": { "preset": "llama-7b" }, "links": { "interNodeGbits": -1 }, "instances": [ {"kind":"H100"} ] }""",
+        """{ "model": { "preset": "llama-7b" }, "links": { "interNodeGbits": -1 }, "instances": [{"kind":"H100"}] }""",
         "Bandwidth between nodes is")]
     [InlineData(
-        """{ "model": { "preset": "llama-7b" }, "load": { "requestsPerSecond": -2 }, "instances": [ {"kind":"H100"} ] }""",
+        """{ "model": {"preset": "llama-7b"}, "load": {"requestsPerSecond": -2}, "instances": [{"kind":"H100"}] }""",
         "The arrival rate is -2")]
     public void Impossible_inputs_exit_with_1_and_say_why(string json, string message)
     {

@@ -54,7 +54,8 @@ internal static class PlanningScenarios
                 .Select(d => new LayoutDegrees(d, x.p, x.m, x.b)));
 
     /// <summary>A fleet after some machines of a serving layout were lost and some empty ones joined.</summary>
-    public static Gen<MappingProblem> AfterChange(SliceGeometry geometry, int machines, int devicesEach, int[] rankCounts)
+    public static Gen<MappingProblem> AfterChange(
+        SliceGeometry geometry, int machines, int devicesEach, int[] rankCounts)
     {
         var fleet = Fleet(machines, devicesEach);
         return Gen.Select(
@@ -67,7 +68,8 @@ internal static class PlanningScenarios
                 var layout = InOrder(geometry, old, fleet);
                 var gone = fleet.Where((_, i) => lost[i]).Take(machines / 2).Select(i => i.Node).ToHashSet();
                 var left = fleet.Where(i => !gone.Contains(i.Node))
-                    .Concat(Enumerable.Range(0, joined).Select(i => new Instance($"new{i}", PaperSetup.T4, devicesEach)));
+                    .Concat(Enumerable.Range(0, joined)
+                        .Select(i => new Instance($"new{i}", PaperSetup.T4, devicesEach)));
                 var holdings = Holding.All(geometry, layout).Where(h => !gone.Contains(h.Device.Node));
                 return (layout, fleet: left.ToImmutableArray(), holdings: holdings.ToImmutableArray(), tokens);
             })

@@ -2,7 +2,8 @@ using Xunit;
 
 namespace SpotServe.Tests.Planning;
 
-/// <summary>Measured data that lies beside the checkout, where it does; tests that need it skip where it does not.</summary>
+/// <summary>Measured data that lies beside the checkout, where it does; tests that need it skip where it does
+/// not.</summary>
 internal static class SharedData
 {
     /// <summary>Text of a file under the sibling folder "shared"; skips the test when it is absent.</summary>

@@ -17,7 +17,8 @@ public sealed class SliceGeometryTests
         Gen.OneOfConst(RankCounts).SelectMany(m => Gen.Int[0, m - 1].Select(rank => (rank, m)));
 
     private static readonly Gen<LayerRange> Layers =
-        Gen.Select(Gen.Int[0, 6], Gen.Int[1, 7]).Where((first, end) => first < end).Select((f, e) => new LayerRange(f, e));
+        Gen.Select(Gen.Int[0, 6], Gen.Int[1, 7]).Where((first, end) => first < end)
+            .Select((f, e) => new LayerRange(f, e));
 
     [Fact]
     public void Bytes_of_a_ranks_share_equal_its_tensor_slices_added_up()

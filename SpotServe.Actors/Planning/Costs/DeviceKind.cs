@@ -5,7 +5,8 @@ namespace SpotServe.Actors.Planning;
 /// <param name="MemoryBytes">Bytes that weights, KV pages and the migration buffer may take together.</param>
 /// <param name="WeightBytesPerSecond">Rate at which a matrix-vector product reads weights.</param>
 /// <param name="FlopsPerSecond">Rate of large matrix products.</param>
-/// <param name="LayerOverheadSeconds">Time of a layer that depends on neither bytes nor tokens (launches, small operations).</param>
+/// <param name="LayerOverheadSeconds">Time of a layer that depends on neither bytes nor tokens (launches, small
+/// operations).</param>
 /// <param name="PricePerHour">Of one device, in any currency.</param>
 public sealed record DeviceKind(
     string Name,
@@ -18,7 +19,11 @@ public sealed record DeviceKind(
     /// <exception cref="PlanningInputException">A rate or size is not a usable number.</exception>
     public void Require()
     {
-        if (string.IsNullOrWhiteSpace(Name)) throw new PlanningInputException("A device kind's name", Name, "not empty");
+        if (string.IsNullOrWhiteSpace(Name))
+        {
+            throw new PlanningInputException("A device kind's name", Name, "not empty");
+        }
+
         Inputs.AtLeast(MemoryBytes, 1, $"Memory of {Name}");
         Inputs.Positive(WeightBytesPerSecond, $"Weight bandwidth of {Name}");
         Inputs.Positive(FlopsPerSecond, $"Arithmetic rate of {Name}");

@@ -5,9 +5,9 @@ namespace SpotServe.Actors.Planning;
 /// of P stages with M1 micro-batches of prompts and M2 of steps. It reproduces the paper's Table 1.
 /// </summary>
 /// <remarks>
-/// The artifact divides the prompts' pass by M1 once too often (a batch of four in four parts is charged little more than
-/// one prompt). Kept with fixed batches, because every published number has it in; continuous batching charges each prompt
-/// in full, so the two are not to be compared with each other.
+/// The artifact divides the prompts' pass by M1 once too often (a batch of four in four parts is charged little more
+/// than one prompt). Kept with fixed batches, because every published number has it in; continuous batching charges
+/// each prompt in full, so the two are not to be compared with each other.
 /// </remarks>
 public sealed class ProfileCostModel(ProfileTable table) : ICostModel
 {

@@ -55,7 +55,8 @@ public sealed record ProfileTable(
             ranks.ToImmutable());
     }
 
-    /// <summary>A layer's times; between profiled batch sizes, and beyond them, on the line through the nearest two.</summary>
+    /// <summary>A layer's times; between profiled batch sizes, and beyond them, on the line through the nearest
+    /// two.</summary>
     public ProfilePoint Layer(int ranks, int batch)
     {
         var points = Ranks[ranks];
@@ -83,7 +84,7 @@ public sealed record ProfileTable(
     }
 
     private static int Suffix(string name) =>
-        int.TryParse(name.AsSpan(name.IndexOf('-', StringComparison.Ordinal) + 1), CultureInfo.InvariantCulture, out var n)
+        int.TryParse(name[(name.IndexOf('-', StringComparison.Ordinal) + 1)..], CultureInfo.InvariantCulture, out var n)
             ? n
             : throw new PlanningInputException("A profile key", name, "like tp-4 or bsz-2");
 

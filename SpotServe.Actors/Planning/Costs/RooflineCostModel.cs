@@ -86,7 +86,8 @@ public sealed class RooflineCostModel(SliceGeometry geometry, LinkRates links) :
         return work + (stage.Layers * (stage.Kind.LayerOverheadSeconds + Reduce(stage, ranks, tokens)));
     }
 
-    /// <summary>Ring all-reduces of a layer: each rank sends 2 (M-1)/M of the hidden states, in 2 (M-1) turns.</summary>
+    /// <summary>Ring all-reduces of a layer: each rank sends 2 (M-1)/M of the hidden states, in 2 (M-1)
+    /// turns.</summary>
     private double Reduce(StageShape stage, int ranks, int tokens)
     {
         if (ranks == 1) return 0;
@@ -124,7 +125,8 @@ public sealed record MeasuredTimes(
 /// </summary>
 public sealed class CorrectedCostModel : ICostModel
 {
-    /// <summary>No measurement moves a prediction further than this factor: beyond it the probe itself is wrong.</summary>
+    /// <summary>No measurement moves a prediction further than this factor: beyond it the probe itself is
+    /// wrong.</summary>
     public const double RatioMax = 16;
 
     private readonly ICostModel _inner;
@@ -155,7 +157,12 @@ public sealed class CorrectedCostModel : ICostModel
     {
         var cost = _inner.Cost(shape, batch, load, batching);
         var (step, prefill) = _ratios.GetValueOrDefault(Key(shape), _general);
-        return cost with { Step = cost.Step * step, Prefill = cost.Prefill * prefill, Overhead = cost.Overhead * prefill };
+        return cost with
+        {
+            Step = cost.Step * step,
+            Prefill = cost.Prefill * prefill,
+            Overhead = cost.Overhead * prefill,
+        };
     }
 
     /// <summary>This model with one more measurement taken in; the first one for a shape counts in full.</summary>

@@ -44,8 +44,8 @@ public sealed class AssignmentSolver
         if (rows < 1 || columns < rows || weight.Length < (long)rows * columns || columnOfRow.Length < rows)
         {
             throw new ArgumentException(
-                $"Needs 1 <= rows <= columns and rows x columns weights; got {rows} x {columns}, {weight.Length} weights, "
-                + $"room for {columnOfRow.Length} results.");
+                $"Needs 1 <= rows <= columns and rows x columns weights; got {rows} x {columns}, "
+                + $"{weight.Length} weights, room for {columnOfRow.Length} results.");
         }
 
         Prepare(weight, rows, columns);
@@ -94,7 +94,9 @@ public sealed class AssignmentSolver
         if (least < -(MagnitudeMax / 2) || most > MagnitudeMax / 2 || (most - least) > MagnitudeMax / rows)
         {
             throw new ArgumentOutOfRangeException(
-                nameof(weight), most - least, $"With {rows} rows the weights may differ by {MagnitudeMax / rows} at most.");
+                nameof(weight),
+                most - least,
+                $"With {rows} rows the weights may differ by {MagnitudeMax / rows} at most.");
         }
 
         for (var i = 0; i < count; i++) _cost[i] = most - weight[i];
@@ -163,7 +165,8 @@ public sealed class AssignmentSolver
         return (column, best, other, second);
     }
 
-    /// <summary>Gives a free row a column along the shortest alternating path, and corrects the prices on the way.</summary>
+    /// <summary>Gives a free row a column along the shortest alternating path, and corrects the prices on the
+    /// way.</summary>
     private void Augment(int freeRow, int columns)
     {
         Array.Copy(_price, _openPrice, columns);

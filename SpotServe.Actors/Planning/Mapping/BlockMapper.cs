@@ -2,9 +2,10 @@ namespace SpotServe.Actors.Planning;
 
 /// <summary>Maps one block of positions to its machines, in one level or in two.</summary>
 /// <remarks>
-/// Two levels: the positions are cut into bundles that fit a machine; an inner matching scores each (machine, bundle), an
-/// outer one pairs them. Machines of equal holdings and bundles of equal needs share one inner matching, unless KV pages
-/// or a device's present place tie this very machine to this very bundle: that is what keeps a thousand GPUs cheap.
+/// Two levels: the positions are cut into bundles that fit a machine; an inner matching scores each (machine, bundle),
+/// an outer one pairs them. Machines of equal holdings and bundles of equal needs share one inner matching, unless KV
+/// pages or a device's present place tie this very machine to this very bundle: that is what keeps a thousand GPUs
+/// cheap.
 /// </remarks>
 internal sealed class BlockMapper
 {
@@ -77,7 +78,8 @@ internal sealed class BlockMapper
         return true;
     }
 
-    /// <summary>Consecutive positions, as many as a machine takes; null when machines differ or M does not fit them.</summary>
+    /// <summary>Consecutive positions, as many as a machine takes; null when machines differ or M does not fit
+    /// them.</summary>
     private List<int[]>? Bundles()
     {
         var size = _block.Machines[0].Length;

@@ -115,7 +115,8 @@ public static class CacheSurvey
         var whole = new HashSet<int>();
         foreach (var pieces in holdings.SelectMany(holding => holding.Caches).GroupBy(cache => cache.Replica))
         {
-            if (Covers(pieces.Distinct().OrderBy(piece => piece.KvFirst).ToList(), geometry.Model)) whole.Add(pieces.Key);
+            var sorted = pieces.Distinct().OrderBy(piece => piece.KvFirst).ToList();
+            if (Covers(sorted, geometry.Model)) whole.Add(pieces.Key);
         }
 
         return whole;

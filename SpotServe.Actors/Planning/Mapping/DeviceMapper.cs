@@ -8,9 +8,11 @@ namespace SpotServe.Actors.Planning;
 public static class DeviceMapper
 {
     /// <summary>Maps a layout.</summary>
-    /// <param name="levels">Two levels fall back to one where the machines do not divide into groups of positions.</param>
+    /// <param name="levels">Two levels fall back to one where the machines do not divide into groups of
+    /// positions.</param>
     /// <exception cref="NoDevicesException">There is no machine.</exception>
-    /// <exception cref="NoLayoutException">There are fewer devices (of a kind that a stage needs) than positions.</exception>
+    /// <exception cref="NoLayoutException">There are fewer devices (of a kind that a stage needs) than
+    /// positions.</exception>
     /// <exception cref="PlanningException">Duplicate names, or ranks that do not divide the heads.</exception>
     public static Mapping Map(MappingProblem problem, MappingLevels levels = MappingLevels.Two)
     {
@@ -54,7 +56,9 @@ public static class DeviceMapper
         if (problem.StageLayers.Length != degrees.Replicas * degrees.Stages)
         {
             throw new PlanningInputException(
-                "The number of stage ranges", problem.StageLayers.Length, $"D x P = {degrees.Replicas * degrees.Stages}");
+                "The number of stage ranges",
+                problem.StageLayers.Length,
+                $"D x P = {degrees.Replicas * degrees.Stages}");
         }
 
         if (!problem.StageKinds.IsEmpty && problem.StageKinds.Length != problem.StageLayers.Length)
@@ -92,7 +96,8 @@ internal sealed record MappingBlock(int[] Stages, int[][] Machines)
             {
                 var kind = problem.StageKinds.IsEmpty ? "" : $" of kind {problem.StageKinds[block.Stages[0]]}";
                 throw new NoLayoutException(
-                    $"{problem.Degrees} has {need} positions{kind}, {have} devices{kind} are there. Use fewer replicas.");
+                    $"{problem.Degrees} has {need} positions{kind}, {have} devices{kind} are there. "
+                    + "Use fewer replicas.");
             }
         }
 

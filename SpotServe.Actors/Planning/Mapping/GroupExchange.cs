@@ -1,8 +1,8 @@
 namespace SpotServe.Actors.Planning;
 
 /// <summary>
-/// Improves which tensor groups share a machine by exchanging them pair by pair, each time with the devices matched anew.
-/// It repairs what the outer matching cannot see: two groups on one machine that want the same device.
+/// Improves which tensor groups share a machine by exchanging them pair by pair, each time with the devices matched
+/// anew. It repairs what the outer matching cannot see: two groups on one machine that want the same device.
 /// </summary>
 internal static class GroupExchange
 {

@@ -5,7 +5,8 @@ namespace SpotServe.Actors.Planning;
 /// <summary>How the mapper may use its freedom.</summary>
 public enum MappingLevels
 {
-    /// <summary>Every device for itself: the most bytes reused, tensor groups may end up spread over machines.</summary>
+    /// <summary>Every device for itself: the most bytes reused, tensor groups may end up spread over
+    /// machines.</summary>
     One,
 
     /// <summary>Whole machines to groups of positions, then devices within: tensor groups stay together.</summary>

@@ -8,7 +8,8 @@ public readonly record struct StepClock(double First, double Step)
     /// <summary>Seconds after which S more steps are done; 0 for none.</summary>
     public double After(int steps) => steps == 0 ? 0 : First + ((steps - 1) * Step);
 
-    /// <summary>Most steps, up to the limit, that are done strictly before an instant; 0 when not even one is.</summary>
+    /// <summary>Most steps, up to the limit, that are done strictly before an instant; 0 when not even one
+    /// is.</summary>
     public int MostBefore(double seconds, int stepsMax)
     {
         if (seconds <= First || stepsMax < 1) return 0;
@@ -58,12 +59,13 @@ public abstract record CutOver
 /// <param name="NoticeLeft">T-: until the first preempted instance goes; null when none does.</param>
 /// <param name="JoinIn">T+: until the instances that are starting are ready; null when none is.</param>
 /// <param name="StepsMax">Steps until the last running request is done: there is no use in waiting longer.</param>
-public sealed record ArrangementInput(StepClock Clock, TimeSpan? NoticeLeft, TimeSpan? JoinIn, int StepsMax = int.MaxValue);
+public sealed record ArrangementInput(
+    StepClock Clock, TimeSpan? NoticeLeft, TimeSpan? JoinIn, int StepsMax = int.MaxValue);
 
 /// <summary>
-/// Just-in-time arrangement: how many decode steps are run before the change. Stop-then-migrate as in the paper (section
-/// 4.1): as many as the grace period allows, or until the new instance is ready. Copy-while-serving: until the copies are
-/// in, as early as that, since every further step only adds to what must still move.
+/// Just-in-time arrangement: how many decode steps are run before the change. Stop-then-migrate as in the paper
+/// (section 4.1): as many as the grace period allows, or until the new instance is ready. Copy-while-serving: until the
+/// copies are in, as early as that, since every further step only adds to what must still move.
 /// </summary>
 public static class Arrangement
 {
@@ -132,25 +134,29 @@ public static class Arrangement
         {
             return After(clock, withJoin, pause, input.JoinIn is not null, input.JoinIn is null
                 ? $"the copies take {Sizes.Text(preCopy)}"
-                : $"an instance is ready in {Sizes.Text(input.JoinIn.Value)} and the copies take {Sizes.Text(preCopy)}");
+                : $"an instance is ready in {Sizes.Text(input.JoinIn.Value)}, the copies take {Sizes.Text(preCopy)}");
         }
 
         var last = clock.MostBefore((left - pause).TotalSeconds, int.MaxValue);
         if (input.JoinIn is not null && withJoin <= last)
         {
-            return After(clock, withJoin, pause, true, "the join's copies are in before the notice ends: one change for both");
+            return After(clock, withJoin, pause, true,
+                "the join's copies are in before the notice ends: one change for both");
         }
 
         var apart = input.JoinIn is null ? "" : "; the join comes too late for it and follows on its own";
         if (copied <= last)
         {
-            return After(clock, copied, pause, false, $"the copies take {Sizes.Text(preCopy)} of {Sizes.Text(left)}{apart}");
+            return After(clock, copied, pause, false,
+                $"the copies take {Sizes.Text(preCopy)} of {Sizes.Text(left)}{apart}");
         }
 
-        // Pages first: what of the weights is not in by then comes from other holders or storage while nothing is served.
+        // Pages first: what of the weights is not in by then comes from other holders or storage while nothing is
+        // served.
         var missing = preCopy.TotalSeconds - clock.After(Math.Min(last, most));
         return last == 0
-            ? new CutOver.Reroute($"{Sizes.Text(left)} are left and handing over alone takes {Sizes.Text(pause)}{apart}")
+            ? new CutOver.Reroute(
+                $"{Sizes.Text(left)} are left and handing over alone takes {Sizes.Text(pause)}{apart}")
             : After(clock, Math.Min(last, most), pause + TimeSpan.FromSeconds(Math.Max(0, missing)), false,
                 $"the notice ends in {Sizes.Text(left)}, before the copies are in{apart}");
     }

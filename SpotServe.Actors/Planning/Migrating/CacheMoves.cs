@@ -33,7 +33,8 @@ internal static class CacheMoves
             for (var position = first; position < first + perReplica; position++)
             {
                 var self = indexOf.GetValueOrDefault(target.Placement[position], -1);
-                Add(moves, geometry, PositionNeed.Of(target, target.PositionAt(position)), inherited, position, self, pieces);
+                var need = PositionNeed.Of(target, target.PositionAt(position));
+                Add(moves, geometry, need, inherited, position, self, pieces);
             }
         }
 

@@ -24,7 +24,8 @@ internal sealed class DraftBuilder
     private readonly bool _urgentFirst;
 
     /// <param name="stop">Whether the old layout stops before anything moves.</param>
-    /// <param name="urgentFirst">Whether parts that only leaving nodes have go before all others, pages included.</param>
+    /// <param name="urgentFirst">Whether parts that only leaving nodes have go before all others, pages
+    /// included.</param>
     public DraftBuilder(MigrationProblem problem, MigrationScene scene, bool stop, bool urgentFirst = false)
     {
         _urgentFirst = urgentFirst;
@@ -173,7 +174,8 @@ internal sealed class DraftBuilder
         var device = _problem.Target.Placement[position];
         var need = needBytes
             ?? _scene.HeldBytes[position] + _scene.MissingBytes[position] + _scene.CacheBytes[position];
-        return new DraftOutcome.Stuck(device, need, _problem.BudgetFor(device), "old and new slices do not fit together.");
+        return new DraftOutcome.Stuck(
+            device, need, _problem.BudgetFor(device), "old and new slices do not fit together.");
     }
 
     private static long Tokens(InheritedCache cache, CachePart part) => part switch

@@ -12,7 +12,8 @@ internal sealed class LinkSchedule(LinkRates rates, int nodeCount)
 
     /// <summary>When a transfer between two nodes could end.</summary>
     public double PeerFinish(int from, int to, long bytes, double earliest) =>
-        PeerStart(from, to, earliest) + rates.LatencySeconds + (bytes / (from == to ? rates.IntraNode : rates.InterNode));
+        PeerStart(from, to, earliest) + rates.LatencySeconds
+            + (bytes / (from == to ? rates.IntraNode : rates.InterNode));
 
     /// <summary>When a node could have read something from its disk or from the store.</summary>
     public double StorageFinish(SourceKind source, int node, long bytes, double earliest)

@@ -1,10 +1,10 @@
 namespace SpotServe.Actors.Planning;
 
 /// <summary>
-/// The paper's memory-optimised order (Algorithm 2, MemOptOrder), when old and new slices do not fit side by side: layers
-/// from the front on while every device stays within its budget, the others set aside; then repeatedly the one that
-/// leaves the most room. Layers that do not fit whole go device by device. Obsolete slices are freed as soon as nobody
-/// needs them any more, and only on devices that need the room.
+/// The paper's memory-optimised order (Algorithm 2, MemOptOrder), when old and new slices do not fit side by side:
+/// layers from the front on while every device stays within its budget, the others set aside; then repeatedly the one
+/// that leaves the most room. Layers that do not fit whole go device by device. Obsolete slices are freed as soon as
+/// nobody needs them any more, and only on devices that need the room.
 /// </summary>
 internal sealed class MemoryOrder
 {
@@ -191,7 +191,7 @@ internal sealed class MemoryOrder
             var holding = _scene.DeviceOf[position];
             foreach (var slice in Surplus(holding, unit).ToList())
             {
-                if (_units[unit].Any(parts => parts.Parts.Any(part => !part.Share.Intersect(slice.Share).IsEmpty))) continue;
+                if (_units[unit].Any(parts => Array.Exists(parts.Parts, part => Overlap(part, slice)))) continue;
                 _builder.Draft.FreeWeights(
                     holding, slice, _readers.GetValueOrDefault((unit, holding), []), early: true);
                 _builder.FreedWeights.Add((holding, slice));
@@ -211,6 +211,8 @@ internal sealed class MemoryOrder
             if (!_builder.FreedWeights.Contains((holding, one))) yield return one;
         }
     }
+
+    private static bool Overlap(MissingPart part, WeightSlice slice) => !part.Share.Intersect(slice.Share).IsEmpty;
 
     private void Add(int position, long bytes)
     {

@@ -15,7 +15,8 @@ internal sealed class MemoryReplay
     public MemoryReplay(MigrationProblem problem)
     {
         _problem = problem;
-        _tokensOf = problem.Inherited.Kept.GroupBy(c => c.OldReplica).ToDictionary(g => g.Key, g => g.Sum(c => c.PageTokens));
+        _tokensOf = problem.Inherited.Kept.GroupBy(c => c.OldReplica)
+            .ToDictionary(g => g.Key, g => g.Sum(c => c.PageTokens));
         foreach (var cache in problem.Caches) _tokensOf[cache.Replica] = cache.PageTokens;
         foreach (var holding in problem.Holdings)
         {

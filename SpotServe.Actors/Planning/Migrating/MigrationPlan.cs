@@ -8,7 +8,8 @@ public enum MigrationMode
     /// <summary>Old and new slices fit side by side: the old layout serves until the cut-over.</summary>
     CopyWhileServing,
 
-    /// <summary>The old layout stops first, as in the paper: asked for, or because slices must be freed early.</summary>
+    /// <summary>The old layout stops first, as in the paper: asked for, or because slices must be freed
+    /// early.</summary>
     StopThenMigrate,
 }
 
@@ -22,12 +23,17 @@ public readonly record struct TransferBytes(long IntraNode, long InterNode, long
 /// <param name="Busy">Its transfers' time, end to end.</param>
 public readonly record struct LinkLoad(string Node, LinkKind Link, long Bytes, TimeSpan Busy);
 
-/// <summary>The steps from what devices hold to a layout, in order, with estimated times and the memory they take.</summary>
-/// <param name="PreCopy">Until the cut-over can be: bytes move while the old layout serves (zero when it stops first).</param>
-/// <param name="Pause">How long nothing is served: the tail, or all of the migration when the old layout stops first.</param>
+/// <summary>The steps from what devices hold to a layout, in order, with estimated times and the memory they
+/// take.</summary>
+/// <param name="PreCopy">Until the cut-over can be: bytes move while the old layout serves (zero when it stops
+/// first).</param>
+/// <param name="Pause">How long nothing is served: the tail, or all of the migration when the old layout stops
+/// first.</param>
 /// <param name="StageStart">D x P: when each stage has all it needs.</param>
-/// <param name="PeakBytes">Most bytes that each device of the target holds at once, in the order of its placement.</param>
-/// <param name="CacheGivenUp">Whether KV pages were given up for want of memory or time; their requests are computed anew.</param>
+/// <param name="PeakBytes">Most bytes that each device of the target holds at once, in the order of its
+/// placement.</param>
+/// <param name="CacheGivenUp">Whether KV pages were given up for want of memory or time; their requests are computed
+/// anew.</param>
 /// <param name="Notes">What a person should know: frees that come early, caches given up, sources that leave.</param>
 public sealed record MigrationPlan(
     Layout Target,
@@ -44,7 +50,8 @@ public sealed record MigrationPlan(
     /// <summary>T_mig: until the new layout serves.</summary>
     public TimeSpan Duration => PreCopy + Pause;
 
-    /// <summary>The artifact's estimate: the busiest node's bytes between and within nodes over their rates, plus 0.5 s.</summary>
+    /// <summary>The artifact's estimate: the busiest node's bytes between and within nodes over their rates, plus 0.5
+    /// s.</summary>
     public TimeSpan PaperEstimate(LinkRates links)
     {
         var loads = LinkLoads(links);
@@ -82,7 +89,8 @@ public sealed record MigrationPlan(
                     entry.Key.Link,
                     entry.Value.Bytes,
                     TimeSpan.FromSeconds(
-                        (entry.Value.Bytes / links.RateOf(entry.Key.Link)) + (entry.Value.Count * links.LatencySeconds))))
+                        (entry.Value.Bytes / links.RateOf(entry.Key.Link))
+                            + (entry.Value.Count * links.LatencySeconds))))
                 .OrderByDescending(load => load.Busy).ThenBy(load => load.Node, StringComparer.Ordinal)
                 .ThenBy(load => load.Link),
         ];

@@ -3,18 +3,21 @@ using System.Collections.Immutable;
 namespace SpotServe.Actors.Planning;
 
 /// <summary>
-/// Plans how slices get from where they are to where the target layout needs them: KV pages first, then weights from the
-/// front layers on, within every device's memory, from whoever can send each soonest.
+/// Plans how slices get from where they are to where the target layout needs them: KV pages first, then weights from
+/// the front layers on, within every device's memory, from whoever can send each soonest.
 /// </summary>
-/// <remarks>Algorithm 2 of SpotServe (ASPLOS '24), with copying while serving, storage as a source, and deadlines.</remarks>
+/// <remarks>Algorithm 2 of SpotServe (ASPLOS '24), with copying while serving, storage as a source, and
+/// deadlines.</remarks>
 public static class MigrationPlanner
 {
     /// <summary>
-    /// The plan, by the first of these that works: copy while serving; stop and free layer by layer; the same without KV
-    /// pages, whose requests are then computed anew; free first and load again from the other holders or storage.
+    /// The plan, by the first of these that works: copy while serving; stop and free layer by layer; the same without
+    /// KV pages, whose requests are then computed anew; free first and load again from the other holders or storage.
     /// </summary>
-    /// <exception cref="MigrationMemoryException">None of them stays within the budgets; says where and by how much.</exception>
-    /// <exception cref="SourceLostException">Weights that nobody has any more, and no storage to load them from.</exception>
+    /// <exception cref="MigrationMemoryException">None of them stays within the budgets; says where and by how
+    /// much.</exception>
+    /// <exception cref="SourceLostException">Weights that nobody has any more, and no storage to load them
+    /// from.</exception>
     /// <exception cref="PlanningException">Duplicate names, or rates that are not usable.</exception>
     public static MigrationPlan Plan(MigrationProblem problem)
     {
@@ -43,9 +46,10 @@ public static class MigrationPlanner
                 continue;
             }
 
-            if (outcome is DraftOutcome.Stuck && !kept.IsEmpty && Try(problem, [], urgentFirst: false) is DraftOutcome.Done without)
+            if (outcome is DraftOutcome.Stuck && !kept.IsEmpty
+                && Try(problem, [], urgentFirst: false) is DraftOutcome.Done without)
             {
-                notes.Add($"All KV pages are given up: there is no memory to move them. {Anew(kept)}");
+                notes.Add(NoRoom(kept));
                 return Noted(without.Plan, notes, cacheGivenUp: true);
             }
 
@@ -96,7 +100,8 @@ public static class MigrationPlanner
         }
     }
 
-    /// <summary>The last resort: pressed devices drop what they will not need, and load the rest from elsewhere.</summary>
+    /// <summary>The last resort: pressed devices drop what they will not need, and load the rest from
+    /// elsewhere.</summary>
     private static MigrationPlan FreeFirst(
         MigrationProblem problem,
         ImmutableArray<InheritedCache> kept,
@@ -105,10 +110,11 @@ public static class MigrationPlanner
     {
         try
         {
-            var scene = new MigrationScene(problem, [], before => [.. before.Pressed().Select(i => before.DeviceOf[i])]);
+            var scene = new MigrationScene(
+                problem, [], before => [.. before.Pressed().Select(i => before.DeviceOf[i])]);
             if (new DraftBuilder(problem, scene, stop: true).Build() is DraftOutcome.Done done)
             {
-                if (!kept.IsEmpty) notes.Add($"All KV pages are given up: there is no memory to move them. {Anew(kept)}");
+                if (!kept.IsEmpty) notes.Add(NoRoom(kept));
                 notes.Add("Devices that are short of memory free first and load what they need again.");
                 return Noted(done.Plan, notes, cacheGivenUp: !problem.Inherited.Kept.IsEmpty);
             }
@@ -121,6 +127,9 @@ public static class MigrationPlanner
         throw new MigrationMemoryException(stuck.Device, stuck.NeedBytes, stuck.BudgetBytes, stuck.Detail);
     }
 
+    private static string NoRoom(ImmutableArray<InheritedCache> kept) =>
+        $"All KV pages are given up: there is no memory to move them. {Anew(kept)}";
+
     private static string Anew(ImmutableArray<InheritedCache> kept) =>
         $"{kept.Sum(cache => cache.Requests.Length)} requests are computed anew from their tokens.";
 
@@ -129,14 +138,17 @@ public static class MigrationPlanner
         var (frees, bytes) = (0, 0L);
         foreach (var step in plan.Steps)
         {
-            if (step is not (MigrationStep.FreeWeights { Early: true } or MigrationStep.FreeCache { Early: true })) continue;
-            frees++;
-            bytes += step.Bytes;
+            if (step is MigrationStep.FreeWeights { Early: true } or MigrationStep.FreeCache { Early: true })
+            {
+                frees++;
+                bytes += step.Bytes;
+            }
         }
 
         if (frees > 0)
         {
-            notes.Add($"{frees} slices ({Sizes.Text(bytes)}) are freed early: the old layout stops before anything moves.");
+            notes.Add(
+                $"{frees} slices ({Sizes.Text(bytes)}) are freed early: the old layout stops before anything moves.");
         }
 
         return plan with { Notes = notes.ToImmutable(), CacheGivenUp = cacheGivenUp };

@@ -30,7 +30,8 @@ public sealed record MigrationProblem(
     /// <summary>Whether the old layout goes on while bytes move (ours) or stops first (the paper).</summary>
     public bool CopyWhileServing { get; init; } = true;
 
-    /// <summary>Time of a cut-over beside its transfers: handing over the sequences, the first step of the new layout.</summary>
+    /// <summary>Time of a cut-over beside its transfers: handing over the sequences, the first step of the new
+    /// layout.</summary>
     public TimeSpan CutOverOverhead { get; init; }
 
     public long BudgetFor(DeviceId device) => BudgetOf.GetValueOrDefault(device, BudgetBytes);

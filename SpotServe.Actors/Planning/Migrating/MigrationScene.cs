@@ -2,16 +2,20 @@ using System.Collections.Immutable;
 
 namespace SpotServe.Actors.Planning;
 
-/// <summary>What each position of the target lacks, has and need not keep: the plan's facts before any step is chosen.</summary>
+/// <summary>What each position of the target lacks, has and need not keep: the plan's facts before any step is
+/// chosen.</summary>
 internal sealed class MigrationScene
 {
     private readonly MigrationProblem _problem;
     private readonly Dictionary<int, long> _tokensOf;
 
     /// <param name="inherited">Caches that are to move or stay; the problem's, or fewer.</param>
-    /// <param name="shed">Devices (by holding index) that give up at once whatever their position does not need.</param>
+    /// <param name="shed">Devices (by holding index) that give up at once whatever their position does not
+    /// need.</param>
     public MigrationScene(
-        MigrationProblem problem, ImmutableArray<InheritedCache> inherited, Func<MigrationScene, HashSet<int>>? shed = null)
+        MigrationProblem problem,
+        ImmutableArray<InheritedCache> inherited,
+        Func<MigrationScene, HashSet<int>>? shed = null)
     {
         _problem = problem;
         Inherited = inherited;
@@ -145,14 +149,17 @@ internal sealed class MigrationScene
         };
     }
 
-    /// <summary>The reported holdings and an empty one for each device that is new, in order of node and index.</summary>
+    /// <summary>The reported holdings and an empty one for each device that is new, in order of node and
+    /// index.</summary>
     private static List<Holding> Complete(MigrationProblem problem)
     {
         var known = problem.Holdings.Select(holding => holding.Device).ToHashSet();
         return
         [
-            .. problem.Holdings.Concat(problem.Target.Placement.Where(device => !known.Contains(device)).Select(Holding.Empty))
-                .OrderBy(holding => holding.Device.Node, StringComparer.Ordinal).ThenBy(holding => holding.Device.Index),
+            .. problem.Holdings
+                .Concat(problem.Target.Placement.Where(device => !known.Contains(device)).Select(Holding.Empty))
+                .OrderBy(holding => holding.Device.Node, StringComparer.Ordinal)
+                .ThenBy(holding => holding.Device.Index),
         ];
     }
 }

@@ -70,7 +70,8 @@ public static class MigrationSimulator
     }
 }
 
-/// <summary>Event-driven links: a queue per link in the order of the plan, a step runs when it heads all of its queues.</summary>
+/// <summary>Event-driven links: a queue per link in the order of the plan, a step runs when it heads all of its
+/// queues.</summary>
 internal sealed class LinkReplay(LinkRates rates, TimeSpan cutOverOverhead)
 {
     private readonly Dictionary<(string Node, LinkKind Kind), Queue<int>> _queues = [];
@@ -127,7 +128,8 @@ internal sealed class LinkReplay(LinkRates rates, TimeSpan cutOverOverhead)
     private double Seconds(MigrationStep step) => step switch
     {
         MigrationStep.CopyWeights { From.Kind: SourceKind.Peer } copy => Peer(copy.From.Device, copy.To, copy.Bytes),
-        MigrationStep.CopyWeights { From.Kind: SourceKind.Disk } copy => rates.LatencySeconds + (copy.Bytes / rates.Disk),
+        MigrationStep.CopyWeights { From.Kind: SourceKind.Disk } copy => rates.LatencySeconds
+            + (copy.Bytes / rates.Disk),
         MigrationStep.CopyWeights copy => rates.LatencySeconds + (copy.Bytes / rates.Store),
         MigrationStep.CopyCache copy => Peer(copy.From, copy.To, copy.Bytes),
         MigrationStep.Serve => cutOverOverhead.TotalSeconds,

@@ -84,7 +84,8 @@ public abstract record MigrationStep(int Id, ImmutableArray<int> After, TimeSpan
         public override long Bytes => SliceBytes;
 
         public override string ToString() =>
-            $"{From} -> {To}: {Slice}{(Tail ? ", last pages" : "")} of {Requests.Length} requests, {Sizes.Text(SliceBytes)}";
+            $"{From} -> {To}: {Slice}{(Tail ? ", last pages" : "")} of {Requests.Length} requests, "
+            + Sizes.Text(SliceBytes);
     }
 
     /// <summary>All ranks of a stage have their weights (and full pages): it may start.</summary>
@@ -123,7 +124,8 @@ public abstract record MigrationStep(int Id, ImmutableArray<int> After, TimeSpan
     {
         public override long Bytes => SliceBytes;
 
-        public override string ToString() => $"{Device} frees {Slice}, {Sizes.Text(SliceBytes)}{(Early ? ", early" : "")}";
+        public override string ToString() =>
+            $"{Device} frees {Slice}, {Sizes.Text(SliceBytes)}{(Early ? ", early" : "")}";
     }
 
     /// <summary>A device gives all pages of an old replica's slice back that its new position does not keep.</summary>
@@ -139,6 +141,7 @@ public abstract record MigrationStep(int Id, ImmutableArray<int> After, TimeSpan
     {
         public override long Bytes => SliceBytes;
 
-        public override string ToString() => $"{Device} frees {Slice}, {Sizes.Text(SliceBytes)}{(Early ? ", early" : "")}";
+        public override string ToString() =>
+            $"{Device} frees {Slice}, {Sizes.Text(SliceBytes)}{(Early ? ", early" : "")}";
     }
 }

@@ -65,7 +65,8 @@ internal sealed class PlanDraft
 
     public MigrationProblem Problem { get; }
 
-    /// <summary>Reported ones, and an empty one for every target device that reported nothing; by node and device.</summary>
+    /// <summary>Reported ones, and an empty one for every target device that reported nothing; by node and
+    /// device.</summary>
     public IReadOnlyList<Holding> Holdings { get; }
 
     public IReadOnlyList<MigrationStep> Steps => _steps;
@@ -103,8 +104,8 @@ internal sealed class PlanDraft
             var (start, finish) = _links.TakeStorage(storage!.Value, _nodeOf[to], part.Bytes, earliest);
             Count(storage.Value, within: false, part.Bytes);
             _steps.Add(new MigrationStep.CopyWeights(
-                id, after, Time(start), Time(finish), new SliceSource(storage.Value, default), Holdings[to].Device, slice,
-                part.Bytes, null));
+                id, after, Time(start), Time(finish), new SliceSource(storage.Value, default), Holdings[to].Device,
+                slice, part.Bytes, null));
             return (id, -1);
         }
 
@@ -118,7 +119,8 @@ internal sealed class PlanDraft
     }
 
     /// <summary>Copies KV pages; null when no holder stays long enough.</summary>
-    public (int Id, int Source)? CopyCache(CacheMove move, long bytes, bool tail, ImmutableArray<int> after, double earliest)
+    public (int Id, int Source)? CopyCache(
+        CacheMove move, long bytes, bool tail, ImmutableArray<int> after, double earliest)
     {
         var to = IndexOf(Problem.Target.Placement[move.Target]);
         if (_lastFree[to] >= 0)
@@ -175,7 +177,8 @@ internal sealed class PlanDraft
         return _steps.Count - 1;
     }
 
-    public static TimeSpan Time(double seconds) => TimeSpan.FromTicks((long)Math.Round(seconds * TimeSpan.TicksPerSecond));
+    public static TimeSpan Time(double seconds) =>
+        TimeSpan.FromTicks((long)Math.Round(seconds * TimeSpan.TicksPerSecond));
 
     private (int Id, ImmutableArray<int> After, double At) BeginFree(int device, IEnumerable<int> readers)
     {

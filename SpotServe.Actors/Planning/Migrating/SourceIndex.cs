@@ -52,7 +52,9 @@ internal sealed class SourceIndex
             var left = gaps.Parts().ToArray();
             var best = classes.Keys.Select(share => (Share: share, Bytes: Common(group, share, left)))
                 .OrderByDescending(entry => entry.Bytes)
-                .ThenBy(entry => entry.Share.First).ThenBy(entry => entry.Share.End).ThenBy(entry => entry.Share.KvFirst)
+                .ThenBy(entry => entry.Share.First)
+                .ThenBy(entry => entry.Share.End)
+                .ThenBy(entry => entry.Share.KvFirst)
                 .FirstOrDefault();
             foreach (var gap in left)
             {

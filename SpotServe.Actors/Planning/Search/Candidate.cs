@@ -35,7 +35,8 @@ public sealed record Candidate(
 
     /// <summary>D x P device kinds, in the same order.</summary>
     public ImmutableArray<string> StageKinds() =>
-        [.. Templates.SelectMany(t => Enumerable.Repeat(t.Kinds.Select(kind => kind.Name), t.Count).SelectMany(x => x))];
+        [.. Templates.SelectMany(
+            t => Enumerable.Repeat(t.Kinds.Select(kind => kind.Name), t.Count).SelectMany(x => x))];
 
     public override string ToString() => FormattableString.Invariant(
         $"{Degrees} B={Degrees.BatchSize}: {LatencySeconds:0.000} s, {Throughput:0.000}/s, {CostPerHour:0.00}/h");

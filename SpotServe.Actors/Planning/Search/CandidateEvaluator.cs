@@ -2,18 +2,22 @@ using System.Collections.Immutable;
 
 namespace SpotServe.Actors.Planning;
 
-/// <summary>Replicas of one (P, M, B) laid over a set of kinds, as many as fit; a candidate takes the first D of them.</summary>
+/// <summary>Replicas of one (P, M, B) laid over a set of kinds, as many as fit; a candidate takes the first D of
+/// them.</summary>
 internal sealed record ReplicaPlan(
     ImmutableArray<KindFleet> Kinds,
     int Ranks,
     int Stages,
     int Batch,
-    ImmutableArray<(int Count, ImmutableArray<LayerRange> Layers, ImmutableArray<DeviceKind> Kinds, ReplicaCost[] Costs)>
-        Runs,
+    ImmutableArray<ReplicaRun> Runs,
     long MemoryBytes)
 {
     public int ReplicasMax => Runs.Sum(run => run.Count);
 }
+
+/// <summary>Replicas that are alike, with their costs at rising batch sizes up to B.</summary>
+internal sealed record ReplicaRun(
+    int Count, ImmutableArray<LayerRange> Layers, ImmutableArray<DeviceKind> Kinds, ReplicaCost[] Costs);
 
 /// <summary>Lays replicas over the devices and works out what they would give.</summary>
 internal sealed class CandidateEvaluator(
@@ -25,7 +29,7 @@ internal sealed class CandidateEvaluator(
     /// <summary>The replicas of this shape that the kinds can hold, or null when there is none.</summary>
     public ReplicaPlan? Plan(ImmutableArray<KindFleet> kinds, int ranks, int stages, int batch)
     {
-        var runs = ImmutableArray.CreateBuilder<(int, ImmutableArray<LayerRange>, ImmutableArray<DeviceKind>, ReplicaCost[])>();
+        var runs = ImmutableArray.CreateBuilder<ReplicaRun>();
         var memory = 0L;
         // Groups in order of speed, P after P: all replicas of a kind are alike, and at most one straddles two kinds.
         var left = kinds.Select(kind => kind.GroupCount(ranks)).ToArray();
@@ -56,7 +60,7 @@ internal sealed class CandidateEvaluator(
             if (_cutter.Cut(stageKinds, ranks, batch) is not { } layers) continue;
             var shape = Shape(kinds, stageKinds, layers, ranks);
             if (!cost.Knows(shape)) return null;
-            runs.Add((whole, layers, [.. stageKinds], Costs(shape, batch)));
+            runs.Add(new ReplicaRun(whole, layers, [.. stageKinds], Costs(shape, batch)));
             for (var p = 0; p < stages; p++)
             {
                 memory = Math.Max(
@@ -145,15 +149,20 @@ internal sealed class CandidateEvaluator(
     }
 
     private static ReplicaShape Shape(
-        ImmutableArray<KindFleet> kinds, List<DeviceKind> stageKinds, ImmutableArray<LayerRange> layers, int ranks) => new(
+        ImmutableArray<KindFleet> kinds,
+        List<DeviceKind> stageKinds,
+        ImmutableArray<LayerRange> layers,
+        int ranks) => new(
         [.. stageKinds.Select((kind, p) => new StageShape(
             layers[p].Count, kind, kinds.First(fleet => fleet.Kind == kind).DevicesMax < ranks))],
         ranks);
 
-    /// <summary>Costs at the batch sizes up to B that were asked for, rising; only B itself with fixed batches.</summary>
+    /// <summary>Costs at the batch sizes up to B that were asked for, rising; only B itself with fixed
+    /// batches.</summary>
     private ReplicaCost[] Costs(ReplicaShape shape, int batch)
     {
-        var key = (string.Join(',', shape.Stages.Select(s => $"{s.Layers}{s.Kind.Name}{s.SpansInstances}")), shape.Ranks, batch);
+        var stages = string.Join(',', shape.Stages.Select(s => $"{s.Layers}{s.Kind.Name}{s.SpansInstances}"));
+        var key = (stages, shape.Ranks, batch);
         if (_costs.TryGetValue(key, out var known)) return known;
         IEnumerable<int> sizes = options.Batching == Batching.Fixed
             ? [batch]

@@ -53,7 +53,8 @@ public sealed record KindFleet(DeviceKind Kind, ImmutableArray<(int Devices, int
     [
         .. instances.GroupBy(instance => instance.Kind)
             .Select(kind => new KindFleet(kind.Key,
-                [.. kind.GroupBy(i => i.DeviceCount).Select(same => (same.Key, same.Count())).OrderByDescending(p => p.Key)]))
+                [.. kind.GroupBy(i => i.DeviceCount).Select(same => (same.Key, same.Count()))
+                    .OrderByDescending(p => p.Key)]))
             .OrderByDescending(fleet => fleet.Kind.WeightBytesPerSecond)
             .ThenBy(fleet => fleet.Kind.Name, StringComparer.Ordinal),
     ];

@@ -88,7 +88,8 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
             return ((overloaded ? all : enough).Min(Order(overloaded))!, overloaded, all);
         }
 
-        // Near-ties in latency: of those, the cheapest. The smallest D of each shape that is still near the best counts too.
+        // Near-ties in latency: of those, the cheapest. The smallest D of each shape that is still near the best counts
+        // too.
         var limit = enough.Min(candidate => candidate.LatencySeconds) * (1 + options.LatencyTieFraction);
         foreach (var shape in shapes)
         {
@@ -133,11 +134,14 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
         Func<Candidate, (double, double, double, int, int, int)> key = (options.Objective, overloaded) switch
         {
             (Objective.Throughput, _) or (Objective.Latency, true) =>
-                c => (-c.Throughput, c.LatencySeconds, c.CostPerHour, c.Degrees.Stages, c.Degrees.Ranks, -c.Degrees.BatchSize),
+                c => (-c.Throughput, c.LatencySeconds, c.CostPerHour, c.Degrees.Stages, c.Degrees.Ranks,
+                    -c.Degrees.BatchSize),
             (Objective.Latency, false) =>
-                c => (c.LatencySeconds, -c.Throughput, c.CostPerHour, c.Degrees.Stages, c.Degrees.Ranks, c.Degrees.BatchSize),
+                c => (c.LatencySeconds, -c.Throughput, c.CostPerHour, c.Degrees.Stages, c.Degrees.Ranks,
+                    c.Degrees.BatchSize),
             (Objective.Slo, false) =>
-                c => (c.CostPerHour, c.LatencySeconds, -c.Throughput, c.Degrees.Stages, c.Degrees.Ranks, c.Degrees.BatchSize),
+                c => (c.CostPerHour, c.LatencySeconds, -c.Throughput, c.Degrees.Stages, c.Degrees.Ranks,
+                    c.Degrees.BatchSize),
             (Objective.Slo, true) =>
                 c => (-c.InTargetProbability, -c.Throughput, c.LatencySeconds, c.Degrees.Stages, c.Degrees.Ranks, 0),
             _ => throw new System.Diagnostics.UnreachableException(),

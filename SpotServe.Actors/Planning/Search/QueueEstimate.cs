@@ -1,8 +1,8 @@
 namespace SpotServe.Actors.Planning;
 
 /// <summary>
-/// l_sch: how long a request waits before it starts. Requests meet D x B slots (with fixed batches D servers that take B
-/// at a time), each busy for l_exe; Sakasegawa's closed form of the wait with many servers, scaled by the arrivals'
+/// l_sch: how long a request waits before it starts. Requests meet D x B slots (with fixed batches D servers that take
+/// B at a time), each busy for l_exe; Sakasegawa's closed form of the wait with many servers, scaled by the arrivals'
 /// variation (Allen and Cunneen). Closed form on purpose: thousands of layouts are asked for in one plan.
 /// </summary>
 /// <param name="Wait">Mean, in seconds; infinite when more arrives than can be served.</param>

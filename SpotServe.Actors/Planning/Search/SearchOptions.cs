@@ -22,10 +22,12 @@ public sealed record SearchOptions
 
     public Batching Batching { get; init; } = Batching.Continuous;
 
-    /// <summary>M to try; those that do not divide the heads are passed over unless <see cref="RequireRanks"/>.</summary>
+    /// <summary>M to try; those that do not divide the heads are passed over unless <see
+    /// cref="RequireRanks"/>.</summary>
     public ImmutableArray<int> RankCounts { get; init; } = [1, 2, 4, 8, 16];
 
-    /// <summary>Whether an M that does not divide the heads is an error instead of passed over: true when a user named it.</summary>
+    /// <summary>Whether an M that does not divide the heads is an error instead of passed over: true when a user named
+    /// it.</summary>
     public bool RequireRanks { get; init; }
 
     /// <summary>B to try.</summary>
@@ -37,7 +39,8 @@ public sealed record SearchOptions
     /// <summary>Longest pipeline to try.</summary>
     public int StagesMax { get; init; } = 64;
 
-    /// <summary>Fewest devices of a replica (P x M): the paper's minimum per model, in place of a memory check.</summary>
+    /// <summary>Fewest devices of a replica (P x M): the paper's minimum per model, in place of a memory
+    /// check.</summary>
     public int ReplicaDevicesMin { get; init; } = 1;
 
     /// <summary>Whether weights, KV of B sequences and the buffer must fit into each device's memory.</summary>
@@ -93,7 +96,8 @@ public sealed record SearchOptions
         Inputs.Positive(SloTarget.TotalSeconds, "The latency target in seconds");
         if (!(SloProbability is > 0 and < 1))
         {
-            throw new PlanningInputException("The share that meets the latency target", SloProbability, "between 0 and 1");
+            throw new PlanningInputException(
+                "The share that meets the latency target", SloProbability, "between 0 and 1");
         }
     }
 }

@@ -54,7 +54,8 @@ public sealed class StageCutter(SliceGeometry geometry, SearchOptions options, W
         Array.Fill(counts, 1);
         for (var given = kinds.Count; given < layers; given++)
         {
-            // The next layer goes where the stage stays fastest with it: greedy is optimal for the slowest stage's time.
+            // The next layer goes where the stage stays fastest with it: greedy is optimal for the slowest stage's
+            // time.
             var best = -1;
             for (var p = 0; p < counts.Length; p++)
             {
@@ -102,13 +103,14 @@ public sealed class StageCutter(SliceGeometry geometry, SearchOptions options, W
         var (layer, front, back, heads) = (0L, 0L, 0L, 0);
         for (var rank = 0; rank < ranks; rank++)
         {
-            var share = geometry.ShareOf(TensorGroup.Layers, rank, ranks);
-            layer = Math.Max(layer, geometry.Bytes(TensorGroup.Layers, share));
-            front = Math.Max(front, geometry.Bytes(TensorGroup.Front, geometry.ShareOf(TensorGroup.Front, rank, ranks)));
-            back = Math.Max(back, geometry.Bytes(TensorGroup.Back, geometry.ShareOf(TensorGroup.Back, rank, ranks)));
+            layer = Math.Max(layer, Bytes(TensorGroup.Layers, rank));
+            front = Math.Max(front, Bytes(TensorGroup.Front, rank));
+            back = Math.Max(back, Bytes(TensorGroup.Back, rank));
             heads = Math.Max(heads, (int)TensorSlices.KvHeads(geometry.Model, rank, ranks).Count);
         }
 
         return _perRank[ranks] = (layer, front, back, heads);
+
+        long Bytes(TensorGroup group, int rank) => geometry.Bytes(group, geometry.ShareOf(group, rank, ranks));
     }
 }

@@ -11,7 +11,8 @@ public readonly record struct CacheSlice(int Replica, LayerRange Layers, int KvF
     public override string ToString() => $"KV of replica {Replica}, layers {Layers}, kv heads {KvFirst}..{KvEnd}";
 }
 
-/// <summary>What a device really has in memory. The planner starts from these, never from what it believes it did.</summary>
+/// <summary>What a device really has in memory. The planner starts from these, never from what it believes it
+/// did.</summary>
 /// <param name="Weights">Rectangles of weights; they may overlap after a migration that was broken off.</param>
 /// <param name="Caches">Rectangles of KV pages.</param>
 public sealed record Holding(

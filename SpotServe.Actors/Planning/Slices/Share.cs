@@ -13,7 +13,8 @@ namespace SpotServe.Actors.Planning;
 public readonly record struct Share(int First, int End, int KvFirst, int KvEnd, bool Replicated)
 {
     /// <summary>The even axis has this length: a multiple of every M up to 16 and of 32 and 64, so that rank
-    /// boundaries of any two of them meet exactly and sizes cut at them agree with <see cref="TensorSlices.Even"/>.</summary>
+    /// boundaries of any two of them meet exactly and sizes cut at them agree with <see
+    /// cref="TensorSlices.Even"/>.</summary>
     public const int Unit = 2_882_880;
 
     public bool IsEmpty => First >= End && KvFirst >= KvEnd && !Replicated;

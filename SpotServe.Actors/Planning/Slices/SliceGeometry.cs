@@ -159,7 +159,8 @@ public sealed class SliceGeometry
         _ => throw new System.Diagnostics.UnreachableException(),
     };
 
-    /// <summary>One tensor list's sizes: even tensors as (length of the cut axis, bytes per index), the rest summed.</summary>
+    /// <summary>One tensor list's sizes: even tensors as (length of the cut axis, bytes per index), the rest
+    /// summed.</summary>
     private sealed class Group
     {
         private readonly (long Size, long IndexBytes)[] _even;
@@ -217,7 +218,8 @@ public sealed class SliceGeometry
     }
 }
 
-/// <summary>What decides a position's weights: its layers, its rank of M, and whether it is at an end of the pipeline.</summary>
+/// <summary>What decides a position's weights: its layers, its rank of M, and whether it is at an end of the
+/// pipeline.</summary>
 public readonly record struct PositionNeed(LayerRange Layers, int Rank, int Ranks, bool IsFirst, bool IsLast)
 {
     public static PositionNeed Of(Layout layout, Position position) => new(
