@@ -76,7 +76,10 @@ public sealed class LayoutSearchTests
         var fast = Kind with { Name = "fast", WeightBytesPerSecond = 300e9 };
         var options = Options with
         {
-            Objective = Objective.Throughput, RankCounts = [1], StagesDivide = 2, ReplicaDevicesMin = 2,
+            Objective = Objective.Throughput,
+            RankCounts = [1],
+            StagesDivide = 2,
+            ReplicaDevicesMin = 2,
         };
 
         var chosen = new LayoutSearch(Small, Cost, options)

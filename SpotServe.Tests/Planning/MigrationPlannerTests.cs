@@ -112,7 +112,8 @@ public sealed class MigrationPlannerTests
         var before = PlanningScenarios.InOrder(Small, new LayoutDegrees(1, 2, 1, 1), fleet);
         var after = PlanningScenarios.InOrder(Small, new LayoutDegrees(1, 1, 1, 1), fleet.RemoveRange(0, 2));
         var problem = Problem(before, after, PlanningScenarios.Caches(before.Degrees, 400))
-            with { Links = Links with { Store = 0 } };
+            with
+        { Links = Links with { Store = 0 } };
         var backHalf = Small.NeedBytes(PositionNeed.Of(before, new Position(0, 1, 0)));
         var leaving = problem with
         {

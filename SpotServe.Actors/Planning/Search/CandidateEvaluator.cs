@@ -12,7 +12,30 @@ internal sealed record ReplicaPlan(
     ImmutableArray<ReplicaRun> Runs,
     long MemoryBytes)
 {
-    public int ReplicasMax => Runs.Sum(run => run.Count);
+    public int ReplicasMax { get; } = Runs.Sum(run => run.Count);
+
+    /// <summary>The fewest replicas that serve a load, or 0 when all of them do not.</summary>
+    public int ReplicasServing(double requestsPerSecond, int outputTokens)
+    {
+        var (replicas, served) = (0, 0.0);
+        foreach (var run in Runs)
+        {
+            var each = run.Costs[^1].Throughput(outputTokens);
+            for (var count = NeededOf(each, requestsPerSecond - served); count <= run.Count; count++)
+            {
+                if (served + (count * each) >= requestsPerSecond) return Math.Max(1, replicas + count);
+            }
+
+            replicas += run.Count;
+            served += run.Count * each;
+        }
+
+        return 0;
+    }
+
+    /// <summary>A little under the quotient: the caller's comparison decides, not the division's rounding.</summary>
+    private static int NeededOf(double each, double missing) =>
+        (int)Math.Clamp(Math.Floor(missing / each) - 1, 0, int.MaxValue / 2);
 }
 
 /// <summary>Replicas that are alike, with their costs at rising batch sizes up to B.</summary>
@@ -24,7 +47,7 @@ internal sealed class CandidateEvaluator(
     SliceGeometry geometry, ICostModel cost, SearchOptions options, Workload load)
 {
     private readonly StageCutter _cutter = new(geometry, options, load);
-    private readonly Dictionary<(string Kinds, int Ranks, int Batch), ReplicaCost[]> _costs = [];
+    private readonly Dictionary<(string Stages, int Ranks, int Batch), ReplicaCost> _costs = [];
 
     /// <summary>The replicas of this shape that the kinds can hold, or null when there is none.</summary>
     public ReplicaPlan? Plan(ImmutableArray<KindFleet> kinds, int ranks, int stages, int batch)
@@ -157,16 +180,35 @@ internal sealed class CandidateEvaluator(
             layers[p].Count, kind, kinds.First(fleet => fleet.Kind == kind).DevicesMax < ranks))],
         ranks);
 
-    /// <summary>Costs at the batch sizes up to B that were asked for, rising; only B itself with fixed
-    /// batches.</summary>
+    /// <summary>Costs at the batch sizes up to B that were asked for, rising; only B itself with fixed batches.</summary>
     private ReplicaCost[] Costs(ReplicaShape shape, int batch)
     {
-        var stages = string.Join(',', shape.Stages.Select(s => $"{s.Layers}{s.Kind.Name}{s.SpansInstances}"));
-        var key = (stages, shape.Ranks, batch);
-        if (_costs.TryGetValue(key, out var known)) return known;
+        var stages = Key(shape);
         IEnumerable<int> sizes = options.Batching == Batching.Fixed
             ? [batch]
             : options.BatchSizes.Where(size => size <= batch).Distinct().Order();
-        return _costs[key] = [.. sizes.Select(size => cost.Cost(shape, size, load, options.Batching))];
+        return [.. sizes.Select(size =>
+        {
+            if (!_costs.TryGetValue((stages, shape.Ranks, size), out var known))
+            {
+                _costs[(stages, shape.Ranks, size)] = known = cost.Cost(shape, size, load, options.Batching);
+            }
+
+            return known;
+        })];
+    }
+
+    /// <summary>Shapes of one key cost the same. Stages of one kind are told apart by the longest and the last alone:
+    /// their sum is the model's.</summary>
+    private static string Key(ReplicaShape shape)
+    {
+        var first = shape.Stages[0];
+        foreach (var stage in shape.Stages)
+        {
+            if (ReferenceEquals(stage.Kind, first.Kind)) continue;
+            return string.Join(',', shape.Stages.Select(s => $"{s.Layers}{s.Kind.Name}{s.SpansInstances}"));
+        }
+
+        return $"{shape.Stages.Length}x{shape.LayersMax}+{shape.Stages[^1].Layers}{first.Kind.Name}{first.SpansInstances}";
     }
 }

@@ -69,16 +69,14 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
     private (Candidate Chosen, bool Overloaded, List<Candidate> All) Choose(
         List<ReplicaPlan> shapes, CandidateEvaluator evaluator, Workload load)
     {
-        var all = new List<Candidate>(shapes.Count * 2);
-        foreach (var shape in shapes)
+        var full = shapes.ConvertAll(shape => evaluator.Evaluate(shape, shape.ReplicasMax));
+        var all = new List<Candidate>(full);
+        for (var i = 0; i < shapes.Count && !options.FillFleet && options.Objective != Objective.Throughput; i++)
         {
-            all.Add(evaluator.Evaluate(shape, shape.ReplicasMax));
-            if (options.FillFleet || shape.ReplicasMax == 1) continue;
-            if (options.Objective != Objective.Throughput) AddSmallest(all, shape, evaluator, c => Serves(c, load));
-            if (options.Objective == Objective.Slo)
-            {
-                AddSmallest(all, shape, evaluator, c => c.InTargetProbability >= options.SloProbability);
-            }
+            var least = shapes[i].ReplicasServing(load.RequestsPerSecond, load.OutputTokens);
+            if (least > 0 && least < shapes[i].ReplicasMax) all.Add(evaluator.Evaluate(shapes[i], least));
+            if (options.Objective != Objective.Slo) continue;
+            AddSmallest(all, shapes[i], full[i], evaluator, c => c.InTargetProbability >= options.SloProbability);
         }
 
         var enough = all.Where(candidate => IsEnough(candidate, load)).ToList();
@@ -91,9 +89,9 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
         // Near-ties in latency: of those, the cheapest. The smallest D of each shape that is still near the best counts
         // too.
         var limit = enough.Min(candidate => candidate.LatencySeconds) * (1 + options.LatencyTieFraction);
-        foreach (var shape in shapes)
+        for (var i = 0; i < shapes.Count; i++)
         {
-            AddSmallest(all, shape, evaluator, c => Serves(c, load) && c.LatencySeconds <= limit);
+            AddSmallest(all, shapes[i], full[i], evaluator, c => Serves(c, load) && c.LatencySeconds <= limit);
         }
 
         var chosen = all.Where(candidate => Serves(candidate, load) && candidate.LatencySeconds <= limit)
@@ -114,18 +112,23 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
 
     /// <summary>Adds the shape with the fewest replicas that pass; what passes with D passes with more.</summary>
     private static void AddSmallest(
-        List<Candidate> candidates, ReplicaPlan shape, CandidateEvaluator evaluator, Func<Candidate, bool> passes)
+        List<Candidate> candidates,
+        ReplicaPlan shape,
+        Candidate full,
+        CandidateEvaluator evaluator,
+        Func<Candidate, bool> passes)
     {
-        if (!passes(evaluator.Evaluate(shape, shape.ReplicasMax))) return;
-        var (fails, works) = (0, shape.ReplicasMax);
+        if (!passes(full)) return;
+        var (fails, works, smallest) = (0, shape.ReplicasMax, full);
         while (works - fails > 1)
         {
             var middle = (fails + works) / 2;
-            if (passes(evaluator.Evaluate(shape, middle))) works = middle;
+            var candidate = evaluator.Evaluate(shape, middle);
+            if (passes(candidate)) (works, smallest) = (middle, candidate);
             else fails = middle;
         }
 
-        if (works < shape.ReplicasMax) candidates.Add(evaluator.Evaluate(shape, works));
+        if (works < shape.ReplicasMax) candidates.Add(smallest);
     }
 
     /// <summary>Best first. Every order ends in the degrees, so that equal candidates have one order.</summary>

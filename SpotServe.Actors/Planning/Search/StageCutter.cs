@@ -8,6 +8,7 @@ namespace SpotServe.Actors.Planning;
 /// </summary>
 public sealed class StageCutter(SliceGeometry geometry, SearchOptions options, Workload load)
 {
+    private readonly Dictionary<int, ImmutableArray<LayerRange>> _even = [];
     private readonly Dictionary<int, (long Layer, long Front, long Back, int Heads)> _perRank = [];
 
     /// <summary>
@@ -30,7 +31,11 @@ public sealed class StageCutter(SliceGeometry geometry, SearchOptions options, W
         for (var p = 1; p < stages; p++) uniform &= ReferenceEquals(kinds[p], kinds[0]) || kinds[p] == kinds[0];
         if (uniform)
         {
-            var even = Layout.EvenStages(model.LayerCount, 1, stages);
+            if (!_even.TryGetValue(stages, out var even))
+            {
+                _even[stages] = even = Layout.EvenStages(model.LayerCount, 1, stages);
+            }
+
             if (Fits(even, kinds, ranks, batch)) return even;
         }
 
