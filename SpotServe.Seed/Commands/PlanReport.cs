@@ -151,13 +151,13 @@ internal sealed class PlanReport(IAnsiConsole console, int stepsMax)
 /// <summary>Decisions in words.</summary>
 internal static class PlanText
 {
-    public static string Link(LinkKind link) => link switch
+    public static string Link(NodeLink link) => link switch
     {
-        LinkKind.Out => "sends",
-        LinkKind.In => "receives",
-        LinkKind.Within => "copies between its devices",
-        LinkKind.Disk => "reads its disk",
-        LinkKind.Store => "reads the store",
+        NodeLink.Out => "sends",
+        NodeLink.In => "receives",
+        NodeLink.Within => "copies between its devices",
+        NodeLink.Disk => "reads its disk",
+        NodeLink.Store => "reads the store",
         _ => throw new System.Diagnostics.UnreachableException(),
     };
 

@@ -33,7 +33,7 @@ public sealed record DeviceKind(
 }
 
 /// <summary>A node's link, on which transfers go one after another.</summary>
-public enum LinkKind
+public enum NodeLink
 {
     /// <summary>Its network interface, sending.</summary>
     Out,
@@ -63,12 +63,12 @@ public sealed record LinkRates(
     /// <summary>g4dn.12xlarge as the paper's artifact reckons: 50 Gb/s within and between nodes.</summary>
     public static LinkRates Paper => new(6.25e9, 6.25e9, 0, 0, 0);
 
-    public double RateOf(LinkKind link) => link switch
+    public double RateOf(NodeLink link) => link switch
     {
-        LinkKind.Out or LinkKind.In => InterNode,
-        LinkKind.Within => IntraNode,
-        LinkKind.Disk => Disk,
-        LinkKind.Store => Store,
+        NodeLink.Out or NodeLink.In => InterNode,
+        NodeLink.Within => IntraNode,
+        NodeLink.Disk => Disk,
+        NodeLink.Store => Store,
         _ => throw new System.Diagnostics.UnreachableException(),
     };
 

@@ -30,12 +30,12 @@ internal sealed class LinkSchedule(LinkRates rates, int nodeCount)
         var finish = PeerFinish(from, to, bytes, earliest);
         if (from == to)
         {
-            _free[(to * Kinds) + (int)LinkKind.Within] = finish;
+            _free[(to * Kinds) + (int)NodeLink.Within] = finish;
         }
         else
         {
-            _free[(from * Kinds) + (int)LinkKind.Out] = finish;
-            _free[(to * Kinds) + (int)LinkKind.In] = finish;
+            _free[(from * Kinds) + (int)NodeLink.Out] = finish;
+            _free[(to * Kinds) + (int)NodeLink.In] = finish;
         }
 
         return (start, finish);
@@ -52,13 +52,13 @@ internal sealed class LinkSchedule(LinkRates rates, int nodeCount)
     }
 
     private double PeerStart(int from, int to, double earliest) => Math.Max(earliest, from == to
-        ? _free[(to * Kinds) + (int)LinkKind.Within]
-        : Math.Max(_free[(from * Kinds) + (int)LinkKind.Out], _free[(to * Kinds) + (int)LinkKind.In]));
+        ? _free[(to * Kinds) + (int)NodeLink.Within]
+        : Math.Max(_free[(from * Kinds) + (int)NodeLink.Out], _free[(to * Kinds) + (int)NodeLink.In]));
 
-    private static LinkKind Storage(SourceKind source) => source switch
+    private static NodeLink Storage(SourceKind source) => source switch
     {
-        SourceKind.Disk => LinkKind.Disk,
-        SourceKind.Store => LinkKind.Store,
+        SourceKind.Disk => NodeLink.Disk,
+        SourceKind.Store => NodeLink.Store,
         _ => throw new System.Diagnostics.UnreachableException(),
     };
 }

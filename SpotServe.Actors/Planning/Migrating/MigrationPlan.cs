@@ -21,7 +21,7 @@ public readonly record struct TransferBytes(long IntraNode, long InterNode, long
 
 /// <summary>How busy a node's link is in a migration.</summary>
 /// <param name="Busy">Its transfers' time, end to end.</param>
-public readonly record struct LinkLoad(string Node, LinkKind Link, long Bytes, TimeSpan Busy);
+public readonly record struct LinkLoad(string Node, NodeLink Link, long Bytes, TimeSpan Busy);
 
 /// <summary>The steps from what devices hold to a layout, in order, with estimated times and the memory they
 /// take.</summary>
@@ -55,31 +55,31 @@ public sealed record MigrationPlan(
     public TimeSpan PaperEstimate(LinkRates links)
     {
         var loads = LinkLoads(links);
-        var inter = loads.Where(load => load.Link is LinkKind.In or LinkKind.Out).GroupBy(load => load.Node)
+        var inter = loads.Where(load => load.Link is NodeLink.In or NodeLink.Out).GroupBy(load => load.Node)
             .Select(node => node.Sum(load => load.Bytes)).DefaultIfEmpty().Max();
-        var intra = loads.Where(load => load.Link == LinkKind.Within).Select(load => load.Bytes).DefaultIfEmpty().Max();
+        var intra = loads.Where(load => load.Link == NodeLink.Within).Select(load => load.Bytes).DefaultIfEmpty().Max();
         return TimeSpan.FromSeconds((inter / links.InterNode) + (intra / links.IntraNode) + 0.5);
     }
 
     /// <summary>How long each link is busy, the longest first: the bound that no order can go below.</summary>
     public ImmutableArray<LinkLoad> LinkLoads(LinkRates links)
     {
-        var bytes = new Dictionary<(string Node, LinkKind Link), (long Bytes, int Count)>();
+        var bytes = new Dictionary<(string Node, NodeLink Link), (long Bytes, int Count)>();
         foreach (var (from, to, moved) in PeerTransfers())
         {
             if (from.Node == to.Node)
             {
-                Add(to.Node, LinkKind.Within, moved);
+                Add(to.Node, NodeLink.Within, moved);
                 continue;
             }
 
-            Add(from.Node, LinkKind.Out, moved);
-            Add(to.Node, LinkKind.In, moved);
+            Add(from.Node, NodeLink.Out, moved);
+            Add(to.Node, NodeLink.In, moved);
         }
 
         foreach (var copy in Steps.OfType<MigrationStep.CopyWeights>().Where(copy => copy.From.Kind != SourceKind.Peer))
         {
-            Add(copy.To.Node, copy.From.Kind == SourceKind.Disk ? LinkKind.Disk : LinkKind.Store, copy.Bytes);
+            Add(copy.To.Node, copy.From.Kind == SourceKind.Disk ? NodeLink.Disk : NodeLink.Store, copy.Bytes);
         }
 
         return
@@ -95,7 +95,7 @@ public sealed record MigrationPlan(
                 .ThenBy(load => load.Link),
         ];
 
-        void Add(string node, LinkKind link, long moved)
+        void Add(string node, NodeLink link, long moved)
         {
             var (sum, count) = bytes.GetValueOrDefault((node, link));
             bytes[(node, link)] = (sum + moved, count + 1);

@@ -74,7 +74,7 @@ public static class MigrationSimulator
 /// queues.</summary>
 internal sealed class LinkReplay(LinkRates rates, TimeSpan cutOverOverhead)
 {
-    private readonly Dictionary<(string Node, LinkKind Kind), Queue<int>> _queues = [];
+    private readonly Dictionary<(string Node, NodeLink Kind), Queue<int>> _queues = [];
 
     public (double Start, double Finish)[] Run(ImmutableArray<MigrationStep> steps)
     {
@@ -139,16 +139,16 @@ internal sealed class LinkReplay(LinkRates rates, TimeSpan cutOverOverhead)
     private double Peer(DeviceId from, DeviceId to, long bytes) =>
         rates.LatencySeconds + (bytes / (from.Node == to.Node ? rates.IntraNode : rates.InterNode));
 
-    private static (string Node, LinkKind Kind)[] Links(MigrationStep step) => step switch
+    private static (string Node, NodeLink Kind)[] Links(MigrationStep step) => step switch
     {
         MigrationStep.CopyWeights { From.Kind: SourceKind.Peer } copy => Between(copy.From.Device, copy.To),
-        MigrationStep.CopyWeights { From.Kind: SourceKind.Disk } copy => [(copy.To.Node, LinkKind.Disk)],
-        MigrationStep.CopyWeights copy => [(copy.To.Node, LinkKind.Store)],
+        MigrationStep.CopyWeights { From.Kind: SourceKind.Disk } copy => [(copy.To.Node, NodeLink.Disk)],
+        MigrationStep.CopyWeights copy => [(copy.To.Node, NodeLink.Store)],
         MigrationStep.CopyCache copy => Between(copy.From, copy.To),
         _ => [],
     };
 
-    private static (string, LinkKind)[] Between(DeviceId from, DeviceId to) => from.Node == to.Node
-        ? [(to.Node, LinkKind.Within)]
-        : [(from.Node, LinkKind.Out), (to.Node, LinkKind.In)];
+    private static (string, NodeLink)[] Between(DeviceId from, DeviceId to) => from.Node == to.Node
+        ? [(to.Node, NodeLink.Within)]
+        : [(from.Node, NodeLink.Out), (to.Node, NodeLink.In)];
 }
