@@ -1,6 +1,7 @@
 namespace SpotServe.Actors.Planning;
 
-/// <summary>Version of the layout. Only ever grows; every message and stream carries it, so that a stale one shows.</summary>
+/// <summary>Version of the layout. Only ever grows; every message and stream carries it, so that a stale one
+/// shows.</summary>
 public readonly record struct Epoch(long Value) : IComparable<Epoch>
 {
     public static Epoch None => new(0);
@@ -20,7 +21,8 @@ public readonly record struct Epoch(long Value) : IComparable<Epoch>
     public static bool operator >=(Epoch left, Epoch right) => left.Value >= right.Value;
 }
 
-/// <summary>One accelerator of one node process. A restarted process has another <paramref name="Node"/> name.</summary>
+/// <summary>One accelerator of one node process. A restarted process has another <paramref name="Node"/>
+/// name.</summary>
 /// <param name="Node">The node's unique name: host, port and incarnation.</param>
 /// <param name="Index">The device's index on that node, from 0.</param>
 public readonly record struct DeviceId(string Node, int Index)

@@ -13,7 +13,8 @@ public readonly record struct LayoutDegrees(int Replicas, int Stages, int Ranks,
 
 /// <summary>A complete layout: degrees, the layers of each stage, and which device sits on which position.</summary>
 /// <param name="Degrees">D, P, M and B.</param>
-/// <param name="StageLayers">D x P ranges, replica-major: the layers of stage p of replica d are at [d * P + p].</param>
+/// <param name="StageLayers">D x P ranges, replica-major: the layers of stage p of replica d are at [d * P +
+/// p].</param>
 /// <param name="Placement">D x P x M devices, in the order of <see cref="IndexOf"/>.</param>
 public sealed record Layout(
     LayoutDegrees Degrees,

@@ -15,7 +15,8 @@ public static class ElementTypes
     public static int Bytes(this ElementType type) => type == ElementType.Float32 ? 4 : 2;
 }
 
-/// <summary>How tensor parallelism cuts a weight; matrices are [output, input] as Hugging Face stores linear layers.</summary>
+/// <summary>How tensor parallelism cuts a weight; matrices are [output, input] as Hugging Face stores linear
+/// layers.</summary>
 public enum TensorSplit
 {
     /// <summary>Every rank holds all of it (norms, biases added after the sum).</summary>
@@ -24,10 +25,12 @@ public enum TensorSplit
     /// <summary>Axis 0 in even parts (column-parallel: gate, up, query heads, their biases).</summary>
     Output,
 
-    /// <summary>Axis 1 in even parts (row-parallel: attention output, down). Results are summed over the ranks.</summary>
+    /// <summary>Axis 1 in even parts (row-parallel: attention output, down). Results are summed over the
+    /// ranks.</summary>
     Input,
 
-    /// <summary>Axis 0 by key/value heads: a rank holds those that its query heads read, so they overlap when M exceeds them.</summary>
+    /// <summary>Axis 0 by key/value heads: a rank holds those that its query heads read, so they overlap when M exceeds
+    /// them.</summary>
     KvHeads,
 
     /// <summary>Axis 0 in even parts of the vocabulary (embedding, output head).</summary>
@@ -48,7 +51,8 @@ public sealed record TensorSpec(string Name, ImmutableArray<long> Shape, TensorS
 /// <summary>What planning and execution need to know of a model: its shape, and its weights as slices.</summary>
 /// <param name="Name">Name that clients use.</param>
 /// <param name="Family">config.json's model_type, e.g. "llama".</param>
-/// <param name="Fingerprint">Hash of configuration and weight header: nodes with another one serve another model.</param>
+/// <param name="Fingerprint">Hash of configuration and weight header: nodes with another one serve another
+/// model.</param>
 /// <param name="WeightType">Element type in device memory.</param>
 /// <param name="Front">Tensors of the first stage, before layer 0 (embedding).</param>
 /// <param name="Layer">Tensors of every layer.</param>
@@ -83,7 +87,8 @@ public readonly record struct AxisRange(long First, long End)
 /// <summary>Which part of an axis a tensor rank holds, in closed form.</summary>
 public static class TensorSlices
 {
-    /// <summary>Even cut of <paramref name="size"/> elements: [size m/M, size (m+1)/M), the same rule for every M.</summary>
+    /// <summary>Even cut of <paramref name="size"/> elements: [size m/M, size (m+1)/M), the same rule for every
+    /// M.</summary>
     public static AxisRange Even(long size, int rank, int rankCount) =>
         new(size * rank / rankCount, size * (rank + 1) / rankCount);
 
@@ -99,7 +104,8 @@ public static class TensorSlices
         return new AxisRange(query.First / group, (query.End + group - 1) / group);
     }
 
-    /// <summary>The axis that is cut (0 or 1), or -1 for a replicated tensor, and the range that the rank holds.</summary>
+    /// <summary>The axis that is cut (0 or 1), or -1 for a replicated tensor, and the range that the rank
+    /// holds.</summary>
     public static (int Axis, AxisRange Range) Of(ModelSpec model, TensorSpec tensor, int rank, int rankCount)
     {
         switch (tensor.Split)

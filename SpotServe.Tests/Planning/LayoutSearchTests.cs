@@ -12,7 +12,7 @@ public sealed class LayoutSearchTests
     private static readonly RooflineCostModel Cost = new(Small, Links);
     private static readonly DeviceKind Kind = new("kind", 1L << 30, 100e9, 10e12, 30e-6, 1);
 
-    private static readonly SearchOptions Options = new()
+    private static readonly SearchOptions Options = new SearchOptions
     {
         RankCounts = [1, 2, 4],
         BatchSizes = [1, 2, 4],

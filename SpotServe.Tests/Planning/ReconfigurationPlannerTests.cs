@@ -23,7 +23,8 @@ public sealed class ReconfigurationPlannerTests
             Gen.Enum<Objective>(),
             Gen.Bool.Array[5]).Sample((fast, devices, current, tokens, notice, objective, leaves) =>
         {
-            var fleet = fast.Select((isFast, i) => new Instance($"m{i}", isFast ? Fast : Slow, devices)).ToImmutableArray();
+            var fleet = fast.Select((isFast, i) => new Instance($"m{i}", isFast ? Fast : Slow, devices))
+                .ToImmutableArray();
             if (current.DeviceCount > fleet.Length * devices) return;
             var request = Request(fleet, current, tokens, notice, objective, leaves);
             try

@@ -180,7 +180,8 @@ internal sealed class CandidateEvaluator(
             layers[p].Count, kind, kinds.First(fleet => fleet.Kind == kind).DevicesMax < ranks))],
         ranks);
 
-    /// <summary>Costs at the batch sizes up to B that were asked for, rising; only B itself with fixed batches.</summary>
+    /// <summary>Costs at the batch sizes up to B that were asked for, rising; only B itself with fixed
+    /// batches.</summary>
     private ReplicaCost[] Costs(ReplicaShape shape, int batch)
     {
         var stages = Key(shape);
@@ -209,6 +210,7 @@ internal sealed class CandidateEvaluator(
             return string.Join(',', shape.Stages.Select(s => $"{s.Layers}{s.Kind.Name}{s.SpansInstances}"));
         }
 
-        return $"{shape.Stages.Length}x{shape.LayersMax}+{shape.Stages[^1].Layers}{first.Kind.Name}{first.SpansInstances}";
+        var (stages, last) = (shape.Stages.Length, shape.Stages[^1].Layers);
+        return $"{stages}x{shape.LayersMax}+{last}{first.Kind.Name}{first.SpansInstances}";
     }
 }
