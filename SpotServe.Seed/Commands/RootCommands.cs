@@ -12,6 +12,7 @@ internal static class RootCommands
             "SpotServe serves language models on preemptible machines. Without a verb: a seed and four nodes here.");
         LocalCommand.Configure(root);
         root.Subcommands.Add(ServeCommand.Create());
+        root.Subcommands.Add(PlanCommand.Create());
         return root;
     }
 
