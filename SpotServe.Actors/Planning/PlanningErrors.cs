@@ -75,6 +75,9 @@ internal static class Inputs
     public static long AtLeast(long value, long least, string what) =>
         value >= least ? value : throw new PlanningInputException(what, value, $"at least {least}");
 
+    public static long Between(long value, long least, long most, string what) =>
+        value >= least && value <= most ? value : throw new PlanningInputException(what, value, $"{least} to {most}");
+
     public static void Distinct<T>(IEnumerable<T> ids, string kind)
     {
         var seen = new HashSet<T>();

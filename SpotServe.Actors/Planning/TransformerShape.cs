@@ -29,6 +29,9 @@ public sealed record TransformerShape(
     bool TiedEmbedding = false,
     MlpShape Mlp = MlpShape.Gated)
 {
+    /// <summary>Longest axis that is planned with: products of two stay far within 64 bits.</summary>
+    public const int SizeMax = 1 << 24;
+
     /// <summary>Rows per head; HiddenSize / HeadCount unless the configuration names another.</summary>
     public int HeadSize { get; init; } = HeadCount > 0 ? HiddenSize / HeadCount : 0;
 
@@ -36,13 +39,13 @@ public sealed record TransformerShape(
     /// heads.</exception>
     public ModelSpec ToModelSpec()
     {
-        Inputs.AtLeast(LayerCount, 1, "The layer count");
-        Inputs.AtLeast(HiddenSize, 1, "The hidden size");
-        Inputs.AtLeast(HeadCount, 1, "The head count");
-        Inputs.AtLeast(KvHeadCount, 1, "The key/value head count");
-        Inputs.AtLeast(HeadSize, 1, "The head size");
-        Inputs.AtLeast(IntermediateSize, 1, "The intermediate size");
-        Inputs.AtLeast(VocabularySize, 1, "The vocabulary size");
+        Inputs.Between(LayerCount, 1, 4096, "The layer count");
+        Inputs.Between(HiddenSize, 1, SizeMax, "The hidden size");
+        Inputs.Between(HeadCount, 1, 4096, "The head count");
+        Inputs.Between(KvHeadCount, 1, HeadCount, "The key/value head count");
+        Inputs.Between(HeadSize, 1, SizeMax, "The head size");
+        Inputs.Between(IntermediateSize, 1, SizeMax, "The intermediate size");
+        Inputs.Between(VocabularySize, 1, SizeMax, "The vocabulary size");
         Inputs.AtLeast(ContextMax, 1, "The context length");
         if (HeadCount % KvHeadCount != 0)
         {

@@ -8,6 +8,8 @@ namespace SpotServe.Seed.Commands;
 /// <summary>Turns what `plan` was asked into what the planner takes. Reads the files that it names.</summary>
 internal static class PlanRequestBuilder
 {
+    private const double SecondsMax = 1e9;
+
     private static readonly DeviceKind[] BuiltInKinds =
     [
         new("T4", 15L << 30, 240e9, 25e12, 40e-6, 0.476),
@@ -35,7 +37,8 @@ internal static class PlanRequestBuilder
         {
             Options = Options(description, table),
             Leaving = leaving,
-            JoinIn = description.JoinInSeconds is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
+            JoinIn = description.JoinInSeconds is { } seconds ? Seconds(seconds, "The time until instances are ready")
+                : null,
             CopyWhileServing = !description.StopFirst,
             DiskNodes = description.LocalDisk ? [.. staying.Select(instance => instance.Node)] : [],
         };
@@ -128,7 +131,7 @@ internal static class PlanRequestBuilder
         {
             if (entry.LeavesInSeconds is not { } seconds) staying.Add(instance);
             else if (leaving.ContainsKey(instance.Node)) throw new DuplicateIdException("instance", instance.Node);
-            else leaving.Add(instance.Node, TimeSpan.FromSeconds(seconds));
+            else leaving.Add(instance.Node, Seconds(seconds, $"The time left to {instance.Node}"));
         }
 
         return (staying.ToImmutable(), leaving.ToImmutable());
@@ -170,6 +173,10 @@ internal static class PlanRequestBuilder
             $"described under kinds, or one of {string.Join(", ", BuiltInKinds.Select(kind => kind.Name))}");
     }
 
+    private static TimeSpan Seconds(double value, string what) => value is >= 0 and <= SecondsMax
+        ? TimeSpan.FromSeconds(value)
+        : throw new PlanningInputException(what, value, FormattableString.Invariant($"0 to {SecondsMax:0} seconds"));
+
     private static double Finite(double value, string what) =>
         double.IsFinite(value) ? value : throw new PlanningInputException(what, value, "a number");
 
@@ -194,7 +201,7 @@ internal static class PlanRequestBuilder
                 "fixed" => Batching.Fixed,
                 _ => throw new PlanningInputException("The batching", description.Batching, "continuous or fixed"),
             },
-            SloTarget = TimeSpan.FromSeconds(Finite(description.SloSeconds, "The latency target in seconds")),
+            SloTarget = Seconds(description.SloSeconds, "The latency target"),
             SloProbability = description.SloProbability,
             RankCounts = description.Ranks is { } ranks ? [.. ranks] : options.RankCounts,
             RequireRanks = description.Ranks is not null,
@@ -208,10 +215,14 @@ internal static class PlanRequestBuilder
     {
         var degrees = new LayoutDegrees(current.Replicas, current.Stages, current.Ranks, current.BatchSize);
         request.Geometry.RequireRanks(current.Ranks);
-        if (current.Replicas < 1 || current.Stages < 1 || current.Stages > request.Geometry.Model.LayerCount)
+        if (current.Replicas is < 1 or > Instance.DevicesMax || current.BatchSize is < 1 or > SearchOptions.BatchSizeMax
+            || current.Stages < 1 || (long)current.Replicas * current.Stages * current.Ranks > Instance.DevicesMax
+                || current.Stages > request.Geometry.Model.LayerCount)
         {
             throw new PlanningInputException(
-                "The current layout", degrees, $"D >= 1 and P of 1 to {request.Geometry.Model.LayerCount}");
+                "The current layout",
+                degrees,
+                $"D, B >= 1, P of 1 to {request.Geometry.Model.LayerCount}, at most {Instance.DevicesMax} devices");
         }
 
         var devices = All(description).Where(entry => !entry.Entry.Joins)

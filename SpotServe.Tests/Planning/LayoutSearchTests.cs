@@ -139,6 +139,8 @@ public sealed class LayoutSearchTests
 
         Assert.Throws<NoDevicesException>(() => search.Run([], load));
         Assert.Throws<PlanningInputException>(() => search.Run(Fleet(1, 0), load));
+        Assert.Throws<PlanningInputException>(() => search.Run(Fleet(1, int.MaxValue), load));
+        Assert.Throws<PlanningInputException>(() => search.Run(Fleet(1, 1), load with { PromptTokens = int.MaxValue }));
         Assert.Throws<PlanningInputException>(
             () => search.Run(Fleet(1, 1), load with { RequestsPerSecond = double.NaN }));
         Assert.Throws<PlanningInputException>(() => search.Run(Fleet(1, 1), load with { RequestsPerSecond = -1 }));

@@ -60,6 +60,28 @@ public sealed class MigrationPlannerTests
         }, iter: 400);
 
     [Fact]
+    public void A_plan_that_breaks_off_is_followed_by_one_from_what_is_there_then() =>
+        Gen.Select(Changes(), Changes(), Gen.Double[0, 1]).Sample((problem, next, part) =>
+        {
+            var first = MigrationPlanner.Plan(problem);
+            var done = first.Steps.Where(step => step.Finish <= part * first.Duration).ToList();
+            var again = problem with { Holdings = After(problem, done) };
+
+            var second = MigrationPlanner.Plan(again);
+
+            AssertSound(again, second);
+            var arrived = done.OfType<MigrationStep.CopyWeights>().Sum(copy => copy.Bytes);
+            Assert.Equal(
+                first.Steps.OfType<MigrationStep.CopyWeights>().Sum(copy => copy.Bytes),
+                arrived + second.Steps.OfType<MigrationStep.CopyWeights>().Sum(copy => copy.Bytes));
+            // And to quite another layout, from pieces that overlap.
+            var elsewhere = next with { Holdings = again.Holdings, Inherited = problem.Inherited,
+                Caches = problem.Caches };
+            if (elsewhere.Target.Degrees.Replicas < problem.Target.Degrees.Replicas) return;
+            AssertSound(elsewhere, MigrationPlanner.Plan(elsewhere));
+        }, iter: 200);
+
+    [Fact]
     public void Frees_come_early_only_when_memory_is_short()
     {
         var problem = Reshape();
@@ -165,8 +187,12 @@ public sealed class MigrationPlannerTests
     [Fact]
     public void A_leaving_device_is_a_source_only_while_it_lasts()
     {
-        var problem = Reshape() with { Links = Links with { Store = 0 } };
-        var leaving = problem.Holdings[0].Device.Node;
+        var fleet = PlanningScenarios.Fleet(5, 2);
+        var before = PlanningScenarios.InOrder(Small, new LayoutDegrees(1, 2, 4, 2), fleet);
+        var after = PlanningScenarios.InOrder(Small, new LayoutDegrees(1, 4, 2, 2), fleet.RemoveAt(0));
+        var problem = Problem(before, after, PlanningScenarios.Caches(before.Degrees, 70))
+            with { Links = Links with { Store = 0 } };
+        const string leaving = "n000";
         var long_ = problem with { Leaving = Leaves(leaving, TimeSpan.FromHours(1)) };
         var short_ = problem with { Leaving = Leaves(leaving, TimeSpan.FromTicks(1)) };
 
@@ -178,6 +204,8 @@ public sealed class MigrationPlannerTests
             && copy.From.Kind == SourceKind.Peer && copy.From.Device.Node == leaving);
         Assert.Contains(stored.Steps, step => step is MigrationStep.CopyWeights { From.Kind: SourceKind.Store });
         Assert.True(stored.CacheGivenUp);
+        Assert.Throws<PlanningInputException>(() =>
+            MigrationPlanner.Plan(Reshape() with { Leaving = Leaves(leaving, TimeSpan.FromHours(1)) }));
     }
 
     [Fact]
@@ -220,6 +248,20 @@ public sealed class MigrationPlannerTests
         var error = Assert.Throws<MigrationMemoryException>(() =>
             MigrationPlanner.Plan(problem with { BudgetBytes = 1000 }));
         Assert.Contains("the new position alone is too large", error.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>Holdings when some steps are done and the rest never happens; KV pages that moved are not
+    /// counted.</summary>
+    private static ImmutableArray<Holding> After(MigrationProblem problem, List<MigrationStep> done)
+    {
+        var holdings = problem.Holdings.ToDictionary(holding => holding.Device);
+        foreach (var copy in done.OfType<MigrationStep.CopyWeights>())
+        {
+            var holding = holdings.GetValueOrDefault(copy.To) ?? Holding.Empty(copy.To);
+            holdings[copy.To] = holding with { Weights = holding.Weights.Add(copy.Slice) };
+        }
+
+        return [.. holdings.Values];
     }
 
     internal static Gen<MigrationProblem> Changes() =>

@@ -81,6 +81,21 @@ public sealed class PaperGoldenTests
         Assert.Equal(layouts, string.Join(';', chosen));
     }
 
+    [Theory]
+    [InlineData("6.7B", 4, 2.0, 2, 4, 2)]
+    [InlineData("h6144", 12, 0.4, 2, 8, 4)]
+    [InlineData("h7168", 16, 0.2, 4, 8, 4)]
+    public void Controller_gives_the_shapes_that_rerouting_is_fixed_to(
+        string profile, int replicaDevicesMin, double alpha, int stages, int ranks, int batch)
+    {
+        var table = ProfileTable.Parse(SharedData.Profile(profile));
+
+        var chosen = PaperSetup.Search(table, replicaDevicesMin, alpha, nodes: 10).Chosen;
+
+        Assert.Equal((stages, ranks, batch), (chosen.Degrees.Stages, chosen.Degrees.Ranks, chosen.Degrees.BatchSize));
+        Assert.Equal((batch, 1), (chosen.Templates[0].Cost.PrefillParts, chosen.Templates[0].Cost.StepParts));
+    }
+
     private static (int, int, int) Degrees(SearchResult result) =>
         (result.Chosen.Degrees.Replicas, result.Chosen.Degrees.Stages, result.Chosen.Degrees.Ranks);
 }

@@ -74,6 +74,9 @@ public sealed class PlanCommandTests
     [InlineData("""{ "model": { "preset": "llama-7b" }, "instances": [ { "kind": "T9" } ] }""",
         "The device kind is T9")]
     [InlineData("""{ "unknown": 1 }""", "unknown")]
+    [InlineData("""{ "load": null }""", "load")]
+    [InlineData("""{ "model": { "preset": "llama-7b" }, "joinInSeconds": 1e300 }""",
+        "The time until instances are ready")]
     [InlineData("""{ "model": { "preset": "llama-7b" }, "instances": [ {"name":"a"}, {"name":"a"} ] }""",
         "named twice")]
     [InlineData("""{ "model": { "preset": "llama-7b" }, "ranks": [3], "instances": [ {"kind":"H100"} ] }""",

@@ -36,6 +36,19 @@ public sealed class SliceGeometryTests
     }
 
     [Fact]
+    public void Ranges_of_a_ranks_share_are_its_tensor_slices() =>
+        Ranks.Sample((rank, ranks) =>
+        {
+            var geometry = new SliceGeometry(Odd);
+            foreach (var (group, tensors) in Groups())
+            {
+                var share = geometry.ShareOf(group, rank, ranks);
+                Assert.All(tensors, tensor =>
+                    Assert.Equal(TensorSlices.Of(Odd, tensor, rank, ranks), geometry.RangeOf(tensor, share)));
+            }
+        });
+
+    [Fact]
     public void Reused_bytes_equal_elements_counted_one_by_one()
     {
         var geometry = new SliceGeometry(Odd);

@@ -87,6 +87,9 @@ public sealed record LinkRates(
 /// <param name="Node">Unique name, the Node of its <see cref="DeviceId"/>s.</param>
 public sealed record Instance(string Node, DeviceKind Kind, int DeviceCount)
 {
+    /// <summary>Devices that are planned for at most, in all.</summary>
+    public const int DevicesMax = 65_535;
+
     public IEnumerable<DeviceId> Devices => Enumerable.Range(0, DeviceCount).Select(i => new DeviceId(Node, i));
 
     /// <summary>Checks a fleet: at least one device, unique names, usable kinds.</summary>
@@ -102,8 +105,11 @@ public sealed record Instance(string Node, DeviceKind Kind, int DeviceCount)
                 throw new PlanningInputException("An instance's name", instance.Node, "not empty");
             }
 
-            Inputs.AtLeast(instance.DeviceCount, 1, $"Device count of {instance.Node}");
+            Inputs.Between(instance.DeviceCount, 1, DevicesMax, $"Device count of {instance.Node}");
         }
+
+        Inputs.Between(
+            instances.Sum(instance => (long)instance.DeviceCount), 1, DevicesMax, "The number of devices in all");
 
         foreach (var kind in instances.Select(instance => instance.Kind).Distinct()) kind.Require();
     }
@@ -117,12 +123,15 @@ public sealed record Instance(string Node, DeviceKind Kind, int DeviceCount)
 public sealed record Workload(
     double RequestsPerSecond, int PromptTokens, int OutputTokens, double ArrivalVariation = 1)
 {
-    /// <exception cref="PlanningInputException">A rate is NaN or negative, or a length is below 1.</exception>
+    /// <summary>Longest prompt or output that is planned for.</summary>
+    public const int TokensMax = 1 << 24;
+
+    /// <exception cref="PlanningInputException">A rate is NaN or negative, or a length out of bounds.</exception>
     public void Require()
     {
         Inputs.NotNegative(RequestsPerSecond, "The arrival rate");
-        Inputs.AtLeast(PromptTokens, 1, "The prompt length");
-        Inputs.AtLeast(OutputTokens, 1, "The output length");
+        Inputs.Between(PromptTokens, 1, TokensMax, "The prompt length");
+        Inputs.Between(OutputTokens, 1, TokensMax, "The output length");
         Inputs.NotNegative(ArrivalVariation, "The arrivals' squared coefficient of variation");
     }
 }

@@ -46,5 +46,10 @@ public sealed record MigrationProblem(
         Inputs.Distinct(Caches.Select(cache => cache.Replica), "replica");
         Inputs.AtLeast(BudgetBytes, 1, "The memory budget");
         foreach (var (node, left) in Leaving) Inputs.NotNegative(left.TotalSeconds, $"Time left to {node}");
+        foreach (var device in Target.Placement)
+        {
+            if (!Leaving.ContainsKey(device.Node)) continue;
+            throw new PlanningInputException("A device of the target", device, "on a node that does not leave");
+        }
     }
 }

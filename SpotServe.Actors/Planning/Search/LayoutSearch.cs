@@ -38,7 +38,10 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
             overloaded,
             instances.Count - chosen.InstanceCount,
             all.Count,
-            [.. all.Order(Order(overloaded)).Take(options.AlternativesMax)]);
+            [
+                .. all.DistinctBy(candidate => (candidate.Degrees, candidate.CostPerHour, candidate.LatencySeconds))
+                    .Order(Order(overloaded)).Take(options.AlternativesMax),
+            ]);
     }
 
     private List<ReplicaPlan> Shapes(ImmutableArray<KindFleet> fleet, CandidateEvaluator evaluator)

@@ -18,6 +18,9 @@ public enum Objective
 /// <summary>The bounds and rules of a layout search.</summary>
 public sealed record SearchOptions
 {
+    /// <summary>Largest B that is tried.</summary>
+    public const int BatchSizeMax = 1 << 16;
+
     public Objective Objective { get; init; } = Objective.Latency;
 
     public Batching Batching { get; init; } = Batching.Continuous;
@@ -85,8 +88,8 @@ public sealed record SearchOptions
     /// <exception cref="PlanningInputException">A bound is not usable.</exception>
     public void Require()
     {
-        foreach (var ranks in RankCounts) Inputs.AtLeast(ranks, 1, "A rank count to try");
-        foreach (var batch in BatchSizes) Inputs.AtLeast(batch, 1, "A batch size to try");
+        foreach (var ranks in RankCounts) Inputs.Between(ranks, 1, Instance.DevicesMax, "A rank count to try");
+        foreach (var batch in BatchSizes) Inputs.Between(batch, 1, BatchSizeMax, "A batch size to try");
         if (RankCounts.IsEmpty) throw new PlanningInputException("The rank counts to try", "empty", "at least one");
         if (BatchSizes.IsEmpty) throw new PlanningInputException("The batch sizes to try", "empty", "at least one");
         Inputs.AtLeast(StagesMax, 1, "The longest pipeline");

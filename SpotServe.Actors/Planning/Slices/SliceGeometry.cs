@@ -67,6 +67,25 @@ public sealed class SliceGeometry
             shapes.ReplicatedBytes > 0);
     }
 
+    /// <summary>The elements of one tensor that belong to a share: what an executor reads, sends and writes.</summary>
+    /// <returns>The axis that is cut and the range on it; axis -1 and all or nothing for a tensor that is
+    /// not.</returns>
+    public (int Axis, AxisRange Range) RangeOf(TensorSpec tensor, Share share)
+    {
+        var axis = tensor.Split switch
+        {
+            TensorSplit.Replicated => -1,
+            TensorSplit.Input => 1,
+            TensorSplit.Output or TensorSplit.Vocabulary or TensorSplit.KvHeads => 0,
+            _ => throw new System.Diagnostics.UnreachableException(),
+        };
+        if (axis < 0) return (axis, new AxisRange(0, share.Replicated ? tensor.Shape[0] : 0));
+        var size = tensor.Shape[axis];
+        return (axis, tensor.Split == TensorSplit.KvHeads
+            ? new AxisRange(size / Model.KvHeadCount * share.KvFirst, size / Model.KvHeadCount * share.KvEnd)
+            : new AxisRange(size * share.First / Share.Unit, size * share.End / Share.Unit));
+    }
+
     /// <summary>The whole of a group, as one share.</summary>
     public Share WholeShare(TensorGroup group) => ShareOf(group, 0, 1);
 
