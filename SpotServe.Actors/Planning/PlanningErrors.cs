@@ -50,10 +50,11 @@ public sealed class SourceLostException(string slice, DeviceId destination)
         $"{slice}, needed on {destination}, is held by no device that can send it in time, and neither a local disk "
         + "nor a model store was given. Name a model store, so that it can be loaded again.");
 
-/// <summary>No order of transfers and frees keeps a device within its memory.</summary>
+/// <summary>No order of transfers and frees was found that keeps a device within its memory: ADR 0012 says how far
+/// the search goes.</summary>
 public sealed class MigrationMemoryException(DeviceId device, long needBytes, long budgetBytes, string detail)
     : PlanningException(
-        $"No order of the migration fits: {detail} {device} would need {Sizes.Text(needBytes)}, its budget is "
+        $"No order of the migration was found to fit: {detail} {device} would need {Sizes.Text(needBytes)}, its budget is "
         + $"{Sizes.Text(budgetBytes)}: short by {Sizes.Text(needBytes - budgetBytes)}.")
 {
     public DeviceId Device { get; } = device;

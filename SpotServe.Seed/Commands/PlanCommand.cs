@@ -2,8 +2,8 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
-using SpotServe.Actors.Planning;
 using Spectre.Console;
+using SpotServe.Actors.Planning;
 
 namespace SpotServe.Seed.Commands;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
-using SpotServe.Actors.Planning;
 using Spectre.Console;
+using SpotServe.Actors.Planning;
 
 namespace SpotServe.Seed.Commands;
 

@@ -117,9 +117,11 @@ public sealed class DeviceMapperTests
     {
         var slow = PaperSetup.T4 with { Name = "slow" };
         ImmutableArray<Instance> fleet = [new("a", slow, 2), new("b", PaperSetup.T4, 2)];
-        var problem = PlanningScenarios.Problem(Small, new LayoutDegrees(1, 2, 2, 1), fleet, [], [])
-            with
-        { StageKinds = ["T4", "slow"], StageLayers = [new(0, 9), new(9, 12)] };
+        var problem = PlanningScenarios.Problem(Small, new LayoutDegrees(1, 2, 2, 1), fleet, [], []) with
+        {
+            StageKinds = ["T4", "slow"],
+            StageLayers = [new(0, 9), new(9, 12)],
+        };
 
         var layout = DeviceMapper.Map(problem).Layout;
 

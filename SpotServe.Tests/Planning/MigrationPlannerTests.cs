@@ -75,8 +75,12 @@ public sealed class MigrationPlannerTests
                 first.Steps.OfType<MigrationStep.CopyWeights>().Sum(copy => copy.Bytes),
                 arrived + second.Steps.OfType<MigrationStep.CopyWeights>().Sum(copy => copy.Bytes));
             // And to quite another layout, from pieces that overlap.
-            var elsewhere = next with { Holdings = again.Holdings, Inherited = problem.Inherited,
-                Caches = problem.Caches };
+            var elsewhere = next with
+            {
+                Holdings = again.Holdings,
+                Inherited = problem.Inherited,
+                Caches = problem.Caches,
+            };
             if (elsewhere.Target.Degrees.Replicas < problem.Target.Degrees.Replicas) return;
             AssertSound(elsewhere, MigrationPlanner.Plan(elsewhere));
         }, iter: 200);
@@ -133,9 +137,10 @@ public sealed class MigrationPlannerTests
         var fleet = PlanningScenarios.Fleet(3, 1);
         var before = PlanningScenarios.InOrder(Small, new LayoutDegrees(1, 2, 1, 1), fleet);
         var after = PlanningScenarios.InOrder(Small, new LayoutDegrees(1, 1, 1, 1), fleet.RemoveRange(0, 2));
-        var problem = Problem(before, after, PlanningScenarios.Caches(before.Degrees, 400))
-            with
-        { Links = Links with { Store = 0 } };
+        var problem = Problem(before, after, PlanningScenarios.Caches(before.Degrees, 400)) with
+        {
+            Links = Links with { Store = 0 },
+        };
         var backHalf = Small.NeedBytes(PositionNeed.Of(before, new Position(0, 1, 0)));
         var leaving = problem with
         {
@@ -190,8 +195,8 @@ public sealed class MigrationPlannerTests
         var fleet = PlanningScenarios.Fleet(5, 2);
         var before = PlanningScenarios.InOrder(Small, new LayoutDegrees(1, 2, 4, 2), fleet);
         var after = PlanningScenarios.InOrder(Small, new LayoutDegrees(1, 4, 2, 2), fleet.RemoveAt(0));
-        var problem = Problem(before, after, PlanningScenarios.Caches(before.Degrees, 70))
-            with { Links = Links with { Store = 0 } };
+        var caches = PlanningScenarios.Caches(before.Degrees, 70);
+        var problem = Problem(before, after, caches) with { Links = Links with { Store = 0 } };
         const string leaving = "n000";
         var long_ = problem with { Leaving = Leaves(leaving, TimeSpan.FromHours(1)) };
         var short_ = problem with { Leaving = Leaves(leaving, TimeSpan.FromTicks(1)) };

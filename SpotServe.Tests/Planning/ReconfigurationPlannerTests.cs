@@ -45,8 +45,10 @@ public sealed class ReconfigurationPlannerTests
     public void A_node_that_both_stays_and_leaves_is_a_named_error()
     {
         ImmutableArray<Instance> fleet = [new("a", Fast, 2), new("b", Fast, 2)];
-        var request = Request(fleet, new LayoutDegrees(1, 1, 2, 2), 10, 30, Objective.Latency, [false, false])
-            with { Leaving = ImmutableDictionary<string, TimeSpan>.Empty.Add("a", TimeSpan.FromSeconds(3)) };
+        var request = Request(fleet, new LayoutDegrees(1, 1, 2, 2), 10, 30, Objective.Latency, [false, false]) with
+        {
+            Leaving = ImmutableDictionary<string, TimeSpan>.Empty.Add("a", TimeSpan.FromSeconds(3)),
+        };
 
         Assert.Throws<DuplicateIdException>(() => ReconfigurationPlanner.Plan(request));
     }
