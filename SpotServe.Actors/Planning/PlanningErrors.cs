@@ -54,8 +54,8 @@ public sealed class SourceLostException(string slice, DeviceId destination)
 /// the search goes.</summary>
 public sealed class MigrationMemoryException(DeviceId device, long needBytes, long budgetBytes, string detail)
     : PlanningException(
-        $"No order of the migration was found to fit: {detail} {device} would need {Sizes.Text(needBytes)}, its budget is "
-        + $"{Sizes.Text(budgetBytes)}: short by {Sizes.Text(needBytes - budgetBytes)}.")
+        $"No order of the migration was found to fit: {detail} {device} would need {Sizes.Text(needBytes)}, its budget "
+        + $"is {Sizes.Text(budgetBytes)}: short by {Sizes.Text(needBytes - budgetBytes)}.")
 {
     public DeviceId Device { get; } = device;
 

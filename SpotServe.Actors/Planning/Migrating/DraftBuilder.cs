@@ -22,13 +22,18 @@ internal sealed class DraftBuilder
     private readonly List<int> _cacheArrivals = [];
     private readonly bool _stop;
     private readonly bool _urgentFirst;
+    private readonly bool _roomFirst;
 
     /// <param name="stop">Whether the old layout stops before anything moves.</param>
     /// <param name="urgentFirst">Whether parts that only leaving nodes have go before all others, pages
     /// included.</param>
-    public DraftBuilder(MigrationProblem problem, MigrationScene scene, bool stop, bool urgentFirst = false)
+    /// <param name="roomFirst">Whether, short of memory, the layers that leave the most room go before the front ones.
+    /// </param>
+    public DraftBuilder(MigrationProblem problem, MigrationScene scene, bool stop, bool urgentFirst = false,
+        bool roomFirst = false)
     {
         _urgentFirst = urgentFirst;
+        _roomFirst = roomFirst;
         _problem = problem;
         _scene = scene;
         _stop = stop;
@@ -69,7 +74,7 @@ internal sealed class DraftBuilder
         else
         {
             var order = new MemoryOrder(this, pressed);
-            if (order.Run(Units()) is { } stuck) return stuck;
+            if (order.Run(Units(), _roomFirst) is { } stuck) return stuck;
             peak = order.PeakBytes;
         }
 

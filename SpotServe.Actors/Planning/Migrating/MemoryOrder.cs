@@ -31,7 +31,8 @@ internal sealed class MemoryOrder
     public long[] PeakBytes { get; }
 
     /// <summary>Emits all copies and the early frees; an outcome when no next step fits.</summary>
-    public DraftOutcome? Run(List<LayerParts>[] units)
+    /// <param name="roomFirst">Whether all layers are set aside, so that room alone decides and not the front.</param>
+    public DraftOutcome? Run(List<LayerParts>[] units, bool roomFirst)
     {
         _units = units;
         if (Caches() is { } outcome) return outcome;
@@ -41,7 +42,7 @@ internal sealed class MemoryOrder
         for (var unit = 0; unit < units.Length; unit++)
         {
             if (units[unit].Count == 0) continue;
-            if (Fits(unit)) Emit(unit);
+            if (!roomFirst && Fits(unit)) Emit(unit);
             else aside.Add(unit);
         }
 

@@ -71,7 +71,13 @@ public static class MigrationPlanner
             return serving;
         }
 
-        return new DraftBuilder(problem, scene, stop: true, urgentFirst).Build();
+        var stopped = new DraftBuilder(problem, scene, stop: true, urgentFirst).Build();
+        // Front layers that fit may take the room that others would have freed more of.
+        return stopped is DraftOutcome.Stuck
+            && new DraftBuilder(problem, scene, stop: true, urgentFirst, roomFirst: true)
+                .Build() is DraftOutcome.Done roomy
+                ? roomy
+                : stopped;
     }
 
     /// <summary>
