@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Akka.Actor;
 using Akka.Cluster.Hosting;
 using Akka.Hosting;
@@ -40,8 +41,9 @@ internal sealed class SeedHost : IAsyncDisposable
     /// <exception cref="UsageException">A port is taken, or the data folder or tokenizer cannot be used.</exception>
     public static async Task<SeedHost> StartAsync(SeedOptions options, CancellationToken cancel)
     {
+        RequireFreePort(options);
         var board = new ClusterBoard();
-        var app = Build(options, board);
+        var app = BuildOrExplain(options, board);
         try
         {
             await app.StartAsync(cancel);
@@ -49,9 +51,7 @@ internal sealed class SeedHost : IAsyncDisposable
         catch (IOException error)
         {
             await app.DisposeAsync();
-            throw new UsageException(
-                $"Cannot listen on http://{options.Host}:{options.HttpPort}: {error.Message} " +
-                "Stop the program that has the port, or choose another with --port.");
+            throw PortTaken(options, error);
         }
 
         var system = app.Services.GetRequiredService<ActorSystem>();
@@ -70,6 +70,38 @@ internal sealed class SeedHost : IAsyncDisposable
         catch (OperationCanceledException)
         {
             // The process ends now; the journal is consistent whenever it is cut.
+        }
+    }
+
+    /// <summary>Kestrel finds out too late: by then the logs and the journal of the one that has the port are open.</summary>
+    private static void RequireFreePort(SeedOptions options)
+    {
+        using var probe = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            probe.Bind(new IPEndPoint(Resolve(options.Host), options.HttpPort));
+        }
+        catch (SocketException error)
+        {
+            throw PortTaken(options, error);
+        }
+    }
+
+    private static UsageException PortTaken(SeedOptions options, Exception error) => new(
+        $"Cannot listen on http://{options.Host}:{options.HttpPort}: {error.Message.TrimEnd('.')}. " +
+        "Stop the program that has the port, or choose another with --port.");
+
+    private static WebApplication BuildOrExplain(SeedOptions options, ClusterBoard board)
+    {
+        try
+        {
+            return Build(options, board);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new UsageException(
+                $"Cannot use the data folder {options.DataFolder}: {error.Message.TrimEnd('.')}. " +
+                "If another SpotServe uses it, stop that one; or choose another folder with --data.");
         }
     }
 
@@ -98,6 +130,7 @@ internal sealed class SeedHost : IAsyncDisposable
         {
             Wanted = options.Layout,
             DevicesExpected = options.DevicesExpected,
+            SecretMark = options.Secret?.Mark,
             SequencesMax = options.SequencesMax,
         };
         var journal = options.Database is null
@@ -138,7 +171,7 @@ internal sealed class SeedHost : IAsyncDisposable
             return Dns.GetHostAddresses(host).FirstOrDefault()
                 ?? throw new UsageException($"--host {host} has no address.");
         }
-        catch (System.Net.Sockets.SocketException error)
+        catch (SocketException error)
         {
             throw new UsageException($"--host {host} cannot be resolved: {error.Message}");
         }
