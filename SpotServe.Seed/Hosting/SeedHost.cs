@@ -21,10 +21,12 @@ internal sealed class SeedHost : IAsyncDisposable
 {
     private static readonly TimeSpan StopMax = TimeSpan.FromSeconds(4);
     private readonly WebApplication _app;
+    private readonly FileStream _dataLock;
 
-    private SeedHost(WebApplication app, ClusterBoard board, Address clusterAddress)
+    private SeedHost(WebApplication app, FileStream dataLock, ClusterBoard board, Address clusterAddress)
     {
         _app = app;
+        _dataLock = dataLock;
         Board = board;
         ClusterAddress = clusterAddress;
         HttpAddress = new Uri(app.Urls.First());
@@ -43,7 +45,8 @@ internal sealed class SeedHost : IAsyncDisposable
     {
         RequireFreePort(options);
         var board = new ClusterBoard();
-        var app = BuildOrExplain(options, board);
+        var dataLock = LockData(options);
+        var app = Build(options, board);
         try
         {
             await app.StartAsync(cancel);
@@ -51,13 +54,14 @@ internal sealed class SeedHost : IAsyncDisposable
         catch (IOException error)
         {
             await app.DisposeAsync();
+            await dataLock.DisposeAsync();
             throw PortTaken(options, error);
         }
 
         var system = app.Services.GetRequiredService<ActorSystem>();
         var cluster = Akka.Cluster.Cluster.Get(system);
         if (options.Seeds.Count == 0) cluster.Join(cluster.SelfAddress);
-        return new SeedHost(app, board, cluster.SelfAddress);
+        return new SeedHost(app, dataLock, board, cluster.SelfAddress);
     }
 
     public async ValueTask DisposeAsync()
@@ -71,6 +75,8 @@ internal sealed class SeedHost : IAsyncDisposable
         {
             // The process ends now; the journal is consistent whenever it is cut.
         }
+
+        await _dataLock.DisposeAsync();
     }
 
     /// <summary>Kestrel finds out too late: by then the logs and the journal of the one that has the port are open.</summary>
@@ -91,11 +97,14 @@ internal sealed class SeedHost : IAsyncDisposable
         $"Cannot listen on http://{options.Host}:{options.HttpPort}: {error.Message.TrimEnd('.')}. " +
         "Stop the program that has the port, or choose another with --port.");
 
-    private static WebApplication BuildOrExplain(SeedOptions options, ClusterBoard board)
+    /// <summary>Two planners on one journal would decide the same epochs. The system drops the lock with the process.</summary>
+    private static FileStream LockData(SeedOptions options)
     {
         try
         {
-            return Build(options, board);
+            Directory.CreateDirectory(options.LogFolder);
+            return new FileStream(
+                Path.Combine(options.DataFolder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
