@@ -1,3 +1,3 @@
 using SpotServe.Seed.Commands;
 
-return await RootCommands.Create().Parse(args).InvokeAsync();
+return await RootCommands.InvokeAsync(args);

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
+using SpotServe.Actors.Replica;
 
 namespace SpotServe.Actors.Cluster;
 
@@ -69,13 +70,21 @@ public static class ClusterProtocol
         Layout? Layout,
         ImmutableArray<IActorRef> Replicas,
         ImmutableArray<NodeInfo> Nodes,
-        ImmutableArray<DeviceProgress> Loading) : IEpochMessage;
+        ImmutableArray<DeviceProgress> Loading) : IEpochMessage
+    {
+        /// <summary>What each replica of the epoch reported last, up to a second ago; those not heard yet are missing.</summary>
+        public ImmutableArray<ReplicaControlProtocol.ReplicaLoad> Loads { get; init; } = [];
+    }
 }
 
 /// <summary>What a node is and has.</summary>
 /// <param name="Node">Unique name of this process: host:port#incarnation.</param>
 /// <param name="Endpoint">Where its data plane listens, "host:port".</param>
-public sealed record NodeInfo(string Node, string Endpoint, ImmutableArray<DeviceInfo> Devices);
+public sealed record NodeInfo(string Node, string Endpoint, ImmutableArray<DeviceInfo> Devices)
+{
+    /// <summary><see cref="DataPlane.ClusterSecret.Mark"/> of the node's secret: nodes with another one cannot connect.</summary>
+    public string SecretMark { get; init; } = "";
+}
 
 /// <summary>One device of a node; <paramref name="MemoryBytes"/> may be filled with weights, pages and buffers.</summary>
 public sealed record DeviceInfo(int Index, string Description, long MemoryBytes);

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Event;
 using SpotServe.Actors.Planning;
+using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 
 namespace SpotServe.Actors.Cluster;
@@ -15,24 +16,26 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
     /// <summary>How often the node reports; the planner takes ten missed reports for a loss.</summary>
     public static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(500);
 
-    private readonly NodeInfo _node;
     private readonly ModelSpec _model;
     private readonly IActorRef _planner;
-    private readonly Action<string> _onRefused;
+    private readonly Action<string> _onUnfit;
     private readonly ImmutableArray<IActorRef> _shards;
     private readonly ILoggingAdapter _log = Context.GetLogger();
+    private NodeInfo _node;
 
     /// <param name="planner">Proxy of the planner singleton.</param>
     /// <param name="shardProps">Props of the shard actor of a device, by device index.</param>
-    /// <param name="onRefused">Called once when the planner will never take this node; the process then ends.</param>
+    /// <param name="onUnfit">Called when this node can serve no more, with the reason: the planner will never take it, no
+    /// device is left, or a bug showed. The process then ends.</param>
     public NodeActor(
-        NodeInfo node, ModelSpec model, IActorRef planner, Func<int, Props> shardProps, Action<string> onRefused)
+        NodeInfo node, ModelSpec model, IActorRef planner, Func<int, Props> shardProps, Action<string> onUnfit)
     {
         _node = node;
         _model = model;
         _planner = planner;
-        _onRefused = onRefused;
-        _shards = [.. node.Devices.Select(device => Context.ActorOf(shardProps(device.Index), $"shard-{device.Index}"))];
+        _onUnfit = onUnfit;
+        _shards = [.. node.Devices.Select(device =>
+            Context.Watch(Context.ActorOf(shardProps(device.Index), $"shard-{device.Index}")))];
         Receive<Report>(_ => _planner.Tell(new RegisterNode(_node, _model, Self)));
         Receive<LoadPosition>(message => ShardOf(message.Device.Index).Forward(message));
         Receive<ConnectPosition>(message => ShardOf(message.Device.Index).Forward(message));
@@ -40,9 +43,11 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
         Receive<NodeRefused>(message =>
         {
             _log.Error("Refused by the planner: {Reason}", message.Reason);
-            _onRefused(message.Reason);
+            _onUnfit(message.Reason);
         });
         Receive<IEpochMessage>(_planner.Forward);   // from shards
+        Receive<ReplicaControlProtocol.ReplicaLoad>(_planner.Forward);
+        Receive<Terminated>(stopped => OnDeviceLost(_shards.IndexOf(stopped.ActorRef)));
     }
 
     public ITimerScheduler Timers { get; set; } = null!;
@@ -55,10 +60,24 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
         withinTimeRange: TimeSpan.FromMinutes(1),
         localOnlyDecider: error => error switch
         {
-            InvariantException => Directive.Escalate,   // a bug: never restart over it
-            Execution.EngineLostException => Directive.Stop,   // the device is gone; the planner hears the silence
+            InvariantException bug => Break(bug),   // never restarted over
+            Execution.EngineLostException => Directive.Stop,   // only a new process can use the device again
             _ => Directive.Restart,
         });
+
+    private Directive Break(InvariantException bug)
+    {
+        _onUnfit($"this is a bug: {bug.Message}");
+        return Directive.Stop;
+    }
+
+    private void OnDeviceLost(int index)
+    {
+        // Reports go on without it, so that no plan counts on it again.
+        _node = _node with { Devices = _node.Devices.RemoveAll(device => device.Index == index) };
+        _log.Error("Device {Index} is lost; {Count} are left", index, _node.Devices.Length);
+        if (_node.Devices.IsEmpty) _onUnfit("no device is left that works; the log says what happened to each");
+    }
 
     private IActorRef ShardOf(int index)
     {

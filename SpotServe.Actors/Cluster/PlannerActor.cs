@@ -8,6 +8,7 @@ using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 using static SpotServe.Actors.Cluster.PlannerEvents;
+using static SpotServe.Actors.Replica.ReplicaControlProtocol;
 
 namespace SpotServe.Actors.Cluster;
 
@@ -26,6 +27,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     private readonly Dictionary<DeviceId, DeviceProgress> _progress = [];
     private readonly HashSet<DeviceId> _waitingFor = [];
     private readonly Dictionary<int, IActorRef> _replicas = [];
+    private readonly Dictionary<int, ReplicaLoad> _loads = [];
     private Epoch _epoch = Epoch.None;
     private LayoutChoice.Chosen? _plan;
     private PlannerPhase _phase = PlannerPhase.Gathering;
@@ -109,6 +111,9 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     {
         Command<RegisterNode>(OnRegisterNode);
         Command<RegisterGateway>(OnRegisterGateway);
+        // Not published at once: gateways register every second, and the view that answers them has the loads.
+        Command<ReplicaLoad>(load => load.Epoch == _epoch, load => _loads[load.Replica] = load);
+        Command<ReplicaLoad>(_ => { });
         Command<Terminated>(message => _gateways.Remove(message.ActorRef));
         Command<ClusterEvent.MemberRemoved>(message => OnMemberLost(message.Member, "was removed from the cluster"));
         Command<ClusterEvent.MemberDowned>(message => OnMemberLost(message.Member, "was downed"));
@@ -120,11 +125,8 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
 
     private void OnRegisterNode(RegisterNode message)
     {
-        if (Model is { } model && message.Model.Fingerprint != model.Fingerprint)
+        if (Refusal(message) is { } reason)
         {
-            var reason = $"This cluster serves {model.Name} (fingerprint {model.Fingerprint}), but node " +
-                $"{message.Node.Node} has {message.Model.Name} (fingerprint {message.Model.Fingerprint}). " +
-                "Start the node with the cluster's model folder and --dtype.";
             _log.Warning("{Reason}", reason);
             message.NodeActor.Tell(new NodeRefused(reason));
             return;
@@ -135,6 +137,23 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         if (!isNew) return;
         _log.Info("Node {Node} joined with {Devices}", message.Node.Node, string.Join(", ", message.Node.Devices));
         Publish();
+    }
+
+    private string? Refusal(RegisterNode message)
+    {
+        var (model, theirs) = (Model, message.Model);
+        if (model is not null && theirs.Fingerprint != model.Fingerprint)
+        {
+            return $"This cluster serves {model.Name} (fingerprint {model.Fingerprint}), but node " +
+                $"{message.Node.Node} has {theirs.Name} (fingerprint {theirs.Fingerprint}). " +
+                "Start the node with the cluster's model folder and --dtype.";
+        }
+
+        var mark = _options.SecretMark ?? _nodes.Values.FirstOrDefault()?.Info.SecretMark;
+        return mark is null || message.Node.SecretMark == mark
+            ? null
+            : $"Node {message.Node.Node} has another secret than this cluster. " +
+                "Start it with the SPOTSERVE_SECRET of the control nodes and the other nodes.";
     }
 
     private void OnRegisterGateway(RegisterGateway message)
@@ -183,7 +202,13 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     {
         DropSilentNodes();
         if (_clock.GetUtcNow() - _since < _options.Settle) return;
-        Choose(_nodes.Values.Where(node => node.SeenAt > _since));
+        // Whoever was silent so far is forgotten until it reports, or its devices would look like free ones.
+        foreach (var silent in _nodes.Values.Where(node => node.SeenAt <= _since).Select(node => node.Info.Node).ToArray())
+        {
+            Lose(silent, $"node {silent} did not report after the loss");
+        }
+
+        Choose(_nodes.Values);
     }
 
     private void Choose(IEnumerable<RegisteredNode> candidates)
@@ -218,6 +243,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     private void StartLoading(LayoutChoice.Chosen plan)
     {
         _replicas.Clear();
+        _loads.Clear();
         _progress.Clear();
         _waitingFor.Clear();
         var layout = plan.Layout;
@@ -356,7 +382,10 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         _epoch, _phase, _detail, Model, _plan?.Layout,
         _phase == PlannerPhase.Serving ? [.. _replicas.OrderBy(pair => pair.Key).Select(pair => pair.Value)] : [],
         [.. _nodes.Values.Select(node => node.Info)],
-        [.. _progress.Values]);
+        [.. _progress.Values])
+    {
+        Loads = [.. _loads.OrderBy(pair => pair.Key).Select(pair => pair.Value)],
+    };
 
     private sealed record RegisteredNode(NodeInfo Info, ModelSpec Model, IActorRef Actor, DateTimeOffset SeenAt);
 

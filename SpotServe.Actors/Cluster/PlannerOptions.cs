@@ -8,6 +8,9 @@ public sealed record PlannerOptions
     /// <summary>The layout to serve; null lets the planner pick one for the nodes that are there.</summary>
     public LayoutDegrees? Wanted { get; init; }
 
+    /// <summary>Mark of the cluster's secret; null takes that of the first node that reports.</summary>
+    public string? SecretMark { get; init; }
+
     /// <summary>Devices to wait for before the first layout; fewer are used once <see cref="GatherMax"/> is over.</summary>
     public int DevicesExpected { get; init; } = 1;
 

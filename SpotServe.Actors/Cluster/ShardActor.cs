@@ -41,11 +41,24 @@ public sealed class ShardActor : ReceiveActor
         Become(Empty);
     }
 
+    protected override void PreRestart(Exception reason, object message)
+    {
+        // Nobody else would tell: on a layout of one device no peer loses a link.
+        Report(new DeviceFailed(_epoch, _device, $"its actor failed: {reason.Message}"));
+        base.PreRestart(reason, message);
+    }
+
     protected override void PostStop()
     {
         DropPosition();
         _work.Dispose();
     }
+
+    protected override SupervisorStrategy SupervisorStrategy() => new OneForOneStrategy(error => error switch
+    {
+        InvariantException => Directive.Escalate,   // a bug: never restart over it
+        _ => Directive.Stop,   // its pipeline goes with it; Terminated becomes DeviceFailed
+    });
 
     private void Empty() => Common();
 
@@ -75,7 +88,10 @@ public sealed class ShardActor : ReceiveActor
         Receive<ReleasePosition>(message => message.Epoch >= _epoch, OnRelease);
         Receive<PositionFailed>(IsCurrent, OnFailed);
         Receive<ReplicaControlProtocol.ReplicaLost>(lost => lost.Epoch == _epoch, OnReplicaLost);
+        Receive<ReplicaControlProtocol.ReplicaLoad>(load => load.Epoch == _epoch, load => Context.Parent.Tell(load));
         Receive<ReplicaControlProtocol.IEvent>(_ => { });
+        Receive<Terminated>(stopped => stopped.ActorRef.Equals(_replica), OnReplicaStopped);
+        Receive<Terminated>(_ => { });   // of an older epoch
         Receive<EngineLoaded>(stale => stale.Engine.Dispose());
         Receive<StageLaunched>(stale => stale.Stage.Dispose());
         Receive<IEpochMessage>(stale => _log.Debug("Ignored {Message}: epoch is now {Epoch}", stale, _epoch));
@@ -129,8 +145,8 @@ public sealed class ShardActor : ReceiveActor
         Become(Running);
         Report(new DeviceConnected(_epoch, _device));
         if (_stage.Pipeline is not { } pipeline) return;
-        _replica = Context.ActorOf(
-            _replicaProps(message.Position, _assignment!, pipeline), $"replica-{_epoch.Value}");
+        _replica = Context.Watch(Context.ActorOf(
+            _replicaProps(message.Position, _assignment!, pipeline), $"replica-{_epoch.Value}"));
         Report(new ReplicaStarted(_epoch, _assignment!.Position.Replica, _replica));
     }
 
@@ -155,6 +171,9 @@ public sealed class ShardActor : ReceiveActor
 
     private void OnReplicaLost(ReplicaControlProtocol.ReplicaLost lost) => OnFailed(new PositionFailed(
         _epoch, "lost its pipeline", new PeerLostException($"of replica {lost.Replica}", lost.Reason)));
+
+    private void OnReplicaStopped(Terminated stopped) => OnFailed(new PositionFailed(
+        _epoch, "lost its replica actor", new PeerLostException($"{stopped.ActorRef.Path.Name}", "it failed; see the log")));
 
     private void DropPosition()
     {

@@ -25,7 +25,11 @@ public sealed class GenerationClient(Lazy<ControlActors> actors, ClusterBoard bo
             return view is null
                 ? new ServiceStatus(false, "waiting for the planner", null, 0)
                 : new ServiceStatus(
-                    view.Phase == PlannerPhase.Serving, view.Detail, view.Model?.Name, view.Model?.ContextMax ?? 0);
+                    view.Phase == PlannerPhase.Serving, view.Detail, view.Model?.Name, view.Model?.ContextMax ?? 0)
+                {
+                    Epoch = view.Epoch,
+                    Replicas = view.Loads,
+                };
         }
     }
 

@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Gateway;
@@ -49,7 +51,13 @@ public sealed record TokenBatch(int FirstIndex, ImmutableArray<int> Tokens, Fini
 /// <summary>What is served now.</summary>
 /// <param name="Serving">True while a layout is active.</param>
 /// <param name="Detail">One line for people: the layout, or what is being waited for.</param>
-public sealed record ServiceStatus(bool Serving, string Detail, string? ModelName, int ContextMax);
+public sealed record ServiceStatus(bool Serving, string Detail, string? ModelName, int ContextMax)
+{
+    public Epoch Epoch { get; init; }
+
+    /// <summary>What each replica reported last, up to about two seconds ago.</summary>
+    public ImmutableArray<ReplicaControlProtocol.ReplicaLoad> Replicas { get; init; } = [];
+}
 
 /// <summary>The request is not known to the cluster.</summary>
 public sealed class RequestUnknownException(RequestId id) : Exception($"Request {id} is unknown.");

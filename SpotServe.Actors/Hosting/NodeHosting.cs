@@ -20,14 +20,14 @@ public static class NodeHosting
 
     /// <param name="describe">Names the node once its actor system has an address.</param>
     /// <param name="runtimes">One for each device, in the order of <see cref="NodeInfo.Devices"/>.</param>
-    /// <param name="onRefused">Called when the planner will never take this node.</param>
+    /// <param name="onUnfit">Called when this node can serve no more, with the reason.</param>
     public static AkkaConfigurationBuilder AddNode(
         this AkkaConfigurationBuilder builder,
         Func<ActorSystem, NodeInfo> describe,
         ModelSpec model,
         ImmutableArray<IDeviceRuntime> runtimes,
         IStageLauncher launcher,
-        Action<string> onRefused) => builder
+        Action<string> onUnfit) => builder
         .WithSingletonProxy<PlannerKey>(
             ControlHosting.PlannerName, new ClusterSingletonOptions { Role = ControlHosting.ControlRole })
         .WithActors((system, registry) =>
@@ -36,7 +36,7 @@ public static class NodeHosting
             var planner = registry.Get<PlannerKey>();
             system.ActorOf(
                 Props.Create(() => new NodeActor(
-                    node, model, planner, index => ShardProps(node, index, runtimes, launcher), onRefused)),
+                    node, model, planner, index => ShardProps(node, index, runtimes, launcher), onUnfit)),
                 "node");
         });
 

@@ -91,9 +91,9 @@ internal static class JoinCommand
 
     private static async Task<int> RunAsync(ParseResult parsed, CancellationToken cancel)
     {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         try
         {
-            using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
             ParentWatch.StartIfAsked(ParentLostGrace, stop.Cancel);
             await using var node = await NodeHost.StartAsync(Read(parsed), stop.Token);
             return await node.RunAsync(stop.Token);
@@ -102,6 +102,10 @@ internal static class JoinCommand
         {
             await Console.Error.WriteLineAsync($"spotserve-node: {error.Message}");
             return 1;
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            return 0;   // Told to stop before it had joined.
         }
     }
 

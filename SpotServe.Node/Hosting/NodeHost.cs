@@ -142,7 +142,10 @@ internal sealed class NodeHost : IAsyncDisposable
                     NameOf(system),
                     dataPlane.Endpoint.ToString(),
                     [.. runtimes.Select((runtime, index) =>
-                        new DeviceInfo(index, runtime.Description, runtime.MemoryBytes))]),
+                        new DeviceInfo(index, runtime.Description, runtime.MemoryBytes))])
+                {
+                    SecretMark = options.Secret.Mark,
+                },
                 runtimes[0].Model,
                 [.. runtimes],
                 new DataPlaneLauncher(dataPlane, runtimes[0].Model, options.ConnectMax),

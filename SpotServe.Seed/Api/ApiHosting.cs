@@ -35,6 +35,7 @@ public static partial class ApiHosting
         app.MapGet("/v1/models", status.GetModelsAsync);
         app.MapGet("/health", StatusEndpoints.GetHealthAsync);
         app.MapGet("/ready", status.GetReadyAsync);
+        app.MapGet("/admin/replicas", status.GetReplicasAsync);
         app.MapGet("/", status.GetFrontAsync);
         app.MapFallback(Edge(log, http => throw new ApiException(
             HttpStatusCode.NotFound, $"There is no {http.Request.Method} {http.Request.Path}.", code: "not_found")));

@@ -31,6 +31,15 @@ internal sealed record HealthBody(string Status);
 
 internal sealed record ReadyBody(string Status, string Detail, string Model, int ContextMax);
 
+/// <summary>GET /admin/replicas.</summary>
+internal sealed record ReplicasBody(long Epoch, IReadOnlyList<ReplicaBody> Replicas);
+
+/// <param name="Queued">Requests without pages.</param>
+/// <param name="Running">Requests with pages.</param>
+/// <param name="Steps">Since the epoch began, as are <paramref name="Tokens"/>.</param>
+internal sealed record ReplicaBody(
+    int Replica, int Queued, int Running, int FreePages, int PageCount, long Steps, long Tokens);
+
 /// <summary>GET /v1/requests/{id}.</summary>
 /// <param name="Status">"in_progress", "completed", "cancelled" or "failed".</param>
 internal sealed record RequestBody(
@@ -41,6 +50,7 @@ internal sealed record RequestBody(
 [JsonSerializable(typeof(ModelListBody))]
 [JsonSerializable(typeof(HealthBody))]
 [JsonSerializable(typeof(ReadyBody))]
+[JsonSerializable(typeof(ReplicasBody))]
 [JsonSerializable(typeof(RequestBody))]
 internal sealed partial class ApiJson : JsonSerializerContext
 {

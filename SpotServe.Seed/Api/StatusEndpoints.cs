@@ -37,6 +37,18 @@ internal sealed class StatusEndpoints(
             cancellationToken: http.RequestAborted);
     }
 
+    /// <summary>The replicas' queues and pages, as they last reported them.</summary>
+    public Task GetReplicasAsync(HttpContext http)
+    {
+        var status = cluster.Status;
+        var replicas = status.Replicas.Select(load => new ReplicaBody(
+            load.Replica, load.Queued, load.Running, load.FreePages, load.PageCount, load.Steps, load.TokensGenerated));
+        return http.Response.WriteAsJsonAsync(
+            new ReplicasBody(status.Epoch.Value, [.. replicas]),
+            ApiJson.Plain.ReplicasBody,
+            cancellationToken: http.RequestAborted);
+    }
+
     public Task GetFrontAsync(HttpContext http)
     {
         var status = cluster.Status;
@@ -51,6 +63,7 @@ internal sealed class StatusEndpoints(
             GET  /v1/requests/{id}   a request's text so far; as a stream with Last-Event-ID
             GET  /v1/models          what is served
             GET  /ready  /health     does a layout serve; does the process live
+            GET  /admin/replicas     queues and cache pages
 
             """,
             http.RequestAborted);

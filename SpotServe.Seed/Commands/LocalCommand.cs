@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Security.Cryptography;
+using SpotServe.Actors.DataPlane;
 using SpotServe.Seed.Fleet;
 using SpotServe.Seed.Hosting;
 using SpotServe.Seed.Narration;
@@ -30,7 +31,7 @@ internal static class LocalCommand
         flags.AddTo(root);
         root.Options.Add(Device);
         root.Options.Add(Dtype);
-        root.SetAction((parsed, cancel) => RootCommands.Guarded(() => RunAsync(flags, parsed, cancel)));
+        root.SetAction((parsed, cancel) => RootCommands.Guarded(() => RunAsync(flags, parsed, cancel), cancel));
     }
 
     private static async Task<int> RunAsync(SeedFlags flags, ParseResult parsed, CancellationToken cancel)
@@ -43,8 +44,9 @@ internal static class LocalCommand
         }
 
         var program = FindNodeProgram();
+        var secret = Convert.ToHexString(RandomNumberGenerator.GetBytes(32));
         Console.WriteLine($"SpotServe: {options.Model.Name} on {options.DevicesExpected} node processes");
-        var seed = await SeedHost.StartAsync(options, cancel);
+        var seed = await SeedHost.StartAsync(options with { Secret = new ClusterSecret(secret) }, cancel);
         var narrator = new ClusterNarrator(Console.Out);
         seed.Board.Changed += narrator.OnView;
         var ready = new ReadyLine(seed, Console.Out);
@@ -54,17 +56,15 @@ internal static class LocalCommand
         {
             Program = program,
             NodeCount = options.DevicesExpected,
-            Environment = new Dictionary<string, string>
-            {
-                ["SPOTSERVE_SECRET"] = Convert.ToHexString(RandomNumberGenerator.GetBytes(32)),
-            },
+            Environment = new Dictionary<string, string> { [ServeCommand.SecretVariable] = secret },
         };
-        var fleet = new LocalFleet(fleetOptions, logs.Write, Tell);
+        var watch = new NodeWatch(options.DevicesExpected, logs, Console.Out, cancel);
+        var fleet = new LocalFleet(fleetOptions, logs.Write, watch.OnExit);
         try
         {
             var arguments = NodeArguments(parsed, options, seed, fleetOptions);
-            for (var i = 0; i < options.DevicesExpected; i++) fleet.Start(arguments);
-            await ServeCommand.WaitForStop(cancel);
+            for (var i = 0; i < options.DevicesExpected; i++) StartNode(fleet, arguments);
+            await Task.WhenAny(ServeCommand.WaitForStop(cancel), watch.NoneLeftUnless(() => ready.IsPrinted));
         }
         finally
         {
@@ -74,7 +74,19 @@ internal static class LocalCommand
             await Task.WhenAll(fleet.StopAsync(), seed.DisposeAsync().AsTask());
         }
 
-        return 0;
+        return cancel.IsCancellationRequested ? 0 : throw new UsageException(watch.LastWords());
+    }
+
+    private static void StartNode(LocalFleet fleet, string[] arguments)
+    {
+        try
+        {
+            fleet.Start(arguments);
+        }
+        catch (InvalidOperationException error)
+        {
+            throw new UsageException(error.Message);
+        }
     }
 
     private static NodeProgram FindNodeProgram()
@@ -105,11 +117,4 @@ internal static class LocalCommand
     /// <summary>Gigabytes: the nodes share four fifths of this machine's memory.</summary>
     private static double MemoryPerNode(int nodes) =>
         GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 1e9 * 0.8 / nodes;
-
-    private static void Tell(NodeExit exit)
-    {
-        if (exit.Requested) return;
-        Console.WriteLine(
-            $"  node process {exit.ProcessId} (number {exit.Index}) ended with code {exit.ExitCode}");
-    }
 }

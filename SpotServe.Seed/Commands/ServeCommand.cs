@@ -1,4 +1,5 @@
 using System.CommandLine;
+using SpotServe.Actors.DataPlane;
 using SpotServe.Seed.Hosting;
 using SpotServe.Seed.Narration;
 
@@ -7,6 +8,9 @@ namespace SpotServe.Seed.Commands;
 /// <summary>`serve`: one control node, for nodes that are started elsewhere.</summary>
 internal static class ServeCommand
 {
+    /// <summary>Environment variable with the text that all processes of a cluster share.</summary>
+    public const string SecretVariable = "SPOTSERVE_SECRET";
+
     private static readonly Option<string> Host = new("--host")
     {
         Description = "Address that clients and nodes reach this machine by.",
@@ -33,7 +37,7 @@ internal static class ServeCommand
         command.Options.Add(Host);
         command.Options.Add(ClusterPort);
         command.Options.Add(Seed);
-        command.SetAction((parsed, cancel) => RootCommands.Guarded(() => RunAsync(flags, parsed, cancel)));
+        command.SetAction((parsed, cancel) => RootCommands.Guarded(() => RunAsync(flags, parsed, cancel), cancel));
         return command;
     }
 
@@ -44,6 +48,7 @@ internal static class ServeCommand
         var options = flags.Read(parsed, parsed.GetValue(Host)!, port, devicesPerNode: 1) with
         {
             Seeds = parsed.GetValue(Seed) ?? [],
+            Secret = ReadSecret(),
         };
         await using var seed = await SeedHost.StartAsync(options, cancel);
         var narrator = new ClusterNarrator(Console.Out);
@@ -54,6 +59,19 @@ internal static class ServeCommand
         using var ready = new ReadyLine(seed, Console.Out);
         await WaitForStop(cancel);
         return 0;
+    }
+
+    private static ClusterSecret? ReadSecret()
+    {
+        var text = Environment.GetEnvironmentVariable(SecretVariable);
+        try
+        {
+            return string.IsNullOrEmpty(text) ? null : new ClusterSecret(text);
+        }
+        catch (ArgumentException error)
+        {
+            throw new UsageException($"{SecretVariable}: {error.Message}");
+        }
     }
 
     /// <summary>Completes when the user or the system asks the process to stop.</summary>

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Akka.Actor;
 using Akka.Cluster.Hosting;
 using Akka.Hosting;
@@ -20,10 +21,12 @@ internal sealed class SeedHost : IAsyncDisposable
 {
     private static readonly TimeSpan StopMax = TimeSpan.FromSeconds(4);
     private readonly WebApplication _app;
+    private readonly FileStream _dataLock;
 
-    private SeedHost(WebApplication app, ClusterBoard board, Address clusterAddress)
+    private SeedHost(WebApplication app, FileStream dataLock, ClusterBoard board, Address clusterAddress)
     {
         _app = app;
+        _dataLock = dataLock;
         Board = board;
         ClusterAddress = clusterAddress;
         HttpAddress = new Uri(app.Urls.First());
@@ -40,7 +43,9 @@ internal sealed class SeedHost : IAsyncDisposable
     /// <exception cref="UsageException">A port is taken, or the data folder or tokenizer cannot be used.</exception>
     public static async Task<SeedHost> StartAsync(SeedOptions options, CancellationToken cancel)
     {
+        RequireFreePort(options);
         var board = new ClusterBoard();
+        var dataLock = LockData(options);
         var app = Build(options, board);
         try
         {
@@ -49,15 +54,14 @@ internal sealed class SeedHost : IAsyncDisposable
         catch (IOException error)
         {
             await app.DisposeAsync();
-            throw new UsageException(
-                $"Cannot listen on http://{options.Host}:{options.HttpPort}: {error.Message} " +
-                "Stop the program that has the port, or choose another with --port.");
+            await dataLock.DisposeAsync();
+            throw PortTaken(options, error);
         }
 
         var system = app.Services.GetRequiredService<ActorSystem>();
         var cluster = Akka.Cluster.Cluster.Get(system);
         if (options.Seeds.Count == 0) cluster.Join(cluster.SelfAddress);
-        return new SeedHost(app, board, cluster.SelfAddress);
+        return new SeedHost(app, dataLock, board, cluster.SelfAddress);
     }
 
     public async ValueTask DisposeAsync()
@@ -70,6 +74,43 @@ internal sealed class SeedHost : IAsyncDisposable
         catch (OperationCanceledException)
         {
             // The process ends now; the journal is consistent whenever it is cut.
+        }
+
+        await _dataLock.DisposeAsync();
+    }
+
+    /// <summary>Kestrel finds out too late: by then the logs and the journal of the one that has the port are open.</summary>
+    private static void RequireFreePort(SeedOptions options)
+    {
+        using var probe = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            probe.Bind(new IPEndPoint(Resolve(options.Host), options.HttpPort));
+        }
+        catch (SocketException error)
+        {
+            throw PortTaken(options, error);
+        }
+    }
+
+    private static UsageException PortTaken(SeedOptions options, Exception error) => new(
+        $"Cannot listen on http://{options.Host}:{options.HttpPort}: {error.Message.TrimEnd('.')}. " +
+        "Stop the program that has the port, or choose another with --port.");
+
+    /// <summary>Two planners on one journal would decide the same epochs. The system drops the lock with the process.</summary>
+    private static FileStream LockData(SeedOptions options)
+    {
+        try
+        {
+            Directory.CreateDirectory(options.LogFolder);
+            return new FileStream(
+                Path.Combine(options.DataFolder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new UsageException(
+                $"Cannot use the data folder {options.DataFolder}: {error.Message.TrimEnd('.')}. " +
+                "If another SpotServe uses it, stop that one; or choose another folder with --data.");
         }
     }
 
@@ -98,6 +139,7 @@ internal sealed class SeedHost : IAsyncDisposable
         {
             Wanted = options.Layout,
             DevicesExpected = options.DevicesExpected,
+            SecretMark = options.Secret?.Mark,
             SequencesMax = options.SequencesMax,
         };
         var journal = options.Database is null
@@ -138,7 +180,7 @@ internal sealed class SeedHost : IAsyncDisposable
             return Dns.GetHostAddresses(host).FirstOrDefault()
                 ?? throw new UsageException($"--host {host} has no address.");
         }
-        catch (System.Net.Sockets.SocketException error)
+        catch (SocketException error)
         {
             throw new UsageException($"--host {host} cannot be resolved: {error.Message}");
         }

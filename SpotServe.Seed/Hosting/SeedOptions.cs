@@ -1,3 +1,4 @@
+using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Seed.Hosting;
@@ -33,6 +34,9 @@ public sealed record SeedOptions
 
     /// <summary>Other control nodes to join, "host:port"; empty starts a new cluster.</summary>
     public IReadOnlyList<string> Seeds { get; init; } = [];
+
+    /// <summary>What nodes must know to be taken in; null takes the secret of the first one.</summary>
+    public ClusterSecret? Secret { get; init; }
 
     public int SequencesMax { get; init; } = 64;
 

@@ -6,7 +6,8 @@ namespace SpotServe.Seed.Narration;
 internal sealed class NodeLogs : IDisposable
 {
     private const long BytesMax = 64 << 20;
-    private readonly ConcurrentDictionary<int, StreamWriter> _files = new();
+    private const int LastLinesMax = 10;
+    private readonly ConcurrentDictionary<int, Lazy<NodeLog>> _logs = new();
     private readonly string _folder;
 
     public NodeLogs(string folder)
@@ -15,23 +16,45 @@ internal sealed class NodeLogs : IDisposable
         Directory.CreateDirectory(folder);
     }
 
-    public void Write(int node, string line)
-    {
-        var file = _files.GetOrAdd(node, Open);
-        lock (file)
-        {
-            if (file.BaseStream.CanWrite && file.BaseStream.Position < BytesMax) file.WriteLine(line);
-        }
-    }
+    public string PathOf(int node) => Path.Combine(_folder, $"node-{node}.log");
+
+    public void Write(int node, string line) => LogOf(node).Write(line);
+
+    /// <summary>What the node wrote last, oldest first; at most 10 lines.</summary>
+    public IReadOnlyList<string> LastLines(int node) => LogOf(node).LastLines();
 
     public void Dispose()
     {
-        foreach (var file in _files.Values)
-        {
-            lock (file) file.Dispose();
-        }
+        foreach (var log in _logs.Values) log.Value.Dispose();
     }
 
-    private StreamWriter Open(int node) =>
-        new(Path.Combine(_folder, $"node-{node}.log"), append: false) { AutoFlush = true };
+    // Lazy: standard output and error come on two threads, and a file can be opened for writing only once.
+    private NodeLog LogOf(int node) =>
+        _logs.GetOrAdd(node, index => new Lazy<NodeLog>(() => new NodeLog(PathOf(index)))).Value;
+
+    private sealed class NodeLog(string path) : IDisposable
+    {
+        private readonly StreamWriter _file = new(path, append: false) { AutoFlush = true };
+        private readonly Queue<string> _last = new();
+
+        public void Write(string line)
+        {
+            lock (_file)
+            {
+                if (_last.Count == LastLinesMax) _last.Dequeue();
+                _last.Enqueue(line);
+                if (_file.BaseStream is { CanWrite: true, Position: < BytesMax }) _file.WriteLine(line);
+            }
+        }
+
+        public IReadOnlyList<string> LastLines()
+        {
+            lock (_file) return [.. _last];
+        }
+
+        public void Dispose()
+        {
+            lock (_file) _file.Dispose();
+        }
+    }
 }

@@ -17,6 +17,9 @@ internal sealed class ReadyLine : IDisposable
         seed.Board.Changed += OnView;
     }
 
+    /// <summary>Whether anything was ever served.</summary>
+    public bool IsPrinted => Volatile.Read(ref _printed) != 0;
+
     public void Dispose() => _seed.Board.Changed -= OnView;
 
     private void OnView(ClusterProtocol.PlannerView view)

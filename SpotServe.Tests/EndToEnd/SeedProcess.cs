@@ -12,6 +12,8 @@ internal sealed partial class SeedProcess : IAsyncDisposable
     private static readonly TimeSpan StopMax = TimeSpan.FromSeconds(10);
     private readonly Process _process;
     private readonly ConcurrentQueue<string> _lines = new();
+    private readonly ConcurrentQueue<string> _errors = new();
+    private readonly List<(string Text, TaskCompletionSource<string> Found)> _waiting = [];
     private readonly TaskCompletionSource<Uri> _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private SeedProcess(Process process, string dataFolder)
@@ -19,7 +21,11 @@ internal sealed partial class SeedProcess : IAsyncDisposable
         _process = process;
         DataFolder = dataFolder;
         process.OutputDataReceived += (_, line) => OnLine(line.Data);
-        process.ErrorDataReceived += (_, line) => OnLine(line.Data);
+        process.ErrorDataReceived += (_, line) =>
+        {
+            if (line.Data is not null) _errors.Enqueue(line.Data);
+            OnLine(line.Data);
+        };
         process.Exited += (_, _) => _ready.TrySetException(
             new InvalidOperationException($"the seed ended before it was ready:\n{Output}"));
         process.EnableRaisingEvents = true;
@@ -30,42 +36,84 @@ internal sealed partial class SeedProcess : IAsyncDisposable
 
     public string DataFolder { get; }
 
+    public static string BundledModel => Path.Combine(AppContext.BaseDirectory, "models", "tinystories-4m");
+
     public int Id => _process.Id;
 
     public string Output => string.Join('\n', _lines);
+
+    /// <summary>What it wrote to standard error.</summary>
+    public IReadOnlyList<string> Errors => [.. _errors];
 
     /// <summary>Runs the seed with these arguments until it serves.</summary>
     public static async Task<(SeedProcess Seed, HttpClient Http)> StartAsync(params string[] arguments)
     {
         var seed = Begin(arguments);
-        var address = await seed._ready.Task.WaitAsync(StartMax, TestContext.Current.CancellationToken)
+        return (seed, await seed.ReadyAsync());
+    }
+
+    /// <summary>Waits until it serves.</summary>
+    public async Task<HttpClient> ReadyAsync()
+    {
+        var address = await _ready.Task.WaitAsync(StartMax, TestContext.Current.CancellationToken)
             .ContinueWith(
                 ready => ready.IsCompletedSuccessfully
                     ? ready.Result
-                    : throw new InvalidOperationException($"not ready:\n{seed.Output}", ready.Exception),
+                    : throw new InvalidOperationException($"not ready:\n{Output}", ready.Exception),
                 TaskScheduler.Default);
-        return (seed, new HttpClient { BaseAddress = address, Timeout = TimeSpan.FromMinutes(5) });
+        return new HttpClient { BaseAddress = address, Timeout = TimeSpan.FromMinutes(5) };
     }
 
     /// <summary>Runs the seed without waiting for anything.</summary>
-    public static SeedProcess Begin(params string[] arguments)
+    public static SeedProcess Begin(params string[] arguments) => Begin([], arguments);
+
+    /// <summary>Runs the seed with additions to its environment, without waiting for anything.</summary>
+    public static SeedProcess Begin(Dictionary<string, string> environment, params string[] arguments)
     {
         var data = Directory.CreateTempSubdirectory("spotserve-test-").FullName;
-        var start = new ProcessStartInfo("dotnet")
+        return Begin(
+            Program("SpotServe.Seed"),
+            data,
+            environment,
+            arguments.Contains("--data") ? arguments : [.. arguments, "--data", data]);
+    }
+
+    /// <summary>Runs a node by hand, without waiting for anything.</summary>
+    public static SeedProcess BeginNode(Dictionary<string, string> environment, params string[] arguments) => Begin(
+        Program("SpotServe.Node"),
+        Directory.CreateTempSubdirectory("spotserve-test-").FullName,
+        environment,
+        arguments);
+
+    private static SeedProcess Begin(
+        string program, string dataFolder, Dictionary<string, string> environment, string[] arguments)
+    {
+        // A shell's background job ignores SIGINT, and so would every process below it: env undoes that and is replaced.
+        var start = new ProcessStartInfo("env", ["--default-signal=INT", "dotnet"])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             RedirectStandardInput = true,
         };
-        start.ArgumentList.Add(SeedProgram());
+        start.ArgumentList.Add(program);
+        foreach (var (name, value) in environment) start.Environment[name] = value;
         foreach (var argument in arguments) start.ArgumentList.Add(argument);
-        if (!arguments.Contains("--data"))
+        return new SeedProcess(new Process { StartInfo = start }, dataFolder);
+    }
+
+    /// <summary>Waits for a line with this text and gives it; fails with all the output when the process ends.</summary>
+    public async Task<string> LineAsync(string text)
+    {
+        var found = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _process.Exited += (_, _) => found.TrySetException(
+            new InvalidOperationException($"it ended without saying \"{text}\":\n{Output}"));
+        lock (_waiting)
         {
-            start.ArgumentList.Add("--data");
-            start.ArgumentList.Add(data);
+            if (_lines.FirstOrDefault(line => line.Contains(text, StringComparison.Ordinal)) is { } line) return line;
+            _waiting.Add((text, found));
         }
 
-        return new SeedProcess(new Process { StartInfo = start }, data);
+        return await found.Task.WaitAsync(StartMax, TestContext.Current.CancellationToken);
     }
 
     /// <summary>Waits for the process to end by itself.</summary>
@@ -107,13 +155,12 @@ internal sealed partial class SeedProcess : IAsyncDisposable
         Directory.Delete(DataFolder, recursive: true);
     }
 
-    /// <summary>The seed's own output folder: the copy beside the tests lacks what only the seed references.</summary>
-    private static string SeedProgram()
+    /// <summary>A project's own output folder: the copy beside the tests lacks what only that project references.</summary>
+    private static string Program(string project)
     {
         var framework = new DirectoryInfo(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
         var checkout = framework.Parent!.Parent!.Parent!.Parent!.FullName;
-        return Path.Combine(
-            checkout, "SpotServe.Seed", "bin", framework.Parent.Name, framework.Name, "SpotServe.Seed.dll");
+        return Path.Combine(checkout, project, "bin", framework.Parent.Name, framework.Name, $"{project}.dll");
     }
 
     private static int ParentOf(int id)
@@ -133,7 +180,15 @@ internal sealed partial class SeedProcess : IAsyncDisposable
     private void OnLine(string? line)
     {
         if (line is null) return;
-        _lines.Enqueue(line);
+        lock (_waiting)
+        {
+            _lines.Enqueue(line);
+            foreach (var (text, found) in _waiting)
+            {
+                if (line.Contains(text, StringComparison.Ordinal)) found.TrySetResult(line);
+            }
+        }
+
         if (Ready().Match(line) is { Success: true } match) _ready.TrySetResult(new Uri(match.Groups[1].Value));
     }
 

@@ -1,0 +1,117 @@
+using System.Diagnostics;
+using Xunit;
+
+namespace SpotServe.Tests.EndToEnd;
+
+/// <summary>The one command ends whole, whoever ends it, and says why when it cannot begin.</summary>
+[Trait("Category", "EndToEnd")]
+[Collection(nameof(OneClusterAtATime))]
+public sealed class ProcessLifeTests
+{
+    private static readonly TimeSpan StopMax = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan OrphansMax = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan RefusalMax = TimeSpan.FromSeconds(60);
+
+    [Theory]
+    [InlineData("TERM")]
+    [InlineData("INT")]
+    public async Task Signal_stops_all_of_it_within_five_seconds(string signal)
+    {
+        var (seed, http) = await SeedProcess.StartAsync("--port", "0", "--nodes", "2");
+        await using var _ = seed;
+        using var client = http;
+        var nodes = seed.NodeIds().Select(Process.GetProcessById).ToArray();
+        var clock = Stopwatch.StartNew();
+
+        SeedProcess.Signal(seed.Id, signal);
+
+        Assert.Equal(0, await seed.ExitCodeAsync(OrphansMax));
+        Assert.InRange(clock.Elapsed, TimeSpan.Zero, StopMax);
+        Assert.Equal(2, nodes.Length);
+        Assert.All(nodes, node => Assert.True(node.HasExited));
+        Assert.Empty(seed.Errors);
+    }
+
+    [Fact]
+    public async Task Nodes_leave_by_themselves_when_the_seed_is_killed()
+    {
+        var (seed, http) = await SeedProcess.StartAsync("--port", "0", "--nodes", "2");
+        await using var _ = seed;
+        using var client = http;
+        var nodes = seed.NodeIds().Select(Process.GetProcessById).ToArray();
+        Assert.Equal(2, nodes.Length);
+
+        SeedProcess.Signal(seed.Id, "KILL");
+
+        await Task.WhenAll(nodes.Select(node => node.WaitForExitAsync(TestContext.Current.CancellationToken)))
+            .WaitAsync(OrphansMax, TestContext.Current.CancellationToken);
+    }
+
+    [Theory]
+    [InlineData("--layout 1,9,1", "P = 9", "8 layers", "1,4,1")]
+    [InlineData("--layout 1,1,3", "M = 3", "8 attention heads", "1,1,4")]
+    [InlineData("--layout 2,2,2", "8 devices", "there are 4", "2,2,1")]
+    [InlineData("--layout 2x2", "D,P,M", "1,2,2")]
+    [InlineData("--model /no/such/folder", "/no/such/folder", "--model")]
+    [InlineData("--model /proc", "/proc", "no config.json", "--model")]
+    public async Task What_cannot_be_is_one_line_and_exit_code_1(string arguments, params string[] said)
+    {
+        await using var seed = SeedProcess.Begin(["--port", "0", .. arguments.Split(' ')]);
+
+        var code = await seed.ExitCodeAsync(RefusalMax);
+
+        Assert.Equal(1, code);
+        var line = Assert.Single(seed.Errors);
+        Assert.All(said, part => Assert.Contains(part, line, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Taken_port_is_one_line_and_exit_code_1()
+    {
+        using var other = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        other.Start();
+        var port = ((System.Net.IPEndPoint)other.LocalEndpoint).Port;
+        await using var seed = SeedProcess.Begin("--port", $"{port}");
+
+        var code = await seed.ExitCodeAsync(RefusalMax);
+
+        Assert.Equal(1, code);
+        var line = Assert.Single(seed.Errors);
+        Assert.Contains($":{port}", line, StringComparison.Ordinal);
+        Assert.Contains("--port", line, StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFileSystemEntries(seed.DataFolder));
+    }
+
+    [Fact]
+    public async Task Data_folder_of_another_seed_is_one_line_and_exit_code_1()
+    {
+        await using var first = SeedProcess.Begin("serve", "--port", "0", "--cluster-port", "0");
+        await first.LineAsync("waiting for 4 device(s)");
+        await using var second = SeedProcess.Begin("--port", "0", "--data", first.DataFolder);
+
+        var code = await second.ExitCodeAsync(RefusalMax);
+
+        Assert.Equal(1, code);
+        Assert.Contains(first.DataFolder, Assert.Single(second.Errors), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    [System.Runtime.Versioning.UnsupportedOSPlatform("windows")]
+    public async Task Nodes_that_cannot_start_end_the_seed_with_their_last_words()
+    {
+        var script = Path.Combine(Directory.CreateTempSubdirectory("spotserve-test-").FullName, "node");
+        await File.WriteAllTextAsync(
+            script, "#!/bin/sh\necho the disk is made of cheese >&2\nexit 3\n", TestContext.Current.CancellationToken);
+        File.SetUnixFileMode(script, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        await using var seed = SeedProcess.Begin(
+            new Dictionary<string, string> { ["SPOTSERVE_NODE"] = script }, "--port", "0", "--nodes", "2");
+
+        var code = await seed.ExitCodeAsync(RefusalMax);
+
+        Assert.Equal(1, code);
+        Assert.Contains("exit code 3", string.Concat(seed.Errors), StringComparison.Ordinal);
+        Assert.Contains("the disk is made of cheese", string.Concat(seed.Errors), StringComparison.Ordinal);
+        Assert.Contains(Path.Combine(seed.DataFolder, "logs", "node-1.log"), seed.Output, StringComparison.Ordinal);
+        Directory.Delete(Path.GetDirectoryName(script)!, recursive: true);
+    }
+}
