@@ -19,7 +19,9 @@ public static class ClusterProtocol
 
     // Node to planner.
 
-    /// <summary>"I am here, with this." Sent every half second: planner failover and lost messages need no other cure.</summary>
+    /// <summary>
+    /// "I am here, with this." Sent every half second: planner failover and lost messages need no other cure.
+    /// </summary>
     public sealed record RegisterNode(NodeInfo Node, ModelSpec Model, IActorRef NodeActor) : IMessage;
 
     public sealed record DeviceLoading(Epoch Epoch, DeviceId Device, long LoadedBytes, long TotalBytes) : IEpochMessage;
@@ -30,7 +32,9 @@ public static class ClusterProtocol
     /// <summary>The device's data-plane links are up and its engine thread runs.</summary>
     public sealed record DeviceConnected(Epoch Epoch, DeviceId Device) : IEpochMessage;
 
-    /// <summary>Sent by the device on (d,0,0): requests for this replica go to <paramref name="ReplicaActor"/>.</summary>
+    /// <summary>
+    /// Sent by the device on (d,0,0): requests for this replica go to <paramref name="ReplicaActor"/>.
+    /// </summary>
     public sealed record ReplicaStarted(Epoch Epoch, int Replica, IActorRef ReplicaActor) : IEpochMessage;
 
     /// <summary>The device cannot go on in this epoch: its own failure, or a peer it lost.</summary>
@@ -72,7 +76,9 @@ public static class ClusterProtocol
         ImmutableArray<NodeInfo> Nodes,
         ImmutableArray<DeviceProgress> Loading) : IEpochMessage
     {
-        /// <summary>What each replica of the epoch reported last, up to a second ago; those not heard yet are missing.</summary>
+        /// <summary>
+        /// What each replica of the epoch reported last, up to a second ago; those not heard yet are missing.
+        /// </summary>
         public ImmutableArray<ReplicaControlProtocol.ReplicaLoad> Loads { get; init; } = [];
     }
 }
@@ -82,11 +88,15 @@ public static class ClusterProtocol
 /// <param name="Endpoint">Where its data plane listens, "host:port".</param>
 public sealed record NodeInfo(string Node, string Endpoint, ImmutableArray<DeviceInfo> Devices)
 {
-    /// <summary><see cref="DataPlane.ClusterSecret.Mark"/> of the node's secret: nodes with another one cannot connect.</summary>
+    /// <summary>
+    /// <see cref="DataPlane.ClusterSecret.Mark"/> of the node's secret: nodes with another one cannot connect.
+    /// </summary>
     public string SecretMark { get; init; } = "";
 }
 
-/// <summary>One device of a node; <paramref name="MemoryBytes"/> may be filled with weights, pages and buffers.</summary>
+/// <summary>
+/// One device of a node; <paramref name="MemoryBytes"/> may be filled with weights, pages and buffers.
+/// </summary>
 public sealed record DeviceInfo(int Index, string Description, long MemoryBytes);
 
 /// <summary>How far a device is with loading its weights.</summary>

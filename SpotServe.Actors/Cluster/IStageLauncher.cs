@@ -2,7 +2,9 @@ using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.Cluster;
 
-/// <summary>Joins a loaded engine to the other positions of its layout and runs it. Implemented over the data plane.</summary>
+/// <summary>
+/// Joins a loaded engine to the other positions of its layout and runs it. Implemented over the data plane.
+/// </summary>
 public interface IStageLauncher
 {
     /// <summary>Connects all links of the position, then starts its engine thread.</summary>
@@ -16,10 +18,14 @@ public interface IStageLauncher
         CancellationToken cancel);
 }
 
-/// <summary>A stage whose engine thread runs. Disposal stops the thread and closes the links; the engine stays.</summary>
+/// <summary>
+/// A stage whose engine thread runs. Disposal stops the thread and closes the links; the engine stays.
+/// </summary>
 public interface IRunningStage : IDisposable
 {
-    /// <summary>On the leader's position (d,0,0): the way into the replica. Null elsewhere. Owned by the stage.</summary>
+    /// <summary>
+    /// On the leader's position (d,0,0): the way into the replica. Null elsewhere. Owned by the stage.
+    /// </summary>
     IStepPipeline? Pipeline { get; }
 
     /// <summary>Completes, never faulted, when the engine is not used any more: only then may it be disposed.</summary>

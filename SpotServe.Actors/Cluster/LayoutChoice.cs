@@ -23,15 +23,22 @@ public abstract record LayoutChoice
     public static LayoutChoice For(PlannerOptions options, ModelSpec model, IReadOnlyList<NodeInfo> nodes)
     {
         var memory = nodes
-            .SelectMany(node => node.Devices.Select(device => (Id: new DeviceId(node.Node, device.Index), device.MemoryBytes)))
+            .SelectMany(node => node.Devices.Select(
+                device => (Id: new DeviceId(node.Node, device.Index), device.MemoryBytes)))
             .ToDictionary(device => device.Id, device => device.MemoryBytes);
-        var devices = nodes.SelectMany(node => node.Devices.Select(device => new DeviceId(node.Node, device.Index))).ToArray();
+        var devices = nodes
+            .SelectMany(node => node.Devices.Select(device => new DeviceId(node.Node, device.Index)))
+            .ToArray();
         if (devices.Length == 0) return new Impossible("no node has reported");
         var degrees = options.Wanted is { } wanted
             && LayoutConstraints.Violation(wanted, model.LayerCount, model.HeadCount, devices.Length) is null
                 ? wanted
                 : LayoutConstraints.Default(model.LayerCount, model.HeadCount, devices.Length, options.SequencesMax);
-        if (degrees is not { } chosen) return new Impossible($"no layout of {model.Name} fits {devices.Length} devices");
+        if (degrees is not { } chosen)
+        {
+            return new Impossible($"no layout of {model.Name} fits {devices.Length} devices");
+        }
+
         var layout = LayoutAssembly.InOrder(chosen, model.LayerCount, devices);
         var pages = LayoutAssembly.PagesPerReplica(
             model, layout, position => memory[layout.DeviceAt(position)], options.WorkingBytes);
@@ -49,7 +56,7 @@ public abstract record LayoutChoice
                 + (pages * LayoutAssembly.KvPageBytes(model, layout, p)) - memory[layout.DeviceAt(p)]))
             .MaxBy(pair => pair.Item2);
         return $"layout {layout.Degrees} is short of {shortage / 1e6:N0} MB on device {layout.DeviceAt(position)} at " +
-            $"position {position} (weights, {workingBytes / 1e6:N0} MB of buffers and the cache of one full context); " +
-            "add nodes or give them more --memory";
+            $"position {position} (weights, {workingBytes / 1e6:N0} MB of buffers and the cache of one full " +
+            "context); add nodes or give them more --memory";
     }
 }

@@ -25,8 +25,8 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
 
     /// <param name="planner">Proxy of the planner singleton.</param>
     /// <param name="shardProps">Props of the shard actor of a device, by device index.</param>
-    /// <param name="onUnfit">Called when this node can serve no more, with the reason: the planner will never take it, no
-    /// device is left, or a bug showed. The process then ends.</param>
+    /// <param name="onUnfit">Called when this node can serve no more, with the reason: the planner will never take it,
+    /// no device is left, or a bug showed. The process then ends.</param>
     public NodeActor(
         NodeInfo node, ModelSpec model, IActorRef planner, Func<int, Props> shardProps, Action<string> onUnfit)
     {

@@ -133,7 +133,8 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         }
 
         var isNew = !_nodes.ContainsKey(message.Node.Node);
-        _nodes[message.Node.Node] = new RegisteredNode(message.Node, message.Model, message.NodeActor, _clock.GetUtcNow());
+        _nodes[message.Node.Node] =
+            new RegisteredNode(message.Node, message.Model, message.NodeActor, _clock.GetUtcNow());
         if (!isNew) return;
         _log.Info("Node {Node} joined with {Devices}", message.Node.Node, string.Join(", ", message.Node.Devices));
         Publish();
@@ -179,7 +180,9 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         else Publish();
     }
 
-    /// <summary>Leaves the current layout. Survivors have <see cref="PlannerOptions.Settle"/> to report again.</summary>
+    /// <summary>
+    /// Leaves the current layout. Survivors have <see cref="PlannerOptions.Settle"/> to report again.
+    /// </summary>
     private void Replan(string cause)
     {
         _log.Info("Planning anew: {Cause}", cause);
@@ -203,7 +206,8 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         DropSilentNodes();
         if (_clock.GetUtcNow() - _since < _options.Settle) return;
         // Whoever was silent so far is forgotten until it reports, or its devices would look like free ones.
-        foreach (var silent in _nodes.Values.Where(node => node.SeenAt <= _since).Select(node => node.Info.Node).ToArray())
+        var silentNodes = _nodes.Values.Where(node => node.SeenAt <= _since).Select(node => node.Info.Node);
+        foreach (var silent in silentNodes.ToArray())
         {
             Lose(silent, $"node {silent} did not report after the loss");
         }
@@ -349,7 +353,8 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     private void DropSilentNodes()
     {
         var limit = _clock.GetUtcNow() - _options.NodeSilenceMax;
-        foreach (var silent in _nodes.Values.Where(node => node.SeenAt < limit).Select(node => node.Info.Node).ToArray())
+        var silentNodes = _nodes.Values.Where(node => node.SeenAt < limit).Select(node => node.Info.Node);
+        foreach (var silent in silentNodes.ToArray())
         {
             Lose(silent, $"node {silent} has not reported for {_options.NodeSilenceMax.TotalSeconds:0.#} s");
         }

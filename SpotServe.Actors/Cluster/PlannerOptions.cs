@@ -11,7 +11,9 @@ public sealed record PlannerOptions
     /// <summary>Mark of the cluster's secret; null takes that of the first node that reports.</summary>
     public string? SecretMark { get; init; }
 
-    /// <summary>Devices to wait for before the first layout; fewer are used once <see cref="GatherMax"/> is over.</summary>
+    /// <summary>
+    /// Devices to wait for before the first layout; fewer are used once <see cref="GatherMax"/> is over.
+    /// </summary>
     public int DevicesExpected { get; init; } = 1;
 
     /// <summary>Longest wait for the expected devices before serving with fewer.</summary>

@@ -110,7 +110,8 @@ public sealed class ShardActor : ReceiveActor
         var parent = Context.Parent;
         var progress = new Forward(loaded => parent.Tell(
             new DeviceLoading(epoch, device, loaded.LoadedBytes, loaded.TotalBytes)));
-        _log.Info("Loading position {Position}, layers {Layers}", message.Assignment.Position, message.Assignment.Layers);
+        _log.Info(
+            "Loading position {Position}, layers {Layers}", message.Assignment.Position, message.Assignment.Layers);
         _runtime.LoadAsync(message.Assignment, progress, _work.Token).PipeTo(
             Self,
             success: engine => new EngineLoaded(epoch, engine, Stopwatch.GetElapsedTime(started)),
@@ -161,8 +162,9 @@ public sealed class ShardActor : ReceiveActor
     {
         // Nothing is kept half-done: the next plan gives this device a position from scratch.
         var reason = $"{message.What}: {message.Error.Message}";
-        if (message.Error is PeerLostException) _log.Warning("Position {Position} {Reason}", _assignment?.Position, reason);
-        else _log.Error(message.Error, "Position {Position} {What}", _assignment?.Position, message.What);
+        var position = _assignment?.Position;
+        if (message.Error is PeerLostException) _log.Warning("Position {Position} {Reason}", position, reason);
+        else _log.Error(message.Error, "Position {Position} {What}", position, message.What);
         DropPosition();
         Become(Empty);
         Report(new DeviceFailed(_epoch, _device, reason));
@@ -173,7 +175,9 @@ public sealed class ShardActor : ReceiveActor
         _epoch, "lost its pipeline", new PeerLostException($"of replica {lost.Replica}", lost.Reason)));
 
     private void OnReplicaStopped(Terminated stopped) => OnFailed(new PositionFailed(
-        _epoch, "lost its replica actor", new PeerLostException($"{stopped.ActorRef.Path.Name}", "it failed; see the log")));
+        _epoch,
+        "lost its replica actor",
+        new PeerLostException($"{stopped.ActorRef.Path.Name}", "it failed; see the log")));
 
     private void DropPosition()
     {

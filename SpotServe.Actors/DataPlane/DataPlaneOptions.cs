@@ -27,7 +27,9 @@ public sealed class ClusterSecret
 
     internal ReadOnlySpan<byte> Key => _key;
 
-    /// <summary>Tells whether two processes have the same secret, and gives no way back to a good one. May be sent.</summary>
+    /// <summary>
+    /// Tells whether two processes have the same secret, and gives no way back to a good one. May be sent.
+    /// </summary>
     public string Mark => Convert.ToHexString(HMACSHA256.HashData(_key, "spotserve secret mark"u8), 0, 8);
 
     public override string ToString() => "(secret)";

@@ -7,7 +7,9 @@ public sealed class PeerLostException(string peer, string reason, Exception? inn
     public string Peer { get; } = peer;
 }
 
-/// <summary>The device or its engine failed (out of memory, driver error); only a new process can use it again.</summary>
+/// <summary>
+/// The device or its engine failed (out of memory, driver error); only a new process can use it again.
+/// </summary>
 public sealed class EngineLostException(string message, Exception? inner = null) : Exception(message, inner);
 
 /// <summary>A model folder is unusable; the message names file, tensor and what was expected.</summary>

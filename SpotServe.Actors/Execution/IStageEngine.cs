@@ -35,11 +35,13 @@ public interface IStageEngine : IDisposable
     /// <summary>Bytes of one token's hidden state as it passes between stages.</summary>
     int ActivationBytesPerToken { get; }
 
-    /// <summary>Where the previous stage's hidden states are written before <see cref="Step"/>: [tokens, hidden], row-major.
-    /// The same memory each time, owned by the engine. Not used on the first stage.</summary>
+    /// <summary>Where the previous stage's hidden states are written before <see cref="Step"/>: [tokens, hidden],
+    /// row-major. The same memory each time, owned by the engine. Not used on the first stage.</summary>
     Span<byte> Input(int tokens);
 
-    /// <summary>Hidden states that the last <see cref="Step"/> left for the next stage; valid until the next step.</summary>
+    /// <summary>
+    /// Hidden states that the last <see cref="Step"/> left for the next stage; valid until the next step.
+    /// </summary>
     ReadOnlySpan<byte> Output(int tokens);
 
     /// <summary>
@@ -47,7 +49,8 @@ public interface IStageEngine : IDisposable
     /// <see cref="Output"/>, and on rank 0 of the last stage writes the drawn tokens.
     /// </summary>
     /// <param name="collective">Joins the ranks of this stage; a world of one when M = 1.</param>
-    /// <param name="sampled">Length <see cref="StepPlan.SampleCount"/>; written on the last stage's rank 0 only.</param>
+    /// <param name="sampled">Length <see cref="StepPlan.SampleCount"/>; written on the last stage's rank 0
+    /// only.</param>
     /// <exception cref="PeerLostException">A rank of this stage went away during the step.</exception>
     /// <exception cref="EngineLostException">The device failed; the engine is of no further use.</exception>
     void Step(StepPlan plan, ICollective collective, Span<int> sampled);
@@ -83,9 +86,13 @@ public interface IDeviceRuntime : IDisposable
     /// <summary>Bytes of device memory that weights, KV pages and buffers may take together.</summary>
     long MemoryBytes { get; }
 
-    /// <summary>Reads the assignment's weight slices and allocates its pages. Long: runs off the caller's thread.</summary>
-    /// <exception cref="ModelFormatException">The weights on disk are not those that the configuration promises.</exception>
-    Task<IStageEngine> LoadAsync(StageAssignment assignment, IProgress<LoadProgress> progress, CancellationToken cancel);
+    /// <summary>
+    /// Reads the assignment's weight slices and allocates its pages. Long: runs off the caller's thread.
+    /// </summary>
+    /// <exception cref="ModelFormatException">The weights on disk are not those that the configuration
+    /// promises.</exception>
+    Task<IStageEngine> LoadAsync(
+        StageAssignment assignment, IProgress<LoadProgress> progress, CancellationToken cancel);
 }
 
 /// <summary>Bytes of weights loaded so far, of all that the assignment needs.</summary>

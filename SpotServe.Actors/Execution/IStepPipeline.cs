@@ -16,7 +16,9 @@ public interface IStepPipeline : IDisposable
     /// <param name="onLost">At most once and then nothing more: a rank is gone and the epoch cannot go on.</param>
     void Start(Action<StepResult> onResult, Action<Exception> onLost);
 
-    /// <summary>Sends a plan to every rank. It is copied: the caller may reuse it at once. Does not block on the network.</summary>
+    /// <summary>
+    /// Sends a plan to every rank. It is copied: the caller may reuse it at once. Does not block on the network.
+    /// </summary>
     void Submit(StepPlan plan);
 }
 

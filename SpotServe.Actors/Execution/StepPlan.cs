@@ -2,7 +2,9 @@ using System.Runtime.InteropServices;
 
 namespace SpotServe.Actors.Execution;
 
-/// <summary>How the next token of a sequence is drawn. Blittable: travels in a step plan as it lies in memory.</summary>
+/// <summary>
+/// How the next token of a sequence is drawn. Blittable: travels in a step plan as it lies in memory.
+/// </summary>
 /// <param name="Temperature">0 is greedy.</param>
 /// <param name="TopP">Smallest set of likeliest tokens with at least this probability; 1 is all of them.</param>
 /// <param name="TopK">At most this many likeliest tokens; 0 is all of them.</param>
@@ -65,7 +67,9 @@ public sealed class StepPlan
         _pages.Clear();
     }
 
-    /// <summary>Appends a chunk. <paramref name="pages"/> covers the sequence from position 0 to the chunk's end.</summary>
+    /// <summary>
+    /// Appends a chunk. <paramref name="pages"/> covers the sequence from position 0 to the chunk's end.
+    /// </summary>
     public void Add(
         int start, ReadOnlySpan<int> tokens, ReadOnlySpan<int> pages, bool samples, SamplingParameters sampling)
     {

@@ -70,8 +70,8 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
         if (_view?.Model is { } model && command.Prompt.Length >= model.ContextMax)
         {
             return new Admission.Refused(
-                $"The prompt has {command.Prompt.Length:N0} tokens; {model.Name} has a context of {model.ContextMax:N0}, " +
-                "prompt and completion together. Shorten the prompt.");
+                $"The prompt has {command.Prompt.Length:N0} tokens; {model.Name} has a context of " +
+                $"{model.ContextMax:N0}, prompt and completion together. Shorten the prompt.");
         }
 
         if (!IsServing && _clock.GetUtcNow() - _unservedSince > _options.UnservedMax)
@@ -144,7 +144,8 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
 
     private void OnEntityStopped(Terminated message)
     {
-        foreach (var id in _routes.Where(route => route.Value.Entity.Equals(message.ActorRef)).Select(route => route.Key))
+        var stopped = _routes.Where(route => route.Value.Entity.Equals(message.ActorRef)).Select(route => route.Key);
+        foreach (var id in stopped)
         {
             RemoveRoute(id);
             return;

@@ -8,7 +8,9 @@ namespace SpotServe.Actors.Gateway;
 /// <summary>The cluster as the HTTP edge sees it. Implemented over the gateway actor, and by a fake in tests.</summary>
 public interface IGenerationClient
 {
-    /// <summary>Accepts a request durably, or says why not. Once Accepted, it survives any failure that the cluster does.</summary>
+    /// <summary>
+    /// Accepts a request durably, or says why not. Once Accepted, it survives any failure that the cluster does.
+    /// </summary>
     Task<Admission> SubmitAsync(
         ImmutableArray<int> prompt, GenerationParameters parameters, CancellationToken cancel);
 

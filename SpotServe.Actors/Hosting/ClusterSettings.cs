@@ -3,7 +3,9 @@ using Akka.Configuration;
 
 namespace SpotServe.Actors.Hosting;
 
-/// <summary>The HOCON files of hocon/, which are compiled into this assembly so that no process can miss them.</summary>
+/// <summary>
+/// The HOCON files of hocon/, which are compiled into this assembly so that no process can miss them.
+/// </summary>
 public static class ClusterSettings
 {
     /// <summary>Name of the actor system in every process of a cluster.</summary>

@@ -3,7 +3,9 @@ using System.Globalization;
 
 namespace SpotServe.Actors.Planning;
 
-/// <summary>Which degrees of parallelism a model and a number of devices allow, whatever their speed and memory.</summary>
+/// <summary>
+/// Which degrees of parallelism a model and a number of devices allow, whatever their speed and memory.
+/// </summary>
 public static class LayoutConstraints
 {
     /// <summary>Parses "D,P,M".</summary>
@@ -22,10 +24,13 @@ public static class LayoutConstraints
         return valid
             ? new LayoutDegrees(degrees[0], degrees[1], degrees[2], batchSize)
             : throw new FormatException(
-                $"Layout \"{text}\" is not D,P,M: replicas, pipeline stages, tensor ranks, each 1 to 4096. Example: 1,2,2.");
+                $"Layout \"{text}\" is not D,P,M: replicas, pipeline stages, tensor ranks, " +
+                "each 1 to 4096. Example: 1,2,2.");
     }
 
-    /// <summary>Null when the degrees are possible, else one sentence that names the constraint and the nearest fit.</summary>
+    /// <summary>
+    /// Null when the degrees are possible, else one sentence that names the constraint and the nearest fit.
+    /// </summary>
     public static string? Violation(LayoutDegrees wanted, int layerCount, int headCount, int deviceCount)
     {
         var nearest = Nearest(wanted, layerCount, headCount, deviceCount);
@@ -49,7 +54,9 @@ public static class LayoutConstraints
             : null;
     }
 
-    /// <summary>The possible layout with the least change of degrees; of equals, the one that uses most devices.</summary>
+    /// <summary>
+    /// The possible layout with the least change of degrees; of equals, the one that uses most devices.
+    /// </summary>
     public static LayoutDegrees? Nearest(LayoutDegrees wanted, int layerCount, int headCount, int deviceCount) =>
         All(layerCount, headCount, deviceCount, wanted.BatchSize)
             .OrderBy(fit => Distance(wanted, fit))
@@ -92,7 +99,9 @@ public static class LayoutConstraints
 /// <summary>Turns degrees into a layout over given devices, and sizes what each device will hold.</summary>
 public static class LayoutAssembly
 {
-    /// <summary>Places positions on devices in the devices' order: stages even, ranks of a stage next to each other.</summary>
+    /// <summary>
+    /// Places positions on devices in the devices' order: stages even, ranks of a stage next to each other.
+    /// </summary>
     public static Layout InOrder(LayoutDegrees degrees, int layerCount, IReadOnlyList<DeviceId> devices)
     {
         Invariant.Holds(devices.Count >= degrees.DeviceCount);
@@ -109,7 +118,11 @@ public static class LayoutAssembly
         var elements = model.Layer.Sum(Elements) * layers.Count;
         var ends = new HashSet<string>();
         if (position.Stage == 0) elements += model.Front.Where(t => ends.Add(t.Name)).Sum(Elements);
-        if (position.Stage == layout.Degrees.Stages - 1) elements += model.Back.Where(t => ends.Add(t.Name)).Sum(Elements);
+        if (position.Stage == layout.Degrees.Stages - 1)
+        {
+            elements += model.Back.Where(t => ends.Add(t.Name)).Sum(Elements);
+        }
+
         return elements * model.WeightType.Bytes();
 
         long Elements(TensorSpec tensor)

@@ -2,7 +2,9 @@ using System.Collections.Immutable;
 
 namespace SpotServe.Actors.Requests;
 
-/// <summary>What a request's journal holds. Written in the journal's own versioned schema, never with Hyperion.</summary>
+/// <summary>
+/// What a request's journal holds. Written in the journal's own versioned schema, never with Hyperion.
+/// </summary>
 public static class RequestEvents
 {
     public interface IRequestEvent
@@ -13,7 +15,9 @@ public static class RequestEvents
     public sealed record RequestAccepted(
         RequestId Id, DateTimeOffset At, ImmutableArray<int> Prompt, GenerationParameters Parameters) : IRequestEvent;
 
-    /// <summary>Tokens that will never change. <paramref name="FirstIndex"/> counts from the generation's start.</summary>
+    /// <summary>
+    /// Tokens that will never change. <paramref name="FirstIndex"/> counts from the generation's start.
+    /// </summary>
     public sealed record TokensCommitted(RequestId Id, int FirstIndex, ImmutableArray<int> Tokens) : IRequestEvent;
 
     public sealed record RequestFinished(

@@ -35,7 +35,9 @@ public static class RequestProtocol
 
     // Entity and the gateway of its own process.
 
-    /// <summary>Which replica generates for me? Answered by <see cref="Routed"/>, at once or when a layout serves.</summary>
+    /// <summary>
+    /// Which replica generates for me? Answered by <see cref="Routed"/>, at once or when a layout serves.
+    /// </summary>
     /// <param name="Failed">The epoch that the entity was told to use and that did not work, if any.</param>
     public sealed record Route(RequestId Id, Epoch Failed) : IMessage;
 

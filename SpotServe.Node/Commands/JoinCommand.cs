@@ -33,7 +33,10 @@ internal static class JoinCommand
         DefaultValueFactory = _ => "127.0.0.1",
     };
 
-    private static readonly Option<int> Port = new("--port") { Description = "Control-plane port; 0 picks a free one." };
+    private static readonly Option<int> Port = new("--port")
+    {
+        Description = "Control-plane port; 0 picks a free one.",
+    };
 
     private static readonly Option<int> DataPort = new("--data-port")
     {
@@ -112,7 +115,11 @@ internal static class JoinCommand
     private static NodeOptions Read(ParseResult parsed)
     {
         var seeds = parsed.GetValue(Seed) ?? [];
-        if (seeds.Length == 0) throw new UsageException("No --seed HOST:PORT is given: name at least one control node.");
+        if (seeds.Length == 0)
+        {
+            throw new UsageException("No --seed HOST:PORT is given: name at least one control node.");
+        }
+
         var model = parsed.GetValue(Model) ?? throw new UsageException("No --model DIR is given.");
         if (!IPAddress.TryParse(parsed.GetValue(Host), out var host))
         {

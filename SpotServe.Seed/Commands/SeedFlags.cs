@@ -84,7 +84,8 @@ internal sealed class SeedFlags
         RequireRange("--open-requests-max", open, 1, 65_536);
         var model = ServedModel.Open(parsed.GetValue(Model) ?? BundledModel());
         var data = parsed.GetValue(Data) ?? Path.Combine(
-            Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create),
+            Environment.GetFolderPath(
+                Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create),
             "spotserve", $"port-{port}");
         return new SeedOptions
         {

@@ -54,7 +54,8 @@ internal static class ServeCommand
         var narrator = new ClusterNarrator(Console.Out);
         Console.WriteLine($"Serving {options.Model.Folder}; waiting for {options.DevicesExpected} device(s).");
         Console.WriteLine("Start on each node, with the same SPOTSERVE_SECRET:");
-        Console.WriteLine($"  SpotServe.Node --seed {seed.ClusterAddress.Host}:{seed.ClusterAddress.Port} --model DIR --host IP");
+        var cluster = $"{seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}";
+        Console.WriteLine($"  SpotServe.Node --seed {cluster} --model DIR --host IP");
         seed.Board.Changed += narrator.OnView;
         using var ready = new ReadyLine(seed, Console.Out);
         await WaitForStop(cancel);

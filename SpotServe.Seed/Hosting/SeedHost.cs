@@ -79,7 +79,9 @@ internal sealed class SeedHost : IAsyncDisposable
         await _dataLock.DisposeAsync();
     }
 
-    /// <summary>Kestrel finds out too late: by then the logs and the journal of the one that has the port are open.</summary>
+    /// <summary>
+    /// Kestrel finds out too late: by then the logs and the journal of the one that has the port are open.
+    /// </summary>
     private static void RequireFreePort(SeedOptions options)
     {
         using var probe = new Socket(SocketType.Stream, ProtocolType.Tcp);
@@ -97,7 +99,9 @@ internal sealed class SeedHost : IAsyncDisposable
         $"Cannot listen on http://{options.Host}:{options.HttpPort}: {error.Message.TrimEnd('.')}. " +
         "Stop the program that has the port, or choose another with --port.");
 
-    /// <summary>Two planners on one journal would decide the same epochs. The system drops the lock with the process.</summary>
+    /// <summary>
+    /// Two planners on one journal would decide the same epochs. The system drops the lock with the process.
+    /// </summary>
     private static FileStream LockData(SeedOptions options)
     {
         try
@@ -166,7 +170,9 @@ internal sealed class SeedHost : IAsyncDisposable
             {
                 var registry = provider.GetRequiredService<ActorRegistry>();
                 return new ControlActors(
-                    provider.GetRequiredService<ActorSystem>(), registry.Get<GatewayKey>(), registry.Get<RequestsKey>());
+                    provider.GetRequiredService<ActorSystem>(),
+                    registry.Get<GatewayKey>(),
+                    registry.Get<RequestsKey>());
             }),
             board,
             gateway));

@@ -4,14 +4,16 @@ using System.Text.Json;
 namespace SpotServe.Seed.Hosting;
 
 /// <summary>
-/// The few facts of a Hugging Face model folder that the front needs: nodes read the rest. Nothing here touches weights.
+/// The few facts of a Hugging Face model folder that the front needs: nodes read the rest. Nothing here touches
+/// weights.
 /// </summary>
 /// <param name="Name">Folder name; clients call the model so.</param>
 /// <param name="StopTokens">End-of-sequence ids of generation_config.json, else of config.json.</param>
 public sealed record ServedModel(
     string Name, string Folder, int LayerCount, int HeadCount, ImmutableArray<int> StopTokens)
 {
-    /// <exception cref="ModelFolderException">The folder cannot be served; the message says which file and why.</exception>
+    /// <exception cref="ModelFolderException">The folder cannot be served; the message says which file and
+    /// why.</exception>
     public static ServedModel Open(string folder)
     {
         var full = Path.GetFullPath(folder);

@@ -28,7 +28,9 @@ internal sealed class NodeWatch(int nodeCount, NodeLogs logs, TextWriter output,
         _noneLeft.TrySetResult();
     }
 
-    /// <summary>Completes when all nodes have ended, unless the condition holds then: it never completes then.</summary>
+    /// <summary>
+    /// Completes when all nodes have ended, unless the condition holds then: it never completes then.
+    /// </summary>
     public async Task NoneLeftUnless(Func<bool> condition)
     {
         await _noneLeft.Task;

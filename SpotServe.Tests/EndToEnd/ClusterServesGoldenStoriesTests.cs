@@ -5,7 +5,9 @@ using Xunit;
 
 namespace SpotServe.Tests.EndToEnd;
 
-/// <summary>The whole product through real processes: what a user reads is what the model says, on every layout.</summary>
+/// <summary>
+/// The whole product through real processes: what a user reads is what the model says, on every layout.
+/// </summary>
 [Trait("Category", "EndToEnd")]
 [Collection(nameof(OneClusterAtATime))]
 public sealed class ClusterServesGoldenStoriesTests

@@ -8,7 +8,8 @@ internal static class GoldenStories
     private const double GapMin = 1e-3;
 
     /// <param name="Tokens">Tokens that every layout must reproduce.</param>
-    /// <param name="Text">Text of the whole golden continuation, of which <paramref name="Tokens"/> is a prefix.</param>
+    /// <param name="Text">Text of the whole golden continuation, of which <paramref name="Tokens"/> is a
+    /// prefix.</param>
     internal sealed record Story(string Prompt, int[] PromptIds, int[] Tokens, string Text, bool IsWhole)
     {
         /// <summary>Whether an answer of Tokens.Length tokens is the golden one.</summary>

@@ -29,7 +29,8 @@ public sealed partial class KilledNodeTests(ServingCluster cluster) : IClassFixt
             .ContinueWith(
                 all => all.IsCompletedSuccessfully
                     ? all.Result
-                    : throw new InvalidOperationException($"not all streams ended:\n{cluster.Seed.Output}", all.Exception),
+                    : throw new InvalidOperationException(
+                        $"not all streams ended:\n{cluster.Seed.Output}", all.Exception),
                 TaskScheduler.Default);
 
         Assert.Equal([.. undisturbed, .. undisturbed], texts);

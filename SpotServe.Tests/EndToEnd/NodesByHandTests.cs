@@ -20,7 +20,8 @@ public sealed class NodesByHandTests
         await using var seed = SeedProcess.Begin(
             seedKnowsTheSecret ? right : [], "serve", "--port", "0", "--cluster-port", "0", "--nodes", "2");
         var address = (await seed.LineAsync("--seed ")).Split("--seed ")[1].Split(' ')[0];
-        string[] arguments = ["--seed", address, "--model", SeedProcess.BundledModel, "--threads", "1", "--memory", "2"];
+        string[] arguments =
+            ["--seed", address, "--model", SeedProcess.BundledModel, "--threads", "1", "--memory", "2"];
 
         await using var first = SeedProcess.BeginNode(right, arguments);
         await seed.LineAsync(" joined: ");

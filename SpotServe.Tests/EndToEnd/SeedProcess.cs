@@ -88,7 +88,8 @@ internal sealed partial class SeedProcess : IAsyncDisposable
     private static SeedProcess Begin(
         string program, string dataFolder, Dictionary<string, string> environment, string[] arguments)
     {
-        // A shell's background job ignores SIGINT, and so would every process below it: env undoes that and is replaced.
+        // A shell's background job ignores SIGINT, and so would every process below it: env undoes that and is
+        // replaced.
         var start = new ProcessStartInfo("env", ["--default-signal=INT", "dotnet"])
         {
             RedirectStandardOutput = true,
@@ -101,7 +102,9 @@ internal sealed partial class SeedProcess : IAsyncDisposable
         return new SeedProcess(new Process { StartInfo = start }, dataFolder);
     }
 
-    /// <summary>Waits for a line with this text and gives it; fails with all the output when the process ends.</summary>
+    /// <summary>
+    /// Waits for a line with this text and gives it; fails with all the output when the process ends.
+    /// </summary>
     public async Task<string> LineAsync(string text)
     {
         var found = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -155,7 +158,9 @@ internal sealed partial class SeedProcess : IAsyncDisposable
         Directory.Delete(DataFolder, recursive: true);
     }
 
-    /// <summary>A project's own output folder: the copy beside the tests lacks what only that project references.</summary>
+    /// <summary>
+    /// A project's own output folder: the copy beside the tests lacks what only that project references.
+    /// </summary>
     private static string Program(string project)
     {
         var framework = new DirectoryInfo(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));

@@ -12,11 +12,7 @@ public sealed partial class ForbiddenCallTests
     /// <summary>File, text of the allowed line, reason. Keep it short.</summary>
     private static readonly (string File, string Text, string Reason)[] Allowed =
     [
-        ("SpotServe.Actors/Replica/ReplicaActor.cs", "completed.Result", "A property of a message, not of a task."),
         ("SpotServe.Node/Engine/Bench/InProcessReplica.cs", ".Wait()", "Engine threads of the benchmark."),
-        ("SpotServe.Actors/DataPlane/DataPlaneNode.cs", "link.Result", "Of tasks that have completed."),
-        ("SpotServe.Actors/DataPlane/InProcessLink.cs", "Monitor.Wait(", "engine threads block on their links"),
-        ("SpotServe.Actors/DataPlane/SharedMemoryCollective.cs", "Monitor.Wait(", "engine threads block on sums"),
     ];
 
     [Fact]
