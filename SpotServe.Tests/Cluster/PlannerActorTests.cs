@@ -77,6 +77,25 @@ public sealed class PlannerActorTests : TestKit
     }
 
     [Fact]
+    public void Node_that_stays_silent_after_a_loss_is_no_reason_to_plan_for_it_again()
+    {
+        var planner = Planner(devices: 2, new LayoutDegrees(1, 2, 1, 8));
+        var nodes = Join(planner, "a:1#1", "b:1#1");
+        Tick(planner);
+        var epoch = Load(planner, nodes);
+        planner.Tell(new DeviceFailed(epoch, new DeviceId("a:1#1", 0), "peer gone"));
+        Published(planner, PlannerPhase.Gathering);
+        _clock.Advance(TimeSpan.FromMilliseconds(100));
+        Register(planner, "a:1#1", nodes[0]);
+        View(planner);
+        _clock.Advance(TimeSpan.FromSeconds(2));
+
+        Tick(planner);
+
+        Assert.Equal("a:1#1", Assert.Single(View(planner).Nodes).Node);
+    }
+
+    [Fact]
     public void Node_with_another_model_is_refused_with_both_fingerprints()
     {
         var planner = Planner(devices: 2, wanted: null);
@@ -88,6 +107,23 @@ public sealed class PlannerActorTests : TestKit
         var refused = stranger.ExpectMsg<NodeRefused>(cancellationToken: TestContext.Current.CancellationToken);
         Assert.Contains("other", refused.Reason, StringComparison.Ordinal);
         Assert.Contains(TestModels.Small.Fingerprint, refused.Reason, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(null, "theirs", "ours")]
+    [InlineData("ours", "ours", "theirs")]
+    public void Node_with_another_secret_is_refused_before_it_can_break_a_layout(
+        string? cluster, string first, string refused)
+    {
+        var planner = Sys.ActorOf(PlannerActor.Props(
+            new PlannerOptions { DevicesExpected = 2, SecretMark = cluster }, _clock));
+        var stranger = CreateTestProbe("stranger");
+
+        planner.Tell(new RegisterNode(Node("a:1#1") with { SecretMark = first }, TestModels.Small, CreateTestProbe()));
+        planner.Tell(new RegisterNode(Node("b:1#1") with { SecretMark = refused }, TestModels.Small, stranger));
+
+        var message = stranger.ExpectMsg<NodeRefused>(cancellationToken: TestContext.Current.CancellationToken);
+        Assert.Contains("SPOTSERVE_SECRET", message.Reason, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -1,0 +1,87 @@
+using System.Threading.Channels;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Tests.Cluster;
+
+/// <summary>A device runtime and a launcher whose work is over when the test says so.</summary>
+internal sealed class ManualDevice : IDeviceRuntime, IStageLauncher
+{
+    private readonly Channel<Work<IStageEngine>> _loads = Channel.CreateUnbounded<Work<IStageEngine>>();
+    private readonly Channel<Work<IRunningStage>> _launches = Channel.CreateUnbounded<Work<IRunningStage>>();
+
+    public ModelSpec Model => TestModels.Small;
+
+    public string Description => "manual";
+
+    public long MemoryBytes => 1L << 30;
+
+    public Task<IStageEngine> LoadAsync(
+        StageAssignment assignment, IProgress<LoadProgress> progress, CancellationToken cancel) =>
+        Begin(_loads, cancel);
+
+    public Task<IRunningStage> LaunchAsync(
+        ClusterProtocol.ConnectPosition position,
+        StageAssignment assignment,
+        IStageEngine engine,
+        Action<Exception> onFailed,
+        CancellationToken cancel) => Begin(_launches, cancel);
+
+    public ValueTask<Work<IStageEngine>> NextLoadAsync(CancellationToken cancel) => _loads.Reader.ReadAsync(cancel);
+
+    public ValueTask<Work<IRunningStage>> NextLaunchAsync(CancellationToken cancel) =>
+        _launches.Reader.ReadAsync(cancel);
+
+    public void Dispose()
+    {
+    }
+
+    private static Task<T> Begin<T>(Channel<Work<T>> channel, CancellationToken cancel)
+    {
+        var work = new Work<T>(new TaskCompletionSource<T>(), cancel);
+        channel.Writer.TryWrite(work);
+        return work.End.Task;
+    }
+
+    /// <summary>Something asked of the device; cancellation is only seen, so that it can come too late.</summary>
+    public sealed record Work<T>(TaskCompletionSource<T> End, CancellationToken Cancel);
+}
+
+/// <summary>An engine that computes nothing and shows its disposal.</summary>
+internal sealed class IdleEngine(StageAssignment assignment) : IStageEngine
+{
+    private readonly TaskCompletionSource _disposed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public Task Disposed => _disposed.Task;
+
+    public StageAssignment Assignment => assignment;
+
+    public int ActivationBytesPerToken => 4;
+
+    public Span<byte> Input(int tokens) => [];
+
+    public ReadOnlySpan<byte> Output(int tokens) => [];
+
+    public void Step(StepPlan plan, ICollective collective, Span<int> sampled)
+    {
+    }
+
+    public void Dispose() => _disposed.TrySetResult();
+}
+
+/// <summary>A stage that runs nothing; its thread ends when the test says so.</summary>
+internal sealed class IdleStage(IStepPipeline? pipeline) : IRunningStage
+{
+    private readonly TaskCompletionSource _disposed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public TaskCompletionSource ThreadEnd { get; } = new();
+
+    public Task Disposed => _disposed.Task;
+
+    public IStepPipeline? Pipeline => pipeline;
+
+    public Task Stopped => ThreadEnd.Task;
+
+    public void Dispose() => _disposed.TrySetResult();
+}

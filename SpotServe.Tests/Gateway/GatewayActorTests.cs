@@ -1,0 +1,194 @@
+using System.Collections.Immutable;
+using Akka.Actor;
+using Akka.TestKit;
+using Akka.TestKit.Xunit;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Requests;
+using Xunit;
+using static SpotServe.Actors.Requests.RequestProtocol;
+
+namespace SpotServe.Tests.Gateway;
+
+public sealed class GatewayActorTests : TestKit
+{
+    private static readonly GenerationParameters Greedy = new(8, SamplingParameters.Greedy, []);
+    private readonly ManualClock _clock = new();
+    private readonly TestProbe _planner;
+    private readonly TestProbe _requests;
+    private readonly TestProbe _client;
+    private readonly TestProbe[] _replicas;
+
+    public GatewayActorTests()
+        : base("""akka.scheduler.implementation = "Akka.TestKit.TestScheduler, Akka.TestKit" """)
+    {
+        _planner = CreateTestProbe("planner");
+        _requests = CreateTestProbe("requests");
+        _client = CreateTestProbe("client");
+        _replicas = [CreateTestProbe("replica-0"), CreateTestProbe("replica-1")];
+    }
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public void Request_is_admitted_once_its_entity_has_accepted_it()
+    {
+        var gateway = Serving();
+
+        gateway.Tell(new GatewayProtocol.Generate([1, 2], Greedy), _client);
+        var accept = _requests.ExpectMsg<Accept>(cancellationToken: Cancel);
+        Assert.False(_client.HasMessages);
+        gateway.Tell(new Accepted(accept.Id), _requests);
+
+        Assert.Equal(accept.Id, _client.ExpectMsg<Admission.Accepted>(cancellationToken: Cancel).Id);
+    }
+
+    [Fact]
+    public void Open_requests_beyond_the_bound_are_answered_busy_until_one_ends()
+    {
+        var gateway = Serving(new GatewayOptions { OpenRequestsMax = 2 });
+        Route(gateway, "a");
+        gateway.Tell(new GatewayProtocol.Generate([1], Greedy), _client);
+        _requests.ExpectMsg<Accept>(cancellationToken: Cancel);
+
+        gateway.Tell(new GatewayProtocol.Generate([1], Greedy), _client);
+        var busy = _client.ExpectMsg<Admission.Busy>(cancellationToken: Cancel);
+        gateway.Tell(new RouteEnded(new RequestId("a")));
+        gateway.Tell(new GatewayProtocol.Generate([1], Greedy), _client);
+
+        Assert.Contains("2", busy.Reason, StringComparison.Ordinal);
+        _requests.ExpectMsg<Accept>(cancellationToken: Cancel);
+    }
+
+    [Fact]
+    public void Entity_that_stops_makes_room_for_another_request()
+    {
+        var gateway = Serving(new GatewayOptions { OpenRequestsMax = 1 });
+        var (entity, _) = Route(gateway, "a");
+        Watch(entity);
+        Sys.Stop(entity);
+        ExpectTerminated(entity, cancellationToken: Cancel);
+
+        AwaitAssert(
+            () =>
+            {
+                gateway.Tell(new GatewayProtocol.Generate([1], Greedy), _client);
+                _requests.ExpectMsg<Accept>(TimeSpan.FromMilliseconds(200), cancellationToken: Cancel);
+            },
+            cancellationToken: Cancel);
+    }
+
+    [Fact]
+    public void Prompt_that_fills_the_context_is_refused_with_both_numbers()
+    {
+        var gateway = Serving();
+        var prompt = Enumerable.Repeat(1, TestModels.Small.ContextMax).ToImmutableArray();
+
+        gateway.Tell(new GatewayProtocol.Generate(prompt, Greedy), _client);
+
+        var refused = _client.ExpectMsg<Admission.Refused>(cancellationToken: Cancel);
+        Assert.Contains("256", refused.Reason, StringComparison.Ordinal);
+        Assert.False(_requests.HasMessages);
+    }
+
+    [Fact]
+    public void Requests_are_taken_without_a_layout_for_a_while_and_then_answered_unavailable()
+    {
+        var gateway = Gateway(new GatewayOptions { UnservedMax = TimeSpan.FromSeconds(5) });
+        gateway.Tell(new GatewayProtocol.Generate([1], Greedy), _client);
+        _requests.ExpectMsg<Accept>(cancellationToken: Cancel);
+
+        _clock.Advance(TimeSpan.FromSeconds(6));
+        gateway.Tell(new GatewayProtocol.Generate([1], Greedy), _client);
+
+        _client.ExpectMsg<Admission.Unavailable>(cancellationToken: Cancel);
+    }
+
+    [Fact]
+    public void Request_that_the_journal_does_not_take_is_answered_unavailable_and_cancelled()
+    {
+        var gateway = Serving();
+        gateway.Tell(new GatewayProtocol.Generate([1], Greedy), _client);
+        var accept = _requests.ExpectMsg<Accept>(cancellationToken: Cancel);
+
+        _clock.Advance(TimeSpan.FromSeconds(11));
+        ((TestScheduler)Sys.Scheduler).Advance(TimeSpan.FromSeconds(1));
+
+        _client.ExpectMsg<Admission.Unavailable>(cancellationToken: Cancel);
+        Assert.Equal(accept.Id, _requests.ExpectMsg<CancelRequest>(cancellationToken: Cancel).Id);
+    }
+
+    [Fact]
+    public void Requests_go_to_the_least_loaded_replica_and_stay_there()
+    {
+        var gateway = Serving();
+
+        var routed = Enumerable.Range(0, 4).Select(i => Route(gateway, $"r{i}").Routed.Replica).ToArray();
+        gateway.Tell(new RouteEnded(new RequestId("r0")));
+        var (entity, next) = Route(gateway, "r4");
+        gateway.Tell(new Route(new RequestId("r4"), new Epoch(1)), entity);
+
+        Assert.Equal([_replicas[0].Ref, _replicas[1].Ref, _replicas[0].Ref, _replicas[1].Ref], routed);
+        Assert.Equal(_replicas[0].Ref, next.Replica);
+        Assert.Equal(next, entity.ExpectMsg<Routed>(cancellationToken: Cancel));
+    }
+
+    [Fact]
+    public void Open_requests_are_routed_anew_when_a_newer_epoch_serves_and_never_to_an_older_one()
+    {
+        var gateway = Serving();
+        var (entity, _) = Route(gateway, "a");
+
+        gateway.Tell(View(1, PlannerPhase.Gathering));
+        gateway.Tell(View(2, PlannerPhase.Serving, _replicas[1]));
+        gateway.Tell(View(1, PlannerPhase.Serving, _replicas[0]));
+        gateway.Tell(new Route(new RequestId("a"), new Epoch(2)), entity);
+
+        for (var i = 0; i < 2; i++)
+        {
+            var routed = entity.ExpectMsg<Routed>(cancellationToken: Cancel);
+            Assert.Equal((new Epoch(2), _replicas[1].Ref), (routed.Epoch, routed.Replica));
+        }
+    }
+
+    [Fact]
+    public void Request_that_asks_while_nothing_serves_is_routed_when_something_does()
+    {
+        var gateway = Gateway(new GatewayOptions());
+        var entity = CreateTestProbe();
+        gateway.Tell(new Route(new RequestId("a"), Epoch.None), entity);
+
+        gateway.Tell(View(1, PlannerPhase.Serving, _replicas[0]));
+
+        Assert.Equal(_replicas[0].Ref, entity.ExpectMsg<Routed>(cancellationToken: Cancel).Replica);
+    }
+
+    private IActorRef Gateway(GatewayOptions options) => Sys.ActorOf(Props.Create(() => new GatewayActor(
+        options, _clock, new ClusterBoard(), _planner.Ref, () => _requests.Ref)));
+
+    private IActorRef Serving(GatewayOptions? options = null)
+    {
+        var gateway = Gateway(options ?? new GatewayOptions());
+        gateway.Tell(View(1, PlannerPhase.Serving, _replicas));
+        return gateway;
+    }
+
+    private (TestProbe Entity, Routed Routed) Route(IActorRef gateway, string id)
+    {
+        var entity = CreateTestProbe();
+        gateway.Tell(new Route(new RequestId(id), Epoch.None), entity);
+        return (entity, entity.ExpectMsg<Routed>(cancellationToken: Cancel));
+    }
+
+    private static ClusterProtocol.PlannerView View(long epoch, PlannerPhase phase, params TestProbe[] replicas) => new(
+        new Epoch(epoch),
+        phase,
+        "detail",
+        TestModels.Small,
+        LayoutAssembly.InOrder(new LayoutDegrees(1, 1, 1, 8), TestModels.Small.LayerCount, [new DeviceId("a", 0)]),
+        [.. replicas.Select(replica => replica.Ref)],
+        [],
+        []);
+}
