@@ -17,7 +17,7 @@ namespace SpotServe.Actors.Cluster;
 /// Loading (devices read weights), Connecting (devices link up), Serving; after any loss Settling (survivors report
 /// themselves), then Loading again: it plans from what is there, never from what it believes.
 /// </summary>
-public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
+public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
 {
     private readonly PlannerOptions _options;
     private readonly TimeProvider _clock;
@@ -122,63 +122,6 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     }
 
     private bool IsCurrent(IEpochMessage message) => message.Epoch == _epoch;
-
-    private void OnRegisterNode(RegisterNode message)
-    {
-        if (Refusal(message) is { } reason)
-        {
-            _log.Warning("{Reason}", reason);
-            message.NodeActor.Tell(new NodeRefused(reason));
-            return;
-        }
-
-        var isNew = !_nodes.ContainsKey(message.Node.Node);
-        _nodes[message.Node.Node] =
-            new RegisteredNode(message.Node, message.Model, message.NodeActor, _clock.GetUtcNow());
-        if (!isNew) return;
-        _log.Info("Node {Node} joined with {Devices}", message.Node.Node, string.Join(", ", message.Node.Devices));
-        Publish();
-    }
-
-    private string? Refusal(RegisterNode message)
-    {
-        var (model, theirs) = (Model, message.Model);
-        if (model is not null && theirs.Fingerprint != model.Fingerprint)
-        {
-            return $"This cluster serves {model.Name} (fingerprint {model.Fingerprint}), but node " +
-                $"{message.Node.Node} has {theirs.Name} (fingerprint {theirs.Fingerprint}). " +
-                "Start the node with the cluster's model folder and --dtype.";
-        }
-
-        var mark = _options.SecretMark ?? _nodes.Values.FirstOrDefault()?.Info.SecretMark;
-        return mark is null || message.Node.SecretMark == mark
-            ? null
-            : $"Node {message.Node.Node} has another secret than this cluster. " +
-                "Start it with the SPOTSERVE_SECRET of the control nodes and the other nodes.";
-    }
-
-    private void OnRegisterGateway(RegisterGateway message)
-    {
-        if (_gateways.Add(message.Gateway)) Context.Watch(message.Gateway);
-        message.Gateway.Tell(View());
-    }
-
-    private void OnMemberLost(Member member, string how)
-    {
-        var address = $"{member.Address.Host}:{member.Address.Port}#";
-        foreach (var lost in _nodes.Keys.Where(node => node.StartsWith(address, StringComparison.Ordinal)).ToArray())
-        {
-            Lose(lost, $"node {lost} {how}");
-        }
-    }
-
-    private void Lose(string node, string cause)
-    {
-        if (!_nodes.Remove(node)) return;
-        _log.Warning("{Cause}", cause);
-        if (_plan is { } plan && plan.Layout.Placement.Any(device => device.Node == node)) Replan(cause);
-        else Publish();
-    }
 
     /// <summary>
     /// Leaves the current layout. Survivors have <see cref="PlannerOptions.Settle"/> to report again.
@@ -350,16 +293,6 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         }
     }
 
-    private void DropSilentNodes()
-    {
-        var limit = _clock.GetUtcNow() - _options.NodeSilenceMax;
-        var silentNodes = _nodes.Values.Where(node => node.SeenAt < limit).Select(node => node.Info.Node);
-        foreach (var silent in silentNodes.ToArray())
-        {
-            Lose(silent, $"node {silent} has not reported for {_options.NodeSilenceMax.TotalSeconds:0.#} s");
-        }
-    }
-
     private void Enter(PlannerPhase phase, string detail, Action behaviour)
     {
         _phase = phase;
@@ -391,8 +324,6 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     {
         Loads = [.. _loads.OrderBy(pair => pair.Key).Select(pair => pair.Value)],
     };
-
-    private sealed record RegisteredNode(NodeInfo Info, ModelSpec Model, IActorRef Actor, DateTimeOffset SeenAt);
 
     private sealed record Tick
     {

@@ -1,0 +1,153 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Net;
+using SpotServe.Actors.DataPlane;
+using SpotServe.Actors.Planning;
+using SpotServe.Node.Engine;
+using SpotServe.Node.Hosting;
+
+namespace SpotServe.Node.Commands;
+
+/// <summary>Options of a node that joins a cluster, and their check.</summary>
+internal sealed class NodeFlags
+{
+    public const string SecretVariable = "SPOTSERVE_SECRET";
+
+    private Option<string[]> Seed { get; } = new("--seed")
+    {
+        Description = "Control node to join; give each of them.",
+        HelpName = "HOST:PORT",
+    };
+
+    private Option<string?> Model { get; } = new("--model")
+    {
+        Description = "Hugging Face model folder on this machine; the same model on every node.",
+        HelpName = "DIR",
+    };
+
+    private Option<string> Host { get; } = new("--host")
+    {
+        Description = "IP address that the other machines reach this one by.",
+        DefaultValueFactory = _ => "127.0.0.1",
+    };
+
+    private Option<int> Port { get; } = new("--port")
+    {
+        Description = "Control-plane port; 0 picks a free one.",
+    };
+
+    private Option<int> DataPort { get; } = new("--data-port")
+    {
+        Description = "Data-plane port; 0 picks a free one.",
+    };
+
+    private Option<string> Device { get; } = new("--device")
+    {
+        Description = "cpu, cuda or cuda:N.",
+        DefaultValueFactory = _ => "cpu",
+    };
+
+    private Option<int> Devices { get; } = new("--devices")
+    {
+        Description = "Devices of this node: GPUs from the named one on, or engines that share the CPU.",
+        DefaultValueFactory = _ => 1,
+    };
+
+    private Option<int?> Threads { get; } = new("--threads")
+    {
+        Description = "CPU threads of each device (default: all cores).",
+    };
+
+    private Option<string> Dtype { get; } = new("--dtype")
+    {
+        Description = "auto (float32 on the CPU, the checkpoint's on a GPU), float32, float16 or bfloat16.",
+        DefaultValueFactory = _ => "auto",
+    };
+
+    private Option<double?> Memory { get; } = new("--memory")
+    {
+        Description = "Gigabytes of device memory that each device may use (default: 90 % of it).",
+        HelpName = "GB",
+    };
+
+    private Option<string?> TorchLib { get; } = new("--torch-lib")
+    {
+        Description = $"lib folder of an installed PyTorch to use (or {TorchNative.EnvironmentVariable}).",
+        HelpName = "DIR",
+    };
+
+    public void AddTo(Command command)
+    {
+        foreach (Option option in (Option[])
+            [Seed, Model, Host, Port, DataPort, Device, Devices, Threads, Dtype, Memory, TorchLib])
+        {
+            command.Options.Add(option);
+        }
+    }
+
+    /// <exception cref="UsageException">An option is missing or out of range.</exception>
+    public NodeOptions Read(ParseResult parsed)
+    {
+        var seeds = parsed.GetValue(Seed) ?? [];
+        if (seeds.Length == 0)
+        {
+            throw new UsageException("No --seed HOST:PORT is given: name at least one control node.");
+        }
+
+        var model = parsed.GetValue(Model) ?? throw new UsageException("No --model DIR is given.");
+        if (!IPAddress.TryParse(parsed.GetValue(Host), out var host))
+        {
+            throw new UsageException($"--host {parsed.GetValue(Host)} is not an IP address.");
+        }
+
+        return new NodeOptions
+        {
+            Seeds = seeds,
+            ModelFolder = model,
+            Host = host,
+            ClusterPort = InRange("--port", parsed.GetValue(Port), 0, 65_535),
+            DataPort = InRange("--data-port", parsed.GetValue(DataPort), 0, 65_535),
+            Device = parsed.GetValue(Device)!,
+            DeviceCount = InRange("--devices", parsed.GetValue(Devices), 1, 64),
+            Threads = parsed.GetValue(Threads) is { } threads ? InRange("--threads", threads, 1, 1024) : null,
+            WeightType = ReadDtype(parsed.GetValue(Dtype)!),
+            MemoryBytes = parsed.GetValue(Memory) is { } gigabytes ? ReadMemory(gigabytes) : null,
+            TorchLib = parsed.GetValue(TorchLib),
+            Secret = ReadSecret(),
+        };
+    }
+
+    private static int InRange(string option, int value, int min, int max) =>
+        value >= min && value <= max
+            ? value
+            : throw new UsageException($"{option} is {value}; it must be {min} to {max}.");
+
+    private static long ReadMemory(double gigabytes) =>
+        gigabytes is > 0 and <= 100_000
+            ? (long)(gigabytes * 1e9)
+            : throw new UsageException(string.Create(
+                CultureInfo.InvariantCulture, $"--memory is {gigabytes}; it must be more than 0 gigabytes."));
+
+    private static ElementType? ReadDtype(string text) => text switch
+    {
+        "auto" => null,
+        "float32" => ElementType.Float32,
+        "float16" => ElementType.Float16,
+        "bfloat16" => ElementType.BFloat16,
+        _ => throw new UsageException($"--dtype is {text}; it must be auto, float32, float16 or bfloat16."),
+    };
+
+    private static ClusterSecret ReadSecret()
+    {
+        try
+        {
+            return new ClusterSecret(Environment.GetEnvironmentVariable(SecretVariable)
+                ?? throw new UsageException(
+                    $"Set {SecretVariable} to the cluster's secret: a text of your own, the same on every node."));
+        }
+        catch (ArgumentException error)
+        {
+            throw new UsageException($"{SecretVariable}: {error.Message}");
+        }
+    }
+}
