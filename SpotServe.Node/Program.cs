@@ -5,4 +5,6 @@ using SpotServe.Node.Engine.Bench;
 var root = new RootCommand("A SpotServe node: joins a cluster and serves its share of the model.");
 JoinCommand.Configure(root);
 root.Subcommands.Add(BenchCommand.Create());
-return await root.Parse(args).InvokeAsync();
+// Leaving the cluster in order takes longer than the library's two seconds; the node's own limits bound it.
+return await root.Parse(args).InvokeAsync(
+    new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(20) });

@@ -43,7 +43,14 @@ internal sealed class SeedHost : IAsyncDisposable
     /// <exception cref="UsageException">A port is taken, or the data folder or tokenizer cannot be used.</exception>
     public static async Task<SeedHost> StartAsync(SeedOptions options, CancellationToken cancel)
     {
-        RequireFreePort(options);
+        if (IsTaken(options.Host, options.HttpPort) is { } httpTaken) throw PortTaken(options, httpTaken);
+        if (IsTaken(options.Host, options.ClusterPort) is { } clusterTaken)
+        {
+            throw new UsageException(
+                $"The control plane cannot listen on {options.Host}:{options.ClusterPort}: {clusterTaken.Message}. " +
+                "Stop the program that has the port, or choose another with --cluster-port.");
+        }
+
         var board = new ClusterBoard();
         var dataLock = LockData(options);
         var app = Build(options, board);
@@ -80,18 +87,20 @@ internal sealed class SeedHost : IAsyncDisposable
     }
 
     /// <summary>
-    /// Kestrel finds out too late: by then the logs and the journal of the one that has the port are open.
+    /// Why a port cannot be had; null when it can. Kestrel finds out too late: by then the logs and the journal of the
+    /// one that has it are open. Akka's transport never does: it sets SO_REUSEPORT, and the two would share the nodes.
     /// </summary>
-    private static void RequireFreePort(SeedOptions options)
+    private static SocketException? IsTaken(string host, int port)
     {
         using var probe = new Socket(SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            probe.Bind(new IPEndPoint(Resolve(options.Host), options.HttpPort));
+            probe.Bind(new IPEndPoint(Resolve(host), port));
+            return null;
         }
         catch (SocketException error)
         {
-            throw PortTaken(options, error);
+            return error;
         }
     }
 

@@ -65,20 +65,23 @@ public sealed class ProcessLifeTests
         Assert.All(said, part => Assert.Contains(part, line, StringComparison.Ordinal));
     }
 
-    [Fact]
-    public async Task Taken_port_is_one_line_and_exit_code_1()
+    [Theory]
+    [InlineData("--port {0}", "--port")]
+    [InlineData("serve --port 0 --cluster-port {0}", "--cluster-port")]
+    public async Task Taken_port_is_one_line_and_exit_code_1(string arguments, string option)
     {
         using var other = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
         other.Start();
         var port = ((System.Net.IPEndPoint)other.LocalEndpoint).Port;
-        await using var seed = SeedProcess.Begin("--port", $"{port}");
+        await using var seed = SeedProcess.Begin(
+            arguments.Replace("{0}", $"{port}", StringComparison.Ordinal).Split(' '));
 
         var code = await seed.ExitCodeAsync(RefusalMax);
 
         Assert.Equal(1, code);
         var line = Assert.Single(seed.Errors);
         Assert.Contains($":{port}", line, StringComparison.Ordinal);
-        Assert.Contains("--port", line, StringComparison.Ordinal);
+        Assert.Contains(option, line, StringComparison.Ordinal);
         Assert.Empty(Directory.GetFileSystemEntries(seed.DataFolder));
     }
 
