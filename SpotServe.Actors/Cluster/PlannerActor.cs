@@ -33,6 +33,7 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
     private PlannerPhase _phase = PlannerPhase.Gathering;
     private string _detail = "waiting for nodes";
     private string _cause = "first nodes";
+    private int _failedInARow;
     private DateTimeOffset _since;
     private DateTimeOffset _progressAt;
 
@@ -48,6 +49,11 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
     public ITimerScheduler Timers { get; set; } = null!;
 
     public override string PersistenceId => "planner";
+
+    /// <summary>
+    /// Doubles, up to 32 times, while layouts fail before they serve: what is broken stays broken for a while.
+    /// </summary>
+    private TimeSpan SettleTime => _options.Settle * (1 << Math.Min(_failedInARow, 5));
 
     private ModelSpec? Model => _nodes.Values.FirstOrDefault()?.Model;
 
@@ -129,6 +135,7 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
     private void Replan(string cause)
     {
         _log.Info("Planning anew: {Cause}", cause);
+        _failedInARow = _phase == PlannerPhase.Serving ? 0 : _failedInARow + 1;
         _cause = cause;
         _plan = null;
         _since = _clock.GetUtcNow();
@@ -147,7 +154,7 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
     private void OnSettlingTick()
     {
         DropSilentNodes();
-        if (_clock.GetUtcNow() - _since < _options.Settle) return;
+        if (_clock.GetUtcNow() - _since < SettleTime) return;
         // Whoever was silent so far is forgotten until it reports, or its devices would look like free ones.
         var silentNodes = _nodes.Values.Where(node => node.SeenAt <= _since).Select(node => node.Info.Node);
         foreach (var silent in silentNodes.ToArray())

@@ -63,7 +63,7 @@ public sealed record JournalOptions
             "PostgreSQL.15", connection.ToString(), $"PostgreSQL {connection.Host}/{connection.Database}");
     }
 
-    /// <summary>Makes the SQLite file and its directory where they are missing. Does nothing for PostgreSQL.</summary>
+    /// <summary>Makes the SQLite file and its directory where they are missing. PostgreSQL must answer.</summary>
     /// <exception cref="InvalidOperationException">The file cannot be made or opened; says why.</exception>
     /// <remarks>
     /// The journal's mode is a property of the file and is kept in it. With the write-ahead log a commit is one
@@ -72,7 +72,12 @@ public sealed record JournalOptions
     /// </remarks>
     public void Prepare()
     {
-        if (!IsSqlite) return;
+        if (!IsSqlite)
+        {
+            Reach();
+            return;
+        }
+
         try
         {
             var file = new SqliteConnectionStringBuilder(ConnectionString).DataSource;
@@ -88,6 +93,21 @@ public sealed record JournalOptions
             throw new InvalidOperationException(
                 $"Cannot use {Description} as the journal: {error.Message} Choose another data directory, or see " +
                 "that it is writable and holds no other program's file of that name.", error);
+        }
+    }
+
+    private void Reach()
+    {
+        try
+        {
+            using var connection = new NpgsqlConnection(ConnectionString);
+            connection.Open();
+        }
+        catch (NpgsqlException error)
+        {
+            throw new InvalidOperationException(
+                $"Cannot use {Description} as the journal: {error.Message} See that it runs, that its host and port are " +
+                "right, and that user and database exist.", error);
         }
     }
 }

@@ -155,9 +155,7 @@ internal sealed class SeedHost : IAsyncDisposable
             SecretMark = options.Secret?.Mark,
             SequencesMax = options.SequencesMax,
         };
-        var journal = options.Database is null
-            ? JournalOptions.Sqlite(options.DataFolder)
-            : JournalOptions.Postgres(options.Database);
+        var journal = OpenJournal(options);
         services.AddAkka(ClusterSettings.SystemName, akka => akka
             .AddHocon(ClusterSettings.Control(), HoconAddMode.Prepend)
             .ConfigureLoggers(loggers =>
@@ -185,6 +183,22 @@ internal sealed class SeedHost : IAsyncDisposable
             }),
             board,
             gateway));
+    }
+
+    private static JournalOptions OpenJournal(SeedOptions options)
+    {
+        try
+        {
+            var journal = options.Database is null
+                ? JournalOptions.Sqlite(options.DataFolder)
+                : JournalOptions.Postgres(options.Database);
+            journal.Prepare();
+            return journal;
+        }
+        catch (Exception error) when (error is InvalidOperationException or ArgumentException)
+        {
+            throw new UsageException(error.Message);
+        }
     }
 
     private static IPAddress Resolve(string host)

@@ -4,7 +4,9 @@ using System.Text.Json;
 
 namespace SpotServe.Tests.EndToEnd;
 
-/// <summary>Writes a Hugging Face folder of a LLaMA shape with made bfloat16 weights, for measurements of size.</summary>
+/// <summary>
+/// Writes a Hugging Face folder of a LLaMA shape with made bfloat16 weights, for measurements of size.
+/// </summary>
 internal static class MadeModel
 {
     private const int Vocabulary = 32_000;
@@ -79,7 +81,9 @@ internal static class MadeModel
         yield return ("lm_head.weight", [Vocabulary, hidden]);
     }
 
-    /// <summary>Norms are 1; matrices have sign and low mantissa bits from a generator, and magnitude 1/64 to 1/32.</summary>
+    /// <summary>
+    /// Norms are 1; matrices have sign and low mantissa bits from a generator, and magnitude 1/64 to 1/32.
+    /// </summary>
     private static void WriteValues(FileStream file, long[] shape)
     {
         const ushort One = 0x3F80;

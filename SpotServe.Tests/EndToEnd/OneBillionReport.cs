@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 using SpotServe.Tests.Golden;
 using Xunit;
@@ -18,12 +19,13 @@ public sealed partial class OneBillionReport(ITestOutputHelper output)
     [Theory(Explicit = true)]
     [InlineData("1,4,1")]
     [InlineData("1,1,4")]
-    public async Task A_node_peaks_at_its_share_of_the_weights_and_loads_at_half_the_page_cache_rate(string layout)
+    public async Task A_node_peaks_at_its_share_of_the_weights_and_loads_at_half_the_rate_of_a_plain_read(string layout)
     {
         var folder = Path.Combine(TemporaryFolders.Create(), "made-1b");
         var bytes = MadeModel.WriteOneBillion(folder);
-        ReadAll(folder);   // into the page cache
-        var readRate = bytes / ReadAll(folder).TotalSeconds / 1e9;
+        ReadIntoBuffer(folder);   // into the page cache
+        var bufferRate = bytes / ReadIntoBuffer(folder).TotalSeconds / 1e9;
+        var memoryRate = bytes / ReadIntoNewMemory(folder).TotalSeconds / 1e9;
 
         var (seed, http) = await SeedProcess.StartAsync(
             "--port", "0", "--nodes", "4", "--layout", layout, "--model", folder, "--dtype", "bfloat16",
@@ -40,13 +42,15 @@ public sealed partial class OneBillionReport(ITestOutputHelper output)
         output.WriteLine($"layout {layout}: weights {bytes / 1e6:N0} MB, answer of {text.Length} characters");
         output.WriteLine($"peak of each node, MB: {string.Join(", ", peaks.Select(peak => $"{peak / 1e6:N0}"))}");
         output.WriteLine($"load, s: {string.Join(", ", seconds)}; together {bytes / seconds.Max() / 1e9:0.00} GB/s");
-        output.WriteLine($"reading the same file from the page cache: {readRate:0.00} GB/s");
+        output.WriteLine(
+            $"reading the same file from the page cache: into new memory, as a load must, {memoryRate:0.00} GB/s; " +
+            $"into one small buffer again and again {bufferRate:0.00} GB/s");
         Assert.Equal(4, peaks.Length);
         Assert.All(peaks, peak => Assert.True(peak <= (bytes / 4.0 * 1.2) + SlackBytes, $"{peak / 1e6:N0} MB"));
-        Assert.True(bytes / seconds.Max() / 1e9 >= readRate / 2);
+        Assert.True(bytes / seconds.Max() / 1e9 >= memoryRate / 2);
     }
 
-    private static TimeSpan ReadAll(string folder)
+    private static TimeSpan ReadIntoBuffer(string folder)
     {
         var buffer = new byte[1 << 20];
         var started = Stopwatch.GetTimestamp();
@@ -56,6 +60,22 @@ public sealed partial class OneBillionReport(ITestOutputHelper output)
         }
 
         return Stopwatch.GetElapsedTime(started);
+    }
+
+    private static unsafe TimeSpan ReadIntoNewMemory(string folder)
+    {
+        const int Piece = 8 << 20;
+        using var file = File.OpenHandle(Path.Combine(folder, "model.safetensors"));
+        var length = RandomAccess.GetLength(file);
+        var started = Stopwatch.GetTimestamp();
+        var memory = (byte*)NativeMemory.Alloc((nuint)(length + Piece));
+        for (var at = 0L; RandomAccess.Read(file, new Span<byte>(memory + at, Piece), at) is > 0 and var read; at += read)
+        {
+        }
+
+        var elapsed = Stopwatch.GetElapsedTime(started);
+        NativeMemory.Free(memory);
+        return elapsed;
     }
 
     private static double PeakBytes(int processId) => 1024.0 * long.Parse(

@@ -53,6 +53,7 @@ public sealed class ProcessLifeTests
     [InlineData("--layout 2,2,2", "8 devices", "there are 4", "2,2,1")]
     [InlineData("--layout 2x2", "D,P,M", "1,2,2")]
     [InlineData("--model /no/such/folder", "/no/such/folder", "--model")]
+    [InlineData("--database Host=127.0.0.1;Port=1;Username=a;Database=b", "127.0.0.1/b", "See that it runs")]
     [InlineData("--model /proc", "/proc", "no config.json", "--model")]
     public async Task What_cannot_be_is_one_line_and_exit_code_1(string arguments, params string[] said)
     {
