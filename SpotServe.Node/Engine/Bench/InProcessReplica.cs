@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 
@@ -14,7 +15,8 @@ internal readonly record struct ReplicaBounds(int PageCount, int StepTokensMax, 
 internal sealed class InProcessReplica : IDisposable
 {
     private readonly TorchStageEngine[][] _stages;
-    private readonly InProcessCollective[][] _collectives;
+    private readonly SharedMemoryGroup[] _groups;
+    private readonly SharedMemoryCollective[][] _collectives;
     private readonly RankThread[] _threads;
 
     /// <param name="load">Makes the engine of a position.</param>
@@ -28,7 +30,8 @@ internal sealed class InProcessReplica : IDisposable
                 new Epoch(1), new Position(0, stage, rank), layers, stages.Length, ranks,
                 bounds.PageCount, bounds.StepTokensMax, bounds.SequencesMax)))
             .ToArray())];
-        _collectives = [.. stages.Select(_ => InProcessCollective.Create(ranks))];
+        _groups = [.. stages.Select(_ => new SharedMemoryGroup(ranks))];
+        _collectives = [.. _groups.Select(group => Enumerable.Range(0, ranks).Select(group.Join).ToArray())];
         _threads = [.. Enumerable.Range(1, ranks - 1).Select(rank => new RankThread(rank))];
     }
 
@@ -56,6 +59,7 @@ internal sealed class InProcessReplica : IDisposable
         foreach (var thread in _threads) thread.Dispose();
         foreach (var engine in Engines) engine.Dispose();
         foreach (var collective in _collectives.SelectMany(ranks => ranks)) collective.Dispose();
+        foreach (var group in _groups) group.Dispose();
     }
 
     private void RunStage(int stage, StepPlan plan, int[] sampled)
