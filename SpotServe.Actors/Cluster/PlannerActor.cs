@@ -53,7 +53,7 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
     /// <summary>
     /// Doubles, up to 32 times, while layouts fail before they serve: what is broken stays broken for a while.
     /// </summary>
-    private TimeSpan SettleTime => _options.Settle * (1 << Math.Min(_failedInARow, 5));
+    private TimeSpan SettleTime => _options.Settle * (1 << Math.Clamp(_failedInARow - 1, 0, 5));
 
     private ModelSpec? Model => _nodes.Values.FirstOrDefault()?.Model;
 

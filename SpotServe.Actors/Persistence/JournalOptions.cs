@@ -106,8 +106,8 @@ public sealed record JournalOptions
         catch (NpgsqlException error)
         {
             throw new InvalidOperationException(
-                $"Cannot use {Description} as the journal: {error.Message} See that it runs, that its host and port are " +
-                "right, and that user and database exist.", error);
+                $"Cannot use {Description} as the journal: {error.Message} See that it runs, that its host and port " +
+                "are right, and that user and database exist.", error);
         }
     }
 }

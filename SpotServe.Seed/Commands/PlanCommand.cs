@@ -15,7 +15,7 @@ public static class PlanCommand
 
     private static readonly Argument<FileInfo?> File = new("file")
     {
-        Description = "JSON that describes model, instances, load and (optionally) the current layout; see docs/plan.md",
+        Description = "JSON that describes model, instances, load and current layout: see docs/plan.md",
         Arity = ArgumentArity.ZeroOrOne,
     };
 

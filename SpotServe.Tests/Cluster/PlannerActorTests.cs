@@ -77,6 +77,24 @@ public sealed class PlannerActorTests : TestKit
     }
 
     [Fact]
+    public void Layouts_that_fail_before_they_serve_are_tried_after_longer_and_longer_waits()
+    {
+        var planner = Planner(devices: 1, wanted: null);
+        var nodes = Join(planner, "a:1#1");
+        Tick(planner);
+        FailToLoad(planner, nodes[0], new Epoch(1));
+        SettleFor(planner, nodes[0], TimeSpan.FromSeconds(2));
+        FailToLoad(planner, nodes[0], new Epoch(2));
+
+        SettleFor(planner, nodes[0], TimeSpan.FromSeconds(2));
+        nodes[0].ExpectNoMsg(TimeSpan.Zero, TestContext.Current.CancellationToken);
+        SettleFor(planner, nodes[0], TimeSpan.FromSeconds(2));
+
+        nodes[0].FishForMessage<LoadPosition>(
+            message => message.Epoch == new Epoch(3), cancellationToken: TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
     public void Node_that_stays_silent_after_a_loss_is_no_reason_to_plan_for_it_again()
     {
         var planner = Planner(devices: 2, new LayoutDegrees(1, 2, 1, 8));
@@ -160,6 +178,22 @@ public sealed class PlannerActorTests : TestKit
 
     private static void Register(IActorRef planner, string name, TestProbe node) =>
         planner.Tell(new RegisterNode(Node(name), TestModels.Small, node));
+
+    private void FailToLoad(IActorRef planner, TestProbe node, Epoch epoch)
+    {
+        var load = node.FishForMessage<LoadPosition>(
+            message => message.Epoch == epoch, cancellationToken: TestContext.Current.CancellationToken);
+        planner.Tell(new DeviceFailed(epoch, load.Device, "its weights are wrong"));
+        Published(planner, PlannerPhase.Gathering);
+    }
+
+    /// <summary>Lets time pass in which the node goes on to report.</summary>
+    private void SettleFor(IActorRef planner, TestProbe node, TimeSpan time)
+    {
+        _clock.Advance(time);
+        Register(planner, "a:1#1", node);
+        Tick(planner);
+    }
 
     private static Epoch Load(IActorRef planner, TestProbe[] nodes)
     {

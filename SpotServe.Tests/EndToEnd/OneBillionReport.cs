@@ -69,9 +69,8 @@ public sealed partial class OneBillionReport(ITestOutputHelper output)
         var length = RandomAccess.GetLength(file);
         var started = Stopwatch.GetTimestamp();
         var memory = (byte*)NativeMemory.Alloc((nuint)(length + Piece));
-        for (var at = 0L; RandomAccess.Read(file, new Span<byte>(memory + at, Piece), at) is > 0 and var read; at += read)
-        {
-        }
+        var read = 1;
+        for (var at = 0L; read > 0; at += read) read = RandomAccess.Read(file, new Span<byte>(memory + at, Piece), at);
 
         var elapsed = Stopwatch.GetElapsedTime(started);
         NativeMemory.Free(memory);
