@@ -40,7 +40,20 @@ public static class ClusterProtocol
     /// <summary>The device cannot go on in this epoch: its own failure, or a peer it lost.</summary>
     public sealed record DeviceFailed(Epoch Epoch, DeviceId Device, string Reason) : IEpochMessage;
 
+    /// <summary>
+    /// The node's cloud (or operator) takes it away at <paramref name="Deadline"/>. Repeated until answered by
+    /// <see cref="NodeReleased"/>.
+    /// </summary>
+    /// <param name="Source">Who said so: "signal", "file", "admin", later a cloud's name.</param>
+    public sealed record NodeNotice(string Node, DateTimeOffset Deadline, string Source) : IMessage;
+
     // Planner to node.
+
+    /// <summary>Nothing in the cluster needs this node any more: it may go.</summary>
+    public sealed record NodeReleased(string Node) : IMessage;
+
+    /// <summary>An operator's notice, to the node that it names: it behaves as if its cloud had said so.</summary>
+    public sealed record PreemptNode(string Node, TimeSpan Grace, string Source) : IMessage;
 
     /// <summary>This node can never serve here (another model, say): it stops, with the reason.</summary>
     public sealed record NodeRefused(string Reason) : IMessage;

@@ -112,7 +112,8 @@ public sealed class ShardActor : ReceiveActor
             new DeviceLoading(epoch, device, loaded.LoadedBytes, loaded.TotalBytes)));
         _log.Info(
             "Loading position {Position}, layers {Layers}", message.Assignment.Position, message.Assignment.Layers);
-        _runtime.LoadAsync(message.Assignment, progress, _work.Token).PipeTo(
+        _runtime.PrepareAsync(
+            PreparationOrder.FromFolder(message.Assignment), NoPeers.Instance, progress, _work.Token).PipeTo(
             Self,
             success: engine => new EngineLoaded(epoch, engine, Stopwatch.GetElapsedTime(started)),
             failure: error => new PositionFailed(epoch, "could not load its weights", error));

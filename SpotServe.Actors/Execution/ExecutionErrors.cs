@@ -5,6 +5,9 @@ public sealed class PeerLostException(string peer, string reason, Exception? inn
     : Exception($"Lost data-plane peer {peer}: {reason}", inner)
 {
     public string Peer { get; } = peer;
+
+    /// <summary>Name of the peer's node, where that is known: the planner asks first whether it still lives.</summary>
+    public string? Node { get; init; }
 }
 
 /// <summary>

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Execution;
@@ -18,10 +19,13 @@ public sealed class FakeDeviceRuntime(
 
     public long MemoryBytes => memoryBytes;
 
+    public ImmutableArray<WeightSlice> Weights => [];
+
     /// <exception cref="EngineLostException">The assignment's pages and buffers exceed the memory.</exception>
-    public async Task<IStageEngine> LoadAsync(
-        StageAssignment assignment, IProgress<LoadProgress> progress, CancellationToken cancel)
+    public async Task<IStageEngine> PrepareAsync(
+        PreparationOrder order, ISliceFetcher fetcher, IProgress<LoadProgress> progress, CancellationToken cancel)
     {
+        var assignment = order.Assignment;
         if (beforeLoad is not null) await beforeLoad(assignment, cancel).ConfigureAwait(false);
         cancel.ThrowIfCancellationRequested();
         var pageBytes = KvPage.Tokens * sizeof(float) *
@@ -41,6 +45,14 @@ public sealed class FakeDeviceRuntime(
             assignment, model, beforeStep is null ? null : plan => beforeStep(assignment, plan));
         progress.Report(new LoadProgress(weightBytes, weightBytes));
         return engine;
+    }
+
+    public ITransferBlock? OpenWeights(WeightSlice slice) => null;
+
+    public ITransferBlock? OpenPages(PageRun run) => null;
+
+    public void Trim()
+    {
     }
 
     public void Dispose()

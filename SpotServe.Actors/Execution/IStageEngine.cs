@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Execution;
@@ -74,7 +75,10 @@ public interface ICollective : IDisposable
     void GatherToFirst(ReadOnlySpan<float> mine, Span<float> all);
 }
 
-/// <summary>Makes engines for one device. Implemented with TorchSharp by the node, and by a fake in tests.</summary>
+/// <summary>
+/// One device's memory and the engines in it. Implemented with TorchSharp by the node, and by a fake in tests. Weights
+/// outlive the engine that they were loaded for: they stay, and are reused, until <see cref="Trim"/>.
+/// </summary>
 public interface IDeviceRuntime : IDisposable
 {
     /// <summary>The model whose weights this device can load.</summary>
@@ -86,14 +90,37 @@ public interface IDeviceRuntime : IDisposable
     /// <summary>Bytes of device memory that weights, KV pages and buffers may take together.</summary>
     long MemoryBytes { get; }
 
+    /// <summary>Weights that are wholly in memory now, those of engines that are being prepared included. They may
+    /// overlap. Callable from any thread.</summary>
+    ImmutableArray<WeightSlice> Weights { get; }
+
     /// <summary>
-    /// Reads the assignment's weight slices and allocates its pages. Long: runs off the caller's thread.
+    /// Makes an engine: reuses what is in memory, fetches what the orders name, reads the rest from the model folder,
+    /// and allocates pages. Long: runs off the caller's thread, while older engines go on. Weights that were complete
+    /// when it was cancelled or failed stay.
     /// </summary>
     /// <exception cref="ModelFormatException">The weights on disk are not those that the configuration
     /// promises.</exception>
-    Task<IStageEngine> LoadAsync(
-        StageAssignment assignment, IProgress<LoadProgress> progress, CancellationToken cancel);
+    /// <exception cref="EngineLostException">The device has too little memory or failed.</exception>
+    Task<IStageEngine> PrepareAsync(
+        PreparationOrder order, ISliceFetcher fetcher, IProgress<LoadProgress> progress, CancellationToken cancel);
+
+    /// <summary>Opens one layer's weights for reading; null when the device does not hold all of it. Callable from any
+    /// thread.</summary>
+    ITransferBlock? OpenWeights(WeightSlice slice);
+
+    /// <summary>Opens pages of an engine that was made here and not disposed, for reading or writing; null when there
+    /// is none of that epoch or it lacks some of it. Callable from any thread; the caller sees to it that no step
+    /// writes the same pages.</summary>
+    ITransferBlock? OpenPages(PageRun run);
+
+    /// <summary>Gives back weights that no living engine uses.</summary>
+    void Trim();
 }
 
-/// <summary>Bytes of weights loaded so far, of all that the assignment needs.</summary>
-public readonly record struct LoadProgress(long LoadedBytes, long TotalBytes);
+/// <summary>Bytes of weights ready so far, of all that the assignment needs, by where they came from.</summary>
+/// <param name="LoadedBytes">All that is ready, from wherever.</param>
+/// <param name="ReusedBytes">Of these, bytes that were in this device's memory already.</param>
+/// <param name="PeerBytes">Of these, bytes that came from other devices.</param>
+public readonly record struct LoadProgress(
+    long LoadedBytes, long TotalBytes, long ReusedBytes = 0, long PeerBytes = 0);

@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
 using SpotServe.Actors.Execution;
@@ -91,13 +92,23 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
 
     public long MemoryBytes { get; }
 
-    public Task<IStageEngine> LoadAsync(
-        StageAssignment assignment, IProgress<LoadProgress> progress, CancellationToken cancel) =>
+    public ImmutableArray<WeightSlice> Weights => [];
+
+    public Task<IStageEngine> PrepareAsync(
+        PreparationOrder order, ISliceFetcher fetcher, IProgress<LoadProgress> progress, CancellationToken cancel) =>
         Task.Factory.StartNew(
-            IStageEngine () => Load(assignment, progress, cancel),
+            IStageEngine () => Load(order.Assignment, progress, cancel),
             cancel, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
-    /// <summary>As <see cref="LoadAsync"/>, on the caller's thread.</summary>
+    public ITransferBlock? OpenWeights(WeightSlice slice) => null;
+
+    public ITransferBlock? OpenPages(PageRun run) => null;
+
+    public void Trim()
+    {
+    }
+
+    /// <summary>From the model folder, on the caller's thread.</summary>
     internal TorchStageEngine Load(
         StageAssignment assignment, IProgress<LoadProgress>? progress, CancellationToken cancel,
         bool usePlainOperations = false) =>

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Threading.Channels;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
@@ -17,9 +18,19 @@ internal sealed class ManualDevice : IDeviceRuntime, IStageLauncher
 
     public long MemoryBytes => 1L << 30;
 
-    public Task<IStageEngine> LoadAsync(
-        StageAssignment assignment, IProgress<LoadProgress> progress, CancellationToken cancel) =>
+    public ImmutableArray<WeightSlice> Weights => [];
+
+    public Task<IStageEngine> PrepareAsync(
+        PreparationOrder order, ISliceFetcher fetcher, IProgress<LoadProgress> progress, CancellationToken cancel) =>
         Begin(_loads, cancel);
+
+    public ITransferBlock? OpenWeights(WeightSlice slice) => null;
+
+    public ITransferBlock? OpenPages(PageRun run) => null;
+
+    public void Trim()
+    {
+    }
 
     public Task<IRunningStage> LaunchAsync(
         ClusterProtocol.ConnectPosition position,
