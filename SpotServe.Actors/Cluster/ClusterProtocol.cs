@@ -17,6 +17,12 @@ public static class ClusterProtocol
         Epoch Epoch { get; }
     }
 
+    /// <summary>For one device of the node that gets it.</summary>
+    public interface IDeviceCommand : IEpochMessage
+    {
+        DeviceId Device { get; }
+    }
+
     // Node to planner.
 
     /// <summary>
@@ -24,10 +30,13 @@ public static class ClusterProtocol
     /// </summary>
     public sealed record RegisterNode(NodeInfo Node, ModelSpec Model, IActorRef NodeActor) : IMessage;
 
-    public sealed record DeviceLoading(Epoch Epoch, DeviceId Device, long LoadedBytes, long TotalBytes) : IEpochMessage;
+    /// <summary>Answers <see cref="GetHoldings"/>.</summary>
+    public sealed record NodeHoldings(long Round, string Node, ImmutableArray<DeviceHoldings> Devices) : IMessage;
+
+    public sealed record DeviceLoading(Epoch Epoch, DeviceId Device, LoadProgress Progress) : IEpochMessage;
 
     /// <summary>The device holds the weights and pages of its assignment.</summary>
-    public sealed record DeviceLoaded(Epoch Epoch, DeviceId Device, double Seconds) : IEpochMessage;
+    public sealed record DevicePrepared(Epoch Epoch, DeviceId Device, double Seconds) : IEpochMessage;
 
     /// <summary>The device's data-plane links are up and its engine thread runs.</summary>
     public sealed record DeviceConnected(Epoch Epoch, DeviceId Device) : IEpochMessage;
@@ -38,7 +47,11 @@ public static class ClusterProtocol
     public sealed record ReplicaStarted(Epoch Epoch, int Replica, IActorRef ReplicaActor) : IEpochMessage;
 
     /// <summary>The device cannot go on in this epoch: its own failure, or a peer it lost.</summary>
-    public sealed record DeviceFailed(Epoch Epoch, DeviceId Device, string Reason) : IEpochMessage;
+    /// <param name="LostNode">The node whose loss it noticed, where it knows.</param>
+    public sealed record DeviceFailed(Epoch Epoch, DeviceId Device, string Reason, string? LostNode) : IEpochMessage;
+
+    /// <summary>Nothing of that epoch is left on the device but weights.</summary>
+    public sealed record PositionReleased(Epoch Epoch, DeviceId Device) : IEpochMessage;
 
     /// <summary>
     /// The node's cloud (or operator) takes it away at <paramref name="Deadline"/>. Repeated until answered by
@@ -47,7 +60,10 @@ public static class ClusterProtocol
     /// <param name="Source">Who said so: "signal", "file", "admin", later a cloud's name.</param>
     public sealed record NodeNotice(string Node, DateTimeOffset Deadline, string Source) : IMessage;
 
-    // Planner to node.
+    // Planner to node. Every command may be repeated: what was done is reported again.
+
+    /// <summary>What do your devices hold and run?</summary>
+    public sealed record GetHoldings(long Round) : IMessage;
 
     /// <summary>Nothing in the cluster needs this node any more: it may go.</summary>
     public sealed record NodeReleased(string Node) : IMessage;
@@ -58,20 +74,57 @@ public static class ClusterProtocol
     /// <summary>This node can never serve here (another model, say): it stops, with the reason.</summary>
     public sealed record NodeRefused(string Reason) : IMessage;
 
-    /// <summary>Take this position: drop what an older epoch had, load weights, allocate pages.</summary>
-    public sealed record LoadPosition(Epoch Epoch, DeviceId Device, StageAssignment Assignment) : IEpochMessage;
+    /// <summary>Get this position ready while older epochs go on.</summary>
+    /// <param name="Endpoints">Data-plane endpoint ("host:port") of every node that weights come from.</param>
+    public sealed record PreparePosition(
+        Epoch Epoch,
+        DeviceId Device,
+        PreparationOrder Order,
+        ImmutableDictionary<string, string> Endpoints) : IDeviceCommand;
 
-    /// <summary>All devices have loaded: connect the links of the layout and start the engine thread.</summary>
-    /// <param name="Endpoints">Data-plane endpoint ("host:port") of every node in the layout, by node name.</param>
+    /// <summary>All devices are ready: connect the links of the layout and start the engine thread.</summary>
+    /// <param name="Endpoints">Data-plane endpoint ("host:port") of every node in this layout and the one
+    /// before.</param>
+    /// <param name="Nodes">Node actors of the layout's nodes: the replica's leader has pages copied through
+    /// them.</param>
     public sealed record ConnectPosition(
         Epoch Epoch,
         DeviceId Device,
         Layout Layout,
         ImmutableDictionary<string, string> Endpoints,
-        int ContextMax) : IEpochMessage;
+        int ContextMax,
+        ImmutableDictionary<string, IActorRef> Nodes,
+        PageOrigin? Origin) : IDeviceCommand;
 
-    /// <summary>The epoch is over for this device: stop its engine and free everything.</summary>
-    public sealed record ReleasePosition(Epoch Epoch, DeviceId Device) : IEpochMessage;
+    /// <summary>The epoch is over for this device: stop its engine.</summary>
+    /// <param name="Trim">Also give back weights that no other engine on the device uses.</param>
+    public sealed record ReleasePosition(Epoch Epoch, DeviceId Device, bool Trim) : IDeviceCommand;
+
+    // Leader of a replica to its devices, through their nodes.
+
+    /// <summary>The device's part of <see cref="HandoverProtocol.CopyPages"/>. Answered to the sender by
+    /// <see cref="DevicePagesCopied"/> or <see cref="DevicePagesLost"/>.</summary>
+    public sealed record CopyDevicePages(
+        Epoch Epoch,
+        DeviceId Device,
+        long Job,
+        int OldReplica,
+        ImmutableArray<int> From,
+        ImmutableArray<int> To,
+        bool Urgent) : IDeviceCommand;
+
+    public sealed record DevicePagesCopied(Epoch Epoch, long Job, DeviceId Device, long Bytes) : IEpochMessage;
+
+    public sealed record DevicePagesLost(Epoch Epoch, long Job, DeviceId Device, string Reason) : IEpochMessage;
+
+    // Operators and the planner.
+
+    /// <summary>Serve with these degrees as soon as they fit; null picks by the devices that are there.</summary>
+    public sealed record ChangeLayout(LayoutDegrees? Wanted) : IMessage;
+
+    /// <summary>Answers <see cref="ChangeLayout"/> and <see cref="PreemptNode"/>.</summary>
+    /// <param name="Refusal">Null when it will be done; else why not.</param>
+    public sealed record OperatorAnswer(string? Refusal) : IMessage;
 
     // Planner and gateways.
 
@@ -79,13 +132,18 @@ public static class ClusterProtocol
     public sealed record RegisterGateway(IActorRef Gateway) : IMessage;
 
     /// <summary>The planner's whole view, sent to gateways on every change and registration.</summary>
+    /// <param name="Epoch">The newest epoch that was decided.</param>
+    /// <param name="ServingEpoch">The epoch of <paramref name="Replicas"/>.</param>
+    /// <param name="Layout">The newest layout: it serves, or is being made ready.</param>
+    /// <param name="Replicas">Who takes requests now, whatever the phase; empty when nobody does.</param>
     public sealed record PlannerView(
         Epoch Epoch,
         PlannerPhase Phase,
         string Detail,
         ModelSpec? Model,
         Layout? Layout,
-        ImmutableArray<IActorRef> Replicas,
+        Epoch ServingEpoch,
+        ImmutableArray<ServingReplica> Replicas,
         ImmutableArray<NodeInfo> Nodes,
         ImmutableArray<DeviceProgress> Loading) : IEpochMessage
     {
@@ -93,40 +151,15 @@ public static class ClusterProtocol
         /// What each replica of the epoch reported last, up to a second ago; those not heard yet are missing.
         /// </summary>
         public ImmutableArray<ReplicaControlProtocol.ReplicaLoad> Loads { get; init; } = [];
+
+        /// <summary>Nodes that were given notice, with their deadlines.</summary>
+        public ImmutableDictionary<string, DateTimeOffset> Leaving { get; init; } =
+            ImmutableDictionary<string, DateTimeOffset>.Empty;
     }
-}
 
-/// <summary>What a node is and has.</summary>
-/// <param name="Node">Unique name of this process: host:port#incarnation.</param>
-/// <param name="Endpoint">Where its data plane listens, "host:port".</param>
-public sealed record NodeInfo(string Node, string Endpoint, ImmutableArray<DeviceInfo> Devices)
-{
-    /// <summary>
-    /// <see cref="DataPlane.ClusterSecret.Mark"/> of the node's secret: nodes with another one cannot connect.
-    /// </summary>
-    public string SecretMark { get; init; } = "";
-}
+    /// <summary>Asks for the timeline; answered by <see cref="Timeline"/>.</summary>
+    public sealed record GetTimeline : IMessage;
 
-/// <summary>
-/// One device of a node; <paramref name="MemoryBytes"/> may be filled with weights, pages and buffers.
-/// </summary>
-public sealed record DeviceInfo(int Index, string Description, long MemoryBytes);
-
-/// <summary>How far a device is with loading its weights.</summary>
-public sealed record DeviceProgress(DeviceId Device, Position Position, long LoadedBytes, long TotalBytes);
-
-/// <summary>What the planner is doing.</summary>
-public enum PlannerPhase
-{
-    /// <summary>Waiting for enough nodes.</summary>
-    Gathering,
-
-    /// <summary>Devices read their weights.</summary>
-    Loading,
-
-    /// <summary>Devices connect to each other.</summary>
-    Connecting,
-
-    /// <summary>The layout serves.</summary>
-    Serving,
+    /// <summary>The latest reconfigurations, oldest first; the one under way, if any, is last.</summary>
+    public sealed record Timeline(ImmutableArray<ReconfigurationRecord> Reconfigurations) : IMessage;
 }

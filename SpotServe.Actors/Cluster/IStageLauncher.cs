@@ -1,9 +1,11 @@
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Cluster;
 
 /// <summary>
-/// Joins a loaded engine to the other positions of its layout and runs it. Implemented over the data plane.
+/// Joins a loaded engine to the other positions of its layout and runs it, and reaches other devices' memory.
+/// Implemented over the data plane.
 /// </summary>
 public interface IStageLauncher
 {
@@ -16,6 +18,10 @@ public interface IStageLauncher
         IStageEngine engine,
         Action<Exception> onFailed,
         CancellationToken cancel);
+
+    /// <summary>What brings slices to this node for an epoch.</summary>
+    /// <param name="endpoints">Data-plane endpoint ("host:port") of each node by name.</param>
+    ISliceFetcher FetcherFor(Epoch epoch, IReadOnlyDictionary<string, string> endpoints);
 }
 
 /// <summary>

@@ -19,34 +19,54 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
     private readonly ModelSpec _model;
     private readonly IActorRef _planner;
     private readonly Action<string> _onUnfit;
+    private readonly Action<string> _onReleased;
+    private readonly TimeProvider _clock;
     private readonly ImmutableArray<IActorRef> _shards;
     private readonly ILoggingAdapter _log = Context.GetLogger();
+    private readonly Dictionary<long, HoldingsRound> _rounds = [];
     private NodeInfo _node;
+    private PreemptionNotice? _notice;
 
     /// <param name="planner">Proxy of the planner singleton.</param>
     /// <param name="shardProps">Props of the shard actor of a device, by device index.</param>
     /// <param name="onUnfit">Called when this node can serve no more, with the reason: the planner will never take it,
     /// no device is left, or a bug showed. The process then ends.</param>
+    /// <param name="onReleased">Called when the planner says that nothing needs this node any more.</param>
     public NodeActor(
-        NodeInfo node, ModelSpec model, IActorRef planner, Func<int, Props> shardProps, Action<string> onUnfit)
+        NodeInfo node,
+        ModelSpec model,
+        IActorRef planner,
+        Func<int, Props> shardProps,
+        Action<string> onUnfit,
+        Action<string> onReleased,
+        TimeProvider clock)
     {
         _node = node;
         _model = model;
         _planner = planner;
         _onUnfit = onUnfit;
+        _onReleased = onReleased;
+        _clock = clock;
         _shards = [.. node.Devices.Select(device =>
             Context.Watch(Context.ActorOf(shardProps(device.Index), $"shard-{device.Index}")))];
-        Receive<Report>(_ => _planner.Tell(new RegisterNode(_node, _model, Self)));
-        Receive<LoadPosition>(message => ShardOf(message.Device.Index).Forward(message));
-        Receive<ConnectPosition>(message => ShardOf(message.Device.Index).Forward(message));
-        Receive<ReleasePosition>(message => ShardOf(message.Device.Index).Forward(message));
+        Receive<Report>(_ => OnReport());
+        Receive<GetHoldings>(OnGetHoldings);
+        Receive<DeviceHoldings>(OnDeviceHoldings);
+        Receive<IDeviceCommand>(message => ShardOf(message.Device.Index).Forward(message));
+        Receive<PreemptNode>(OnPreempt);
+        Receive<PreemptionNotice>(OnNotice);
+        Receive<NodeReleased>(message =>
+        {
+            if (_notice is not null && message.Node == _node.Node) _onReleased("nothing in the cluster needs it");
+        });
         Receive<NodeRefused>(message =>
         {
             _log.Error("Refused by the planner: {Reason}", message.Reason);
             _onUnfit(message.Reason);
         });
         Receive<IEpochMessage>(_planner.Forward);   // from shards
-        Receive<ReplicaControlProtocol.ReplicaLoad>(_planner.Forward);
+        Receive<ReplicaControlProtocol.IEvent>(_planner.Forward);
+        Receive<HandoverProtocol.IMessage>(_planner.Forward);
         Receive<Terminated>(stopped => OnDeviceLost(_shards.IndexOf(stopped.ActorRef)));
     }
 
@@ -79,10 +99,60 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
         if (_node.Devices.IsEmpty) _onUnfit("no device is left that works; the log says what happened to each");
     }
 
+    private void OnReport()
+    {
+        _planner.Tell(new RegisterNode(_node, _model, Self));
+        // Until the planner has acted on it, a notice is part of every report: one that is lost costs half a second.
+        if (_notice is { } notice) _planner.Tell(new NodeNotice(_node.Node, notice.Deadline, notice.Source));
+    }
+
+    private void OnGetHoldings(GetHoldings question)
+    {
+        if (_node.Devices.IsEmpty)
+        {
+            Sender.Tell(new NodeHoldings(question.Round, _node.Node, []));
+            return;
+        }
+
+        // Only the newest question is of interest to anyone.
+        _rounds.Clear();
+        _rounds[question.Round] = new HoldingsRound(Sender);
+        foreach (var device in _node.Devices) _shards[device.Index].Tell(question);
+    }
+
+    private void OnDeviceHoldings(DeviceHoldings answer)
+    {
+        foreach (var (number, round) in _rounds.ToArray())
+        {
+            round.Answers[answer.Device] = answer;
+            var isComplete = _node.Devices.All(
+                device => round.Answers.ContainsKey(new DeviceId(_node.Node, device.Index)));
+            if (!isComplete) continue;
+            round.Asker.Tell(new NodeHoldings(number, _node.Node, [.. round.Answers.Values]));
+            _rounds.Remove(number);
+        }
+    }
+
+    /// <summary>The process hears of it on the event stream, starts leaving, and gives it back to this actor.</summary>
+    private void OnPreempt(PreemptNode command) =>
+        Context.System.EventStream.Publish(new PreemptionNotice(_clock.GetUtcNow() + command.Grace, command.Source));
+
+    private void OnNotice(PreemptionNotice notice)
+    {
+        if (_notice is { } known && known.Deadline <= notice.Deadline) return;
+        _notice = notice;
+        OnReport();
+    }
+
     private IActorRef ShardOf(int index)
     {
         Invariant.Holds(index >= 0 && index < _shards.Length);
         return _shards[index];
+    }
+
+    private sealed record HoldingsRound(IActorRef Asker)
+    {
+        public Dictionary<DeviceId, DeviceHoldings> Answers { get; } = [];
     }
 
     private sealed record Report

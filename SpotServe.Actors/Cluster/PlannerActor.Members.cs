@@ -1,29 +1,55 @@
+using System.Collections.Immutable;
 using Akka.Actor;
-using Akka.Cluster;
 using Akka.Event;
 using SpotServe.Actors.Planning;
+using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 
 namespace SpotServe.Actors.Cluster;
 
-/// <summary>The planner's knowledge of nodes and gateways: who reported, who is gone.</summary>
+/// <summary>The planner's knowledge of nodes and gateways: who reported, who leaves, who is gone.</summary>
 public sealed partial class PlannerActor
 {
+    private readonly Dictionary<string, RegisteredNode> _nodes = [];
+    private readonly Dictionary<string, DateTimeOffset> _notices = [];
+    private readonly Dictionary<string, DateTimeOffset> _accused = [];
+    private readonly HashSet<IActorRef> _gateways = [];
+    private LayoutDegrees? _wanted;
+
+    /// <summary>Nodes that a layout may use. Name order makes placements the same whoever registered first.</summary>
+    private ImmutableArray<NodeInfo> Staying() =>
+    [
+        .. _nodes.Values.Select(node => node.Info)
+            .Where(node => !_notices.ContainsKey(node.Node) && !node.Devices.IsEmpty)
+            .OrderBy(node => node.Node, StringComparer.Ordinal),
+    ];
+
     private void OnRegisterNode(RegisterNode message)
     {
         if (Refusal(message) is { } reason)
         {
-            _log.Warning("{Reason}", reason);
+            _log.Warning("{0}", reason);
             message.NodeActor.Tell(new NodeRefused(reason));
             return;
         }
 
-        var isNew = !_nodes.ContainsKey(message.Node.Node);
-        _nodes[message.Node.Node] =
-            new RegisteredNode(message.Node, message.Model, message.NodeActor, _clock.GetUtcNow());
-        if (!isNew) return;
-        _log.Info("Node {Node} joined with {Devices}", message.Node.Node, string.Join(", ", message.Node.Devices));
-        Publish();
+        var name = message.Node.Node;
+        var before = _nodes.GetValueOrDefault(name);
+        _nodes[name] = new RegisteredNode(message.Node, message.Model, message.NodeActor, Now)
+        {
+            ToldToGoAt = before?.ToldToGoAt ?? default,
+        };
+        if (before is null)
+        {
+            _log.Info("Node {0} joined with {1}", name, string.Join(", ", message.Node.Devices));
+            // While the first nodes gather, those that are expected are waited for.
+            if (_phase != PlannerPhase.Gathering || _wish is not null) Wish($"node {name} joined", _options.Coalesce);
+            Publish();
+        }
+        else if (before.Info.Devices.Length != message.Node.Devices.Length)
+        {
+            Wish($"node {name} has {message.Node.Devices.Length} devices left", TimeSpan.Zero);
+        }
     }
 
     private string? Refusal(RegisterNode message)
@@ -43,32 +69,159 @@ public sealed partial class PlannerActor
                 "Start it with the SPOTSERVE_SECRET of the control nodes and the other nodes.";
     }
 
+    private void OnNotice(NodeNotice notice)
+    {
+        if (!_nodes.ContainsKey(notice.Node)) return;
+        if (_notices.TryGetValue(notice.Node, out var known) && known <= notice.Deadline) return;
+        _notices[notice.Node] = notice.Deadline;
+        var left = notice.Deadline - Now;
+        _log.Warning("Node {0} leaves in {1:0.0} s ({2})", notice.Node, left.TotalSeconds, notice.Source);
+        Leave(notice.Node, $"node {notice.Node} leaves in {left.TotalSeconds:0.#} s ({notice.Source})");
+    }
+
+    private void OnMemberLeaving(MemberLeaving leaving)
+    {
+        foreach (var node in NodesAt(leaving.Address).Where(node => !_notices.ContainsKey(node)))
+        {
+            // Without a notice there is no deadline; it waits for its release as long as its own limits allow.
+            _notices[node] = Now + _options.LeaveMax;
+            Leave(node, $"node {node} leaves the cluster");
+        }
+    }
+
+    private void Leave(string node, string cause)
+    {
+        // Nothing that is being made ready for a node that leaves is of use.
+        if (_phase == PlannerPhase.PreCopying && Uses(_change!.Layout, node)) GiveUp(cause);
+        else Wish(cause, _options.Coalesce / 3);
+        Publish();
+    }
+
+    /// <summary>Nodes that nothing needs any more may go.</summary>
+    private void ReleaseLeavingNodes()
+    {
+        foreach (var name in _notices.Keys.ToArray())
+        {
+            if (!_nodes.TryGetValue(name, out var node))
+            {
+                _notices.Remove(name);
+                continue;
+            }
+
+            if (_serving is { } serving && Uses(serving.Layout, name)) continue;
+            if (Now < node.ToldToGoAt + _options.RepeatAfter) continue;
+            node.ToldToGoAt = Now;
+            node.Actor.Tell(new NodeReleased(name));
+        }
+    }
+
+    private void OnPreemptNode(PreemptNode command)
+    {
+        if (_nodes.TryGetValue(command.Node, out var node))
+        {
+            node.Actor.Tell(command);
+            Sender.Tell(new OperatorAnswer(null));
+            return;
+        }
+
+        Sender.Tell(new OperatorAnswer(
+            $"There is no node {command.Node}. These are: {string.Join(", ", _nodes.Keys.Order())}."));
+    }
+
+    private void OnChangeLayout(ChangeLayout command)
+    {
+        if (Model is not { } model)
+        {
+            Sender.Tell(new OperatorAnswer("No node has reported yet, so there is no model to lay out."));
+            return;
+        }
+
+        var devices = Staying().Sum(node => node.Devices.Length);
+        if (command.Wanted is { } wanted
+            && LayoutConstraints.Violation(wanted, model.LayerCount, model.HeadCount, devices) is { } violation)
+        {
+            Sender.Tell(new OperatorAnswer(violation));
+            return;
+        }
+
+        _wanted = command.Wanted is { } degrees ? degrees with { BatchSize = _options.SequencesMax } : null;
+        Sender.Tell(new OperatorAnswer(null));
+        Wish(command.Wanted is null ? "asked to choose the layout" : $"asked for {command.Wanted}", TimeSpan.Zero);
+    }
+
     private void OnRegisterGateway(RegisterGateway message)
     {
         if (_gateways.Add(message.Gateway)) Context.Watch(message.Gateway);
         message.Gateway.Tell(View());
     }
 
-    private void OnMemberLost(Member member, string how)
+    private void OnMemberLost(MemberLost lost)
     {
-        var address = $"{member.Address.Host}:{member.Address.Port}#";
-        foreach (var lost in _nodes.Keys.Where(node => node.StartsWith(address, StringComparison.Ordinal)).ToArray())
+        foreach (var node in NodesAt(lost.Address)) Lose(node, $"node {node} {lost.How}");
+    }
+
+    private void OnDeviceFailed(DeviceFailed failed)
+    {
+        var cause = $"device {failed.Device} reported: {failed.Reason}";
+        if (failed.LostNode is { } accused) _accused[accused] = Now;
+        if (failed.Epoch == _change?.Epoch)
         {
-            Lose(lost, $"node {lost} {how}");
+            if (_phase == PlannerPhase.Releasing) LoseReplica(_change.PositionOf(failed.Device).Replica, cause);
+            GiveUp(cause);
+        }
+        else if (failed.Epoch == _serving?.Epoch && _serving.Layout.Placement.Contains(failed.Device))
+        {
+            var position = _serving.Layout.PositionAt(_serving.Layout.Placement.IndexOf(failed.Device));
+            LoseReplica(position.Replica, cause);
+            // Whether the accused node still lives shows when nodes are asked what they hold.
+            if (failed.LostNode is { } lost && _change is { } change && Uses(change.Layout, lost)) GiveUp(cause);
+        }
+        else
+        {
+            _log.Debug("Ignored {0}: epoch is now {1}", failed, _epoch);
         }
     }
 
+    private void OnReplicaLost(ReplicaControlProtocol.ReplicaLost lost)
+    {
+        if (lost.Epoch == _serving?.Epoch) LoseReplica(lost.Replica, $"replica {lost.Replica} stopped: {lost.Reason}");
+    }
+
+    /// <summary>A node is gone: whatever counts on it is over.</summary>
     private void Lose(string node, string cause)
     {
         if (!_nodes.Remove(node)) return;
-        _log.Warning("{Cause}", cause);
-        if (_plan is { } plan && plan.Layout.Placement.Any(device => device.Node == node)) Replan(cause);
-        else Publish();
+        _notices.Remove(node);
+        _accused.Remove(node);
+        _log.Warning("{0}", cause);
+        if (_serving is { } serving)
+        {
+            foreach (var position in serving.Layout.Positions.ToArray())
+            {
+                if (serving.Layout.DeviceAt(position).Node == node) LoseReplica(position.Replica, cause);
+            }
+        }
+
+        if (_change is { } change && Uses(change.Layout, node)) GiveUp(cause);
+        Publish();
+    }
+
+    /// <summary>A serving replica can serve no more; the others of its epoch go on.</summary>
+    private void LoseReplica(int replica, string cause)
+    {
+        if (!_replicas.Remove(replica)) return;
+        _log.Warning("Replica {0} of {1} is lost: {2}", replica, _serving!.Epoch, cause);
+        _loads.Remove(replica);
+        if (_replicas.Count == 0) _lostAllAt = Now;
+        OnOldReplicaLost(replica);
+        Publish();
+        // What is being made ready goes on: it does not need the lost one. Otherwise a plan is due at once.
+        if (_change is null) Wish(cause, TimeSpan.Zero);
     }
 
     private void DropSilentNodes()
     {
-        var limit = _clock.GetUtcNow() - _options.NodeSilenceMax;
+        var limit = Now - _options.NodeSilenceMax;
         var silentNodes = _nodes.Values.Where(node => node.SeenAt < limit).Select(node => node.Info.Node);
         foreach (var silent in silentNodes.ToArray())
         {
@@ -76,5 +229,13 @@ public sealed partial class PlannerActor
         }
     }
 
-    private sealed record RegisteredNode(NodeInfo Info, ModelSpec Model, IActorRef Actor, DateTimeOffset SeenAt);
+    private string[] NodesAt(string address) =>
+        [.. _nodes.Keys.Where(node => node.StartsWith(address + "#", StringComparison.Ordinal))];
+
+    private static bool Uses(Layout layout, string node) => layout.Placement.Any(device => device.Node == node);
+
+    private sealed record RegisteredNode(NodeInfo Info, ModelSpec Model, IActorRef Actor, DateTimeOffset SeenAt)
+    {
+        public DateTimeOffset ToldToGoAt { get; set; }
+    }
 }

@@ -1,48 +1,61 @@
 using System.Collections.Immutable;
-using System.Diagnostics;
 using Akka.Actor;
-using Akka.Cluster;
 using Akka.Event;
 using Akka.Persistence;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
+using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 using static SpotServe.Actors.Cluster.PlannerEvents;
-using static SpotServe.Actors.Replica.ReplicaControlProtocol;
 
 namespace SpotServe.Actors.Cluster;
 
 /// <summary>
-/// Cluster singleton that decides who serves what. States in order of life: Gathering (waiting for enough nodes),
-/// Loading (devices read weights), Connecting (devices link up), Serving; after any loss Settling (survivors report
-/// themselves), then Loading again: it plans from what is there, never from what it believes.
+/// Cluster singleton that decides who serves what, as a reconcile loop: whatever happened, nodes report what they hold,
+/// and the next layout starts from there. States: Gathering (nothing serves, too few nodes) or Serving; on a loss, a
+/// notice, a join or an operator's wish Planning (holdings come in), PreCopying (devices get ready while the old layout
+/// serves), CuttingOver (the old replicas stop, the rest moves), Releasing (memory is given back), Serving. A failure
+/// in any of them leads to Planning.
 /// </summary>
 public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
 {
+    private const int TimelineMax = 100;
+
+    private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(50);
+
     private readonly PlannerOptions _options;
     private readonly TimeProvider _clock;
+    private readonly IMembership _membership;
     private readonly ILoggingAdapter _log = Context.GetLogger();
-    private readonly Dictionary<string, RegisteredNode> _nodes = [];
-    private readonly HashSet<IActorRef> _gateways = [];
-    private readonly Dictionary<DeviceId, DeviceProgress> _progress = [];
-    private readonly HashSet<DeviceId> _waitingFor = [];
+    private readonly List<ReconfigurationRecord> _timeline = [];
     private readonly Dictionary<int, IActorRef> _replicas = [];
-    private readonly Dictionary<int, ReplicaLoad> _loads = [];
+    private readonly Dictionary<int, ReplicaControlProtocol.ReplicaLoad> _loads = [];
     private Epoch _epoch = Epoch.None;
-    private LayoutChoice.Chosen? _plan;
+    private ServingEpoch? _serving;
+    private LayoutChange? _change;
     private PlannerPhase _phase = PlannerPhase.Gathering;
     private string _detail = "waiting for nodes";
-    private string _cause = "first nodes";
+    private (string Cause, DateTimeOffset At)? _wish;
     private int _failedInARow;
     private DateTimeOffset _since;
-    private DateTimeOffset _progressAt;
+    private DateTimeOffset _repeatAt;
 
-    public PlannerActor(PlannerOptions options, TimeProvider clock)
+    public PlannerActor(PlannerOptions options, TimeProvider clock, IMembership membership)
     {
         _options = options;
         _clock = clock;
-        Recover<LayoutDecided>(decided => _epoch = decided.Epoch);
-        Recover<LayoutActivated>(_ => { });
+        _membership = membership;
+        _wanted = options.Wanted;
+        var decided = new Dictionary<Epoch, Layout>();
+        Recover<LayoutDecided>(happened =>
+        {
+            _epoch = happened.Epoch;
+            decided[happened.Epoch] = happened.Layout;
+        });
+        // Its pages are only known once its devices have reported; until then nothing is planned from it.
+        Recover<LayoutActivated>(happened => _serving =
+            new ServingEpoch(happened.Epoch, decided[happened.Epoch], []));
+        Recover<CutOverBegun>(_ => _serving = null);
+        Recover<ReconfigurationEnded>(ended => Remember(ended.Record));
         Gathering();
     }
 
@@ -50,270 +63,155 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
 
     public override string PersistenceId => "planner";
 
-    /// <summary>
-    /// Doubles, up to 32 times, while layouts fail before they serve: what is broken stays broken for a while.
-    /// </summary>
-    private TimeSpan SettleTime => _options.Settle * (1 << Math.Clamp(_failedInARow - 1, 0, 5));
+    private DateTimeOffset Now => _clock.GetUtcNow();
 
     private ModelSpec? Model => _nodes.Values.FirstOrDefault()?.Model;
 
-    public static Props Props(PlannerOptions options, TimeProvider clock) =>
-        Akka.Actor.Props.Create(() => new PlannerActor(options, clock));
+    public static Props Props(PlannerOptions options, TimeProvider clock, IMembership? membership = null) =>
+        Akka.Actor.Props.Create(() => new PlannerActor(options, clock, membership ?? AkkaMembership.Instance));
 
     protected override void PreStart()
     {
-        _since = _clock.GetUtcNow();
-        Timers.StartPeriodicTimer(nameof(Tick), Tick.Instance, TimeSpan.FromMilliseconds(250));
-        Akka.Cluster.Cluster.Get(Context.System).Subscribe(
-            Self, ClusterEvent.SubscriptionInitialStateMode.InitialStateAsEvents,
-            typeof(ClusterEvent.IMemberEvent), typeof(ClusterEvent.UnreachableMember));
+        _since = Now;
+        Timers.StartPeriodicTimer(nameof(Tick), Tick.Instance, TickInterval);
+        _membership.Subscribe(Context, Self);
     }
-
-    protected override void PostStop() => Akka.Cluster.Cluster.Get(Context.System).Unsubscribe(Self);
 
     private void Gathering()
     {
-        Common();
         Command<Tick>(_ => OnGatheringTick());
-        Command<IEpochMessage>(late => _log.Debug("Ignored {Message} while gathering", late));
-    }
-
-    private void Settling()
-    {
         Common();
-        Command<Tick>(_ => OnSettlingTick());
-        Command<IEpochMessage>(late => _log.Debug("Ignored {Message} while settling", late));
-    }
-
-    private void Loading()
-    {
-        Common();
-        Command<DeviceLoading>(IsCurrent, OnDeviceLoading);
-        Command<DeviceLoaded>(IsCurrent, OnDeviceLoaded);
-        Command<DeviceFailed>(IsCurrent, OnDeviceFailed);
-        Command<Tick>(_ => OnProgressTick("loading"));
-        Command<IEpochMessage>(stale => _log.Debug("Ignored {Message}: epoch is now {Epoch}", stale, _epoch));
-    }
-
-    private void Connecting()
-    {
-        Common();
-        Command<DeviceConnected>(IsCurrent, OnDeviceConnected);
-        Command<ReplicaStarted>(IsCurrent, OnReplicaStarted);
-        Command<DeviceFailed>(IsCurrent, OnDeviceFailed);
-        Command<Tick>(_ => OnProgressTick("connecting"));
-        Command<IEpochMessage>(stale => _log.Debug("Ignored {Message}: epoch is now {Epoch}", stale, _epoch));
     }
 
     private void Serving()
     {
+        Command<Tick>(_ => OnIdleTick());
         Common();
-        Command<DeviceFailed>(IsCurrent, OnDeviceFailed);
-        Command<Tick>(_ => OnServingTick());
-        Command<IEpochMessage>(stale => _log.Debug("Ignored {Message}: epoch is now {Epoch}", stale, _epoch));
+    }
+
+    private void Planning()
+    {
+        Command<NodeHoldings>(answer => answer.Round == _round, OnHoldings);
+        Command<ReplicaControlProtocol.ReplicaCacheReport>(OnReplicaCache);
+        Command<Tick>(_ => OnPlanningTick());
+        Common();
+    }
+
+    private void PreCopying()
+    {
+        Command<DeviceLoading>(IsOfChange, OnDeviceLoading);
+        Command<DevicePrepared>(IsOfChange, OnDevicePrepared);
+        Command<DeviceConnected>(IsOfChange, OnDeviceConnected);
+        Command<ReplicaStarted>(IsOfChange, OnReplicaStarted);
+        Command<PositionReleased>(OnStoppedFirst);
+        Command<HandoverProtocol.HandoverReady>(ready => ready.NewEpoch == _change!.Epoch, OnHandoverReady);
+        Command<Tick>(_ => OnPreCopyingTick());
+        Common();
+    }
+
+    private void CuttingOver()
+    {
+        Command<HandoverProtocol.ReplicaServes>(serves => serves.Epoch == _change!.Epoch, OnReplicaServes);
+        Command<ReplicaControlProtocol.Drained>(OnDrained);
+        Command<Tick>(_ => OnCuttingOverTick());
+        Common();
+    }
+
+    private void Releasing()
+    {
+        Command<PositionReleased>(released => released.Epoch < _epoch, OnReleased);
+        Command<Tick>(_ => OnReleasingTick());
+        Common();
     }
 
     private void Common()
     {
         Command<RegisterNode>(OnRegisterNode);
+        Command<NodeNotice>(OnNotice);
+        Command<PreemptNode>(OnPreemptNode);
+        Command<ChangeLayout>(OnChangeLayout);
+        Command<GetTimeline>(_ => Sender.Tell(TimelineNow()));
         Command<RegisterGateway>(OnRegisterGateway);
         // Not published at once: gateways register every second, and the view that answers them has the loads.
-        Command<ReplicaLoad>(load => load.Epoch == _epoch, load => _loads[load.Replica] = load);
-        Command<ReplicaLoad>(_ => { });
+        Command<ReplicaControlProtocol.ReplicaLoad>(OnReplicaLoad);
+        Command<DeviceFailed>(OnDeviceFailed);
+        Command<ReplicaControlProtocol.ReplicaLost>(lost => OnReplicaLost(lost));
+        Command<MemberLost>(lost => OnMemberLost(lost));
+        Command<MemberLeaving>(OnMemberLeaving);
         Command<Terminated>(message => _gateways.Remove(message.ActorRef));
-        Command<ClusterEvent.MemberRemoved>(message => OnMemberLost(message.Member, "was removed from the cluster"));
-        Command<ClusterEvent.MemberDowned>(message => OnMemberLost(message.Member, "was downed"));
-        Command<ClusterEvent.UnreachableMember>(message => OnMemberLost(message.Member, "is unreachable"));
-        Command<ClusterEvent.IMemberEvent>(_ => { });
+        Command<IEpochMessage>(late => _log.Debug("Ignored {0} while {1}: epoch is now {2}", late, _phase, _epoch));
+        Command<HandoverProtocol.IMessage>(late => _log.Debug("Ignored {0} while {1}", late, _phase));
+        Command<ReplicaControlProtocol.IEvent>(late => _log.Debug("Ignored {0} while {1}", late, _phase));
+        Command<NodeHoldings>(_ => { });
     }
 
-    private bool IsCurrent(IEpochMessage message) => message.Epoch == _epoch;
-
-    /// <summary>
-    /// Leaves the current layout. Survivors have <see cref="PlannerOptions.Settle"/> to report again.
-    /// </summary>
-    private void Replan(string cause)
-    {
-        _log.Info("Planning anew: {Cause}", cause);
-        _failedInARow = _phase == PlannerPhase.Serving ? 0 : _failedInARow + 1;
-        _cause = cause;
-        _plan = null;
-        _since = _clock.GetUtcNow();
-        Enter(PlannerPhase.Gathering, $"planning anew: {cause}", Settling);
-    }
+    private bool IsOfChange(IEpochMessage message) => message.Epoch == _change!.Epoch;
 
     private void OnGatheringTick()
     {
         DropSilentNodes();
-        var devices = _nodes.Values.Sum(node => node.Info.Devices.Length);
-        var waitedEnough = _clock.GetUtcNow() - _since >= _options.GatherMax;
-        if (devices >= _options.DevicesExpected || (devices > 0 && waitedEnough)) Choose(_nodes.Values);
+        if (_wish is not null)
+        {
+            OnIdleTick();
+            return;
+        }
+
+        var devices = Staying().Sum(node => node.Devices.Length);
+        var complete = _serving is { } before
+            ? before.Layout.Placement.All(device => _nodes.ContainsKey(device.Node))   // after a restart
+            : devices >= _options.DevicesExpected;
+        var waited = Now - _since;
+        var waitMax = _serving is null ? _options.GatherMax : _options.NodeSilenceMax;
+        if (devices > 0 && (complete || waited >= waitMax)) BeginPlanning("the first nodes are there");
         else Detail($"waiting for nodes: {devices} of {_options.DevicesExpected} devices");
     }
 
-    private void OnSettlingTick()
+    private void OnIdleTick()
     {
         DropSilentNodes();
-        if (_clock.GetUtcNow() - _since < SettleTime) return;
-        // Whoever was silent so far is forgotten until it reports, or its devices would look like free ones.
-        var silentNodes = _nodes.Values.Where(node => node.SeenAt <= _since).Select(node => node.Info.Node);
-        foreach (var silent in silentNodes.ToArray())
-        {
-            Lose(silent, $"node {silent} did not report after the loss");
-        }
-
-        Choose(_nodes.Values);
+        ReleaseLeavingNodes();
+        if (_wish is { } wish && Now >= wish.At) BeginPlanning(wish.Cause);
     }
 
-    private void Choose(IEnumerable<RegisteredNode> candidates)
+    /// <summary>Has the cluster planned anew, now or once what is under way is over.</summary>
+    private void Wish(string cause, TimeSpan delay)
     {
-        // Name order makes the placement the same whoever registered first.
-        var nodes = candidates.Select(node => node.Info).OrderBy(node => node.Node, StringComparer.Ordinal).ToArray();
-        switch (nodes.Length == 0 ? null : LayoutChoice.For(_options, Model!, nodes))
-        {
-            case null:
-                Detail("no layout fits: no node has reported");
-                break;
-            case LayoutChoice.Impossible impossible:
-                Detail($"no layout fits: {impossible.Reason}");
-                break;
-            case LayoutChoice.Chosen chosen:
-                Decide(chosen);
-                break;
-            default:
-                throw new UnreachableException();
-        }
-    }
-
-    private void Decide(LayoutChoice.Chosen chosen) =>
-        Persist(new LayoutDecided(_epoch.Next, _clock.GetUtcNow(), _cause, chosen.Layout), decided =>
-        {
-            _epoch = decided.Epoch;
-            _plan = chosen;
-            _log.Info("Epoch {Epoch}: {Layout} because {Cause}", _epoch, chosen.Layout.Degrees, decided.Cause);
-            StartLoading(chosen);
-        });
-
-    private void StartLoading(LayoutChoice.Chosen plan)
-    {
-        _replicas.Clear();
-        _loads.Clear();
-        _progress.Clear();
-        _waitingFor.Clear();
-        var layout = plan.Layout;
-        foreach (var position in layout.Positions)
-        {
-            var device = layout.DeviceAt(position);
-            if (!_nodes.TryGetValue(device.Node, out var node))
-            {
-                Replan($"node {device.Node} was lost before loading");
-                return;
-            }
-
-            _waitingFor.Add(device);
-            _progress[device] = new DeviceProgress(device, position, 0, 0);
-            node.Actor.Tell(new LoadPosition(_epoch, device, new StageAssignment(
-                _epoch, position, layout.LayersOf(position), layout.Degrees.Stages, layout.Degrees.Ranks,
-                plan.PagesPerReplica[position.Replica], _options.StepTokensMax, layout.Degrees.BatchSize)));
-        }
-
-        foreach (var idle in _nodes.Values) ReleaseIdle(idle, layout);
-        Enter(PlannerPhase.Loading, $"loading weights for {layout.Degrees}", Loading);
-    }
-
-    private void ReleaseIdle(RegisteredNode node, Layout layout)
-    {
-        foreach (var device in node.Info.Devices.Select(device => new DeviceId(node.Info.Node, device.Index)))
-        {
-            if (!layout.Placement.Contains(device)) node.Actor.Tell(new ReleasePosition(_epoch, device));
-        }
-    }
-
-    private void OnDeviceLoading(DeviceLoading message)
-    {
-        if (!_progress.TryGetValue(message.Device, out var before)) return;
-        _progressAt = _clock.GetUtcNow();
-        _progress[message.Device] = before with { LoadedBytes = message.LoadedBytes, TotalBytes = message.TotalBytes };
-        Publish();
-    }
-
-    private void OnDeviceLoaded(DeviceLoaded message)
-    {
-        _progressAt = _clock.GetUtcNow();
-        if (!_waitingFor.Remove(message.Device)) return;
-        _log.Info("{Device} loaded its weights in {Seconds:0.00} s", message.Device, message.Seconds);
-        Publish();
-        if (_waitingFor.Count > 0) return;
-        var layout = _plan!.Layout;
-        var endpoints = layout.Placement.Select(device => device.Node).Distinct()
-            .ToImmutableDictionary(name => name, name => _nodes[name].Info.Endpoint);
-        foreach (var device in layout.Placement)
-        {
-            _waitingFor.Add(device);
-            _nodes[device.Node].Actor.Tell(new ConnectPosition(_epoch, device, layout, endpoints, Model!.ContextMax));
-        }
-
-        Enter(PlannerPhase.Connecting, $"connecting {layout.Degrees}", Connecting);
-    }
-
-    private void OnDeviceConnected(DeviceConnected message)
-    {
-        _progressAt = _clock.GetUtcNow();
-        _waitingFor.Remove(message.Device);
-        ServeWhenComplete();
-    }
-
-    private void OnReplicaStarted(ReplicaStarted message)
-    {
-        _progressAt = _clock.GetUtcNow();
-        _replicas[message.Replica] = message.ReplicaActor;
-        ServeWhenComplete();
-    }
-
-    private void ServeWhenComplete()
-    {
-        var layout = _plan!.Layout;
-        if (_waitingFor.Count > 0 || _replicas.Count < layout.Degrees.Replicas) return;
-        Persist(new LayoutActivated(_epoch, _clock.GetUtcNow()), _ =>
-            Enter(PlannerPhase.Serving, $"serving {Model!.Name} on {layout.Degrees}, epoch {_epoch}", Serving));
-    }
-
-    private void OnDeviceFailed(DeviceFailed message) => Replan($"device {message.Device} reported: {message.Reason}");
-
-    private void OnProgressTick(string doing)
-    {
-        DropSilentNodes();
-        if (_plan is not null && _clock.GetUtcNow() - _progressAt > _options.ProgressMax)
-        {
-            Replan($"{doing} made no progress for {_options.ProgressMax.TotalSeconds:0} s");
-        }
-    }
-
-    private void OnServingTick()
-    {
-        DropSilentNodes();
-        if (_plan is null || _options.Wanted is not { } wanted || _plan.Layout.Degrees == wanted) return;
-        var devices = _nodes.Values.Sum(node => node.Info.Devices.Length);
-        if (LayoutConstraints.Violation(wanted, Model!.LayerCount, Model.HeadCount, devices) is null)
-        {
-            Replan($"there are devices again for the wanted layout {wanted}");
-        }
+        var at = Now + delay;
+        if (_wish is { } wish && wish.At <= at) return;
+        _wish = (cause, at);
+        if (delay == TimeSpan.Zero && _phase is PlannerPhase.Serving or PlannerPhase.Gathering) BeginPlanning(cause);
     }
 
     private void Enter(PlannerPhase phase, string detail, Action behaviour)
     {
         _phase = phase;
         _detail = detail;
-        _progressAt = _clock.GetUtcNow();
+        _repeatAt = Now + _options.RepeatAfter;
+        _change?.Enter(phase.ToString(), Now);
+        _log.Info("{0}: {1}", phase, detail);
         Become(behaviour);
         Publish();
+    }
+
+    /// <summary>Back to the state in which nothing is under way.</summary>
+    private void EnterIdle(string detail)
+    {
+        if (_serving is { } serving && _replicas.Count > 0)
+        {
+            Enter(PlannerPhase.Serving, $"serving {Model?.Name} on {serving.Layout.Degrees}, {serving.Epoch}", Serving);
+        }
+        else
+        {
+            _since = Now;
+            Enter(PlannerPhase.Gathering, detail, Gathering);
+        }
     }
 
     private void Detail(string detail)
     {
         if (_detail == detail) return;
         _detail = detail;
-        _log.Info("{Detail}", detail);
+        _log.Info("{0}", detail);
         Publish();
     }
 
@@ -324,13 +222,29 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
     }
 
     private PlannerView View() => new(
-        _epoch, _phase, _detail, Model, _plan?.Layout,
-        _phase == PlannerPhase.Serving ? [.. _replicas.OrderBy(pair => pair.Key).Select(pair => pair.Value)] : [],
+        _epoch, _phase, _detail, Model, _change?.Layout ?? _serving?.Layout, _serving?.Epoch ?? Epoch.None,
+        [.. _replicas.OrderBy(pair => pair.Key).Select(pair => new ServingReplica(pair.Key, pair.Value))],
         [.. _nodes.Values.Select(node => node.Info)],
-        [.. _progress.Values])
+        _change?.Progress ?? [])
     {
         Loads = [.. _loads.OrderBy(pair => pair.Key).Select(pair => pair.Value)],
+        Leaving = _notices.ToImmutableDictionary(),
     };
+
+    private Timeline TimelineNow() => new(_change is null
+        ? [.. _timeline]
+        : [.. _timeline, _change.Record(ReconfigurationRecord.UnderWay, Now)]);
+
+    private void Remember(ReconfigurationRecord record)
+    {
+        _timeline.Add(record);
+        if (_timeline.Count > TimelineMax) _timeline.RemoveAt(0);
+    }
+
+    private void OnReplicaLoad(ReplicaControlProtocol.ReplicaLoad load)
+    {
+        if (load.Epoch == _serving?.Epoch) _loads[load.Replica] = load;
+    }
 
     private sealed record Tick
     {

@@ -2,7 +2,7 @@ using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Cluster;
 
-/// <summary>What the planner's journal holds: decisions, never tensors.</summary>
+/// <summary>What the planner's journal holds: decisions and the timeline, never tensors.</summary>
 public static class PlannerEvents
 {
     public interface IPlannerEvent
@@ -14,6 +14,15 @@ public static class PlannerEvents
     /// <param name="Cause">Why, in a person's words, e.g. "node 127.0.0.1:5103 was lost".</param>
     public sealed record LayoutDecided(Epoch Epoch, DateTimeOffset At, string Cause, Layout Layout) : IPlannerEvent;
 
+    /// <summary>The layout before this epoch is about to be stopped: from here on it is never gone back to.</summary>
+    public sealed record CutOverBegun(Epoch Epoch, DateTimeOffset At) : IPlannerEvent;
+
     /// <summary>All positions of the epoch reported ready and it began to serve.</summary>
     public sealed record LayoutActivated(Epoch Epoch, DateTimeOffset At) : IPlannerEvent;
+
+    /// <summary>A reconfiguration is over, well or not: its line in the timeline.</summary>
+    public sealed record ReconfigurationEnded(ReconfigurationRecord Record) : IPlannerEvent
+    {
+        public Epoch Epoch => Record.Epoch;
+    }
 }

@@ -19,8 +19,48 @@ public sealed record PlannerOptions
     /// <summary>Longest wait for the expected devices before serving with fewer.</summary>
     public TimeSpan GatherMax { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>After a loss: time in which survivors report before the next layout is chosen.</summary>
-    public TimeSpan Settle { get; init; } = TimeSpan.FromSeconds(1.5);
+    /// <summary>Longest wait for what nodes hold while one of them is said to be lost; a node that was accused and
+    /// does not answer by then is lost.</summary>
+    public TimeSpan AccusedAnswerMax { get; init; } = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>Longest wait for what nodes hold; one that does not answer by then is lost.</summary>
+    public TimeSpan AnswerMax { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Events within this time make one plan; a loss is planned for at once.</summary>
+    public TimeSpan Coalesce { get; init; } = TimeSpan.FromMilliseconds(300);
+
+    /// <summary>When no layout fits, it is tried again after this, or when a node joins.</summary>
+    public TimeSpan RetryAfter { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>First wait after a layout failed before it served; doubles with each further failure, up to 32
+    /// times.</summary>
+    public TimeSpan Settle { get; init; } = TimeSpan.FromSeconds(0.5);
+
+    /// <summary>Longest wait for full pages to be over before the old layout stops without them.</summary>
+    public TimeSpan PreCopyPagesMax { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Longest wait for old replicas to hand over, once they were told to stop.</summary>
+    public TimeSpan CutOverMax { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Longest wait for the old layout's memory to be given back.</summary>
+    public TimeSpan ReleaseMax { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>A command that is not answered is repeated after this.</summary>
+    public TimeSpan RepeatAfter { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Time that a node which leaves the cluster without a notice is taken to have.</summary>
+    public TimeSpan LeaveMax { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Before a notice's deadline the old layout stops this much earlier, ready or not.</summary>
+    public TimeSpan DeadlineReserve { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Whether the old layout goes on while bytes move (ours) or stops first (the paper's way, kept to
+    /// compare).</summary>
+    public MigrationMode Mode { get; init; } = MigrationMode.CopyWhileServing;
+
+    /// <summary>Rates that sources are chosen by until nodes report measured ones: 10 Gb/s between nodes, and local
+    /// disks at half of that.</summary>
+    public LinkRates Links { get; init; } = new(6e9, 1.25e9, 0.6e9, 0, 0.0005);
 
     /// <summary>A node that has not reported for this long is taken for lost.</summary>
     public TimeSpan NodeSilenceMax { get; init; } = TimeSpan.FromSeconds(5);

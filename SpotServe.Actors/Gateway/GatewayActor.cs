@@ -47,7 +47,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
 
     public ITimerScheduler Timers { get; set; } = null!;
 
-    private bool IsServing => _view is { Phase: PlannerPhase.Serving, Replicas.IsDefaultOrEmpty: false };
+    private bool IsServing => _view is { Replicas.IsDefaultOrEmpty: false };
 
     protected override void PreStart() => Timers.StartPeriodicTimer(
         nameof(Register), Register.Instance, TimeSpan.Zero, TimeSpan.FromSeconds(1));
@@ -109,26 +109,32 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     private void Assign(RequestId id, RouteEntry entry)
     {
         // A request stays where it is: only there are its KV pages.
-        if (entry.Epoch != _view!.Epoch || entry.Replica >= _view.Replicas.Length)
+        var replicas = _view!.Replicas;
+        var there = entry.Epoch == _view.ServingEpoch
+            ? replicas.FirstOrDefault(serving => serving.Replica == entry.Replica)
+            : null;
+        if (there is null)
         {
-            var load = new int[_view.Replicas.Length];
+            var load = replicas.ToDictionary(serving => serving.Replica, _ => 0);
             foreach (var other in _routes.Values)
             {
-                if (other.Epoch == _view.Epoch) load[other.Replica]++;
+                if (other.Epoch != _view.ServingEpoch) continue;
+                if (load.TryGetValue(other.Replica, out var requests)) load[other.Replica] = requests + 1;
             }
 
-            entry.Replica = Array.IndexOf(load, load.Min());
-            entry.Epoch = _view.Epoch;
+            there = replicas.MinBy(serving => (load[serving.Replica], serving.Replica))!;
+            entry.Replica = there.Replica;
+            entry.Epoch = _view.ServingEpoch;
         }
 
-        entry.Entity.Tell(new RequestProtocol.Routed(id, entry.Epoch, _view.Replicas[entry.Replica]));
+        entry.Entity.Tell(new RequestProtocol.Routed(id, entry.Epoch, there.Actor));
     }
 
     private void OnView(ClusterProtocol.PlannerView view)
     {
         if (_view is not null && view.Epoch < _view.Epoch) return;
         var served = IsServing;
-        var epochBefore = _view?.Epoch ?? Epoch.None;
+        var before = _view;
         _view = view;
         _board.Show(view);
         if (!IsServing)
@@ -137,8 +143,8 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
             return;
         }
 
-        if (served && epochBefore == view.Epoch) return;
-        _log.Info("Epoch {Epoch} serves {Layout}", view.Epoch, view.Layout!.Degrees);
+        if (served && before!.Replicas.SequenceEqual(view.Replicas)) return;
+        _log.Info("{0} serves with {1} replicas", view.ServingEpoch, view.Replicas.Length);
         foreach (var (id, entry) in _routes) Assign(id, entry);
     }
 

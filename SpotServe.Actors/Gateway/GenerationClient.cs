@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using Akka.Actor;
-using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Gateway;
@@ -25,9 +24,9 @@ public sealed class GenerationClient(Lazy<ControlActors> actors, ClusterBoard bo
             return view is null
                 ? new ServiceStatus(false, "waiting for the planner", null, 0)
                 : new ServiceStatus(
-                    view.Phase == PlannerPhase.Serving, view.Detail, view.Model?.Name, view.Model?.ContextMax ?? 0)
+                    !view.Replicas.IsEmpty, view.Detail, view.Model?.Name, view.Model?.ContextMax ?? 0)
                 {
-                    Epoch = view.Epoch,
+                    Epoch = view.ServingEpoch,
                     Replicas = view.Loads,
                 };
         }

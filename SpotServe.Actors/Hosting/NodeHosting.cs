@@ -36,15 +36,20 @@ public static class NodeHosting
             var planner = registry.Get<PlannerKey>();
             system.ActorOf(
                 Props.Create(() => new NodeActor(
-                    node, model, planner, index => ShardProps(node, index, runtimes, launcher), onUnfit)),
+                    node, model, planner, index => ShardProps(node, index, runtimes, launcher), onUnfit,
+                    Stay, TimeProvider.System)),
                 "node");
         });
 
     private static Props ShardProps(
         NodeInfo node, int index, ImmutableArray<IDeviceRuntime> runtimes, IStageLauncher launcher) =>
         Props.Create(() => new ShardActor(
-            new DeviceId(node.Node, index), runtimes[index], launcher,
-            (position, assignment, pipeline) => ReplicaProps(position, assignment, pipeline)));
+            new DeviceId(node.Node, index), runtimes[index],
+            command => Props.Create(() => new PositionActor(command, runtimes[index], launcher, ReplicaProps))));
+
+    private static void Stay(string reason)
+    {
+    }
 
     private static Props ReplicaProps(
         ClusterProtocol.ConnectPosition position, StageAssignment assignment, IStepPipeline pipeline) =>

@@ -1,7 +1,5 @@
 using System.Diagnostics;
-using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Persistence;
@@ -16,8 +14,7 @@ public static class StoredEvents
         .Writes<RequestEvents.RequestAccepted, RequestAcceptedV1>("request-accepted.1", RequestAcceptedV1.Of)
         .Writes<RequestEvents.TokensCommitted, TokensCommittedV1>("tokens-committed.1", TokensCommittedV1.Of)
         .Writes<RequestEvents.RequestFinished, RequestFinishedV1>("request-finished.1", RequestFinishedV1.Of)
-        .Writes<PlannerEvents.LayoutDecided, LayoutDecidedV1>("layout-decided.1", LayoutDecidedV1.Of)
-        .Writes<PlannerEvents.LayoutActivated, LayoutActivatedV1>("layout-activated.1", LayoutActivatedV1.Of)
+        .WritesPlannerEvents()
         .Build();
 
     private sealed record RequestAcceptedV1(
@@ -70,32 +67,5 @@ public static class StoredEvents
             _ => throw new JournalFormatException(
                 $"Journal entry 'request-finished.1' has the unknown reason '{name}'."),
         };
-    }
-
-    private sealed record LayersV1(int First, int End);
-
-    private sealed record DeviceV1(string Node, int Index);
-
-    private sealed record LayoutDecidedV1(
-        long Epoch, DateTimeOffset At, string Cause, int Replicas, int Stages, int Ranks, int BatchSize,
-        LayersV1[] StageLayers, DeviceV1[] Placement) : IJournalForm
-    {
-        public static LayoutDecidedV1 Of(PlannerEvents.LayoutDecided e) => new(
-            e.Epoch.Value, e.At, e.Cause, e.Layout.Degrees.Replicas, e.Layout.Degrees.Stages, e.Layout.Degrees.Ranks,
-            e.Layout.Degrees.BatchSize, [.. e.Layout.StageLayers.Select(l => new LayersV1(l.First, l.End))],
-            [.. e.Layout.Placement.Select(d => new DeviceV1(d.Node, d.Index))]);
-
-        public object ToEvent() => new PlannerEvents.LayoutDecided(
-            new Epoch(Epoch), At, Cause, new Layout(
-                new LayoutDegrees(Replicas, Stages, Ranks, BatchSize),
-                [.. StageLayers.Select(l => new LayerRange(l.First, l.End))],
-                [.. Placement.Select(d => new DeviceId(d.Node, d.Index))]));
-    }
-
-    private sealed record LayoutActivatedV1(long Epoch, DateTimeOffset At) : IJournalForm
-    {
-        public static LayoutActivatedV1 Of(PlannerEvents.LayoutActivated e) => new(e.Epoch.Value, e.At);
-
-        public object ToEvent() => new PlannerEvents.LayoutActivated(new Epoch(Epoch), At);
     }
 }

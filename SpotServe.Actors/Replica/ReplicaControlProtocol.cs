@@ -23,6 +23,13 @@ public static class ReplicaControlProtocol
     /// <summary>Answered by <see cref="ReplicaLoad"/>, or by <see cref="ReplicaLost"/>.</summary>
     public sealed record GetReplicaLoad(Epoch Epoch) : ICommand;
 
+    /// <summary>Answered by <see cref="ReplicaCacheReport"/>, or by <see cref="ReplicaLost"/>.</summary>
+    public sealed record GetReplicaCache(Epoch Epoch) : ICommand;
+
+    /// <summary>The sequences that have pages now.</summary>
+    public sealed record ReplicaCacheReport(
+        Epoch Epoch, int Replica, ImmutableArray<CachedRequest> Requests) : IEvent;
+
     /// <summary>No step runs any more, and none will in this epoch.</summary>
     /// <param name="Sequences">All that were not over, waiting ones included.</param>
     public sealed record Drained(Epoch Epoch, int Replica, ImmutableArray<DrainedSequence> Sequences) : IEvent;

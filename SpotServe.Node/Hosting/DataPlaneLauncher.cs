@@ -24,6 +24,8 @@ internal sealed class DataPlaneLauncher(DataPlaneNode dataPlane, ModelSpec model
         return new RunningStage(links, engine, StepPlanLimits.Of(assignment, model), onFailed);
     }
 
+    public ISliceFetcher FetcherFor(Epoch epoch, IReadOnlyDictionary<string, string> endpoints) => NoPeers.Instance;
+
     private sealed class RunningStage : IRunningStage
     {
         private readonly StageRunner _runner;

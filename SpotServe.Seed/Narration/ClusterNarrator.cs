@@ -24,13 +24,10 @@ public sealed class ClusterNarrator(TextWriter output)
             case PlannerPhase.Gathering:
                 Say($"  {view.Detail}");
                 break;
-            case PlannerPhase.Loading:
+            case PlannerPhase.PreCopying:
                 TellLoading(view);
                 break;
-            case PlannerPhase.Connecting:
-                Say("  weights loaded; connecting the stages");
-                break;
-            case PlannerPhase.Serving:
+            default:
                 Say($"  {view.Detail}");
                 break;
         }

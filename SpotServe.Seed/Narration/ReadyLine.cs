@@ -24,7 +24,7 @@ internal sealed class ReadyLine : IDisposable
 
     private void OnView(ClusterProtocol.PlannerView view)
     {
-        if (view.Phase != PlannerPhase.Serving || Interlocked.Exchange(ref _printed, 1) != 0) return;
+        if (view.Replicas.IsEmpty || Interlocked.Exchange(ref _printed, 1) != 0) return;
         var address = _seed.HttpAddress.ToString().TrimEnd('/');
         _output.WriteLine($"Ready: {address}");
         _output.WriteLine("Read a story:");

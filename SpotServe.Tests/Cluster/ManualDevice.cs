@@ -22,15 +22,15 @@ internal sealed class ManualDevice : IDeviceRuntime, IStageLauncher
 
     public Task<IStageEngine> PrepareAsync(
         PreparationOrder order, ISliceFetcher fetcher, IProgress<LoadProgress> progress, CancellationToken cancel) =>
-        Begin(_loads, cancel);
+        Begin(_loads, cancel, order);
 
     public ITransferBlock? OpenWeights(WeightSlice slice) => null;
 
     public ITransferBlock? OpenPages(PageRun run) => null;
 
-    public void Trim()
-    {
-    }
+    public int Trims { get; private set; }
+
+    public void Trim() => Trims++;
 
     public Task<IRunningStage> LaunchAsync(
         ClusterProtocol.ConnectPosition position,
@@ -38,6 +38,8 @@ internal sealed class ManualDevice : IDeviceRuntime, IStageLauncher
         IStageEngine engine,
         Action<Exception> onFailed,
         CancellationToken cancel) => Begin(_launches, cancel);
+
+    public ISliceFetcher FetcherFor(Epoch epoch, IReadOnlyDictionary<string, string> endpoints) => NoPeers.Instance;
 
     public ValueTask<Work<IStageEngine>> NextLoadAsync(CancellationToken cancel) => _loads.Reader.ReadAsync(cancel);
 
@@ -48,15 +50,16 @@ internal sealed class ManualDevice : IDeviceRuntime, IStageLauncher
     {
     }
 
-    private static Task<T> Begin<T>(Channel<Work<T>> channel, CancellationToken cancel)
+    private static Task<T> Begin<T>(
+        Channel<Work<T>> channel, CancellationToken cancel, PreparationOrder? order = null)
     {
-        var work = new Work<T>(new TaskCompletionSource<T>(), cancel);
+        var work = new Work<T>(new TaskCompletionSource<T>(), order, cancel);
         channel.Writer.TryWrite(work);
         return work.End.Task;
     }
 
     /// <summary>Something asked of the device; cancellation is only seen, so that it can come too late.</summary>
-    public sealed record Work<T>(TaskCompletionSource<T> End, CancellationToken Cancel);
+    public sealed record Work<T>(TaskCompletionSource<T> End, PreparationOrder? Order, CancellationToken Cancel);
 }
 
 /// <summary>An engine that computes nothing and shows its disposal.</summary>

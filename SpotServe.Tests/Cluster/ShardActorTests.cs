@@ -28,81 +28,109 @@ public sealed class ShardActorTests : TestKit
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Position_is_loaded_connected_and_its_replica_announced()
+    public async Task Position_is_prepared_connected_and_its_replica_announced()
     {
-        var (shard, _, _) = await RunningAsync(1, new ManualPipeline(1, 8));
+        await RunningAsync(1, new ManualPipeline(1, 8));
 
         var started = _node.ExpectMsg<ReplicaStarted>(cancellationToken: Cancel);
         started.ReplicaActor.Tell("hello");
 
         Assert.Equal((new Epoch(1), 0), (started.Epoch, started.Replica));
         Assert.Equal("hello", _replica.ExpectMsg<string>(cancellationToken: Cancel));
-        Assert.Equal(shard.Path, started.ReplicaActor.Path.Parent);
     }
 
     [Fact]
-    public async Task Newer_epoch_drops_what_the_older_one_had_once_its_thread_has_ended()
+    public async Task Running_position_goes_on_while_a_newer_epoch_gets_ready_and_runs()
     {
         var (shard, engine, stage) = await RunningAsync(1, pipeline: null);
 
-        shard.Tell(Load(2));
-        await _device.NextLoadAsync(Cancel);
+        await RunningAsync(2, pipeline: null, shard: shard);
+        var holdings = await shard.Ask<DeviceHoldings>(new GetHoldings(1), Cancel);
+
+        Assert.False(stage.Disposed.IsCompleted);
+        Assert.False(engine.Disposed.IsCompleted);
+        Assert.Equal([new Epoch(1), new Epoch(2)], holdings.Positions.Select(position => position.Epoch).Order());
+        Assert.All(holdings.Positions, position => Assert.True(position.IsRunning));
+    }
+
+    [Fact]
+    public async Task Release_is_confirmed_once_the_thread_has_ended_and_the_engine_is_gone()
+    {
+        var (shard, engine, stage) = await RunningAsync(1, pipeline: null);
+
+        shard.Tell(new ReleasePosition(new Epoch(1), Device, Trim: true));
         await stage.Disposed.WaitAsync(Cancel);
         Assert.False(engine.Disposed.IsCompleted);
         stage.ThreadEnd.SetResult();
 
-        await engine.Disposed.WaitAsync(Cancel);
+        Assert.Equal(new Epoch(1), _node.ExpectMsg<PositionReleased>(cancellationToken: Cancel).Epoch);
+        Assert.True(engine.Disposed.IsCompleted);
+        Assert.Equal(1, _device.Trims);
     }
 
     [Fact]
-    public async Task Engine_of_an_older_epoch_is_disposed_of_when_it_arrives_late()
+    public async Task Release_of_what_is_not_there_is_confirmed_at_once()
     {
         var shard = Shard();
-        shard.Tell(Load(1));
+
+        shard.Tell(new ReleasePosition(new Epoch(7), Device, Trim: false));
+
+        Assert.Equal(new Epoch(7), _node.ExpectMsg<PositionReleased>(cancellationToken: Cancel).Epoch);
+        shard.Tell(Prepare(7));
+        shard.Tell(Prepare(8));
+        Assert.Equal(8, (await _device.NextLoadAsync(Cancel)).Order!.Assignment.Epoch.Value);
+    }
+
+    [Fact]
+    public async Task Engine_of_an_abandoned_preparation_is_disposed_of_when_it_arrives_late()
+    {
+        var shard = Shard();
+        shard.Tell(Prepare(1));
         var late = await _device.NextLoadAsync(Cancel);
-        shard.Tell(Load(2));
+        shard.Tell(Prepare(2));
         var current = await _device.NextLoadAsync(Cancel);
         var engine = new IdleEngine(Assignment(1));
 
+        _node.ExpectMsg<PositionReleased>(cancellationToken: Cancel);
         late.End.SetResult(engine);
-        await engine.Disposed.WaitAsync(Cancel);
         current.End.SetResult(new IdleEngine(Assignment(2)));
 
         Assert.True(late.Cancel.IsCancellationRequested);
-        Assert.Equal(new Epoch(2), _node.ExpectMsg<DeviceLoaded>(cancellationToken: Cancel).Epoch);
+        Assert.Equal(new Epoch(2), _node.ExpectMsg<DevicePrepared>(cancellationToken: Cancel).Epoch);
+        await engine.Disposed.WaitAsync(Cancel);
     }
 
     [Fact]
-    public async Task Stage_of_an_older_epoch_is_disposed_of_when_it_arrives_late()
+    public async Task Repeated_commands_are_answered_again_and_change_nothing()
     {
-        var (shard, _) = await LoadedAsync(1);
+        var (shard, _, _) = await RunningAsync(1, new ManualPipeline(1, 8));
+        _node.ExpectMsg<ReplicaStarted>(cancellationToken: Cancel);
+
+        shard.Tell(Prepare(1));
         shard.Tell(Connect(1));
-        var late = await _device.NextLaunchAsync(Cancel);
-        shard.Tell(new ReleasePosition(new Epoch(2), Device));
-        var stage = new IdleStage(pipeline: null);
 
-        late.End.SetResult(stage);
-
-        await stage.Disposed.WaitAsync(Cancel);
+        _node.ExpectMsg<DevicePrepared>(cancellationToken: Cancel);
+        _node.ExpectMsg<DeviceConnected>(cancellationToken: Cancel);
+        _node.ExpectMsg<ReplicaStarted>(cancellationToken: Cancel);
     }
 
     [Fact]
-    public async Task Position_of_an_older_epoch_is_ignored()
+    public async Task Pages_cannot_be_copied_to_a_position_that_is_not_there()
     {
-        var (shard, _) = await LoadedAsync(2);
+        var shard = Shard();
+        var leader = CreateTestProbe();
 
-        shard.Tell(Load(1));
-        shard.Tell(new ReleasePosition(new Epoch(1), Device));
-        shard.Tell(Connect(2));
+        shard.Tell(new CopyDevicePages(new Epoch(3), Device, 1, 0, [1], [1], false), leader);
 
-        await _device.NextLaunchAsync(Cancel);
+        var lost = leader.ExpectMsg<DevicePagesLost>(cancellationToken: Cancel);
+        Assert.Equal((new Epoch(3), 1L), (lost.Epoch, lost.Job));
     }
 
     [Fact]
     public async Task Load_that_fails_is_reported_with_its_reason()
     {
         var shard = Shard();
-        shard.Tell(Load(1));
+        shard.Tell(Prepare(1));
 
         (await _device.NextLoadAsync(Cancel)).End.SetException(new ModelFormatException("no tensor q"));
 
@@ -114,19 +142,14 @@ public sealed class ShardActorTests : TestKit
     [Fact]
     public async Task Replica_that_loses_its_pipeline_is_reported_once()
     {
-        var (shard, _, stage) = await RunningAsync(1, new ManualPipeline(1, 8));
-        _node.ExpectMsg<ReplicaStarted>(cancellationToken: Cancel);
+        var (_, _, stage) = await RunningAsync(1, new ManualPipeline(1, 8));
+        var replica = _node.ExpectMsg<ReplicaStarted>(cancellationToken: Cancel).ReplicaActor;
 
-        shard.Tell(new ReplicaLost(new Epoch(1), 0, "rank 1 is gone"));
+        Sys.ActorSelection(replica.Path.Parent).Tell(new ReplicaLost(new Epoch(1), 0, "rank 1 is gone"));
 
         var failed = _node.ExpectMsg<DeviceFailed>(cancellationToken: Cancel);
         Assert.Contains("rank 1 is gone", failed.Reason, StringComparison.Ordinal);
         await stage.Disposed.WaitAsync(Cancel);
-        shard.Tell(new ReplicaLost(new Epoch(1), 0, "again"));
-        shard.Tell(Load(2));
-        (await _device.NextLoadAsync(Cancel)).End.SetResult(new IdleEngine(Assignment(2)));
-        _node.FishForMessage<DeviceLoaded>(
-            loaded => loaded.Epoch == new Epoch(2), cancellationToken: Cancel);
     }
 
     [Fact]
@@ -139,42 +162,25 @@ public sealed class ShardActorTests : TestKit
         Assert.Contains("replica actor", failed.Reason, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task Load_of_the_replica_reaches_the_node_only_while_it_is_current()
-    {
-        var (shard, _, _) = await RunningAsync(2, new ManualPipeline(1, 8));
-        _node.ExpectMsg<ReplicaStarted>(cancellationToken: Cancel);
-
-        shard.Tell(new ReplicaLoad(new Epoch(1), 0, 0, 0, 1, 8, 8, 1, 1, 0));
-        shard.Tell(new ReplicaLoad(new Epoch(2), 0, 0, 0, 1, 8, 8, 1, 1, 0));
-
-        Assert.Equal(new Epoch(2), _node.ExpectMsg<ReplicaLoad>(cancellationToken: Cancel).Epoch);
-    }
-
     private IActorRef Shard(Props? replica = null)
     {
         var props = replica ?? Props.Create(() => new Echo(_replica.Ref));
         return _node.ChildActorOf(
-            Props.Create(() => new ShardActor(Device, _device, _device, (_, _, _) => props)),
+            Props.Create(() => new ShardActor(Device, _device, command => Props.Create(
+                () => new PositionActor(command, _device, _device, (_, _, _) => props)))),
             "shard",
             SupervisorStrategy.DefaultStrategy,
             CancellationToken.None);
     }
 
-    private async Task<(IActorRef Shard, IdleEngine Engine)> LoadedAsync(long epoch, Props? replica = null)
-    {
-        var shard = Shard(replica);
-        var engine = new IdleEngine(Assignment(epoch));
-        shard.Tell(Load(epoch));
-        (await _device.NextLoadAsync(Cancel)).End.SetResult(engine);
-        _node.ExpectMsg<DeviceLoaded>(cancellationToken: Cancel);
-        return (shard, engine);
-    }
-
     private async Task<(IActorRef Shard, IdleEngine Engine, IdleStage Stage)> RunningAsync(
-        long epoch, IStepPipeline? pipeline, Props? replica = null)
+        long epoch, IStepPipeline? pipeline, Props? replica = null, IActorRef? shard = null)
     {
-        var (shard, engine) = await LoadedAsync(epoch, replica);
+        shard ??= Shard(replica);
+        var engine = new IdleEngine(Assignment(epoch));
+        shard.Tell(Prepare(epoch));
+        (await _device.NextLoadAsync(Cancel)).End.SetResult(engine);
+        _node.ExpectMsg<DevicePrepared>(cancellationToken: Cancel);
         var stage = new IdleStage(pipeline);
         shard.Tell(Connect(epoch));
         (await _device.NextLaunchAsync(Cancel)).End.SetResult(stage);
@@ -185,14 +191,18 @@ public sealed class ShardActorTests : TestKit
     private static StageAssignment Assignment(long epoch) => new(
         new Epoch(epoch), new Position(0, 0, 0), new LayerRange(0, 8), 1, 1, PageCount: 8, 16, 4);
 
-    private static LoadPosition Load(long epoch) => new(new Epoch(epoch), Device, Assignment(epoch));
+    private static PreparePosition Prepare(long epoch) => new(
+        new Epoch(epoch), Device, PreparationOrder.FromFolder(Assignment(epoch)),
+        ImmutableDictionary<string, string>.Empty);
 
     private static ConnectPosition Connect(long epoch) => new(
         new Epoch(epoch),
         Device,
         LayoutAssembly.InOrder(new LayoutDegrees(1, 1, 1, 4), TestModels.Small.LayerCount, [Device]),
         ImmutableDictionary<string, string>.Empty,
-        TestModels.Small.ContextMax);
+        TestModels.Small.ContextMax,
+        ImmutableDictionary<string, IActorRef>.Empty,
+        Origin: null);
 
     private sealed class Echo : ReceiveActor
     {

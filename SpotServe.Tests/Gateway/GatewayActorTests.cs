@@ -188,7 +188,8 @@ public sealed class GatewayActorTests : TestKit
         "detail",
         TestModels.Small,
         LayoutAssembly.InOrder(new LayoutDegrees(1, 1, 1, 8), TestModels.Small.LayerCount, [new DeviceId("a", 0)]),
-        [.. replicas.Select(replica => replica.Ref)],
+        new Epoch(epoch),
+        [.. replicas.Select((replica, index) => new ServingReplica(index, replica.Ref))],
         [],
         []);
 }

@@ -24,5 +24,15 @@ internal static class TestEvents
             [new LayerRange(0, 4), new LayerRange(4, 8)],
             [new("a:1#7", 0), new("a:1#7", 1), new("b:2#9", 0), new("c:3#1", 0)])),
         new PlannerEvents.LayoutActivated(new Epoch(4), At),
+        new PlannerEvents.CutOverBegun(new Epoch(4), At),
+        new PlannerEvents.ReconfigurationEnded(new ReconfigurationRecord(
+            new Epoch(4), "node a:1#7 leaves in 28 s", At, new LayoutDegrees(1, 4, 1, 8),
+            new LayoutDegrees(1, 3, 1, 8),
+            [new ReconfigurationPhase("Planning", TimeSpan.Zero, TimeSpan.FromMilliseconds(12))],
+            new WeightSources(1 << 20, 2 << 20, 0), 4096, TimeSpan.FromMilliseconds(40), 3, 0,
+            ReconfigurationRecord.Served)),
+        new PlannerEvents.ReconfigurationEnded(new ReconfigurationRecord(
+            new Epoch(5), "the first nodes are there", At, null, new LayoutDegrees(1, 3, 1, 8), [],
+            default, 0, null, 0, 0, "given up: node a:1#7 was lost")),
     ];
 }

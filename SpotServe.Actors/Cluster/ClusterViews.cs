@@ -1,0 +1,71 @@
+using System.Collections.Immutable;
+using Akka.Actor;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Actors.Cluster;
+
+/// <summary>What a node is and has.</summary>
+/// <param name="Node">Unique name of this process: host:port#incarnation.</param>
+/// <param name="Endpoint">Where its data plane listens, "host:port".</param>
+public sealed record NodeInfo(string Node, string Endpoint, ImmutableArray<DeviceInfo> Devices)
+{
+    /// <summary>
+    /// <see cref="DataPlane.ClusterSecret.Mark"/> of the node's secret: nodes with another one cannot connect.
+    /// </summary>
+    public string SecretMark { get; init; } = "";
+}
+
+/// <summary>
+/// One device of a node; <paramref name="MemoryBytes"/> may be filled with weights, pages and buffers.
+/// </summary>
+public sealed record DeviceInfo(int Index, string Description, long MemoryBytes);
+
+/// <summary>How far a device is with getting its weights.</summary>
+public sealed record DeviceProgress(DeviceId Device, Position Position, long LoadedBytes, long TotalBytes);
+
+/// <summary>A replica that takes requests.</summary>
+public sealed record ServingReplica(int Replica, IActorRef Actor);
+
+/// <summary>What one device has in memory and runs.</summary>
+/// <param name="Positions">Of every epoch that is not released.</param>
+public sealed record DeviceHoldings(
+    DeviceId Device, ImmutableArray<WeightSlice> Weights, ImmutableArray<PositionReport> Positions);
+
+/// <summary>A position that a device has.</summary>
+/// <param name="IsRunning">Its links are up and its engine thread runs.</param>
+/// <param name="Replica">On the leader's position: the replica's actor.</param>
+public sealed record PositionReport(Epoch Epoch, StageAssignment Assignment, bool IsRunning, IActorRef? Replica);
+
+/// <summary>The epoch whose KV pages a new one goes on with.</summary>
+/// <param name="Homes">Per new replica, the old one whose page ids it keeps; -1 for none.</param>
+/// <param name="Expects">Per new replica, the old ones that hand sequences to it.</param>
+/// <param name="SharedOn">Devices whose new engine goes on with the old one's pages in place.</param>
+public sealed record PageOrigin(
+    Epoch Epoch,
+    Layout Layout,
+    ImmutableArray<int> Homes,
+    ImmutableArray<ImmutableArray<int>> Expects,
+    ImmutableArray<DeviceId> SharedOn);
+
+/// <summary>What the planner is doing.</summary>
+public enum PlannerPhase
+{
+    /// <summary>Nothing serves, and there are not enough nodes (yet).</summary>
+    Gathering,
+
+    /// <summary>Nodes report what they hold; then the next layout is chosen.</summary>
+    Planning,
+
+    /// <summary>Weights and pages go to their new places; what serves goes on serving.</summary>
+    PreCopying,
+
+    /// <summary>The old replicas have been told to stop; the rest of their pages moves.</summary>
+    CuttingOver,
+
+    /// <summary>The new layout serves; the old one's memory is given back.</summary>
+    Releasing,
+
+    /// <summary>The layout serves and nothing is to be done.</summary>
+    Serving,
+}

@@ -1,0 +1,132 @@
+using System.Collections.Immutable;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Actors.Cluster;
+
+/// <summary>What the next layout is decided from.</summary>
+/// <param name="Staying">Nodes that the layout may use, in a stable order.</param>
+/// <param name="Holdings">What every node that answered has, those that leave included.</param>
+/// <param name="Serving">The epoch that serves now, if one does.</param>
+/// <param name="Caches">The requests in the caches of the serving replicas that are whole.</param>
+/// <param name="Leaving">Nodes under notice, with the time that is left.</param>
+public sealed record DecisionInput(
+    PlannerOptions Options,
+    LayoutDegrees? Wanted,
+    ModelSpec Model,
+    ImmutableArray<NodeInfo> Staying,
+    ImmutableArray<DeviceHoldings> Holdings,
+    ServingEpoch? Serving,
+    ImmutableArray<ReplicaCache> Caches,
+    ImmutableDictionary<string, TimeSpan> Leaving);
+
+/// <summary>An epoch that serves.</summary>
+/// <param name="Pages">KV pages of each replica.</param>
+public sealed record ServingEpoch(Epoch Epoch, Layout Layout, ImmutableArray<int> Pages);
+
+/// <summary>The next layout and how each of its devices gets what it needs.</summary>
+/// <param name="Pages">KV pages of each replica.</param>
+/// <param name="Orders">Weights that a device fetches from peers; what is not listed it has or reads from
+/// disk.</param>
+/// <param name="Inherited">Which requests go on where with their pages.</param>
+/// <param name="Successions">Which old replica hands over to which new ones.</param>
+/// <param name="Origin">Null when no pages are gone on with.</param>
+/// <param name="KeepsServing">Whether the old layout goes on until the new one is ready.</param>
+/// <param name="Notes">What a person should know.</param>
+public sealed record LayoutDecision(
+    Layout Layout,
+    ImmutableArray<int> Pages,
+    ImmutableDictionary<DeviceId, ImmutableArray<WeightOrder>> Orders,
+    CacheInheritance Inherited,
+    ImmutableArray<Succession> Successions,
+    PageOrigin? Origin,
+    bool KeepsServing,
+    ImmutableArray<string> Notes)
+{
+    /// <summary>Decides: degrees, then who goes on with which requests, then devices so that the most bytes stay where
+    /// they are, then sources for the rest. Pure.</summary>
+    /// <exception cref="PlanningException">Nothing fits; the message says what is short.</exception>
+    public static LayoutDecision Make(DecisionInput input)
+    {
+        var (options, model) = (input.Options, input.Model);
+        var devices = input.Staying.Sum(node => node.Devices.Length);
+        var degrees = LayoutChoice.Degrees(options, input.Wanted, model, devices)
+            ?? throw new NoLayoutException(devices == 0
+                ? "no node has reported"
+                : $"no layout of {model.Name} fits {devices} devices");
+        var geometry = new SliceGeometry(model);
+        var holdings = HoldingsOf(input);
+        var inherited = CacheInheritance.Plan(geometry, input.Caches, holdings, degrees);
+        var mapping = DeviceMapper.Map(new MappingProblem(
+            geometry,
+            degrees,
+            Layout.EvenStages(model.LayerCount, degrees.Replicas, degrees.Stages),
+            [],
+            [.. input.Staying.Select(InstanceOf)],
+            holdings,
+            inherited,
+            input.Serving?.Layout));
+        return Complete(input, geometry, mapping.Layout, holdings, inherited);
+    }
+
+    private static LayoutDecision Complete(
+        DecisionInput input,
+        SliceGeometry geometry,
+        Layout layout,
+        ImmutableArray<Holding> holdings,
+        CacheInheritance inherited)
+    {
+        var memory = input.Staying
+            .SelectMany(node => node.Devices.Select(
+                device => (Id: new DeviceId(node.Node, device.Index), device.MemoryBytes)))
+            .ToDictionary(device => device.Id, device => device.MemoryBytes);
+        var room = new PageRoom(input, geometry, layout, memory, inherited);
+        var (pages, keepsServing) = room.Choose();
+        var migration = MigrationPlanner.Plan(new MigrationProblem(
+            geometry, layout, WithoutCaches(holdings), CacheInheritance.None, input.Options.Links)
+        {
+            Leaving = input.Leaving,
+            DiskNodes = [.. input.Staying.Select(node => node.Node)],
+            CopyWhileServing = keepsServing && input.Serving is not null,
+        });
+        return new LayoutDecision(
+            layout, pages, OrdersOf(migration), inherited, keepsServing ? room.Successions : [],
+            keepsServing ? room.Origin(pages) : null, keepsServing, migration.Notes);
+    }
+
+    private static ImmutableArray<Holding> HoldingsOf(DecisionInput input) =>
+        [.. input.Holdings.Select(held => new Holding(held.Device, held.Weights, CachesOf(input, held)))];
+
+    /// <summary>Pages of the serving epoch only: those of any other are of no use to anyone.</summary>
+    private static ImmutableArray<CacheSlice> CachesOf(DecisionInput input, DeviceHoldings held)
+    {
+        if (input.Serving is not { } serving) return [];
+        return
+        [
+            .. held.Positions.Where(position => position.IsRunning && position.Epoch == serving.Epoch).Select(report =>
+            {
+                var position = report.Assignment.Position;
+                var heads = TensorSlices.KvHeads(input.Model, position.Rank, serving.Layout.Degrees.Ranks);
+                return new CacheSlice(
+                    position.Replica, report.Assignment.Layers, (int)heads.First, (int)heads.End);
+            }),
+        ];
+    }
+
+    private static ImmutableArray<Holding> WithoutCaches(ImmutableArray<Holding> holdings) =>
+        [.. holdings.Select(holding => holding with { Caches = [] })];
+
+    private static ImmutableDictionary<DeviceId, ImmutableArray<WeightOrder>> OrdersOf(MigrationPlan migration) =>
+        migration.Steps.OfType<MigrationStep.CopyWeights>()
+            .Where(copy => copy.From.Kind == SourceKind.Peer)
+            .GroupBy(copy => copy.To)
+            .ToImmutableDictionary(
+                to => to.Key,
+                to => to.Select(copy => new WeightOrder(copy.Slice, copy.From.Device)).ToImmutableArray());
+
+    /// <summary>Devices are alike until nodes report what they measured.</summary>
+    private static Instance InstanceOf(NodeInfo node) => new(
+        node.Node,
+        new DeviceKind("device", node.Devices.Min(device => device.MemoryBytes), 1e9, 1e9, 0, 0),
+        node.Devices.Length);
+}

@@ -1,0 +1,54 @@
+using Akka.Actor;
+using Akka.Cluster;
+
+namespace SpotServe.Actors.Cluster;
+
+/// <summary>Tells the planner which members leave or are lost. Simulations have their own.</summary>
+public interface IMembership
+{
+    /// <summary>Losses go to this actor as <see cref="MemberLost"/>, departures as <see
+    /// cref="MemberLeaving"/>.</summary>
+    void Subscribe(IActorContext context, IActorRef subscriber);
+}
+
+/// <summary>A member is gone, or counts as gone.</summary>
+/// <param name="Address">"host:port" of its actor system.</param>
+/// <param name="How">E.g. "is unreachable".</param>
+public sealed record MemberLost(string Address, string How) : INoSerializationVerificationNeeded;
+
+/// <summary>A member has begun to leave the cluster, with or without a notice.</summary>
+/// <param name="Address">"host:port" of its actor system.</param>
+public sealed record MemberLeaving(string Address) : INoSerializationVerificationNeeded;
+
+/// <summary>Membership as Akka.Cluster sees it.</summary>
+public sealed class AkkaMembership : IMembership
+{
+    public static AkkaMembership Instance { get; } = new();
+
+    public void Subscribe(IActorContext context, IActorRef subscriber)
+    {
+        var listener = context.ActorOf(Props.Create(() => new Listener(subscriber)), "membership");
+        Akka.Cluster.Cluster.Get(context.System).Subscribe(
+            listener, ClusterEvent.SubscriptionInitialStateMode.InitialStateAsEvents,
+            typeof(ClusterEvent.IMemberEvent), typeof(ClusterEvent.UnreachableMember));
+    }
+
+    private sealed class Listener : ReceiveActor
+    {
+        public Listener(IActorRef subscriber)
+        {
+            Receive<ClusterEvent.MemberLeft>(gone => subscriber.Tell(new MemberLeaving(NameOf(gone.Member))));
+            Receive<ClusterEvent.MemberExited>(gone => subscriber.Tell(new MemberLeaving(NameOf(gone.Member))));
+            Receive<ClusterEvent.MemberRemoved>(gone => Lost(gone.Member, "was removed from the cluster"));
+            Receive<ClusterEvent.MemberDowned>(gone => Lost(gone.Member, "was downed"));
+            Receive<ClusterEvent.UnreachableMember>(gone => Lost(gone.Member, "is unreachable"));
+            Receive<ClusterEvent.IMemberEvent>(_ => { });
+
+            void Lost(Member member, string how) => subscriber.Tell(new MemberLost(NameOf(member), how));
+        }
+
+        protected override void PostStop() => Akka.Cluster.Cluster.Get(Context.System).Unsubscribe(Self);
+
+        private static string NameOf(Member member) => $"{member.Address.Host}:{member.Address.Port}";
+    }
+}

@@ -1,0 +1,276 @@
+using System.Diagnostics;
+using Akka.Actor;
+using Akka.Event;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Replica;
+using static SpotServe.Actors.Cluster.ClusterProtocol;
+
+namespace SpotServe.Actors.Cluster;
+
+/// <summary>
+/// One device's part in one epoch. States in order of life: Preparing (weights come in), Prepared, Connecting, Running
+/// (the engine thread waits for steps; on (d,0,0) the replica actor is there), Closing. It never goes back: a failure
+/// is told to the parent, which closes it. On the leader's position it also has pages copied for its replica.
+/// </summary>
+public sealed class PositionActor : ReceiveActor
+{
+    private readonly PreparePosition _command;
+    private readonly IDeviceRuntime _runtime;
+    private readonly IStageLauncher _launcher;
+    private readonly Func<ConnectPosition, StageAssignment, IStepPipeline, Props> _replicaProps;
+    private readonly ILoggingAdapter _log = Context.GetLogger();
+    private readonly CancellationTokenSource _work = new();
+    private readonly PageCopyJobs _copyJobs;
+    private readonly Epoch _epoch;
+    private ConnectPosition? _connect;
+    private ISliceFetcher? _pageFetcher;
+    private IStageEngine? _engine;
+    private IRunningStage? _stage;
+    private IActorRef? _replica;
+    private double _preparedSeconds;
+
+    /// <param name="replicaProps">Props of the replica actor, made on the leader's position only.</param>
+    public PositionActor(
+        PreparePosition command,
+        IDeviceRuntime runtime,
+        IStageLauncher launcher,
+        Func<ConnectPosition, StageAssignment, IStepPipeline, Props> replicaProps)
+    {
+        _command = command;
+        _epoch = command.Epoch;
+        _runtime = runtime;
+        _launcher = launcher;
+        _replicaProps = replicaProps;
+        _copyJobs = new PageCopyJobs(Self);
+        Become(Preparing);
+    }
+
+    private StageAssignment Assignment => _command.Order.Assignment;
+
+    protected override void PreStart()
+    {
+        var (parent, epoch, device) = (Context.Parent, _epoch, _command.Device);
+        var started = Stopwatch.GetTimestamp();
+        var progress = new Forward(loaded => parent.Tell(new DeviceLoading(epoch, device, loaded)));
+        _log.Info("Preparing position {0} of {1}, layers {2}", Assignment.Position, epoch, Assignment.Layers);
+        _runtime.PrepareAsync(
+            _command.Order, _launcher.FetcherFor(epoch, _command.Endpoints), progress, _work.Token).PipeTo(
+                Self,
+                success: engine => new EngineReady(engine, Stopwatch.GetElapsedTime(started)),
+                failure: error => new Broken("could not load its weights", error));
+    }
+
+    protected override void PreRestart(Exception reason, object message)
+    {
+        // Its parent's strategy stops it; whatever it had goes with it.
+        DropEverything();
+        base.PreRestart(reason, message);
+    }
+
+    protected override void PostStop()
+    {
+        DropEverything();
+        _work.Dispose();
+    }
+
+    protected override SupervisorStrategy SupervisorStrategy() => new OneForOneStrategy(error => error switch
+    {
+        InvariantException => Directive.Escalate,
+        _ => Directive.Stop,   // its pipeline goes with it; Terminated becomes a failure
+    });
+
+    private void Preparing()
+    {
+        Receive<EngineReady>(OnEngineReady);
+        Receive<PreparePosition>(_ => { });
+        Common();
+    }
+
+    private void Prepared()
+    {
+        Receive<PreparePosition>(_ => ReportPrepared());
+        Receive<ConnectPosition>(OnConnect);
+        Common();
+    }
+
+    private void Connecting()
+    {
+        Receive<PreparePosition>(_ => ReportPrepared());
+        Receive<ConnectPosition>(_ => { });
+        Receive<StageLaunched>(OnStageLaunched);
+        Common();
+    }
+
+    private void Running()
+    {
+        Receive<PreparePosition>(_ => ReportPrepared());
+        Receive<ConnectPosition>(_ => ReportConnected());
+        Receive<CopyDevicePages>(OnCopyDevicePages);
+        Receive<HandoverProtocol.CopyPages>(OnCopyPages);
+        Receive<DevicePagesCopied>(_copyJobs.OnCopied);
+        Receive<DevicePagesLost>(_copyJobs.OnLost);
+        Receive<HandoverProtocol.IMessage>(message => Context.Parent.Tell(message));
+        Common();
+    }
+
+    private void Closing()
+    {
+        Receive<EngineReady>(late => late.Engine.Dispose());
+        Receive<StageLaunched>(late => late.Stage.Dispose());
+        Receive<EngineGone>(gone =>
+        {
+            Context.Parent.Tell(new Closed(_epoch, gone.Trim));
+            Context.Stop(Self);
+        });
+        ReceiveAny(_ => { });
+    }
+
+    private void Common()
+    {
+        Receive<Close>(OnClose);
+        Receive<Broken>(broken => Fail(broken.What, broken.Error));
+        Receive<ReplicaControlProtocol.ReplicaLost>(lost => Fail(
+            "lost its pipeline", new PeerLostException($"of replica {lost.Replica}", lost.Reason)));
+        Receive<ReplicaControlProtocol.IEvent>(message => Context.Parent.Tell(message));
+        Receive<Terminated>(stopped => Fail(
+            "lost its replica actor", new PeerLostException(stopped.ActorRef.Path.Name, "it failed; see the log")));
+        Receive<CopyDevicePages>(early => Sender.Tell(new DevicePagesLost(
+            _epoch, early.Job, _command.Device, $"{_command.Device} is not connected yet")));
+        Receive<EngineReady>(late => late.Engine.Dispose());
+        Receive<StageLaunched>(late => late.Stage.Dispose());
+    }
+
+    private void OnEngineReady(EngineReady message)
+    {
+        _engine = message.Engine;
+        _preparedSeconds = message.Elapsed.TotalSeconds;
+        Become(Prepared);
+        ReportPrepared();
+    }
+
+    private void OnConnect(ConnectPosition message)
+    {
+        _connect = message;
+        _pageFetcher = _launcher.FetcherFor(_epoch, message.Endpoints);
+        var self = Self;
+        _launcher.LaunchAsync(
+            message, Assignment, _engine!, error => self.Tell(new Broken("stopped", error)), _work.Token).PipeTo(
+                Self,
+                success: stage => new StageLaunched(stage),
+                failure: error => new Broken("could not connect", error));
+        Become(Connecting);
+    }
+
+    private void OnStageLaunched(StageLaunched message)
+    {
+        _stage = message.Stage;
+        Become(Running);
+        if (_stage.Pipeline is { } pipeline)
+        {
+            _replica = Context.Watch(Context.ActorOf(
+                _replicaProps(_connect!, Assignment, pipeline), $"replica-{_epoch.Value}"));
+        }
+
+        Context.Parent.Tell(new StateChanged(new PositionReport(_epoch, Assignment, true, _replica)));
+        ReportConnected();
+    }
+
+    private void ReportPrepared() =>
+        Context.Parent.Tell(new DevicePrepared(_epoch, _command.Device, _preparedSeconds));
+
+    private void ReportConnected()
+    {
+        Context.Parent.Tell(new DeviceConnected(_epoch, _command.Device));
+        if (_replica is null) return;
+        Context.Parent.Tell(new ReplicaStarted(_epoch, Assignment.Position.Replica, _replica));
+    }
+
+    /// <summary>From this position's replica: every device of the replica copies its part.</summary>
+    private void OnCopyPages(HandoverProtocol.CopyPages copy)
+    {
+        var layout = _connect!.Layout;
+        var devices = layout.Positions
+            .Where(position => position.Replica == Assignment.Position.Replica)
+            .Select(layout.DeviceAt)
+            .ToList();
+        _copyJobs.Begin(copy, Sender, devices.Count);
+        foreach (var device in devices)
+        {
+            _connect.Nodes[device.Node].Tell(new CopyDevicePages(
+                _epoch, device, copy.Job, copy.OldReplica, copy.From, copy.To, copy.Urgent));
+        }
+    }
+
+    private void OnCopyDevicePages(CopyDevicePages copy)
+    {
+        var replyTo = Sender;
+        var device = _command.Device;
+        PageCopy.RunAsync(_runtime, _pageFetcher!, _connect!, Assignment, copy, _work.Token).PipeTo(
+            replyTo,
+            Self,
+            success: bytes => new DevicePagesCopied(_epoch, copy.Job, device, bytes),
+            failure: error => new DevicePagesLost(_epoch, copy.Job, device, error.Message));
+    }
+
+    private void Fail(string what, Exception error)
+    {
+        var reason = $"{what}: {error.Message}";
+        if (error is PeerLostException) _log.Warning("Position {0} of {1} {2}", Assignment.Position, _epoch, reason);
+        else _log.Error(error, "Position {0} of {1} {2}", Assignment.Position, _epoch, what);
+        Context.Parent.Tell(new Failed(_epoch, reason, error));
+    }
+
+    private void OnClose(Close command)
+    {
+        Become(Closing);
+        var trim = command.Trim;
+        DropEverything().PipeTo(Self, success: () => new EngineGone(trim));
+    }
+
+    /// <summary>Stop everything of the epoch; the parent hears <see cref="Closed"/>.</summary>
+    private Task DropEverything()
+    {
+        if (!_work.IsCancellationRequested) _work.Cancel();
+        if (_replica is not null)
+        {
+            Context.Unwatch(_replica);
+            Context.Stop(_replica);
+        }
+
+        _replica = null;
+        var (stage, engine) = (_stage, _engine);
+        _stage = null;
+        _engine = null;
+        stage?.Dispose();
+        if (engine is null) return Task.CompletedTask;
+        return (stage?.Stopped ?? Task.CompletedTask).ContinueWith(
+            _ => engine.Dispose(), CancellationToken.None,
+            TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+    }
+
+    /// <summary>Stop everything of the epoch; answered to the parent by <see cref="Closed"/>.</summary>
+    internal sealed record Close(bool Trim) : INoSerializationVerificationNeeded;
+
+    /// <summary>To the parent: nothing of the epoch is left.</summary>
+    internal sealed record Closed(Epoch Epoch, bool Trim) : INoSerializationVerificationNeeded;
+
+    /// <summary>To the parent: the epoch cannot go on here.</summary>
+    internal sealed record Failed(Epoch Epoch, string Reason, Exception Error) : INoSerializationVerificationNeeded;
+
+    internal sealed record StateChanged(PositionReport Report) : INoSerializationVerificationNeeded;
+
+    private sealed record EngineReady(IStageEngine Engine, TimeSpan Elapsed) : INoSerializationVerificationNeeded;
+
+    private sealed record StageLaunched(IRunningStage Stage) : INoSerializationVerificationNeeded;
+
+    private sealed record EngineGone(bool Trim) : INoSerializationVerificationNeeded;
+
+    private sealed record Broken(string What, Exception Error) : INoSerializationVerificationNeeded;
+
+    /// <summary>Unlike <see cref="Progress{T}"/> it reports on the caller's thread, in order.</summary>
+    private sealed class Forward(Action<LoadProgress> report) : IProgress<LoadProgress>
+    {
+        public void Report(LoadProgress value) => report(value);
+    }
+}
