@@ -25,8 +25,9 @@ public sealed class PositionActor : ReceiveActor
     private readonly Epoch _epoch;
     private ConnectPosition? _connect;
     private ISliceFetcher? _pageFetcher;
+    private Task<IStageEngine>? _preparation;
+    private Task<IRunningStage>? _launch;
     private IStageEngine? _engine;
-    private IRunningStage? _stage;
     private IActorRef? _replica;
     private double _preparedSeconds;
 
@@ -54,11 +55,12 @@ public sealed class PositionActor : ReceiveActor
         var started = Stopwatch.GetTimestamp();
         var progress = new Forward(loaded => parent.Tell(new DeviceLoading(epoch, device, loaded)));
         _log.Info("Preparing position {0} of {1}, layers {2}", Assignment.Position, epoch, Assignment.Layers);
-        _runtime.PrepareAsync(
-            _command.Order, _launcher.FetcherFor(epoch, _command.Endpoints), progress, _work.Token).PipeTo(
-                Self,
-                success: engine => new EngineReady(engine, Stopwatch.GetElapsedTime(started)),
-                failure: error => new Broken("could not load its weights", error));
+        _preparation = _runtime.PrepareAsync(
+            _command.Order, _launcher.FetcherFor(epoch, _command.Endpoints), progress, _work.Token);
+        _preparation.PipeTo(
+            Self,
+            success: engine => new EngineReady(engine, Stopwatch.GetElapsedTime(started)),
+            failure: error => new Broken("could not load its weights", error));
     }
 
     protected override void PreRestart(Exception reason, object message)
@@ -116,8 +118,6 @@ public sealed class PositionActor : ReceiveActor
 
     private void Closing()
     {
-        Receive<EngineReady>(late => late.Engine.Dispose());
-        Receive<StageLaunched>(late => late.Stage.Dispose());
         Receive<EngineGone>(gone =>
         {
             Context.Parent.Tell(new Closed(_epoch, gone.Trim));
@@ -137,8 +137,6 @@ public sealed class PositionActor : ReceiveActor
             "lost its replica actor", new PeerLostException(stopped.ActorRef.Path.Name, "it failed; see the log")));
         Receive<CopyDevicePages>(early => Sender.Tell(new DevicePagesLost(
             _epoch, early.Job, _command.Device, $"{_command.Device} is not connected yet")));
-        Receive<EngineReady>(late => late.Engine.Dispose());
-        Receive<StageLaunched>(late => late.Stage.Dispose());
     }
 
     private void OnEngineReady(EngineReady message)
@@ -154,19 +152,19 @@ public sealed class PositionActor : ReceiveActor
         _connect = message;
         _pageFetcher = _launcher.FetcherFor(_epoch, message.Endpoints);
         var self = Self;
-        _launcher.LaunchAsync(
-            message, Assignment, _engine!, error => self.Tell(new Broken("stopped", error)), _work.Token).PipeTo(
-                Self,
-                success: stage => new StageLaunched(stage),
-                failure: error => new Broken("could not connect", error));
+        _launch = _launcher.LaunchAsync(
+            message, Assignment, _engine!, error => self.Tell(new Broken("stopped", error)), _work.Token);
+        _launch.PipeTo(
+            Self,
+            success: stage => new StageLaunched(stage),
+            failure: error => new Broken("could not connect", error));
         Become(Connecting);
     }
 
     private void OnStageLaunched(StageLaunched message)
     {
-        _stage = message.Stage;
         Become(Running);
-        if (_stage.Pipeline is { } pipeline)
+        if (message.Stage.Pipeline is { } pipeline)
         {
             _replica = Context.Watch(Context.ActorOf(
                 _replicaProps(_connect!, Assignment, pipeline), $"replica-{_epoch.Value}"));
@@ -228,7 +226,8 @@ public sealed class PositionActor : ReceiveActor
         DropEverything().PipeTo(Self, success: () => new EngineGone(trim));
     }
 
-    /// <summary>Stop everything of the epoch; the parent hears <see cref="Closed"/>.</summary>
+    /// <summary>Completes, never faulted, when the engine is gone. What is under way is waited for: an engine or stage
+    /// that comes late goes, too, and a step that computes cannot be interrupted.</summary>
     private Task DropEverything()
     {
         if (!_work.IsCancellationRequested) _work.Cancel();
@@ -239,14 +238,26 @@ public sealed class PositionActor : ReceiveActor
         }
 
         _replica = null;
-        var (stage, engine) = (_stage, _engine);
-        _stage = null;
-        _engine = null;
-        stage?.Dispose();
-        if (engine is null) return Task.CompletedTask;
-        return (stage?.Stopped ?? Task.CompletedTask).ContinueWith(
-            _ => engine.Dispose(), CancellationToken.None,
-            TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        var (preparation, launch) = (_preparation, _launch);
+        (_preparation, _launch) = (null, null);
+        return preparation is null ? Task.CompletedTask : EndAsync(preparation, launch);
+    }
+
+    private static async Task EndAsync(Task<IStageEngine> preparation, Task<IRunningStage>? launch)
+    {
+        if (launch is not null)
+        {
+            await Task.WhenAny(launch).ConfigureAwait(false);
+            if (launch.IsCompletedSuccessfully)
+            {
+                var stage = await launch.ConfigureAwait(false);
+                stage.Dispose();
+                await stage.Stopped.ConfigureAwait(false);
+            }
+        }
+
+        await Task.WhenAny(preparation).ConfigureAwait(false);
+        if (preparation.IsCompletedSuccessfully) (await preparation.ConfigureAwait(false)).Dispose();
     }
 
     /// <summary>Stop everything of the epoch; answered to the parent by <see cref="Closed"/>.</summary>

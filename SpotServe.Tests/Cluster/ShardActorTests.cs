@@ -91,13 +91,13 @@ public sealed class ShardActorTests : TestKit
         var current = await _device.NextLoadAsync(Cancel);
         var engine = new IdleEngine(Assignment(1));
 
-        _node.ExpectMsg<PositionReleased>(cancellationToken: Cancel);
         late.End.SetResult(engine);
+        await engine.Disposed.WaitAsync(Cancel);
+        Assert.Equal(new Epoch(1), _node.ExpectMsg<PositionReleased>(cancellationToken: Cancel).Epoch);
         current.End.SetResult(new IdleEngine(Assignment(2)));
 
         Assert.True(late.Cancel.IsCancellationRequested);
         Assert.Equal(new Epoch(2), _node.ExpectMsg<DevicePrepared>(cancellationToken: Cancel).Epoch);
-        await engine.Disposed.WaitAsync(Cancel);
     }
 
     [Fact]
