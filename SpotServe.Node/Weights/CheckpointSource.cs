@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using System.Runtime.InteropServices;
+using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Node.Weights;

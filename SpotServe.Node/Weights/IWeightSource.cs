@@ -1,12 +1,7 @@
+using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Node.Weights;
-
-/// <summary>Rows and columns of a matrix; a vector has one column.</summary>
-public readonly record struct Rectangle(AxisRange Rows, AxisRange Columns)
-{
-    public long Elements => Rows.Count * Columns.Count;
-}
 
 /// <summary>Where an engine's weights come from: a checkpoint, made numbers for a benchmark, another node.</summary>
 public unsafe interface IWeightSource
