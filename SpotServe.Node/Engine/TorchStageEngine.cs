@@ -67,6 +67,9 @@ internal sealed class TorchStageEngine : IStageEngine
 
     public int ActivationBytesPerToken => _stage.Model.HiddenSize * sizeof(float);
 
+    /// <summary>The blocks that the engine uses.</summary>
+    internal WeightSet Weights => _weights;
+
     /// <summary>Bytes of the weights that the engine holds.</summary>
     public long WeightBytes => _weights.Bytes;
 

@@ -15,6 +15,7 @@ internal sealed class PageView : ITransferBlock
     private readonly long _skippedBytes;
     private readonly long _runBytes;
     private readonly int _runsPerPage;
+    private readonly bool _isWhole;
     private int _closed;
 
     /// <param name="pools">Of each layer; the view becomes an owner of its own.</param>
@@ -32,9 +33,9 @@ internal sealed class PageView : ITransferBlock
         _halfBytes = pageBytes / halves;
         _skippedBytes = skippedHeads * headBytes;
         // All of the pool's heads: a page is one run.
-        var isWhole = heads * headBytes == _halfBytes;
-        _runBytes = isWhole ? pageBytes : heads * headBytes;
-        _runsPerPage = isWhole ? 1 : halves;
+        _isWhole = heads * headBytes == _halfBytes;
+        _runBytes = _isWhole ? pageBytes : heads * headBytes;
+        _runsPerPage = _isWhole ? 1 : halves;
         Bytes = _pools.Length * (long)pages.Length * _runsPerPage * _runBytes;
     }
 
@@ -85,7 +86,7 @@ internal sealed class PageView : ITransferBlock
         var (pageIndex, half) = Math.DivRem(run, _runsPerPage);
         var (layer, page) = Math.DivRem(pageIndex, _pages.Length);
         var start = (_pages[(int)page] * _pageBytes) + (half * _halfBytes) + _skippedBytes;
-        if (_runsPerPage > 1) return (_pools[(int)layer], start + inRun, _runBytes - inRun);
+        if (!_isWhole) return (_pools[(int)layer], start + inRun, _runBytes - inRun);
 
         // Whole pages that follow one another in memory are one run.
         var last = (int)page;
