@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Weights;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine;
@@ -14,7 +15,34 @@ internal sealed unsafe class TorchWeights(WeightShape shape, IWeightSource sourc
     public TensorBytes Allocate(StackedTensors stack, WeightKey key) =>
         new TorchBytes(empty(SizeOf(stack, key.Share), stack.Type.ToTorch(), device).DetachFromDisposeScope());
 
-    public TensorBytes? Map(StackedTensors stack, WeightKey key, CancellationToken cancel) => null;
+    public TensorBytes? Map(StackedTensors stack, WeightKey key, CancellationToken cancel)
+    {
+        if (device.type != DeviceType.CPU) return null;
+        var parts = new List<MappedRows>(stack.Parts.Length);
+        try
+        {
+            foreach (var tensor in stack.Parts)
+            {
+                var part = shape.RectangleOf(tensor, key.Share);
+                if (part.Elements == 0 || part.Elements != part.Rows.Count * Width(tensor)) return null;
+                var name = tensor.NameAt(key.Layer);
+                if (source.Map(name, tensor.Shape, part.Rows, stack.Type) is not { } rows) return null;
+                var isNext = parts.Count == 0 || parts[^1].Start + parts[^1].Bytes == rows.Start;
+                parts.Add(rows);
+                if (!isNext) return null;
+            }
+
+            foreach (var rows in parts) rows.Populate(cancel);
+            var over = TensorMemory.Over(parts[0].Start, SizeOf(stack, key.Share), stack.Type.ToTorch());
+            var kept = parts.ToArray();
+            parts.Clear();
+            return new TorchBytes(over.DetachFromDisposeScope(), () => Close(kept));
+        }
+        finally
+        {
+            Close(parts);
+        }
+    }
 
     public void Load(
         PlacedTensor tensor, int layer, Rectangle part, Action<long> onBytes, CancellationToken cancel)
@@ -37,14 +65,22 @@ internal sealed unsafe class TorchWeights(WeightShape shape, IWeightSource sourc
             for (var first = part.Rows.First; first < part.Rows.End; first += bandRows)
             {
                 var rows = new AxisRange(first, Math.Min(first + bandRows, part.Rows.End));
-                source.Read(name, tensor.Tensor.Shape, part with { Rows = rows }, staging, tensor.Type, onBytes, cancel);
-                Place(tensor, part with { Rows = rows }, staging, (int)rowBytes);
+                var band = part with { Rows = rows };
+                source.Read(name, tensor.Tensor.Shape, band, staging, tensor.Type, onBytes, cancel);
+                Place(tensor, band, staging, (int)rowBytes);
             }
         }
         finally
         {
             NativeMemory.Free(staging);
         }
+    }
+
+    private static long Width(TensorSpec tensor) => tensor.Shape.Length == 1 ? 1 : tensor.Shape[1];
+
+    private static void Close(IEnumerable<MappedRows> parts)
+    {
+        foreach (var rows in parts) rows.Dispose();
     }
 
     private static void Place(PlacedTensor tensor, Rectangle part, byte* from, int rowBytes)

@@ -144,7 +144,8 @@ public sealed class MigratedReplicaTests
     [Fact]
     public void Tied_embedding_is_held_once_when_a_device_has_both_ends()
     {
-        var name = Directory.GetDirectories(GoldenModel.Source("")).Select(path => Path.GetFileName(path)!).First(IsTied);
+        var name = Directory.GetDirectories(GoldenModel.Source(""))
+            .Select(path => Path.GetFileName(path)!).First(IsTied);
         using var runtime = Runtime(name);
         using var replica = Replica(runtime, 1, stages: 1, ranks: 1);
 

@@ -37,7 +37,10 @@ public sealed class FakeDeviceMemoryTests
 
                 Assert.Equal(loaded.Value.TotalBytes, loaded.Value.PeerBytes);
                 foreach (var slice in OneLayerEach(runtime.Weights))
-                    Assert.Equal(PeerRuntimes.Bytes(folder.OpenWeights(slice)), PeerRuntimes.Bytes(runtime.OpenWeights(slice)));
+                {
+                    Assert.Equal(
+                        PeerRuntimes.Bytes(folder.OpenWeights(slice)), PeerRuntimes.Bytes(runtime.OpenWeights(slice)));
+                }
             }
 
             before = next;
@@ -116,7 +119,8 @@ public sealed class FakeDeviceMemoryTests
 
         Assert.Equal(2, runtime.Weights.Count(slice => slice.Group == TensorGroup.Layers));
         runtime.Trim();
-        Assert.Equal(new SliceGeometry(Model).Need(new PositionNeed(new(0, Layers), 1, 2, true, true)), runtime.Weights);
+        var need = new PositionNeed(new LayerRange(0, Layers), 1, 2, true, true);
+        Assert.Equal(new SliceGeometry(Model).Need(need), runtime.Weights);
     }
 
     [Fact]
@@ -127,7 +131,8 @@ public sealed class FakeDeviceMemoryTests
         using var quarter = await runtime.PrepareAsync(
             PreparationOrder.FromFolder(Assignment(2, 1, 4)), NoPeers.Instance, NoProgress, Cancel);
         var geometry = new SliceGeometry(Model);
-        var half = new WeightSlice(TensorGroup.Layers, new LayerRange(1, 2), geometry.ShareOf(TensorGroup.Layers, 0, 2));
+        var half = new WeightSlice(
+            TensorGroup.Layers, new LayerRange(1, 2), geometry.ShareOf(TensorGroup.Layers, 0, 2));
 
         Assert.Equal(PeerRuntimes.Bytes(whole.OpenWeights(half)), PeerRuntimes.Bytes(runtime.OpenWeights(half)));
         Assert.Null(runtime.OpenWeights(half with { Share = geometry.WholeShare(TensorGroup.Layers) }));
@@ -206,18 +211,16 @@ public sealed class FakeDeviceMemoryTests
     private static async Task<FakeDeviceRuntime> DeviceAsync(StageAssignment assignment) =>
         (await DeviceWithEngineAsync(assignment)).Runtime;
 
-    private static async Task<(FakeDeviceRuntime Runtime, StageAssignment Assignment, FakeStageEngine Engine)>
-        DeviceWithEngineAsync(StageAssignment assignment)
+    private static async Task<Loaded> DeviceWithEngineAsync(StageAssignment assignment)
     {
         var runtime = new FakeDeviceRuntime(Model);
         var engine = await runtime.PrepareAsync(
             PreparationOrder.FromFolder(assignment), NoPeers.Instance, NoProgress, Cancel);
-        return (runtime, assignment, (FakeStageEngine)engine);
+        return new Loaded(runtime, assignment, (FakeStageEngine)engine);
     }
 
-    private static async Task<IReadOnlyList<(FakeDeviceRuntime Runtime, StageAssignment Assignment, FakeStageEngine Engine)>>
-        RanksAsync(int epoch, int ranks) => await Task.WhenAll(
-            Enumerable.Range(0, ranks).Select(rank => DeviceWithEngineAsync(Assignment(epoch, rank, ranks))));
+    private static async Task<Loaded[]> RanksAsync(int epoch, int ranks) => await Task.WhenAll(
+        Enumerable.Range(0, ranks).Select(rank => DeviceWithEngineAsync(Assignment(epoch, rank, ranks))));
 
     private static IEnumerable<WeightSlice> OneLayerEach(IEnumerable<WeightSlice> slices) =>
         slices.SelectMany(slice => Enumerable.Range(slice.Layers.First, slice.Layers.Count)
@@ -235,6 +238,8 @@ public sealed class FakeDeviceMemoryTests
         engine.Step(plan, single, sampled);
         return sampled[0];
     }
+
+    private sealed record Loaded(FakeDeviceRuntime Runtime, StageAssignment Assignment, FakeStageEngine Engine);
 
     private sealed class Last : IProgress<LoadProgress>
     {

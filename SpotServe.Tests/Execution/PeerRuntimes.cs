@@ -53,7 +53,8 @@ internal sealed class PeerRuntimes : ISliceFetcher
         return new PreparationOrder(assignment, orders.ToImmutable(), sharedPages);
     }
 
-    /// <summary>Copies the pages of an engine to that of another epoch, for the heads and layers that both have.</summary>
+    /// <summary>Copies the pages of an engine to that of another epoch, for the heads and layers that both
+    /// have.</summary>
     public static void MovePages(
         IDeviceRuntime from, StageAssignment old, IDeviceRuntime to, StageAssignment next, ImmutableArray<int> pages)
     {

@@ -7,7 +7,8 @@ public interface IWeightMemory
     /// <exception cref="EngineLostException">The device has too little memory or failed.</exception>
     TensorBytes Allocate(StackedTensors stack, WeightKey key);
 
-    /// <summary>Memory that has the model folder's content already, without a copy; null where that cannot be.</summary>
+    /// <summary>Memory that has the model folder's content already, without a copy; null where that cannot
+    /// be.</summary>
     /// <exception cref="ModelFormatException">The folder's tensors are not those of the configuration.</exception>
     TensorBytes? Map(StackedTensors stack, WeightKey key, CancellationToken cancel);
 

@@ -11,7 +11,8 @@ public abstract class TensorBytes(long length)
 
     public long Length { get; } = length;
 
-    /// <summary>Host memory of a run of bytes; empty when the tensor does not lie in host memory as one piece.</summary>
+    /// <summary>Host memory of a run of bytes; empty when the tensor does not lie in host memory as one
+    /// piece.</summary>
     public abstract Span<byte> Direct(long offset, long bytes);
 
     /// <summary>Copies bytes out.</summary>
