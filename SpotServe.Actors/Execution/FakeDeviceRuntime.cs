@@ -1,61 +1,88 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Execution;
 
-/// <summary>A device without hardware: makes <see cref="FakeStageEngine"/>s.</summary>
-/// <param name="model">A small shape, see <see cref="FakeModel.Spec"/>.</param>
-/// <param name="beforeLoad">Awaited before each load: what it throws fails the load.</param>
-/// <param name="beforeStep">Called at the start of each step: what it throws fails the step.</param>
-public sealed class FakeDeviceRuntime(
-    ModelSpec model,
-    long memoryBytes = 1L << 30,
-    Func<StageAssignment, CancellationToken, Task>? beforeLoad = null,
-    Action<StageAssignment, StepPlan>? beforeStep = null) : IDeviceRuntime
+/// <summary>
+/// A device without hardware: makes <see cref="FakeStageEngine"/>s. Its weights and pages are real bytes that are
+/// reused, fetched, shared and opened as a real device's, and checked. Nothing leaves the thread of the caller and of
+/// the fetcher, so that a simulation replays.
+/// </summary>
+public sealed class FakeDeviceRuntime : IDeviceRuntime
 {
-    public ModelSpec Model => model;
+    private readonly Func<StageAssignment, CancellationToken, Task>? _beforeLoad;
+    private readonly Action<StageAssignment, StepPlan>? _beforeStep;
+    private readonly WeightStore _weights;
+    private readonly PageStore _pages = FakePool.Store();
+
+    /// <param name="model">A small shape, see <see cref="FakeModel.Spec"/>.</param>
+    /// <param name="beforeLoad">Awaited before each load: what it throws fails the load.</param>
+    /// <param name="beforeStep">Called at the start of each step: what it throws fails the step.</param>
+    public FakeDeviceRuntime(
+        ModelSpec model,
+        long memoryBytes = 1L << 30,
+        Func<StageAssignment, CancellationToken, Task>? beforeLoad = null,
+        Action<StageAssignment, StepPlan>? beforeStep = null)
+    {
+        var shape = FakeWeights.Shape(model);
+        _weights = new WeightStore(shape, new FakeWeights(shape));
+        _beforeLoad = beforeLoad;
+        _beforeStep = beforeStep;
+        Model = model;
+        MemoryBytes = memoryBytes;
+    }
+
+    public ModelSpec Model { get; }
 
     public string Description => "fake";
 
-    public long MemoryBytes => memoryBytes;
+    public long MemoryBytes { get; }
 
-    public ImmutableArray<WeightSlice> Weights => [];
+    public ImmutableArray<WeightSlice> Weights => _weights.Held;
 
     /// <exception cref="EngineLostException">The assignment's pages and buffers exceed the memory.</exception>
     public async Task<IStageEngine> PrepareAsync(
         PreparationOrder order, ISliceFetcher fetcher, IProgress<LoadProgress> progress, CancellationToken cancel)
     {
         var assignment = order.Assignment;
-        if (beforeLoad is not null) await beforeLoad(assignment, cancel).ConfigureAwait(false);
+        if (_beforeLoad is not null) await _beforeLoad(assignment, cancel).ConfigureAwait(false);
         cancel.ThrowIfCancellationRequested();
-        var pageBytes = KvPage.Tokens * sizeof(float) *
-            TensorSlices.KvHeads(model, assignment.Position.Rank, assignment.RankCount).Count;
+        RequireMemory(assignment);
+        var weights = await _weights.PrepareAsync(
+            [.. _weights.Shape.Geometry.Need(assignment)], order.Weights, assignment.Epoch, fetcher, blocksAtOnce: 1,
+            progress, cancel).ConfigureAwait(false);
+        try
+        {
+            return new FakeStageEngine(
+                assignment, Model, _pages, weights, order.SharedPages,
+                _beforeStep is null ? null : plan => _beforeStep(assignment, plan));
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
+
+    public ITransferBlock? OpenWeights(WeightSlice slice) => _weights.Open(slice);
+
+    public ITransferBlock? OpenPages(PageRun run) => _pages.Open(run);
+
+    public void Trim() => _weights.Trim();
+
+    public void Dispose() => _weights.Dispose();
+
+    private void RequireMemory(StageAssignment assignment)
+    {
+        var pageBytes = _pages.PageBytes(PageShape.Of(Model, assignment));
         var neededBytes = assignment.Layers.Count * assignment.PageCount * pageBytes
-            + (3L * assignment.StepTokensMax * model.HiddenSize * sizeof(float));
-        if (neededBytes > memoryBytes)
+            + (3L * assignment.StepTokensMax * Model.HiddenSize * sizeof(float));
+        if (neededBytes > MemoryBytes)
         {
             throw new EngineLostException(
-                $"{assignment.Position} needs {neededBytes} bytes of memory, the device has {memoryBytes}; "
+                $"{assignment.Position} needs {neededBytes} bytes of memory, the device has {MemoryBytes}; "
                 + "give fewer pages or more devices.");
         }
-
-        var weightBytes = assignment.Layers.Count * model.Layer.Sum(tensor => tensor.ElementCount) * sizeof(float);
-        progress.Report(new LoadProgress(0, weightBytes));
-        var engine = new FakeStageEngine(
-            assignment, model, beforeStep is null ? null : plan => beforeStep(assignment, plan));
-        progress.Report(new LoadProgress(weightBytes, weightBytes));
-        return engine;
-    }
-
-    public ITransferBlock? OpenWeights(WeightSlice slice) => null;
-
-    public ITransferBlock? OpenPages(PageRun run) => null;
-
-    public void Trim()
-    {
-    }
-
-    public void Dispose()
-    {
     }
 }

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Execution;
@@ -9,14 +10,13 @@ namespace SpotServe.Actors.Execution;
 /// </summary>
 public sealed class FakeStageEngine : IStageEngine
 {
-    /// <summary>What a page holds where nothing was written; reading it changes the tokens.</summary>
-    private const float Unwritten = -2;
-
     private readonly ModelSpec _model;
     private readonly Action<StepPlan>? _beforeStep;
     private readonly AxisRange _heads;
     private readonly AxisRange _kvHeads;
-    private readonly float[][] _pages;
+    private readonly WeightSet? _weights;
+    private readonly bool _weightsAreRight;
+    private readonly EnginePages _pages;
     private readonly float[] _input;
     private readonly float[] _hidden;
     private readonly float[] _partial;
@@ -25,6 +25,16 @@ public sealed class FakeStageEngine : IStageEngine
 
     /// <param name="beforeStep">Called at the start of each step; what it throws ends the step.</param>
     public FakeStageEngine(StageAssignment assignment, ModelSpec model, Action<StepPlan>? beforeStep = null)
+        : this(assignment, model, FakePool.Store(), weights: null, sharedPages: null, beforeStep)
+    {
+    }
+
+    /// <param name="weights">Checked: a wrong byte lets every step fail. The engine disposes of them. Null for an
+    /// engine of its own, which has none.</param>
+    /// <param name="sharedPages">See <see cref="PreparationOrder.SharedPages"/>.</param>
+    internal FakeStageEngine(
+        StageAssignment assignment, ModelSpec model, PageStore pages, WeightSet? weights, Epoch? sharedPages,
+        Action<StepPlan>? beforeStep)
     {
         Invariant.Holds(assignment.Layers.First >= 0 && assignment.Layers.End <= model.LayerCount);
         Invariant.Holds(assignment.Layers.Count > 0);
@@ -34,12 +44,10 @@ public sealed class FakeStageEngine : IStageEngine
         _beforeStep = beforeStep;
         _heads = TensorSlices.QueryHeads(model, assignment.Position.Rank, assignment.RankCount);
         _kvHeads = TensorSlices.KvHeads(model, assignment.Position.Rank, assignment.RankCount);
-        _pages = new float[assignment.Layers.Count * assignment.PageCount][];
-        for (var i = 0; i < _pages.Length; i++)
-        {
-            _pages[i] = new float[KvPage.Tokens * _kvHeads.Count];
-            _pages[i].AsSpan().Fill(Unwritten);
-        }
+        _weights = weights;
+        _weightsAreRight = weights is null || FakeWeights.AreRight(weights);
+        var shape = PageShape.Of(model, assignment);
+        _pages = pages.Add(assignment.Epoch, shape, sharedPages, () => new FakePool(shape));
 
         var hiddenCount = assignment.StepTokensMax * model.HiddenSize;
         _input = new float[assignment.IsFirst ? 0 : hiddenCount];
@@ -60,13 +68,13 @@ public sealed class FakeStageEngine : IStageEngine
     public ReadOnlySpan<byte> Output(int tokens) =>
         MemoryMarshal.AsBytes(_hidden.AsSpan(0, tokens * _model.HiddenSize));
 
-    /// <summary>The entries of one page: [token in page, local kv head], row-major.</summary>
+    /// <summary>The entries of one page: [local kv head, token in page], row-major.</summary>
     /// <param name="layer">Of the model, within the assignment's layers.</param>
     public Span<float> Page(int layer, int page)
     {
         Invariant.Holds(Assignment.Layers.Contains(layer));
         Invariant.Holds(page >= 0 && page < Assignment.PageCount);
-        return _pages[((layer - Assignment.Layers.First) * Assignment.PageCount) + page];
+        return ((FakePool)_pages.Pool(layer)).Page(page);
     }
 
     public void Step(StepPlan plan, ICollective collective, Span<int> sampled)
@@ -75,6 +83,8 @@ public sealed class FakeStageEngine : IStageEngine
         Invariant.Holds(plan.Chunks.Length <= Assignment.SequencesMax);
         Invariant.Holds(collective.RankCount == Assignment.RankCount);
         Invariant.Holds(collective.Rank == Assignment.Position.Rank);
+        Invariant.Holds(_weightsAreRight);
+        Invariant.Holds(_weights is null || FakeWeights.AreHeld(_weights));
         _beforeStep?.Invoke(plan);
 
         var hidden = _hidden.AsSpan(0, plan.TokenCount * _model.HiddenSize);
@@ -99,6 +109,8 @@ public sealed class FakeStageEngine : IStageEngine
 
     public void Dispose()
     {
+        _pages.Dispose();
+        _weights?.Dispose();
     }
 
     private void Embed(StepPlan plan)
@@ -182,6 +194,6 @@ public sealed class FakeStageEngine : IStageEngine
     private ref float EntryAt(int layer, ReadOnlySpan<int> pages, int position, long kvHead)
     {
         var page = Page(layer, pages[position / KvPage.Tokens]);
-        return ref page[(int)((position % KvPage.Tokens * _kvHeads.Count) + kvHead - _kvHeads.First)];
+        return ref page[(int)((kvHead - _kvHeads.First) * KvPage.Tokens) + (position % KvPage.Tokens)];
     }
 }

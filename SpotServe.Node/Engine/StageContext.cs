@@ -1,5 +1,6 @@
 using SpotServe.Actors;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Cpu;
 using TorchSharp;
@@ -11,10 +12,14 @@ namespace SpotServe.Node.Engine;
 internal sealed class StageContext : IDisposable
 {
     private readonly Tensor? _pinned;
+    private readonly EnginePages _pages;
 
+    /// <param name="pages">The stage's from now on.</param>
     /// <param name="usePlainOperations">Only libtorch's operations, for comparison with the kernels.</param>
-    public StageContext(ModelSpec model, StageAssignment assignment, Device device, bool usePlainOperations)
+    public StageContext(
+        ModelSpec model, StageAssignment assignment, Device device, EnginePages pages, bool usePlainOperations)
     {
+        _pages = pages;
         Model = model;
         Assignment = assignment;
         Device = device;
@@ -52,6 +57,10 @@ internal sealed class StageContext : IDisposable
     /// <summary>The ranks of this stage; set for the time of a step.</summary>
     public ICollective? Collective { get; set; }
 
+    /// <summary>A layer's cache: [pages, 2 (keys, values), kv heads, 16 tokens, head size]. It belongs to the
+    /// stage.</summary>
+    public Tensor Pages(int layer) => ((TorchBytes)_pages.Pool(layer)).Tensor;
+
     /// <summary>Sums a contiguous float32 tensor of [tokens, hidden] over the ranks, in place.</summary>
     public void AllReduce(Tensor values)
     {
@@ -73,6 +82,7 @@ internal sealed class StageContext : IDisposable
     {
         _pinned?.Dispose();
         Batch.Dispose();
+        _pages.Dispose();
     }
 
     private static Tensor Detached(Tensor tensor) => tensor.DetachFromDisposeScope();

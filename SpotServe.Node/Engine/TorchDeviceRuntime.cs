@@ -7,7 +7,6 @@ using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Families;
 using SpotServe.Node.Weights;
 using TorchSharp;
-using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine;
 
@@ -50,31 +49,30 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
 
     private readonly ModelConfig _config;
     private readonly Checkpoint _checkpoint;
-    private readonly CheckpointSource _source;
-    private readonly Device _device;
-    private readonly int _threads;
+    private readonly TorchEngines _engines;
 
     /// <summary>Opens the model's files (headers only) and the device.</summary>
     /// <exception cref="ModelFormatException">The folder is not a model of a known family.</exception>
     /// <exception cref="TorchLoadException">libtorch does not load, or lacks the device.</exception>
     public TorchDeviceRuntime(TorchRuntimeOptions options)
     {
-        _threads = options.Threads ?? Environment.ProcessorCount;
+        var threads = options.Threads ?? Environment.ProcessorCount;
         _config = ModelConfig.Load(options.ModelFolder);
         var family = ModelFamily.For(_config);
         _checkpoint = Checkpoint.Open(options.ModelFolder);
         try
         {
-            _device = TorchDevices.Open(options.Device, options.TorchLib, _threads);
-            var onCpu = _device.type == DeviceType.CPU;
+            var device = TorchDevices.Open(options.Device, options.TorchLib, threads);
+            var onCpu = device.type == DeviceType.CPU;
             var weightType = options.WeightType ?? (onCpu ? ElementType.Float32 : _checkpoint.StoredType);
             var aliases = family.Tensors(_config).Aliases.ToFrozenDictionary(StringComparer.Ordinal);
-            _source = new CheckpointSource(_checkpoint, aliases, Math.Min(_threads, ReadThreadsMax));
+            var source = new CheckpointSource(_checkpoint, aliases, Math.Min(threads, ReadThreadsMax));
             Model = family.Describe(
                 _config, options.ServedName ?? NameOf(options.ModelFolder), Fingerprint(options.ModelFolder),
                 weightType);
-            MemoryBytes = options.MemoryBytes ?? TorchDevices.MemoryBytes(_device) / 10 * 9;
-            Description = TorchDevices.Describe(_device, _threads);
+            MemoryBytes = options.MemoryBytes ?? TorchDevices.MemoryBytes(device) / 10 * 9;
+            Description = TorchDevices.Describe(device, threads);
+            _engines = new TorchEngines(Model, _config, source, device);
         }
         catch
         {
@@ -92,29 +90,31 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
 
     public long MemoryBytes { get; }
 
-    public ImmutableArray<WeightSlice> Weights => [];
+    public ImmutableArray<WeightSlice> Weights => _engines.Weights.Held;
 
     public Task<IStageEngine> PrepareAsync(
         PreparationOrder order, ISliceFetcher fetcher, IProgress<LoadProgress> progress, CancellationToken cancel) =>
         Task.Factory.StartNew(
-            IStageEngine () => Load(order.Assignment, progress, cancel),
-            cancel, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            () => _engines.PrepareAsync(order, fetcher, progress, cancel),
+            cancel, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap();
 
-    public ITransferBlock? OpenWeights(WeightSlice slice) => null;
+    public ITransferBlock? OpenWeights(WeightSlice slice) => _engines.Weights.Open(slice);
 
-    public ITransferBlock? OpenPages(PageRun run) => null;
+    public ITransferBlock? OpenPages(PageRun run) => _engines.OpenPages(run);
 
-    public void Trim()
-    {
-    }
+    public void Trim() => _engines.Weights.Trim();
 
     /// <summary>From the model folder, on the caller's thread.</summary>
     internal TorchStageEngine Load(
         StageAssignment assignment, IProgress<LoadProgress>? progress, CancellationToken cancel,
         bool usePlainOperations = false) =>
-        new(Model, _config, assignment, _source, _device, progress, cancel, usePlainOperations);
+        _engines.Load(assignment, progress, cancel, usePlainOperations);
 
-    public void Dispose() => _checkpoint.Dispose();
+    public void Dispose()
+    {
+        _engines.Dispose();
+        _checkpoint.Dispose();
+    }
 
     private static string NameOf(string folder) =>
         Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using SpotServe.Actors;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Blocks;
 using SpotServe.Node.Engine.Families;
@@ -16,7 +17,7 @@ namespace SpotServe.Node.Engine;
 internal sealed class TorchStageEngine : IStageEngine
 {
     private readonly StageContext _stage;
-    private readonly StageWeights _weights;
+    private readonly WeightSet _weights;
     private readonly Rotary? _rotary;
     private readonly Func<Tensor>? _front;
     private readonly ILayer[] _layers;
@@ -25,26 +26,25 @@ internal sealed class TorchStageEngine : IStageEngine
     private readonly Tensor _output;
     private bool _disposed;
 
-    /// <summary>Loads the weights of the assignment. Long.</summary>
+    /// <param name="weights">All that the assignment needs. Weights and pages are the engine's from now on: it
+    /// disposes of them, also when it cannot be made.</param>
     /// <param name="usePlainOperations">Only libtorch's operations, for comparison with the CPU's kernels.</param>
-    /// <exception cref="ModelFormatException">The source's tensors are not those of the configuration.</exception>
     /// <exception cref="EngineLostException">The device has too little memory or failed.</exception>
-    public TorchStageEngine(ModelSpec model, ModelConfig config, StageAssignment assignment, IWeightSource source,
-        Device device, IProgress<LoadProgress>? progress, CancellationToken cancel, bool usePlainOperations = false)
+    public TorchStageEngine(ModelSpec model, ModelConfig config, StageAssignment assignment, WeightSet weights,
+        EnginePages pages, Device device, bool usePlainOperations = false)
     {
-        CheckAssignment(model, assignment);
         Assignment = assignment;
         using var inference = inference_mode();
         using var scope = NewDisposeScope();
-        _weights = new StageWeights(model, assignment, source, device, progress, cancel);
-        _stage = new StageContext(model, assignment, device, usePlainOperations);
+        _weights = weights;
+        _stage = new StageContext(model, assignment, device, pages, usePlainOperations);
         _layers = new ILayer[assignment.Layers.Count];
         try
         {
             var family = ModelFamily.For(config);
             var rotaryWidth = family.RotaryWidth(config);
             _rotary = rotaryWidth > 0 ? new Rotary(_stage, config, rotaryWidth) : null;
-            var parts = new StageParts(_stage, config, _weights, _rotary);
+            var parts = new StageParts(_stage, config, new StageWeights(weights, assignment), _rotary);
             _front = assignment.IsFirst ? family.Front(parts) : null;
             for (var i = 0; i < _layers.Length; i++) _layers[i] = family.Layer(parts, assignment.Layers.First + i);
             _back = assignment.IsLast ? family.Back(parts) : null;
@@ -66,6 +66,9 @@ internal sealed class TorchStageEngine : IStageEngine
     public StageAssignment Assignment { get; }
 
     public int ActivationBytesPerToken => _stage.Model.HiddenSize * sizeof(float);
+
+    /// <summary>The blocks that the engine uses.</summary>
+    internal WeightSet Weights => _weights;
 
     /// <summary>Bytes of the weights that the engine holds.</summary>
     public long WeightBytes => _weights.Bytes;
@@ -172,7 +175,9 @@ internal sealed class TorchStageEngine : IStageEngine
         return TensorMemory.Span<byte>(buffer, tokens * ActivationBytesPerToken);
     }
 
-    private static void CheckAssignment(ModelSpec model, StageAssignment assignment)
+    /// <exception cref="ArgumentException">The model has no such layers, or the ranks do not divide its
+    /// heads.</exception>
+    public static void Check(ModelSpec model, StageAssignment assignment)
     {
         var layers = assignment.Layers;
         if (layers.First < 0 || layers.End > model.LayerCount || layers.Count < 1)

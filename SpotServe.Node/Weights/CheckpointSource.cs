@@ -1,5 +1,5 @@
 using System.Collections.Frozen;
-using System.Runtime.InteropServices;
+using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Node.Weights;
@@ -10,31 +10,23 @@ namespace SpotServe.Node.Weights;
 /// </summary>
 /// <param name="aliases">Other names under which a tensor may be stored (tied embeddings).</param>
 /// <param name="threads">Threads that read at the same time.</param>
-public sealed unsafe partial class CheckpointSource(
+public sealed unsafe class CheckpointSource(
     Checkpoint checkpoint, FrozenDictionary<string, string> aliases, int threads) : IWeightSource
 {
     private const long ChunkBytes = 4 << 20;
-    private const int AdviseDontNeed = 4;
-    private const int AdviseHugePages = 14;
-    private const int AdvisePopulateRead = 22;
 
-    private static readonly long PageBytes = Environment.SystemPageSize;
+    /// <summary>What a safetensors file that follows the format's advice gives every tensor.</summary>
+    private const int AlignmentMin = 8;
 
     public void Read(
         string name, IReadOnlyList<long> shape, Rectangle part, void* destination, ElementType type,
         Action<long> onBytes, CancellationToken cancel)
     {
-        if (!checkpoint.TryFind(name, out _) && aliases.TryGetValue(name, out var alias)
-            && checkpoint.TryFind(alias, out _))
-        {
-            name = alias;
-        }
-
-        var (file, tensor) = checkpoint.Require(name, shape);
+        var (file, tensor) = Find(name, shape);
         var columns = shape.Skip(1).Aggregate(1L, (product, n) => product * n);
         var reader = new RowReader(file.Pointer(tensor), tensor.Type!.Value, columns, part, (byte*)destination, type);
         // One fault for each 2 MiB of the destination instead of 512, and fewer misses when it is multiplied later.
-        Advise((byte*)destination, part.Elements * type.Bytes(), AdviseHugePages);
+        MemoryAdvice.HugePages((byte*)destination, part.Elements * type.Bytes());
         var rowsPerChunk = Math.Max(1, ChunkBytes / Math.Max(1, columns * reader.SourceBytes));
         var chunks = (part.Rows.Count + rowsPerChunk - 1) / rowsPerChunk;
         Parallel.For(0L, chunks, new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancel },
@@ -45,6 +37,27 @@ public sealed unsafe partial class CheckpointSource(
                 reader.Read(first, count);
                 onBytes(count * part.Columns.Count * type.Bytes());
             });
+    }
+
+    public MappedRows? Map(string name, IReadOnlyList<long> shape, AxisRange rows, ElementType type)
+    {
+        var (file, tensor) = Find(name, shape);
+        var rowBytes = tensor.Bytes / shape[0];
+        var start = file.Pointer(tensor) + (rows.First * rowBytes);
+        // A header of odd length is allowed; vector instructions on such elements are not.
+        if (tensor.Type != type || (nint)start % AlignmentMin != 0) return null;
+        return new MappedRows(start, rows.Count * rowBytes, file.Hold());
+    }
+
+    private TensorLocation Find(string name, IReadOnlyList<long> shape)
+    {
+        if (!checkpoint.TryFind(name, out _) && aliases.TryGetValue(name, out var alias)
+            && checkpoint.TryFind(alias, out _))
+        {
+            name = alias;
+        }
+
+        return checkpoint.Require(name, shape);
     }
 
     /// <summary>Copies rows of one slice. Rows are counted from the slice's first.</summary>
@@ -59,7 +72,7 @@ public sealed unsafe partial class CheckpointSource(
             var rowBytes = columns * from.Bytes();
             var start = source + ((part.Rows.First + firstRow) * rowBytes);
             var target = destination + (firstRow * width * to.Bytes());
-            Advise(start, count * rowBytes, AdvisePopulateRead);
+            MemoryAdvice.Populate(start, count * rowBytes);
             if (width == columns) ElementConversion.Convert(start, from, target, to, count * columns);
             else
             {
@@ -73,18 +86,7 @@ public sealed unsafe partial class CheckpointSource(
                 start -= part.Columns.First * from.Bytes();
             }
 
-            Advise(start, count * rowBytes, AdviseDontNeed);
+            MemoryAdvice.DontNeed(start, count * rowBytes);
         }
     }
-
-    /// <summary>Advice on the pages that a range touches; a kernel that does not know it changes nothing.</summary>
-    private static void Advise(byte* start, long bytes, int advice)
-    {
-        var first = (nint)start / PageBytes * PageBytes;
-        var end = ((nint)start + bytes + PageBytes - 1) / PageBytes * PageBytes;
-        _ = MAdvise((nint)first, (nuint)(end - first), advice);
-    }
-
-    [LibraryImport("libc", EntryPoint = "madvise")]
-    private static partial int MAdvise(nint start, nuint bytes, int advice);
 }

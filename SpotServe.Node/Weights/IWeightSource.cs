@@ -1,12 +1,7 @@
+using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Node.Weights;
-
-/// <summary>Rows and columns of a matrix; a vector has one column.</summary>
-public readonly record struct Rectangle(AxisRange Rows, AxisRange Columns)
-{
-    public long Elements => Rows.Count * Columns.Count;
-}
 
 /// <summary>Where an engine's weights come from: a checkpoint, made numbers for a benchmark, another node.</summary>
 public unsafe interface IWeightSource
@@ -20,4 +15,32 @@ public unsafe interface IWeightSource
     void Read(
         string name, IReadOnlyList<long> shape, Rectangle part, void* destination, ElementType type,
         Action<long> onBytes, CancellationToken cancel);
+
+    /// <summary>Rows of a weight where they lie in host memory in this type, without a copy; null where they do not.
+    /// Nothing is read yet: see <see cref="MappedRows.Populate"/>.</summary>
+    /// <inheritdoc cref="Read" path="/exception"/>
+    MappedRows? Map(string name, IReadOnlyList<long> shape, AxisRange rows, ElementType type) => null;
+}
+
+/// <summary>Whole rows of a weight in a mapped file. Read-only.</summary>
+/// <param name="file">Keeps the mapping until it is disposed of.</param>
+public sealed unsafe class MappedRows(byte* start, long bytes, IDisposable file) : IDisposable
+{
+    private const long ChunkBytes = 16 << 20;
+
+    public byte* Start => start;
+
+    public long Bytes => bytes;
+
+    /// <summary>Brings the pages into memory, so that using them waits for no disk.</summary>
+    public void Populate(CancellationToken cancel)
+    {
+        for (long at = 0; at < bytes; at += ChunkBytes)
+        {
+            cancel.ThrowIfCancellationRequested();
+            MemoryAdvice.Populate(start + at, Math.Min(ChunkBytes, bytes - at));
+        }
+    }
+
+    public void Dispose() => file.Dispose();
 }

@@ -80,6 +80,13 @@ public sealed unsafe class SafetensorsFile : IDisposable
         return _start + tensor.Offset;
     }
 
+    /// <summary>Keeps the mapping beyond disposal, until the result is disposed of.</summary>
+    internal IDisposable Hold()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return new Held(_view);
+    }
+
     public void Dispose()
     {
         if (_disposed) return;
@@ -87,5 +94,19 @@ public sealed unsafe class SafetensorsFile : IDisposable
         _view.ReleasePointer();
         _view.Dispose();
         _map.Dispose();
+    }
+
+    private sealed class Held : IDisposable
+    {
+        private SafeMemoryMappedViewHandle? _view;
+
+        public Held(SafeMemoryMappedViewHandle view)
+        {
+            byte* start = null;
+            view.AcquirePointer(ref start);
+            _view = view;
+        }
+
+        public void Dispose() => Interlocked.Exchange(ref _view, null)?.ReleasePointer();
     }
 }

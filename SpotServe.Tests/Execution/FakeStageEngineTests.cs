@@ -81,9 +81,7 @@ public sealed class FakeStageEngineTests
         var assignment = new StageAssignment(new Epoch(1), new Position(0, 0, 0), new LayerRange(0, 3), 1, 1, 80, 8, 4);
 
         var error = await Assert.ThrowsAsync<EngineLostException>(() => runtime.PrepareAsync(
-            PreparationOrder.FromFolder(assignment),
-            NoPeers.Instance,
-            new Progress<LoadProgress>(),
+            PreparationOrder.FromFolder(assignment), NoPeers.Instance, new Progress<LoadProgress>(),
             TestContext.Current.CancellationToken));
 
         Assert.Contains("10000", error.Message, StringComparison.Ordinal);

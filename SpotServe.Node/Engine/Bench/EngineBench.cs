@@ -55,8 +55,9 @@ public static class EngineBench
         var pagesEach = Math.Max(KvPage.Count(lengthMax), KvPage.Count(PrefillTokens));
         var bounds = new ReplicaBounds(
             (pagesEach * options.Batch) + 1, Math.Max(PrefillTokens, options.Batch), options.Batch);
+        using var engines = new TorchEngines(spec, config, source, device);
         using var replica = new InProcessReplica(
-            assignment => new TorchStageEngine(spec, config, assignment, source, device, null, default),
+            assignment => engines.Load(assignment, null, default),
             Layout.EvenStages(spec.LayerCount, 1, options.Stages), options.Ranks, bounds);
 
         var workload = new BenchWorkload(replica, shape.Vocabulary, options.Batch, pagesEach);

@@ -26,21 +26,18 @@ internal sealed class PagedAttention : IDisposable
     private readonly Tensor _values;
     private readonly Tensor _headIndex;
 
+    /// <param name="layer">Of the model; its pages are the stage's.</param>
     /// <param name="queryKeyValue">[(query heads + 2 kv heads) x head size, hidden] of this rank, in that
     /// order.</param>
     public PagedAttention(
-        StageContext stage, ColumnLinear queryKeyValue, RowLinear output, AttentionOptions options)
+        StageContext stage, int layer, ColumnLinear queryKeyValue, RowLinear output, AttentionOptions options)
     {
         _stage = stage;
         _heads = stage.Heads;
         _queryKeyValue = queryKeyValue;
         _output = output;
         _options = options;
-
-        // Zeros, not garbage: a masked score hides a key, but zero times a stray NaN value would still be NaN.
-        _pages = zeros(
-            [stage.Assignment.PageCount, 2, _heads.KvHeads, KvPage.Tokens, _heads.HeadSize],
-            stage.WeightType, stage.Device).DetachFromDisposeScope();
+        _pages = stage.Pages(layer);
         _slots = _pages.permute(0, 3, 1, 2, 4).DetachFromDisposeScope();
         _keys = _pages.select(1, 0).DetachFromDisposeScope();
         _values = _pages.select(1, 1).DetachFromDisposeScope();
@@ -87,7 +84,7 @@ internal sealed class PagedAttention : IDisposable
 
     public void Dispose()
     {
-        foreach (var tensor in new[] { _keys, _values, _slots, _pages, _headIndex }) tensor.Dispose();
+        foreach (var tensor in new[] { _keys, _values, _slots, _headIndex }) tensor.Dispose();
     }
 
     /// <summary>Norms and rotary positions, in place.</summary>

@@ -18,6 +18,7 @@ internal class Llama : ModelFamily
     protected const string Query = LayerPrefix + "self_attn.q_proj";
     protected const string Key = LayerPrefix + "self_attn.k_proj";
     protected const string Value = LayerPrefix + "self_attn.v_proj";
+    protected static readonly string[] Projections = [Query, Key, Value];
     private const string Output = LayerPrefix + "self_attn.o_proj.weight";
     private const string Gate = LayerPrefix + "mlp.gate_proj.weight";
     private const string Up = LayerPrefix + "mlp.up_proj.weight";
@@ -55,7 +56,8 @@ internal class Llama : ModelFamily
             // Tied models are stored with either name.
             Aliases: config.TiedEmbeddings
                 ? ImmutableDictionary<string, string>.Empty.Add(Embedding, Head)
-                : ImmutableDictionary<string, string>.Empty);
+                : ImmutableDictionary<string, string>.Empty,
+            Stacked: [[.. Projections.Select(name => name + ".weight")], [Gate, Up], .. AttentionStacks]);
     }
 
     public override Func<Tensor> Front(StageParts parts) =>
@@ -66,8 +68,9 @@ internal class Llama : ModelFamily
         var (stage, config, weights, _) = parts;
         var attention = new PagedAttention(
             stage,
+            layer,
             new ColumnLinear(
-                weights.Matrix([Query + ".weight", Key + ".weight", Value + ".weight"], layer),
+                weights.Matrix([.. Projections.Select(name => name + ".weight")], layer),
                 QueryKeyValueBias(weights, layer)),
             new RowLinear(stage, weights.Matrix(Output, layer)),
             Options(parts, layer));
@@ -87,6 +90,9 @@ internal class Llama : ModelFamily
 
     /// <summary>Tensors of a layer's attention beyond LLaMA's.</summary>
     protected virtual IEnumerable<TensorSpec> AttentionExtras(ModelConfig config) => [];
+
+    /// <summary>Which of these lie one below the other.</summary>
+    protected virtual IEnumerable<ImmutableArray<string>> AttentionStacks => [];
 
     protected virtual Tensor? QueryKeyValueBias(StageWeights weights, int layer) => null;
 

@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using System.Collections.Immutable;
 using System.Reflection;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Blocks;
 using SpotServe.Node.Weights;
@@ -19,11 +20,14 @@ internal sealed class ModelTypeAttribute(string name) : Attribute
 
 /// <summary>A family's weights: of the first stage, of each layer, of the last stage.</summary>
 /// <param name="Aliases">Other checkpoint names of a tensor, tried when it is missing.</param>
+/// <param name="Stacked">Layer tensors that lie in memory one below the other, as <see cref="StageWeights"/> is asked
+/// for them.</param>
 internal sealed record FamilyTensors(
     ImmutableArray<TensorSpec> Front,
     ImmutableArray<TensorSpec> Layer,
     ImmutableArray<TensorSpec> Back,
-    ImmutableDictionary<string, string> Aliases);
+    ImmutableDictionary<string, string> Aliases,
+    ImmutableArray<ImmutableArray<string>> Stacked);
 
 /// <summary>What a family needs to put a stage together.</summary>
 internal sealed record StageParts(StageContext Stage, ModelConfig Config, StageWeights Weights, Rotary? Rotary);
@@ -70,6 +74,13 @@ internal abstract class ModelFamily
             config.HeadSize, config.Intermediate, config.Vocabulary, config.ContextMax, weightType,
             tensors.Front, tensors.Layer, tensors.Back);
     }
+
+    /// <summary>How the model's weights lie in device memory: norms and biases that are added after a sum (vectors that
+    /// are not cut) in float32, all else in the weight type.</summary>
+    public WeightShape Shape(ModelConfig config, ModelSpec model) => new(
+        model, Tensors(config).Stacked,
+        tensor => tensor is { Split: TensorSplit.Replicated, Shape.Length: 1 }
+            ? ElementType.Float32 : model.WeightType);
 
     protected static TensorSpec Matrix(string name, long outputs, long inputs, TensorSplit split) =>
         new(name, [outputs, inputs], split);

@@ -31,6 +31,9 @@ internal sealed class Opt : ModelFamily
     private static readonly string[] Projections =
         [LayerPrefix + "self_attn.q_proj", LayerPrefix + "self_attn.k_proj", LayerPrefix + "self_attn.v_proj"];
 
+    private static readonly string[] Matrices = [.. Projections.Select(name => name + ".weight")];
+    private static readonly string[] Biases = [.. Projections.Select(name => name + ".bias")];
+
     public override int RotaryWidth(ModelConfig config) => 0;
 
     public override FamilyTensors Tensors(ModelConfig config)
@@ -45,8 +48,8 @@ internal sealed class Opt : ModelFamily
             ],
             Layer:
             [
-                .. Projections.Select(name => Matrix(name + ".weight", hidden, hidden, TensorSplit.Output)),
-                .. Projections.Select(name => Vector(name + ".bias", hidden, TensorSplit.Output)),
+                .. Matrices.Select(name => Matrix(name, hidden, hidden, TensorSplit.Output)),
+                .. Biases.Select(name => Vector(name, hidden, TensorSplit.Output)),
                 Matrix(Output + ".weight", hidden, hidden, TensorSplit.Input),
                 Vector(Output + ".bias", hidden),
                 .. Norm(AttentionNorm, hidden),
@@ -63,7 +66,8 @@ internal sealed class Opt : ModelFamily
             ],
             Aliases: config.TiedEmbeddings
                 ? ImmutableDictionary<string, string>.Empty.Add(Embedding, Head)
-                : ImmutableDictionary<string, string>.Empty);
+                : ImmutableDictionary<string, string>.Empty,
+            Stacked: [[.. Matrices], [.. Biases]]);
     }
 
     public override Func<Tensor> Front(StageParts parts)
@@ -77,11 +81,10 @@ internal sealed class Opt : ModelFamily
     public override ILayer Layer(StageParts parts, int layer)
     {
         var (stage, _, weights, _) = parts;
-        string[] matrices = [.. Projections.Select(name => name + ".weight")];
-        string[] biases = [.. Projections.Select(name => name + ".bias")];
         var attention = new PagedAttention(
             stage,
-            new ColumnLinear(weights.Matrix(matrices, layer), weights.Bias(biases, layer)),
+            layer,
+            new ColumnLinear(weights.Matrix(Matrices, layer), weights.Bias(Biases, layer)),
             Row(parts, Output, layer),
             new AttentionOptions());
         var mlp = new PlainMlp(

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Blocks;
 using SpotServe.Node.Weights;
@@ -9,7 +10,7 @@ namespace SpotServe.Node.Engine.Families;
 [ModelType("qwen2")]
 internal sealed class Qwen2 : Llama
 {
-    private static readonly string[] Biases = [Query + ".bias", Key + ".bias", Value + ".bias"];
+    private static readonly string[] Biases = [.. Projections.Select(name => name + ".bias")];
 
     protected override IEnumerable<TensorSpec> AttentionExtras(ModelConfig config) =>
     [
@@ -17,6 +18,8 @@ internal sealed class Qwen2 : Llama
         Vector(Biases[1], config.KvHeads * config.HeadSize, TensorSplit.KvHeads),
         Vector(Biases[2], config.KvHeads * config.HeadSize, TensorSplit.KvHeads),
     ];
+
+    protected override IEnumerable<ImmutableArray<string>> AttentionStacks => [[.. Biases]];
 
     protected override Tensor? QueryKeyValueBias(StageWeights weights, int layer) => weights.Bias(Biases, layer);
 }

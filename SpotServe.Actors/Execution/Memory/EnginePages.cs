@@ -1,0 +1,133 @@
+using System.Collections.Immutable;
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Actors.Execution.Memory;
+
+/// <summary>What an engine's pages look like.</summary>
+/// <param name="Heads">Key/value heads, counted over the whole model.</param>
+public sealed record PageShape(LayerRange Layers, AxisRange Heads, int PageCount)
+{
+    public static PageShape Of(ModelSpec model, StageAssignment assignment) => new(
+        assignment.Layers,
+        TensorSlices.KvHeads(model, assignment.Position.Rank, assignment.RankCount),
+        assignment.PageCount);
+}
+
+/// <summary>An engine's KV pages: one pool for each of its layers, some perhaps shared with the engine of another
+/// epoch. Disposed of by the engine.</summary>
+public sealed class EnginePages : IDisposable
+{
+    private readonly ImmutableArray<TensorBytes> _pools;
+    private readonly PageStore _store;
+    private bool _disposed;
+
+    internal EnginePages(PageStore store, Epoch epoch, PageShape shape, ImmutableArray<TensorBytes> pools)
+    {
+        Invariant.Holds(pools.Length == shape.Layers.Count);
+        _store = store;
+        Epoch = epoch;
+        Shape = shape;
+        _pools = pools;
+    }
+
+    public Epoch Epoch { get; }
+
+    public PageShape Shape { get; }
+
+    public TensorBytes Pool(int layer)
+    {
+        Invariant.Holds(Shape.Layers.Contains(layer));
+        return _pools[layer - Shape.Layers.First];
+    }
+
+    public void Dispose()
+    {
+        if (_disposed) return;
+        _disposed = true;
+        _store.Remove(this);
+        foreach (var pool in _pools) pool.Release();
+    }
+}
+
+/// <summary>The KV pages of all engines on a device, by epoch. Thread-safe.</summary>
+/// <param name="headBytes">Bytes of one head's keys (or values) in a page.</param>
+/// <param name="halves">2 for keys and values.</param>
+public sealed class PageStore(long headBytes, int halves = 2)
+{
+    private readonly Lock _gate = new();
+    private readonly List<EnginePages> _engines = [];
+
+    /// <summary>Bytes of a page of one layer.</summary>
+    public long PageBytes(PageShape shape) => shape.Heads.Count * headBytes * halves;
+
+    /// <summary>Makes an engine's pools.</summary>
+    /// <param name="sharedWith">Epoch of the engine whose pools are taken over, for the layers that it has with the
+    /// same heads and page count; null for none.</param>
+    /// <param name="allocate">Makes a pool in which nothing was written.</param>
+    /// <exception cref="InvalidOperationException">No engine of that epoch is on this device.</exception>
+    public EnginePages Add(Epoch epoch, PageShape shape, Epoch? sharedWith, Func<TensorBytes> allocate)
+    {
+        var pools = new List<TensorBytes>(shape.Layers.Count);
+        try
+        {
+            for (var layer = shape.Layers.First; layer < shape.Layers.End; layer++)
+                pools.Add((sharedWith is { } other ? Shared(other, shape, layer) : null) ?? allocate());
+            var pages = new EnginePages(this, epoch, shape, [.. pools]);
+            lock (_gate) _engines.Add(pages);
+            return pages;
+        }
+        catch
+        {
+            foreach (var pool in pools) pool.Release();
+            throw;
+        }
+    }
+
+    /// <summary>Opens pages for reading or writing; null when no engine of that epoch has all of them.</summary>
+    /// <exception cref="ArgumentException">More pages than a run may have.</exception>
+    public ITransferBlock? Open(PageRun run)
+    {
+        if (run.Pages.Length > PageRun.PagesMax)
+        {
+            throw new ArgumentException(
+                $"A run of {run.Pages.Length} pages; the limit is {PageRun.PagesMax}. Ask in several runs.",
+                nameof(run));
+        }
+
+        lock (_gate)
+        {
+            var engine = _engines.FindLast(pages => pages.Epoch == run.Epoch && Has(pages.Shape, run));
+            if (engine is null) return null;
+            return new PageView(
+                Enumerable.Range(run.Layers.First, run.Layers.Count).Select(engine.Pool), run.Pages,
+                PageBytes(engine.Shape), headBytes, halves, run.KvHeads.First - engine.Shape.Heads.First,
+                run.KvHeads.Count);
+        }
+    }
+
+    internal void Remove(EnginePages pages)
+    {
+        lock (_gate) _engines.Remove(pages);
+    }
+
+    private TensorBytes? Shared(Epoch epoch, PageShape shape, int layer)
+    {
+        lock (_gate)
+        {
+            // Their pages would be lost without a word, and the sequences that lie in them.
+            if (!_engines.Exists(pages => pages.Epoch == epoch))
+            {
+                throw new InvalidOperationException(
+                    $"No engine of epoch {epoch} is on this device, so its pages cannot be shared; plan again.");
+            }
+
+            return _engines.FindLast(pages => pages.Epoch == epoch && pages.Shape.Layers.Contains(layer)
+                && pages.Shape.Heads == shape.Heads && pages.Shape.PageCount == shape.PageCount)?.Pool(layer).Share();
+        }
+    }
+
+    private static bool Has(PageShape shape, PageRun run) =>
+        run.Layers.First >= shape.Layers.First && run.Layers.End <= shape.Layers.End
+        && run.KvHeads.First >= shape.Heads.First && run.KvHeads.End <= shape.Heads.End
+        && run.Pages.All(page => page >= 0 && page < shape.PageCount);
+}

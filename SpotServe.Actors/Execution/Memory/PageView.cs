@@ -1,0 +1,101 @@
+using System.Collections.Immutable;
+
+namespace SpotServe.Actors.Execution.Memory;
+
+/// <summary>
+/// Pages of some layers and key/value heads as one run of bytes: [layers][pages][keys, values][heads][tokens x size].
+/// A pool lies in memory as [pages][keys, values][the engine's heads][tokens x size].
+/// </summary>
+internal sealed class PageView : ITransferBlock
+{
+    private readonly ImmutableArray<TensorBytes> _pools;
+    private readonly ImmutableArray<int> _pages;
+    private readonly long _pageBytes;
+    private readonly long _halfBytes;
+    private readonly long _skippedBytes;
+    private readonly long _runBytes;
+    private readonly int _runsPerPage;
+    private readonly bool _isWhole;
+    private int _closed;
+
+    /// <param name="pools">Of each layer; the view becomes an owner of its own.</param>
+    /// <param name="pageBytes">Of a page in the pool.</param>
+    /// <param name="headBytes">Of one head's keys (or values) in a page.</param>
+    /// <param name="halves">2: keys and values.</param>
+    /// <param name="skippedHeads">Heads of the pool before the wanted ones.</param>
+    public PageView(
+        IEnumerable<TensorBytes> pools, ImmutableArray<int> pages, long pageBytes, long headBytes, int halves,
+        long skippedHeads, long heads)
+    {
+        _pools = [.. pools.Select(pool => pool.Share())];
+        _pages = pages;
+        _pageBytes = pageBytes;
+        _halfBytes = pageBytes / halves;
+        _skippedBytes = skippedHeads * headBytes;
+        // All of the pool's heads: a page is one run.
+        _isWhole = heads * headBytes == _halfBytes;
+        _runBytes = _isWhole ? pageBytes : heads * headBytes;
+        _runsPerPage = _isWhole ? 1 : halves;
+        Bytes = _pools.Length * (long)pages.Length * _runsPerPage * _runBytes;
+    }
+
+    public long Bytes { get; }
+
+    public Span<byte> Direct(long offset)
+    {
+        if (offset == Bytes) return [];
+        var (pool, at, bytes) = RunAt(offset);
+        return bytes < RectangleView.DirectBytesMin ? [] : pool.Direct(at, bytes);
+    }
+
+    public void Read(long offset, Span<byte> into)
+    {
+        while (into.Length > 0)
+        {
+            var (pool, at, bytes) = RunAt(offset);
+            var count = (int)Math.Min(bytes, into.Length);
+            pool.Read(at, into[..count]);
+            into = into[count..];
+            offset += count;
+        }
+    }
+
+    public void Write(long offset, ReadOnlySpan<byte> from)
+    {
+        while (from.Length > 0)
+        {
+            var (pool, at, bytes) = RunAt(offset);
+            var count = (int)Math.Min(bytes, from.Length);
+            pool.Write(at, from[..count]);
+            from = from[count..];
+            offset += count;
+        }
+    }
+
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _closed, 1) != 0) return;
+        foreach (var pool in _pools) pool.Release();
+    }
+
+    private (TensorBytes Pool, long Offset, long Bytes) RunAt(long offset)
+    {
+        if (offset < 0 || offset >= Bytes)
+            throw new ArgumentOutOfRangeException(nameof(offset), offset, $"The block has {Bytes} bytes.");
+        var (run, inRun) = Math.DivRem(offset, _runBytes);
+        var (pageIndex, half) = Math.DivRem(run, _runsPerPage);
+        var (layer, page) = Math.DivRem(pageIndex, _pages.Length);
+        var start = (_pages[(int)page] * _pageBytes) + (half * _halfBytes) + _skippedBytes;
+        if (!_isWhole) return (_pools[(int)layer], start + inRun, _runBytes - inRun);
+
+        // Whole pages that follow one another in memory are one run.
+        var last = (int)page;
+        while (last + 1 < _pages.Length && _pages[last + 1] == _pages[last] + 1
+            && (last + 2 - page) * _pageBytes <= int.MaxValue)
+        {
+            last++;
+        }
+
+        return (_pools[(int)layer], start + inRun, ((last + 1 - page) * _pageBytes) - inRun);
+    }
+}

@@ -1,0 +1,45 @@
+using SpotServe.Actors;
+using SpotServe.Actors.Execution.Memory;
+using static TorchSharp.torch;
+
+namespace SpotServe.Node.Engine;
+
+/// <summary>A contiguous tensor's memory, on the CPU or a GPU. Owns the tensor.</summary>
+/// <param name="onFree">Called after the tensor is gone, for what its memory was borrowed from.</param>
+internal sealed unsafe class TorchBytes(Tensor tensor, Action? onFree = null)
+    : TensorBytes(tensor.NumberOfElements * tensor.ElementSize)
+{
+    private readonly byte* _start = (byte*)TensorMemory.Pointer(tensor);
+    private readonly int? _gpu = tensor.device_type == TorchSharp.DeviceType.CUDA ? tensor.device.index : null;
+
+    public Tensor Tensor => tensor;
+
+    /// <summary>First byte, for the CPU's code; null on a GPU.</summary>
+    public byte* HostStart => _gpu is null ? _start : null;
+
+    public override Span<byte> Direct(long offset, long bytes)
+    {
+        Invariant.Holds(offset >= 0 && bytes >= 0 && offset + bytes <= Length);
+        return _gpu is null ? new Span<byte>(_start + offset, checked((int)bytes)) : [];
+    }
+
+    public override void Read(long offset, Span<byte> into)
+    {
+        Invariant.Holds(offset >= 0 && offset + into.Length <= Length);
+        if (_gpu is { } gpu) CudaDriver.CopyToHost(gpu, _start + offset, into);
+        else new ReadOnlySpan<byte>(_start + offset, into.Length).CopyTo(into);
+    }
+
+    public override void Write(long offset, ReadOnlySpan<byte> from)
+    {
+        Invariant.Holds(offset >= 0 && offset + from.Length <= Length);
+        if (_gpu is { } gpu) CudaDriver.CopyToDevice(gpu, from, _start + offset);
+        else from.CopyTo(new Span<byte>(_start + offset, from.Length));
+    }
+
+    protected override void Free()
+    {
+        tensor.Dispose();
+        onFree?.Invoke();
+    }
+}

@@ -1,0 +1,106 @@
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Execution.Memory;
+using SpotServe.Actors.Planning;
+using SpotServe.Node.Engine.Families;
+using SpotServe.Node.Weights;
+using static TorchSharp.torch;
+
+namespace SpotServe.Node.Engine;
+
+/// <summary>One model on one device: its weights, its KV pages, and the engines that use them. Thread-safe.</summary>
+internal sealed class TorchEngines : IDisposable
+{
+    /// <summary>Fetches that wait for the network at the same time.</summary>
+    private const int BlocksAtOnce = 4;
+
+    private readonly ModelSpec _model;
+    private readonly ModelConfig _config;
+    private readonly Device _device;
+    private readonly PageStore _pages;
+
+    public TorchEngines(ModelSpec model, ModelConfig config, IWeightSource source, Device device)
+    {
+        _model = model;
+        _config = config;
+        _device = device;
+        var shape = ModelFamily.For(config).Shape(config, model);
+        Weights = new WeightStore(shape, new TorchWeights(shape, source, device));
+        _pages = new PageStore((long)KvPage.Tokens * model.HeadSize * model.WeightType.Bytes());
+    }
+
+    public WeightStore Weights { get; }
+
+    /// <summary>From the model folder and what is in memory, on the caller's thread.</summary>
+    /// <param name="usePlainOperations">Only libtorch's operations, for comparison with the CPU's kernels.</param>
+    /// <exception cref="ModelFormatException">The source's tensors are not those of the configuration.</exception>
+    /// <exception cref="EngineLostException">The device has too little memory or failed.</exception>
+    public TorchStageEngine Load(
+        StageAssignment assignment, IProgress<LoadProgress>? progress, CancellationToken cancel,
+        bool usePlainOperations = false)
+    {
+        TorchStageEngine.Check(_model, assignment);
+        try
+        {
+            return Assemble(
+                assignment, Weights.Load(Need(assignment), progress, cancel), sharedPages: null, usePlainOperations);
+        }
+        catch (ExternalException error)
+        {
+            throw Lost(assignment, error);
+        }
+    }
+
+    /// <inheritdoc cref="IDeviceRuntime.PrepareAsync"/>
+    public async Task<IStageEngine> PrepareAsync(
+        PreparationOrder order, ISliceFetcher fetcher, IProgress<LoadProgress> progress, CancellationToken cancel)
+    {
+        var assignment = order.Assignment;
+        TorchStageEngine.Check(_model, assignment);
+        try
+        {
+            var weights = await Weights.PrepareAsync(
+                Need(assignment), order.Weights, assignment.Epoch, fetcher, BlocksAtOnce, progress, cancel)
+                .ConfigureAwait(false);
+            return Assemble(assignment, weights, order.SharedPages, usePlainOperations: false);
+        }
+        catch (ExternalException error)
+        {
+            throw Lost(assignment, error);
+        }
+    }
+
+    public ITransferBlock? OpenPages(PageRun run) => _pages.Open(run);
+
+    public void Dispose() => Weights.Dispose();
+
+    /// <summary>Takes the weights over: they go with the engine, also when it cannot be made.</summary>
+    private TorchStageEngine Assemble(
+        StageAssignment assignment, WeightSet weights, Epoch? sharedPages, bool usePlainOperations)
+    {
+        EnginePages? pages = null;
+        try
+        {
+            var shape = PageShape.Of(_model, assignment);
+            pages = _pages.Add(assignment.Epoch, shape, sharedPages, () => NewPool(shape));
+        }
+        finally
+        {
+            if (pages is null) weights.Dispose();
+        }
+
+        return new TorchStageEngine(_model, _config, assignment, weights, pages, _device, usePlainOperations);
+    }
+
+    // Zeros, not garbage: a masked score hides a key, but zero times a stray NaN value would still be NaN.
+    private TorchBytes NewPool(PageShape shape) => new(zeros(
+        [shape.PageCount, 2, shape.Heads.Count, KvPage.Tokens, _model.HeadSize], _model.WeightType.ToTorch(), _device)
+        .DetachFromDisposeScope());
+
+    private ImmutableArray<WeightSlice> Need(StageAssignment assignment) =>
+        [.. Weights.Shape.Geometry.Need(assignment)];
+
+    private EngineLostException Lost(StageAssignment assignment, ExternalException error) =>
+        new($"Loading {assignment.Position} on {_device} failed: {error.Message}", error);
+}

@@ -1,0 +1,109 @@
+using System.Runtime.InteropServices;
+using SpotServe.Actors.Execution.Memory;
+using SpotServe.Actors.Planning;
+using SpotServe.Node.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace SpotServe.Node.Engine;
+
+/// <summary>Memory of weights on a torch device, and how a model folder's numbers get there.</summary>
+internal sealed unsafe class TorchWeights(WeightShape shape, IWeightSource source, Device device) : IWeightMemory
+{
+    private const long StagingBytes = 16 << 20;
+
+    public TensorBytes Allocate(StackedTensors stack, WeightKey key) =>
+        new TorchBytes(empty(SizeOf(stack, key.Share), stack.Type.ToTorch(), device).DetachFromDisposeScope());
+
+    public TensorBytes? Map(StackedTensors stack, WeightKey key, CancellationToken cancel)
+    {
+        if (device.type != DeviceType.CPU) return null;
+        var parts = new List<MappedRows>(stack.Parts.Length);
+        try
+        {
+            foreach (var tensor in stack.Parts)
+            {
+                var part = shape.RectangleOf(tensor, key.Share);
+                if (part.Elements == 0 || part.Elements != part.Rows.Count * Width(tensor)) return null;
+                var name = tensor.NameAt(key.Layer);
+                if (source.Map(name, tensor.Shape, part.Rows, stack.Type) is not { } rows) return null;
+                var isNext = parts.Count == 0 || parts[^1].Start + parts[^1].Bytes == rows.Start;
+                parts.Add(rows);
+                if (!isNext) return null;
+            }
+
+            foreach (var rows in parts) rows.Populate(cancel);
+            var over = TensorMemory.Over(parts[0].Start, SizeOf(stack, key.Share), stack.Type.ToTorch());
+            var kept = parts.ToArray();
+            parts.Clear();
+            return new TorchBytes(over.DetachFromDisposeScope(), () => Close(kept));
+        }
+        finally
+        {
+            Close(parts);
+        }
+    }
+
+    public void Load(
+        PlacedTensor tensor, int layer, Rectangle part, Action<long> onBytes, CancellationToken cancel)
+    {
+        var name = tensor.Tensor.NameAt(layer);
+        var memory = (TorchBytes)tensor.Memory;
+        if (memory.HostStart is var host && host is not null && part.Columns == tensor.Part.Columns)
+        {
+            var at = host + tensor.OffsetOf(part.Rows.First, part.Columns.First);
+            source.Read(name, tensor.Tensor.Shape, part, at, tensor.Type, onBytes, cancel);
+            return;
+        }
+
+        // Through host memory of bounded size, a band of rows at a time.
+        var rowBytes = part.Columns.Count * tensor.Type.Bytes();
+        var bandRows = Math.Clamp(StagingBytes / rowBytes, 1, part.Rows.Count);
+        var staging = (byte*)NativeMemory.Alloc((nuint)(bandRows * rowBytes));
+        try
+        {
+            for (var first = part.Rows.First; first < part.Rows.End; first += bandRows)
+            {
+                var rows = new AxisRange(first, Math.Min(first + bandRows, part.Rows.End));
+                var band = part with { Rows = rows };
+                source.Read(name, tensor.Tensor.Shape, band, staging, tensor.Type, onBytes, cancel);
+                Place(tensor, band, staging, (int)rowBytes);
+            }
+        }
+        finally
+        {
+            NativeMemory.Free(staging);
+        }
+    }
+
+    private static long Width(TensorSpec tensor) => tensor.Shape.Length == 1 ? 1 : tensor.Shape[1];
+
+    private static void Close(IEnumerable<MappedRows> parts)
+    {
+        foreach (var rows in parts) rows.Dispose();
+    }
+
+    private static void Place(PlacedTensor tensor, Rectangle part, byte* from, int rowBytes)
+    {
+        if (part.Columns == tensor.Part.Columns)
+        {
+            var all = new ReadOnlySpan<byte>(from, checked((int)(part.Rows.Count * rowBytes)));
+            tensor.Memory.Write(tensor.OffsetOf(part.Rows.First, part.Columns.First), all);
+            return;
+        }
+
+        for (var row = part.Rows.First; row < part.Rows.End; row++, from += rowBytes)
+        {
+            tensor.Memory.Write(
+                tensor.OffsetOf(row, part.Columns.First), new ReadOnlySpan<byte>(from, rowBytes));
+        }
+    }
+
+    /// <summary>Rows of all parts, and the columns that they have in common; a vector has rows only.</summary>
+    private long[] SizeOf(StackedTensors stack, Share share)
+    {
+        var rows = stack.Parts.Sum(part => shape.RectangleOf(part, share).Rows.Count);
+        var first = stack.Parts[0];
+        return first.Shape.Length == 1 ? [rows] : [rows, shape.RectangleOf(first, share).Columns.Count];
+    }
+}
