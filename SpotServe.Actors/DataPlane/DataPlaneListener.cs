@@ -29,6 +29,7 @@ public sealed class DataPlaneListener : IDisposable
     private readonly List<IncomingLink> _shaking = [];
     private readonly Dictionary<LinkKey, IncomingLink> _early = [];
     private readonly Dictionary<LinkKey, Expectation> _expected = [];
+    private readonly Dictionary<LinkKind, INodeLinkServer> _servers = [];
     private Epoch _oldest = Epoch.None;
     private volatile bool _stopping;
 
@@ -60,22 +61,32 @@ public sealed class DataPlaneListener : IDisposable
     /// <summary>Waits for the link with this key; it may have come already.</summary>
     /// <param name="peer">What to call the other end in errors.</param>
     /// <param name="deadline">When cancelled, waiting ends.</param>
+    /// <param name="node">The peer's node, for errors; null where it is not known.</param>
     /// <exception cref="PeerLostException">The link did not come before the deadline.</exception>
     /// <exception cref="StaleEpochException">The key's epoch is over.</exception>
-    public async Task<SocketLink> ExpectAsync(LinkKey key, string peer, CancellationToken deadline)
+    public async Task<SocketLink> ExpectAsync(
+        LinkKey key, string peer, CancellationToken deadline, string? node = null)
     {
-        var expectation = new Expectation(peer);
+        var expectation = new Expectation(peer, node);
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_stopping, this);
             if (key.Epoch < _oldest) throw new StaleEpochException(key.Epoch, _oldest);
-            if (_early.Remove(key, out var early) && early.Accept(peer) is { } link) return link;
+            if (_early.Remove(key, out var early) && early.Accept(peer, node) is { } link) return link;
             Invariant.Holds(_expected.TryAdd(key, expectation));
         }
 
         await using var _ = deadline.Register(() => GiveUp(
-            key, expectation, new PeerLostException(peer, $"{key} was not dialled in time")));
+            key, expectation, new PeerLostException(peer, $"{key} was not dialled in time") { Node = node }));
         return await expectation.Link.Task.ConfigureAwait(false);
+    }
+
+    /// <summary>From now on links between nodes of this kind go to <paramref name="server"/>; before, their diallers
+    /// are told to try again.</summary>
+    internal void Serve(LinkKind kind, INodeLinkServer server)
+    {
+        Invariant.Holds(LinkKey.OfNodes(kind).IsOfNodes);
+        lock (_gate) _servers.Add(kind, server);
     }
 
     /// <summary>Refuses links of older epochs from now on, and ends waiting for them.</summary>
@@ -124,7 +135,8 @@ public sealed class DataPlaneListener : IDisposable
 
         foreach (var (key, expectation) in left)
         {
-            GiveUp(key, expectation, new PeerLostException(expectation.Peer, "this node's listener was closed"));
+            GiveUp(key, expectation, new PeerLostException(
+                expectation.Peer, "this node's listener was closed") { Node = expectation.Node });
         }
     }
 
@@ -218,13 +230,17 @@ public sealed class DataPlaneListener : IDisposable
     private void Meet(IncomingLink incoming)
     {
         var key = incoming.Key;
-        if (key.Epoch < _oldest)
+        if (key.IsOfNodes)
+        {
+            HandToServer(incoming);
+        }
+        else if (key.Epoch < _oldest)
         {
             RefuseStale(incoming);
         }
         else if (_expected.Remove(key, out var expectation))
         {
-            if (incoming.Accept(expectation.Peer) is { } link)
+            if (incoming.Accept(expectation.Peer, expectation.Node) is { } link)
             {
                 expectation.Link.SetResult(link);
             }
@@ -248,6 +264,26 @@ public sealed class DataPlaneListener : IDisposable
         {
             _early.Add(key, incoming);
             incoming.Deadline = DeadlineIn(_options.EarlyTimeout);
+        }
+    }
+
+    private void HandToServer(IncomingLink incoming)
+    {
+        if (!_servers.TryGetValue(incoming.Key.Kind, out var server))
+        {
+            incoming.Refuse(HandshakeStatus.NotNow, $"it does not serve {incoming.Key.Kind} links yet");
+        }
+        else if (!server.HasRoom())
+        {
+            incoming.Refuse(HandshakeStatus.NotNow, $"it serves as many {incoming.Key.Kind} links as it may");
+        }
+        else if (incoming.AcceptSocket() is { } socket)
+        {
+            server.Take(socket);
+        }
+        else
+        {
+            incoming.Dispose();
         }
     }
 
@@ -290,7 +326,7 @@ public sealed class DataPlaneListener : IDisposable
         expectation.Link.TrySetException(reason);
     }
 
-    private sealed record Expectation(string Peer)
+    private sealed record Expectation(string Peer, string? Node)
     {
         public TaskCompletionSource<SocketLink> Link { get; } =
             new(TaskCreationOptions.RunContinuationsAsynchronously);

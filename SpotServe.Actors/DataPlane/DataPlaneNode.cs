@@ -6,7 +6,8 @@ using SpotServe.Actors.Planning;
 namespace SpotServe.Actors.DataPlane;
 
 /// <summary>
-/// The data plane of one node process: its listener, and the meeting place of its own devices. Thread-safe.
+/// The data plane of one node process: its listener, the meeting place of its own devices, bulk transfers and
+/// heartbeats. Thread-safe.
 /// </summary>
 public sealed class DataPlaneNode : IDisposable
 {
@@ -14,22 +15,58 @@ public sealed class DataPlaneNode : IDisposable
     private readonly TimeProvider _time;
     private readonly DataPlaneListener _listener;
     private readonly InProcessHub _hub = new();
+    private readonly TransferServer _source;
+    private readonly TransferPool _pool;
+    private readonly HeartbeatService _heartbeats;
 
     /// <exception cref="System.Net.Sockets.SocketException">The endpoint cannot be bound.</exception>
     public DataPlaneNode(DataPlaneOptions options, TimeProvider time)
     {
+        options.Heartbeat.Check();
         _options = options;
         _time = time;
+        Pacer = new TransferPacer(options.Pacing, time);
         _listener = new DataPlaneListener(options, time);
+        _source = new TransferServer(options.Transfer, Pacer);
+        _pool = new TransferPool(options.Transfer, options.Secret, time);
+        _heartbeats = new HeartbeatService(options.Heartbeat, options.Secret, time);
+        _listener.Serve(LinkKind.Transfer, _source);
+        _listener.Serve(LinkKind.Heartbeat, _heartbeats);
     }
 
     /// <summary>Where it listens, with the port that was really bound.</summary>
     public IPEndPoint Endpoint => _listener.Endpoint;
 
-    /// <summary>An epoch began: links of older ones are refused from now on and waiting for them ends. Links that
-    /// stand are left to their owners.</summary>
+    /// <summary>Holds back bulk transfers for the sake of engines, which report their steps to it.</summary>
+    public TransferPacer Pacer { get; }
+
+    /// <summary>Opens the memory that other nodes, and other devices of this one, ask for; null when it is not held.
+    /// Called from transfer threads, several at once. Before it is set nothing is to be had here.</summary>
+    public Func<SliceRequest, ITransferBlock?>? SliceSource
+    {
+        get => _source.Source;
+        set => _source.Source = value;
+    }
+
+    /// <summary>The way to other devices' slices for one epoch.</summary>
+    /// <param name="endpointOf">Data-plane endpoint of a device's node; null when it is not known (any more). This
+    /// node's own endpoint stands for memory of this process.</param>
+    public ISliceFetcher Fetcher(Epoch epoch, Func<DeviceId, IPEndPoint?> endpointOf) => new SliceFetcher(
+        epoch, endpointOf, Endpoint, _source, _pool, Pacer, _options.Transfer, _time);
+
+    /// <summary>Watches other nodes by their heartbeats until disposed. Independent of epochs: several watches of one
+    /// node share its connection.</summary>
+    /// <param name="peers">Data-plane endpoint of each node, by its name; without this one.</param>
+    /// <param name="onLost">Node and reason, at most once per node, from the heartbeat thread: must be quick. A
+    /// call may still be under way when the watch is disposed.</param>
+    public IDisposable WatchPeers(IReadOnlyDictionary<string, IPEndPoint> peers, Action<string, string> onLost) =>
+        _heartbeats.Watch(peers, onLost);
+
+    /// <summary>An epoch began: links of older ones are refused from now on and waiting for them ends, and so are
+    /// requests for slices. Links that stand are left to their owners.</summary>
     public void RetireBefore(Epoch epoch)
     {
+        _source.RetireBefore(epoch);
         _listener.RetireBefore(epoch);
         _hub.RetireBefore(epoch);
     }
@@ -86,7 +123,14 @@ public sealed class DataPlaneNode : IDisposable
         }
     }
 
-    public void Dispose() => _listener.Dispose();
+    /// <summary>Stops listening, serving slices and sending beats; connected links live on.</summary>
+    public void Dispose()
+    {
+        _listener.Dispose();
+        _heartbeats.Dispose();
+        _source.Dispose();
+        _pool.Dispose();
+    }
 
     private async Task<ILink> OpenAsync(
         Layout layout,
@@ -104,7 +148,7 @@ public sealed class DataPlaneNode : IDisposable
         var peer = $"{end.Other} on {device}";
         if (end.Means == LinkMeans.Accept)
         {
-            return await _listener.ExpectAsync(end.Key, peer, deadline).ConfigureAwait(false);
+            return await _listener.ExpectAsync(end.Key, peer, deadline, device.Node).ConfigureAwait(false);
         }
 
         var endpoint = device.Node == layout.DeviceAt(self).Node ? Endpoint : endpoints.GetValueOrDefault(device);
@@ -113,8 +157,8 @@ public sealed class DataPlaneNode : IDisposable
             throw new ArgumentException($"No data-plane endpoint is given for {peer}.", nameof(endpoints));
         }
 
-        return await LinkDialler.DialAsync(end.Key, endpoint, $"{peer} ({endpoint})", _options.Secret, deadline)
-            .ConfigureAwait(false);
+        var target = new DialTarget(endpoint, $"{peer} ({endpoint})", device.Node);
+        return await LinkDialler.DialAsync(end.Key, target, _options.Secret, deadline).ConfigureAwait(false);
     }
 
     private StageLinks Assemble(StageTopology topology, Dictionary<LinkEnd, ILink> open)

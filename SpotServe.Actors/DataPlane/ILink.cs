@@ -14,6 +14,9 @@ public interface ILink : IDisposable
     /// <summary>What to call the other end in errors.</summary>
     string Peer { get; }
 
+    /// <summary>Name of the peer's node; null where it is not known, as in one process.</summary>
+    string? Node => null;
+
     /// <summary>Sends a frame; waits while the peer is too far behind. The payload may be reused at once.</summary>
     /// <exception cref="PeerLostException">The peer is gone or this end was closed.</exception>
     void Send(FrameKind kind, long step, ReadOnlySpan<byte> payload);
@@ -37,12 +40,15 @@ public static class LinkExtensions
         var length = link.ReceiveHeader(kind, step, payload.Length);
         if (length != payload.Length)
         {
-            throw new PeerLostException(
-                link.Peer, $"it sent {length} bytes of {kind} in step {step} where {payload.Length} were due");
+            throw link.Lost($"it sent {length} bytes of {kind} in step {step} where {payload.Length} were due");
         }
 
         link.ReceivePayload(payload);
     }
+
+    /// <summary>What to throw when the peer is gone or broke the protocol.</summary>
+    internal static PeerLostException Lost(this ILink link, string reason, Exception? inner = null) =>
+        new(link.Peer, reason, inner) { Node = link.Node };
 
     internal static void Send(this ILink link, FrameKind kind, long step, ReadOnlySpan<float> payload) =>
         link.Send(kind, step, MemoryMarshal.AsBytes(payload));

@@ -77,7 +77,8 @@ internal sealed class IncomingLink : IDisposable
     }
 
     /// <summary>Answers Accepted and makes the link of it; null when the dialler has gone meanwhile.</summary>
-    public SocketLink? Accept(string peer)
+    /// <param name="node">The peer's node, where it is known.</param>
+    public SocketLink? Accept(string peer, string? node)
     {
         Invariant.Holds(IsProven);
         if (Key.Kind == LinkKind.Collective && TcpCollective.PrepareSocket(Socket) is { } problem)
@@ -86,7 +87,14 @@ internal sealed class IncomingLink : IDisposable
             return null;
         }
 
-        return Reply(HandshakeStatus.Accepted, "") ? new SocketLink(Socket, Key, $"{peer} ({_remote})") : null;
+        return Reply(HandshakeStatus.Accepted, "") ? new SocketLink(Socket, Key, $"{peer} ({_remote})", node) : null;
+    }
+
+    /// <summary>Answers Accepted and gives away the socket; null when the dialler has gone meanwhile.</summary>
+    public Socket? AcceptSocket()
+    {
+        Invariant.Holds(IsProven && Key.IsOfNodes);
+        return Reply(HandshakeStatus.Accepted, "") ? Socket : null;
     }
 
     /// <summary>Answers why not and closes.</summary>

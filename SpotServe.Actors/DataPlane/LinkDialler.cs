@@ -6,6 +6,17 @@ using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.DataPlane;
 
+/// <summary>Who is dialled.</summary>
+/// <param name="Peer">What to call it in errors.</param>
+/// <param name="Node">Name of its node, where that is known.</param>
+internal sealed record DialTarget(IPEndPoint Endpoint, string Peer, string? Node = null)
+{
+    public PeerLostException Lost(string reason) => new(Peer, reason) { Node = Node };
+}
+
+/// <summary>What one try led to: a socket, or why not.</summary>
+internal readonly record struct DialOutcome(Socket? Socket, bool IsBusy, string Reason);
+
 /// <summary>
 /// Opens links to other nodes: connects, proves the secret, and keeps trying while the other side is not ready.
 /// Connects by blocking calls on a thread of its own, so that the socket stays a blocking one.
@@ -18,56 +29,66 @@ internal static class LinkDialler
     /// <summary>Tries until the link stands, is refused for good, or the deadline is cancelled.</summary>
     /// <exception cref="PeerLostException">Refused, or no success by the deadline; says what it met last.</exception>
     public static Task<SocketLink> DialAsync(
-        LinkKey key, IPEndPoint endpoint, string peer, ClusterSecret secret, CancellationToken deadline) =>
+        LinkKey key, DialTarget target, ClusterSecret secret, CancellationToken deadline) =>
         Task.Factory.StartNew(
-            () => Dial(key, endpoint, peer, secret, deadline),
+            () => new SocketLink(Dial(key, target, secret, deadline), key, target.Peer, target.Node),
             CancellationToken.None,
             TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach,
             TaskScheduler.Default);
 
-    private static SocketLink Dial(
-        LinkKey key, IPEndPoint endpoint, string peer, ClusterSecret secret, CancellationToken deadline)
+    /// <summary>As <see cref="DialAsync"/>, on the caller's thread and without frames around the socket.</summary>
+    /// <exception cref="PeerLostException">Refused, or no success by the deadline; says what it met last.</exception>
+    public static Socket Dial(LinkKey key, DialTarget target, ClusterSecret secret, CancellationToken deadline)
     {
         var backOff = BackOffMin;
         var lastReason = "nothing was tried";
         while (!deadline.IsCancellationRequested)
         {
-            var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-            // Closing the socket is what ends a blocking call of it at the deadline.
-            using var closing = deadline.Register(socket.Dispose);
-            try
-            {
-                socket.Connect(endpoint);
-                socket.NoDelay = true;
-                if (key.Kind == LinkKind.Collective && TcpCollective.PrepareSocket(socket) is { } problem)
-                {
-                    throw new PeerLostException(peer, problem);
-                }
-
-                var (status, reason) = Negotiate(socket, key, secret);
-                // Past this point the deadline must not close it; if it just did, the link is dead and use shows it.
-                closing.Dispose();
-                if (status == HandshakeStatus.Accepted) return new SocketLink(socket, key, peer);
-                if (status == HandshakeStatus.Refused) throw new PeerLostException(peer, $"it refused {key}: {reason}");
-                lastReason = reason;
-                socket.Dispose();
-            }
-            catch (Exception error) when (error is SocketException or ObjectDisposedException)
-            {
-                if (!deadline.IsCancellationRequested) lastReason = error.Message;
-                socket.Dispose();
-            }
-            catch (PeerLostException)
-            {
-                socket.Dispose();
-                throw;
-            }
-
+            var outcome = TryOnce(key, target, secret, deadline);
+            if (outcome.Socket is { } socket) return socket;
+            if (!deadline.IsCancellationRequested) lastReason = outcome.Reason;
             deadline.WaitHandle.WaitOne(backOff);
             backOff = backOff * 2 < BackOffMax ? backOff * 2 : BackOffMax;
         }
 
-        throw new PeerLostException(peer, $"{key} did not come up in time; the last try met: {lastReason}");
+        throw target.Lost($"{key} did not come up in time; the last try met: {lastReason}");
+    }
+
+    /// <summary>Tries once, on the caller's thread.</summary>
+    /// <exception cref="PeerLostException">Refused for good.</exception>
+    public static DialOutcome TryOnce(
+        LinkKey key, DialTarget target, ClusterSecret secret, CancellationToken deadline)
+    {
+        var socket = new Socket(target.Endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        // Closing the socket is what ends a blocking call of it at the deadline.
+        using var closing = deadline.Register(socket.Dispose);
+        try
+        {
+            socket.Connect(target.Endpoint);
+            socket.NoDelay = true;
+            if (key.Kind == LinkKind.Collective && TcpCollective.PrepareSocket(socket) is { } problem)
+            {
+                throw target.Lost(problem);
+            }
+
+            var (status, reason) = Negotiate(socket, key, secret);
+            // Past this point the deadline must not close it; if it just did, the link is dead and use shows it.
+            closing.Dispose();
+            if (status == HandshakeStatus.Accepted) return new DialOutcome(socket, false, "");
+            if (status == HandshakeStatus.Refused) throw target.Lost($"it refused {key}: {reason}");
+            socket.Dispose();
+            return new DialOutcome(null, IsBusy: true, reason);
+        }
+        catch (Exception error) when (error is SocketException or ObjectDisposedException)
+        {
+            socket.Dispose();
+            return new DialOutcome(null, IsBusy: false, error.Message);
+        }
+        catch (PeerLostException)
+        {
+            socket.Dispose();
+            throw;
+        }
     }
 
     private static (HandshakeStatus Status, string Reason) Negotiate(Socket socket, LinkKey key, ClusterSecret secret)

@@ -18,9 +18,19 @@ public enum LinkKind : byte
 
     /// <summary>Drawn tokens: last stage rank 0 to the leader.</summary>
     Results = 4,
+
+    /// <summary>Slices on request, between two node processes; dialled by who wants them.</summary>
+    Transfer = 5,
+
+    /// <summary>Beats of a node process to whoever dials it.</summary>
+    Heartbeat = 6,
 }
 
-/// <summary>Name of a link: both ends know it beforehand from the layout, and the handshake proves it.</summary>
+/// <summary>
+/// Name of a link. Both ends of a position's link know it beforehand from the layout, and the handshake proves it.
+/// Links between node processes (<see cref="OfNodes"/>) belong to no position and no epoch: any number of one kind
+/// may be dialled.
+/// </summary>
 /// <param name="From">The position that dials.</param>
 /// <param name="To">The position that accepts.</param>
 public readonly record struct LinkKey(Epoch Epoch, LinkKind Kind, Position From, Position To)
@@ -31,7 +41,13 @@ public readonly record struct LinkKey(Epoch Epoch, LinkKind Kind, Position From,
     /// <summary>Most replicas, stages or ranks that a key from the network may name.</summary>
     private const int IndexMax = 65_535;
 
-    public override string ToString() => $"{Kind} {From}->{To} {Epoch}";
+    /// <summary>The name of all links of a kind between node processes.</summary>
+    internal static LinkKey OfNodes(LinkKind kind) => new(Epoch.None, kind, default, default);
+
+    /// <summary>Whether it goes to a node process as a whole, and so outlives epochs.</summary>
+    internal bool IsOfNodes => Kind is LinkKind.Transfer or LinkKind.Heartbeat;
+
+    public override string ToString() => IsOfNodes ? $"{Kind} link" : $"{Kind} {From}->{To} {Epoch}";
 
     internal void Write(Span<byte> into)
     {

@@ -20,8 +20,10 @@ public sealed class SocketLink : ILink
     private volatile bool _closed;
 
     /// <summary>Takes over a connected socket on which the handshake is done.</summary>
-    internal SocketLink(Socket socket, LinkKey key, string peer)
+    /// <param name="node">The peer's node, where it is known.</param>
+    internal SocketLink(Socket socket, LinkKey key, string peer, string? node = null)
     {
+        Node = node;
         Socket = socket;
         Key = key;
         Peer = peer;
@@ -33,6 +35,8 @@ public sealed class SocketLink : ILink
     public LinkKey Key { get; }
 
     public string Peer { get; }
+
+    public string? Node { get; }
 
     /// <summary>For waiting on several links at once; nobody else reads or writes it.</summary>
     internal Socket Socket { get; }
@@ -57,7 +61,7 @@ public sealed class SocketLink : ILink
 
         var violation = FrameHeader.Read(
             _received.AsSpan(_receivedFrom), kind, Key.Epoch, step, payloadBytesMax, out var payloadBytes);
-        if (violation is not null) throw new PeerLostException(Peer, $"it sent {violation}");
+        if (violation is not null) throw this.Lost($"it sent {violation}");
         _receivedFrom += FrameHeader.Bytes;
         return payloadBytes;
     }
@@ -114,7 +118,7 @@ public sealed class SocketLink : ILink
         }
         catch (Exception error) when (error is SocketException or ObjectDisposedException)
         {
-            throw Lost(error);
+            throw Broken(error);
         }
     }
 
@@ -123,16 +127,15 @@ public sealed class SocketLink : ILink
         try
         {
             var count = Socket.Receive(into);
-            return count > 0 ? count : throw Lost(null);
+            return count > 0 ? count : throw Broken(null);
         }
         catch (Exception error) when (error is SocketException or ObjectDisposedException)
         {
-            throw Lost(error);
+            throw Broken(error);
         }
     }
 
-    private PeerLostException Lost(Exception? error) => new(
-        Peer,
+    private PeerLostException Broken(Exception? error) => this.Lost(
         _closed ? $"{Key} was closed on this side"
         : error is SocketException socketError ? $"{Key} broke ({socketError.SocketErrorCode})"
         : $"it closed {Key}",

@@ -16,6 +16,7 @@ public sealed class StageRunner : IDisposable
     private readonly StageLinks _links;
     private readonly StepPlanLimits _limits;
     private readonly Action<Exception> _failed;
+    private readonly StepMeter? _meter;
     private readonly Thread _thread;
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _stopping;
@@ -23,7 +24,13 @@ public sealed class StageRunner : IDisposable
     /// <param name="limits">Plans beyond these are refused as a violation of the leader's.</param>
     /// <param name="failed">At most once, from the engine thread, unless disposed before: a
     /// <see cref="PeerLostException"/>, <see cref="EngineLostException"/>, or a bug's exception.</param>
-    public StageRunner(IStageEngine engine, StageLinks links, StepPlanLimits limits, Action<Exception> failed)
+    /// <param name="pacer">Hears how long steps take; null when nothing needs to be held back for them.</param>
+    public StageRunner(
+        IStageEngine engine,
+        StageLinks links,
+        StepPlanLimits limits,
+        Action<Exception> failed,
+        TransferPacer? pacer = null)
     {
         Invariant.Holds(engine.Assignment.Position == links.Self);
         Invariant.Holds(engine.Assignment.Epoch == links.Topology.Epoch);
@@ -32,6 +39,7 @@ public sealed class StageRunner : IDisposable
         _links = links;
         _limits = limits;
         _failed = failed;
+        _meter = pacer?.Meter();
         _thread = new Thread(Run) { IsBackground = true, Name = $"engine-{links.Topology.Epoch}-{links.Self}" };
     }
 
@@ -72,6 +80,7 @@ public sealed class StageRunner : IDisposable
 
         // Peers first: they wait in a step for what will not come.
         _links.Dispose();
+        _meter?.Dispose();
         _completion.TrySetResult();
         if (!_stopping && failure is not null) _failed(failure);
     }
@@ -89,11 +98,14 @@ public sealed class StageRunner : IDisposable
                 previous.Receive(FrameKind.Activations, step, _engine.Input(plan.TokenCount));
             }
 
+            // From here on, since waiting for the previous stage is not this one's work.
+            _meter?.Begin();
             var sampled = drawn.AsSpan(0, plan.SampleCount);
             _engine.Step(plan, _links.Collective, sampled);
 
             _links.ActivationsOut?.Send(FrameKind.Activations, step, _engine.Output(plan.TokenCount));
             _links.Results?.Send(FrameKind.Tokens, step, MemoryMarshal.AsBytes(sampled));
+            _meter?.End(plan.TokenCount);
         }
     }
 
@@ -104,6 +116,6 @@ public sealed class StageRunner : IDisposable
         _links.Plans.ReceivePayload(encoded.AsSpan(0, length));
         var violation = StepPlanCodec.Decode(encoded.AsSpan(0, length), _limits, plan);
         if (violation is null && plan.StepId != step) violation = $"plan {plan.StepId} in step {step}";
-        if (violation is not null) throw new PeerLostException(_links.Plans.Peer, $"it sent {violation}");
+        if (violation is not null) throw _links.Plans.Lost($"it sent {violation}");
     }
 }

@@ -120,13 +120,13 @@ public sealed class StepPipeline : IStepPipeline
         var length = link.ReceiveHeader(FrameKind.Tokens, step, sizeof(int) * _limits.SequencesMax);
         if (step > Volatile.Read(ref _submitted))
         {
-            throw new PeerLostException(link.Peer, $"it sent a result of step {step}, which was not submitted");
+            throw link.Lost($"it sent a result of step {step}, which was not submitted");
         }
 
         var sampleCount = _sampleCounts[step % _sampleCounts.Length];
         if (length != sizeof(int) * sampleCount)
         {
-            throw new PeerLostException(link.Peer, $"it sent {length} bytes for {sampleCount} tokens of step {step}");
+            throw link.Lost($"it sent {length} bytes for {sampleCount} tokens of step {step}");
         }
 
         var tokens = new int[sampleCount];
@@ -134,7 +134,7 @@ public sealed class StepPipeline : IStepPipeline
         foreach (var token in tokens)
         {
             if ((uint)token < (uint)_limits.VocabularySize) continue;
-            throw new PeerLostException(link.Peer, $"it drew token {token}; there are {_limits.VocabularySize}");
+            throw link.Lost($"it drew token {token}; there are {_limits.VocabularySize}");
         }
 
         Volatile.Write(ref _completed, step);
@@ -151,7 +151,7 @@ public sealed class StepPipeline : IStepPipeline
             List<Socket> readable = [.. links.Select(link => link.Socket)];
             Socket.Select(readable, null, null, Timeout.InfiniteTimeSpan);
             var gone = links.First(link => readable.Contains(link.Socket));
-            Lose(new PeerLostException(gone.Peer, $"it closed {gone.Key}"));
+            Lose(gone.Lost($"it closed {gone.Key}"));
         }
         catch (Exception error) when (error is SocketException or ObjectDisposedException)
         {

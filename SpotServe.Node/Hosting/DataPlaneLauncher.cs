@@ -21,7 +21,36 @@ internal sealed class DataPlaneLauncher(DataPlaneNode dataPlane, ModelSpec model
             device => device, device => IPEndPoint.Parse(position.Endpoints[device.Node]));
         var links = await dataPlane.ConnectAsync(
             position.Layout, position.Epoch, assignment.Position, endpoints, connectMax, cancel).ConfigureAwait(false);
-        return new RunningStage(links, engine, StepPlanLimits.Of(assignment, model), onFailed);
+        var once = new FirstFailure(onFailed);
+        var runner = new StageRunner(
+            engine, links, StepPlanLimits.Of(assignment, model), once.Report, dataPlane.Pacer);
+        return new RunningStage(links, StepPlanLimits.Of(assignment, model), runner, Watch(position, assignment, once));
+    }
+
+    /// <summary>A node that stops without closing its sockets leaves the others waiting in a step: its heartbeats
+    /// tell.</summary>
+    private IDisposable Watch(
+        ClusterProtocol.ConnectPosition position, StageAssignment assignment, FirstFailure failure)
+    {
+        var peers = position.Layout.Positions
+            .Where(other => other.Replica == assignment.Position.Replica)
+            .Select(other => position.Layout.DeviceAt(other).Node)
+            .Where(node => node != position.Device.Node)
+            .Distinct()
+            .ToDictionary(node => node, node => IPEndPoint.Parse(position.Endpoints[node]));
+        return dataPlane.WatchPeers(
+            peers, (node, reason) => failure.Report(new PeerLostException(node, reason) { Node = node }));
+    }
+
+    /// <summary>The engine thread and the heartbeats may both find the same loss: the owner hears of it once.</summary>
+    private sealed class FirstFailure(Action<Exception> onFailed)
+    {
+        private int _reported;
+
+        public void Report(Exception error)
+        {
+            if (Interlocked.Exchange(ref _reported, 1) == 0) onFailed(error);
+        }
     }
 
     public ISliceFetcher FetcherFor(Epoch epoch, IReadOnlyDictionary<string, string> endpoints) => NoPeers.Instance;
@@ -29,10 +58,12 @@ internal sealed class DataPlaneLauncher(DataPlaneNode dataPlane, ModelSpec model
     private sealed class RunningStage : IRunningStage
     {
         private readonly StageRunner _runner;
+        private readonly IDisposable _watch;
 
-        public RunningStage(StageLinks links, IStageEngine engine, StepPlanLimits limits, Action<Exception> onFailed)
+        public RunningStage(StageLinks links, StepPlanLimits limits, StageRunner runner, IDisposable watch)
         {
-            _runner = new StageRunner(engine, links, limits, onFailed);
+            _runner = runner;
+            _watch = watch;
             Pipeline = links.Leader is { } leader ? new StepPipeline(leader, limits) : null;
             _runner.Start();
         }
@@ -43,6 +74,7 @@ internal sealed class DataPlaneLauncher(DataPlaneNode dataPlane, ModelSpec model
 
         public void Dispose()
         {
+            _watch.Dispose();
             Pipeline?.Dispose();
             _runner.Dispose();
         }

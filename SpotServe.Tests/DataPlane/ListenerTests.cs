@@ -48,7 +48,8 @@ public sealed class ListenerTests
         IPEndPoint endpoint;
         using (var past = new DataPlaneListener(Options(), TimeProvider.System)) endpoint = past.Endpoint;
 
-        var dialling = LinkDialler.DialAsync(Key, endpoint, "late", new ClusterSecret(Secret), Deadline().Token);
+        var dialling = LinkDialler.DialAsync(
+            Key, new DialTarget(endpoint, "late"), new ClusterSecret(Secret), Deadline().Token);
         using var listener = new DataPlaneListener(Options() with { Listen = endpoint }, TimeProvider.System);
         using var accepted = await listener.ExpectAsync(Key, "the dialler", Deadline().Token);
 
@@ -63,7 +64,7 @@ public sealed class ListenerTests
         using var deadline = new CancellationTokenSource(TimeSpan.FromMilliseconds(100));
 
         var error = await Assert.ThrowsAsync<PeerLostException>(() =>
-            LinkDialler.DialAsync(Key, endpoint, "nobody", new ClusterSecret(Secret), deadline.Token));
+            LinkDialler.DialAsync(Key, new DialTarget(endpoint, "nobody"), new ClusterSecret(Secret), deadline.Token));
 
         Assert.Contains("refused", error.Message, StringComparison.Ordinal);
     }
@@ -76,7 +77,7 @@ public sealed class ListenerTests
         using var deadline = new CancellationTokenSource(TimeSpan.FromMilliseconds(100));
 
         await Assert.ThrowsAsync<PeerLostException>(() => LinkDialler.DialAsync(
-            Key, (IPEndPoint)silent.LocalEndpoint, "silent", new ClusterSecret(Secret), deadline.Token)
+            Key, new DialTarget((IPEndPoint)silent.LocalEndpoint, "silent"), new ClusterSecret(Secret), deadline.Token)
             .WaitAsync(Patience, TestContext.Current.CancellationToken));
     }
 
@@ -96,7 +97,10 @@ public sealed class ListenerTests
         using var impostor = new TcpListener(IPAddress.Loopback, 0);
         impostor.Start();
         var dialling = LinkDialler.DialAsync(
-            Key, (IPEndPoint)impostor.LocalEndpoint, "the impostor", new ClusterSecret(Secret), Deadline().Token);
+            Key,
+            new DialTarget((IPEndPoint)impostor.LocalEndpoint, "the impostor"),
+            new ClusterSecret(Secret),
+            Deadline().Token);
 
         using var client = await impostor.AcceptSocketAsync(Deadline().Token);
         var challenge = new byte[Handshake.HelloBytes];
@@ -269,7 +273,8 @@ public sealed class ListenerTests
     }
 
     private static Task<SocketLink> Dial(DataPlaneListener listener, LinkKey key, string secret = Secret) =>
-        LinkDialler.DialAsync(key, listener.Endpoint, "the listener", new ClusterSecret(secret), Deadline().Token);
+        LinkDialler.DialAsync(
+            key, new DialTarget(listener.Endpoint, "the listener"), new ClusterSecret(secret), Deadline().Token);
 
     private static CancellationTokenSource Deadline()
     {

@@ -1,0 +1,235 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+
+namespace SpotServe.Actors.DataPlane;
+
+/// <summary>
+/// The heartbeats of a node process, on one thread of its own: actors' and pool threads may all be busy and the node
+/// still lives. It sends beats to every node that dialled it, and watches those that it is told to: a connection each
+/// way, so neither needs to know what the other watches.
+/// </summary>
+internal sealed class HeartbeatService : INodeLinkServer, IDisposable
+{
+    private readonly HeartbeatOptions _options;
+    private readonly ClusterSecret _secret;
+    private readonly TimeProvider _time;
+    private readonly long _origin;
+    private readonly byte[] _beat = RandomNumberGenerator.GetBytes(WatchedPeer.BeatBytes);
+    private readonly Lock _gate = new();
+    private readonly List<Socket> _followers = [];
+    private readonly Dictionary<IPEndPoint, WatchedPeer> _peers = [];
+    private readonly PulseMonitor<WatchedPeer> _monitor;
+    private readonly ManualResetEventSlim _stopped = new();
+    private readonly Thread _thread;
+
+    public HeartbeatService(HeartbeatOptions options, ClusterSecret secret, TimeProvider time)
+    {
+        _options = options;
+        _secret = secret;
+        _time = time;
+        _origin = time.GetTimestamp();
+        _monitor = new PulseMonitor<WatchedPeer>(options);
+        _thread = new Thread(Run) { IsBackground = true, Name = "heartbeats" };
+        _thread.Start();
+    }
+
+    /// <summary>Watches nodes until disposed.</summary>
+    /// <param name="onLost">Node and reason, at most once per node, from the heartbeat thread: must be
+    /// quick.</param>
+    public IDisposable Watch(IReadOnlyDictionary<string, IPEndPoint> peers, Action<string, string> onLost)
+    {
+        var watched = new List<(WatchedPeer Peer, Action<string, string> Listener)>();
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_stopped.IsSet, this);
+            Invariant.Holds(_peers.Count + peers.Count <= _options.PeersMax);
+            foreach (var (node, endpoint) in peers)
+            {
+                // The watchers of an endpoint share its connection; a new name there is a new process.
+                if (!_peers.TryGetValue(endpoint, out var peer) || peer.Node != node) peer = Begin(node, endpoint);
+                Action<string, string> listener = (lost, reason) => onLost(lost, reason);
+                peer.Listeners.Add(listener);
+                watched.Add((peer, listener));
+            }
+        }
+
+        return new Watching(() => EndWatch(watched));
+    }
+
+    public bool HasRoom()
+    {
+        lock (_gate) return !_stopped.IsSet && _followers.Count < _options.PeersMax;
+    }
+
+    public void Take(Socket socket)
+    {
+        // The one place where a socket must not block: a follower that reads nothing must not hold up the others.
+        socket.Blocking = false;
+        lock (_gate)
+        {
+            if (_stopped.IsSet || !Sends(socket)) socket.Dispose();
+            else _followers.Add(socket);
+        }
+    }
+
+    /// <summary>Ends all watches and the thread; nothing is reported afterwards.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            if (_stopped.IsSet) return;
+            _stopped.Set();
+        }
+
+        if (Thread.CurrentThread != _thread) _thread.Join(_options.Interval + _options.LostAfter);
+        lock (_gate)
+        {
+            foreach (var socket in _followers) socket.Dispose();
+            foreach (var peer in _peers.Values) peer.End();
+            _followers.Clear();
+            _peers.Clear();
+        }
+    }
+
+    private TimeSpan Now => _time.GetElapsedTime(_origin);
+
+    private WatchedPeer Begin(string node, IPEndPoint endpoint)
+    {
+        var peer = new WatchedPeer(node, endpoint, _secret);
+        if (_peers.Remove(endpoint, out var former)) _monitor.Condemn(former, $"{node} took its place");
+        _peers.Add(endpoint, peer);
+        _monitor.Add(peer, Now);
+        peer.Dial(OnDialled);
+        return peer;
+    }
+
+    private void EndWatch(List<(WatchedPeer Peer, Action<string, string> Listener)> watched)
+    {
+        lock (_gate)
+        {
+            foreach (var (peer, listener) in watched)
+            {
+                peer.Listeners.Remove(listener);
+                if (peer.Listeners.Count == 0) Forget(peer);
+            }
+        }
+    }
+
+    private void Forget(WatchedPeer peer)
+    {
+        _monitor.Remove(peer);
+        if (_peers.TryGetValue(peer.Endpoint, out var current) && current == peer) _peers.Remove(peer.Endpoint);
+        peer.End();
+    }
+
+    private void OnDialled(WatchedPeer peer, Socket? socket, string reason)
+    {
+        lock (_gate)
+        {
+            if (peer.IsEnded || _stopped.IsSet)
+            {
+                socket?.Dispose();
+            }
+            else if (socket is null)
+            {
+                _monitor.Condemn(peer, reason);
+            }
+            else
+            {
+                peer.Attach(socket);
+                _monitor.Connected(peer);
+            }
+        }
+    }
+
+    private void Run()
+    {
+        var readable = new List<Socket>();
+        var nextBeat = Now;
+        while (!_stopped.IsSet)
+        {
+            WaitForAny(readable, nextBeat - Now);
+            List<(WatchedPeer Peer, string Reason, Action<string, string>[] Listeners)> lost;
+            lock (_gate)
+            {
+                // What has arrived counts before anyone is judged.
+                foreach (var peer in _peers.Values.ToList()) ReadBeats(peer, readable);
+                _followers.RemoveAll(socket => readable.Contains(socket) && IsOver(socket));
+                if (Now >= nextBeat)
+                {
+                    _followers.RemoveAll(socket => !Sends(socket) && IsOver(socket));
+                    nextBeat = Now + _options.Interval;
+                }
+
+                lost = [.. _monitor.Check(Now).Select(entry =>
+                    (entry.Peer, entry.Reason, entry.Peer.Listeners.ToArray()))];
+                foreach (var (peer, _, _) in lost) Forget(peer);
+            }
+
+            foreach (var (peer, reason, listeners) in lost)
+            {
+                foreach (var listener in listeners) listener(peer.Node, reason);
+            }
+        }
+    }
+
+    private void WaitForAny(List<Socket> readable, TimeSpan wait)
+    {
+        readable.Clear();
+        lock (_gate)
+        {
+            readable.AddRange(_followers);
+            readable.AddRange(_peers.Values.Select(peer => peer.Socket).OfType<Socket>());
+        }
+
+        if (wait < TimeSpan.Zero) wait = TimeSpan.Zero;
+        try
+        {
+            if (readable.Count == 0) _stopped.WaitHandle.WaitOne(wait);
+            else Socket.Select(readable, null, null, wait);
+        }
+        catch (Exception error) when (error is SocketException or ObjectDisposedException)
+        {
+            // One was closed by the end of its watch; the others show next time.
+            readable.Clear();
+        }
+    }
+
+    private void ReadBeats(WatchedPeer peer, List<Socket> readable)
+    {
+        if (peer.Socket is not { } socket || !readable.Contains(socket)) return;
+        var (isOpen, incarnation) = peer.Read();
+        if (incarnation is { } process) _monitor.Beat(peer, process, Now);
+        if (isOpen) return;
+        peer.Detach();
+        _monitor.Closed(peer);
+        peer.Dial(OnDialled);
+    }
+
+    private bool Sends(Socket socket)
+    {
+        try
+        {
+            return socket.Send(_beat) == _beat.Length;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+
+    private static bool IsOver(Socket socket)
+    {
+        // Followers send nothing: one that can be read from has gone, or is none.
+        socket.Dispose();
+        return true;
+    }
+
+    private sealed class Watching(Action end) : IDisposable
+    {
+        private Action? _end = end;
+
+        public void Dispose() => Interlocked.Exchange(ref _end, null)?.Invoke();
+    }
+}
