@@ -27,6 +27,9 @@ internal sealed class DataPlaneLauncher(DataPlaneNode dataPlane, ModelSpec model
         return new RunningStage(links, StepPlanLimits.Of(assignment, model), runner, Watch(position, assignment, once));
     }
 
+    public ISliceFetcher FetcherFor(Epoch epoch, IReadOnlyDictionary<string, string> endpoints) => dataPlane.Fetcher(
+        epoch, device => endpoints.TryGetValue(device.Node, out var endpoint) ? IPEndPoint.Parse(endpoint) : null);
+
     /// <summary>A node that stops without closing its sockets leaves the others waiting in a step: its heartbeats
     /// tell.</summary>
     private IDisposable Watch(
@@ -52,8 +55,6 @@ internal sealed class DataPlaneLauncher(DataPlaneNode dataPlane, ModelSpec model
             if (Interlocked.Exchange(ref _reported, 1) == 0) onFailed(error);
         }
     }
-
-    public ISliceFetcher FetcherFor(Epoch epoch, IReadOnlyDictionary<string, string> endpoints) => NoPeers.Instance;
 
     private sealed class RunningStage : IRunningStage
     {
