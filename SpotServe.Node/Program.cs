@@ -5,6 +5,5 @@ using SpotServe.Node.Engine.Bench;
 var root = new RootCommand("A SpotServe node: joins a cluster and serves its share of the model.");
 JoinCommand.Configure(root);
 root.Subcommands.Add(BenchCommand.Create());
-// Leaving the cluster in order takes longer than the library's two seconds; the node's own limits bound it.
-return await root.Parse(args).InvokeAsync(
-    new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(20) });
+// Signals are the join command's: to it SIGTERM is a notice with a grace period, not an end.
+return await root.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });

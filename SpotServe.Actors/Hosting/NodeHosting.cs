@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Akka;
 using Akka.Actor;
 using Akka.Cluster.Hosting;
 using Akka.Hosting;
@@ -20,6 +21,7 @@ public static class NodeHosting
 
     /// <param name="describe">Names the node once its actor system has an address.</param>
     /// <param name="runtimes">One for each device, in the order of <see cref="NodeInfo.Devices"/>.</param>
+    /// <param name="departure">Takes notices and says when the node may go.</param>
     /// <param name="onUnfit">Called when this node can serve no more, with the reason.</param>
     public static AkkaConfigurationBuilder AddNode(
         this AkkaConfigurationBuilder builder,
@@ -27,6 +29,7 @@ public static class NodeHosting
         ModelSpec model,
         ImmutableArray<IDeviceRuntime> runtimes,
         IStageLauncher launcher,
+        NodeDeparture departure,
         Action<string> onUnfit) => builder
         .WithSingletonProxy<PlannerKey>(
             ControlHosting.PlannerName, new ClusterSingletonOptions { Role = ControlHosting.ControlRole })
@@ -34,12 +37,28 @@ public static class NodeHosting
         {
             var node = describe(system);
             var planner = registry.Get<PlannerKey>();
-            system.ActorOf(
+            var actor = system.ActorOf(
                 Props.Create(() => new NodeActor(
                     node, model, planner, index => ShardProps(node, index, runtimes, launcher), onUnfit,
                     Stay, TimeProvider.System)),
                 "node");
+            AddDeparture(system, actor, departure);
         });
+
+    private static void AddDeparture(ActorSystem system, IActorRef node, NodeDeparture departure)
+    {
+        var cluster = Akka.Cluster.Cluster.Get(system);
+        system.ActorOf(
+            Props.Create(() => new NoticeActor(departure, node, () => cluster.Leave(cluster.SelfAddress))), "notices");
+        var shutdown = CoordinatedShutdown.Get(system);
+        shutdown.AddTask(CoordinatedShutdown.PhaseBeforeServiceUnbind, "release", async () =>
+        {
+            // A node that the cluster has removed has nobody left who could release it.
+            if (shutdown.ShutdownReason is not CoordinatedShutdown.ClusterDowningReason)
+                await departure.UntilReleasedAsync().ConfigureAwait(false);
+            return Done.Instance;
+        });
+    }
 
     private static Props ShardProps(
         NodeInfo node, int index, ImmutableArray<IDeviceRuntime> runtimes, IStageLauncher launcher) =>

@@ -1,12 +1,14 @@
 using System.CommandLine;
+using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Node.Engine;
 using SpotServe.Node.Hosting;
 using SpotServe.Node.Lifetime;
+using SpotServe.Node.Preemption;
 
 namespace SpotServe.Node.Commands;
 
-/// <summary>What SpotServe.Node does without a verb: joins a cluster and serves until told to stop.</summary>
+/// <summary>What SpotServe.Node does without a verb: joins a cluster and serves until told to go.</summary>
 internal static class JoinCommand
 {
     /// <summary>After the parent's end, time to leave the cluster in order.</summary>
@@ -25,8 +27,12 @@ internal static class JoinCommand
         try
         {
             ParentWatch.StartIfAsked(ParentLostGrace, stop.Cancel);
-            await using var node = await NodeHost.StartAsync(flags.Read(parsed), stop.Token);
-            return await node.RunAsync(stop.Token);
+            var options = flags.Read(parsed);
+            var clock = TimeProvider.System;
+            using var signals = new StopSignals(options.Grace, clock, stop.Cancel);
+            signals.Listen();
+            await using var node = await NodeHost.StartAsync(options, clock, stop.Token);
+            return await node.RunAsync(FirstNoticeAsync(signals, options, clock, stop.Token), stop.Token);
         }
         catch (Exception error) when (error is UsageException or ModelFormatException or TorchLoadException)
         {
@@ -37,5 +43,13 @@ internal static class JoinCommand
         {
             return 0;   // Told to stop before it had joined.
         }
+    }
+
+    private static async Task<PreemptionNotice> FirstNoticeAsync(
+        StopSignals signals, NodeOptions options, TimeProvider clock, CancellationToken cancel)
+    {
+        if (options.NoticeFile is null) return await signals.Notice;
+        var file = new NoticeFile(options.NoticeFile, options.Grace, clock);
+        return await await Task.WhenAny(signals.Notice, file.WaitAsync(cancel));
     }
 }

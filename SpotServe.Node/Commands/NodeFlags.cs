@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Net;
 using SpotServe.Actors.DataPlane;
+using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine;
 using SpotServe.Node.Hosting;
@@ -12,6 +13,8 @@ namespace SpotServe.Node.Commands;
 internal sealed class NodeFlags
 {
     public const string SecretVariable = "SPOTSERVE_SECRET";
+
+    private static readonly TimeSpan RejoinMaxMost = TimeSpan.FromDays(7);
 
     private Option<string[]> Seed { get; } = new("--seed")
     {
@@ -76,10 +79,33 @@ internal sealed class NodeFlags
         HelpName = "DIR",
     };
 
+    private Option<double> Grace { get; } = new("--grace")
+    {
+        Description = "Seconds from SIGTERM to the machine's end, in which its work moves; 0: SIGTERM stops at once.",
+        HelpName = "SECONDS",
+        DefaultValueFactory = _ => 30,
+    };
+
+    private Option<string?> NoticeFile { get; } = new("--notice-file")
+    {
+        Description = "A file whose appearance means that this machine goes; it holds the seconds left or an ISO time.",
+        HelpName = "PATH",
+    };
+
+    private Option<double> RejoinMax { get; } = new("--rejoin-max")
+    {
+        Description = "Seconds for which a node that lost its cluster tries to join again.",
+        HelpName = "SECONDS",
+        DefaultValueFactory = _ => 600,
+    };
+
     public void AddTo(Command command)
     {
         foreach (Option option in (Option[])
-            [Seed, Model, Host, Port, DataPort, Device, Devices, Threads, Dtype, Memory, TorchLib])
+            [
+                Seed, Model, Host, Port, DataPort, Device, Devices, Threads, Dtype, Memory, TorchLib, Grace, NoticeFile,
+                RejoinMax,
+            ])
         {
             command.Options.Add(option);
         }
@@ -113,6 +139,9 @@ internal sealed class NodeFlags
             WeightType = ReadDtype(parsed.GetValue(Dtype)!),
             MemoryBytes = parsed.GetValue(Memory) is { } gigabytes ? ReadMemory(gigabytes) : null,
             TorchLib = parsed.GetValue(TorchLib),
+            Grace = Seconds("--grace", parsed.GetValue(Grace), NodeDeparture.GraceMax),
+            NoticeFile = ReadNoticeFile(parsed.GetValue(NoticeFile)),
+            RejoinMax = Seconds("--rejoin-max", parsed.GetValue(RejoinMax), RejoinMaxMost),
             Secret = ReadSecret(),
         };
     }
@@ -121,6 +150,21 @@ internal sealed class NodeFlags
         value >= min && value <= max
             ? value
             : throw new UsageException($"{option} is {value}; it must be {min} to {max}.");
+
+    private static TimeSpan Seconds(string option, double value, TimeSpan most) =>
+        value >= 0 && value <= most.TotalSeconds
+            ? TimeSpan.FromSeconds(value)
+            : throw new UsageException(string.Create(
+                CultureInfo.InvariantCulture, $"{option} is {value}; it must be 0 to {most.TotalSeconds} seconds."));
+
+    private static string? ReadNoticeFile(string? path)
+    {
+        if (path is null) return null;
+        return File.Exists(path)
+            ? throw new UsageException(
+                $"--notice-file {path} is there already, which would mean that this machine goes now. Remove it.")
+            : Path.GetFullPath(path);
+    }
 
     private static long ReadMemory(double gigabytes) =>
         gigabytes is > 0 and <= 100_000

@@ -1,69 +1,85 @@
 using System.Collections.Immutable;
 using System.Net;
 using System.Net.Sockets;
-using Akka.Actor;
-using Akka.Cluster.Hosting;
-using Akka.Hosting;
-using Akka.Remote.Hosting;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.DataPlane;
-using SpotServe.Actors.Hosting;
-using SpotServe.Actors.Serialization;
 using SpotServe.Node.Engine;
 
 namespace SpotServe.Node.Hosting;
 
-/// <summary>One node process: its devices, its data plane, and the actors that own them.</summary>
+/// <summary>
+/// One node process: its devices and its data plane, and one membership of the cluster after the other. What devices
+/// hold in memory stays through all of them, so a node that was cut off comes back with its weights.
+/// </summary>
 internal sealed class NodeHost : IAsyncDisposable
 {
-    private static readonly TimeSpan StopMax = TimeSpan.FromSeconds(3);
-    private readonly IHost _host;
+    private readonly NodeOptions _options;
+    private readonly TimeProvider _clock;
     private readonly DataPlaneNode _dataPlane;
     private readonly ImmutableArray<TorchDeviceRuntime> _runtimes;
-    private readonly TaskCompletionSource<string?> _ended;
+    private NodeMembership? _membership;
 
     private NodeHost(
-        IHost host,
+        NodeOptions options,
+        TimeProvider clock,
         DataPlaneNode dataPlane,
-        ImmutableArray<TorchDeviceRuntime> runtimes,
-        TaskCompletionSource<string?> ended)
+        ImmutableArray<TorchDeviceRuntime> runtimes)
     {
-        _host = host;
+        _options = options;
+        _clock = clock;
         _dataPlane = dataPlane;
         _runtimes = runtimes;
-        _ended = ended;
     }
 
     /// <exception cref="UsageException">A port is taken, or no control node answered in time.</exception>
-    public static async Task<NodeHost> StartAsync(NodeOptions options, CancellationToken cancel)
+    public static async Task<NodeHost> StartAsync(NodeOptions options, TimeProvider clock, CancellationToken cancel)
     {
         ImmutableArray<TorchDeviceRuntime> runtimes = [.. Enumerable.Range(0, options.DeviceCount).Select(
             index => OpenDevice(options, index))];
-        var dataPlane = Listen(options);
-        var ended = new TaskCompletionSource<string?>(TaskCreationOptions.RunContinuationsAsynchronously);
-        var host = Build(options, dataPlane, runtimes, ended);
-        await host.StartAsync(cancel);
-        var node = new NodeHost(host, dataPlane, runtimes, ended);
-        var system = host.Services.GetRequiredService<ActorSystem>();
-        _ = system.WhenTerminated.ContinueWith(
-            _ => ended.TrySetResult("the cluster removed this node"), TaskScheduler.Default);
-        await node.JoinAsync(system, options, cancel);
-        return node;
+        var node = new NodeHost(options, clock, Listen(options), runtimes);
+        try
+        {
+            node._membership = await NodeMembership.JoinAsync(
+                options, node._dataPlane, runtimes, clock, options.JoinMax, cancel);
+            return node;
+        }
+        catch
+        {
+            await node.DisposeAsync();
+            throw;
+        }
     }
 
-    /// <summary>Serves until cancelled (exit code 0) or until the cluster wants this node no longer (1).</summary>
-    public async Task<int> RunAsync(CancellationToken cancel)
+    /// <summary>
+    /// Serves until cancelled or until it has left after a notice (exit code 0), or until it can serve no more or finds
+    /// no control node for <see cref="NodeOptions.RejoinMax"/> (1). Joins again whenever the cluster removed it.
+    /// </summary>
+    /// <param name="notice">Completes with the first notice that the process itself hears.</param>
+    public async Task<int> RunAsync(Task<PreemptionNotice> notice, CancellationToken cancel)
     {
         try
         {
-            var reason = await _ended.Task.WaitAsync(cancel);
-            await Console.Error.WriteLineAsync($"spotserve-node: {reason}");
-            return 1;
+            while (true)
+            {
+                _ = GiveAsync(notice, _membership!);
+                switch (await _membership!.Ended.WaitAsync(cancel))
+                {
+                    case MembershipEnd.Left left:
+                        await SayAsync($"leaves the cluster: {left.Reason}");
+                        return 0;
+                    case MembershipEnd.Unfit unfit:
+                        await Console.Error.WriteLineAsync($"spotserve-node: {unfit.Reason}");
+                        return 1;
+                    case MembershipEnd.Lost lost:
+                        await SayAsync($"joins again, because {lost.Reason}");
+                        if (await RejoinAsync(notice, cancel) is { } exitCode) return exitCode;
+                        break;
+                    default:
+                        throw new System.Diagnostics.UnreachableException();
+                }
+            }
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
             return 0;
         }
@@ -71,18 +87,66 @@ internal sealed class NodeHost : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        using var limit = new CancellationTokenSource(StopMax);
-        try
-        {
-            await _host.StopAsync(limit.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            // Peers and the planner see the closed sockets.
-        }
-
+        if (_membership is not null) await _membership.DisposeAsync();
         _dataPlane.Dispose();
         foreach (var runtime in _runtimes) runtime.Dispose();
+    }
+
+    private static async Task GiveAsync(Task<PreemptionNotice> notice, NodeMembership membership) =>
+        membership.Give(await notice);
+
+    private static Task SayAsync(string what) => Console.Out.WriteLineAsync($"spotserve-node: {what}");
+
+    /// <summary>Null once it is a member again, else the process's exit code.</summary>
+    private async Task<int?> RejoinAsync(Task<PreemptionNotice> notice, CancellationToken cancel)
+    {
+        var rejoining = new Rejoining(_clock.GetUtcNow(), _options.RejoinMax);
+        if (!await _membership!.EndAsync(cancel))
+        {
+            await Console.Error.WriteLineAsync(
+                "spotserve-node: the former actor system does not end, so this process cannot join again; start it " +
+                "anew.");
+            return 1;
+        }
+
+        for (var left = _options.RejoinMax; left > TimeSpan.Zero; left = rejoining.Left(_clock.GetUtcNow()))
+        {
+            if (notice.IsCompletedSuccessfully)
+            {
+                await SayAsync("was told to go while it was outside of the cluster");
+                return 0;
+            }
+
+            if (await TryJoinAsync(rejoining, left, cancel)) return null;
+        }
+
+        await Console.Error.WriteLineAsync(
+            $"spotserve-node: no control node at {string.Join(", ", _options.Seeds)} took this node in again within " +
+            $"{_options.RejoinMax.TotalSeconds:0} s (--rejoin-max). Start it anew when they run.");
+        return 1;
+    }
+
+    private async Task<bool> TryJoinAsync(Rejoining rejoining, TimeSpan left, CancellationToken cancel)
+    {
+        var pause = rejoining.NextPause(_clock.GetUtcNow());
+        if (pause > TimeSpan.Zero)
+        {
+            using var timer = new PeriodicTimer(pause, _clock);
+            await timer.WaitForNextTickAsync(cancel);
+        }
+
+        try
+        {
+            var most = left < _options.JoinMax ? left : _options.JoinMax;
+            _membership = await NodeMembership.JoinAsync(_options, _dataPlane, _runtimes, _clock, most, cancel);
+            await SayAsync("is a member again");
+            return true;
+        }
+        catch (UsageException error)
+        {
+            await SayAsync(error.Message);
+            return false;
+        }
     }
 
     private static TorchDeviceRuntime OpenDevice(NodeOptions options, int index) => new(new TorchRuntimeOptions
@@ -116,73 +180,5 @@ internal sealed class NodeHost : IAsyncDisposable
             throw new UsageException(
                 $"The data plane cannot listen on {endpoint}: {error.Message}. Choose another --data-port or --host.");
         }
-    }
-
-    private static IHost Build(
-        NodeOptions options,
-        DataPlaneNode dataPlane,
-        ImmutableArray<TorchDeviceRuntime> runtimes,
-        TaskCompletionSource<string?> ended)
-    {
-        var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
-        builder.Logging.AddSimpleConsole(console => console.SingleLine = true).SetMinimumLevel(LogLevel.Information);
-        builder.Services.AddSingleton<IHostLifetime, CommandLifetime>();
-        builder.Services.AddAkka(ClusterSettings.SystemName, akka => akka
-            .AddHocon(ClusterSettings.Gpu(), HoconAddMode.Prepend)
-            .ConfigureLoggers(loggers =>
-            {
-                loggers.ClearLoggers();
-                loggers.AddLoggerFactory();
-            })
-            .WithRemoting(options.Host.ToString(), options.ClusterPort)
-            .WithClustering(new ClusterOptions { Roles = [NodeHosting.GpuRole] })
-            .AddSpotServeSerialization()
-            .AddNode(
-                system => new NodeInfo(
-                    NameOf(system),
-                    dataPlane.Endpoint.ToString(),
-                    [.. runtimes.Select((runtime, index) =>
-                        new DeviceInfo(index, runtime.Description, runtime.MemoryBytes))])
-                {
-                    SecretMark = options.Secret.Mark,
-                },
-                runtimes[0].Model,
-                [.. runtimes],
-                new DataPlaneLauncher(dataPlane, runtimes[0].Model, options.ConnectMax),
-                reason => ended.TrySetResult(reason)));
-        return builder.Build();
-    }
-
-    private static string NameOf(ActorSystem system)
-    {
-        var self = Akka.Cluster.Cluster.Get(system).SelfUniqueAddress;
-        return $"{self.Address.Host}:{self.Address.Port}#{(uint)self.Uid:x}";
-    }
-
-    private async Task JoinAsync(ActorSystem system, NodeOptions options, CancellationToken cancel)
-    {
-        var cluster = Akka.Cluster.Cluster.Get(system);
-        var seeds = options.Seeds.Select(seed => Address.Parse($"akka.tcp://{ClusterSettings.SystemName}@{seed}"));
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        limit.CancelAfter(options.JoinMax);
-        try
-        {
-            await cluster.JoinSeedNodesAsync(seeds, limit.Token);
-        }
-        catch (Exception error) when (!cancel.IsCancellationRequested)
-        {
-            await DisposeAsync();
-            throw new UsageException(
-                $"No control node at {string.Join(", ", options.Seeds)} took this node in within " +
-                $"{options.JoinMax.TotalSeconds:0} s ({error.Message}). Is the seed running there, and reachable?");
-        }
-    }
-
-    /// <summary>The command decides when the host stops, not the host's own signal handlers.</summary>
-    private sealed class CommandLifetime : IHostLifetime
-    {
-        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 }

@@ -42,6 +42,15 @@ internal sealed record NodeOptions
     /// <summary>Longest wait for a control node at the start.</summary>
     public TimeSpan JoinMax { get; init; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>Time from SIGTERM to the machine's end; zero makes SIGTERM an ordinary stop.</summary>
+    public TimeSpan Grace { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>A file whose appearance is a preemption notice; null: none is looked for.</summary>
+    public string? NoticeFile { get; init; }
+
+    /// <summary>How long a node that the cluster removed, or that lost all control nodes, tries to join again.</summary>
+    public TimeSpan RejoinMax { get; init; } = TimeSpan.FromMinutes(10);
+
     /// <summary>Longest time for all links of a position to come up.</summary>
     public TimeSpan ConnectMax { get; init; } = TimeSpan.FromSeconds(20);
 }

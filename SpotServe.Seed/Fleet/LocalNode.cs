@@ -1,14 +1,11 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Runtime.InteropServices;
 
 namespace SpotServe.Seed.Fleet;
 
 /// <summary>One node process on this machine.</summary>
-public sealed partial class LocalNode
+public sealed class LocalNode
 {
-    private const int SigTerm = 15;
-
     // What the process wrote before it ended is in the pipe and read at once; only a grandchild that kept the pipe
     // open could make this last.
     private static readonly TimeSpan OutputAfterExit = TimeSpan.FromSeconds(1);
@@ -66,12 +63,22 @@ public sealed partial class LocalNode
         }
     }
 
-    /// <summary>Asks the process to stop in order (SIGTERM). Does nothing when it has ended.</summary>
+    /// <summary>
+    /// Asks the process to stop in order and at once, by ending its standard input as this process's own end would.
+    /// SIGTERM is not used: to a node it is a preemption notice, after which it waits for its work to move. Does nothing
+    /// when the process has ended.
+    /// </summary>
     public void RequestStop()
     {
         _requested = true;
-        if (OperatingSystem.IsWindows()) Kill();   // Windows has no such signal.
-        else if (!_process.HasExited) _ = SendSignal(ProcessId, SigTerm);
+        try
+        {
+            _process.StandardInput.Close();
+        }
+        catch (IOException)
+        {
+            // It has ended, or closed its end: the pipe is gone either way.
+        }
     }
 
     /// <summary>Ends the process and its children without notice (SIGKILL). Does nothing when it has ended.</summary>
@@ -115,7 +122,4 @@ public sealed partial class LocalNode
 
         return new NodeExit(Index, ProcessId, _process.ExitCode, _requested);
     }
-
-    [LibraryImport("libc", EntryPoint = "kill")]
-    private static partial int SendSignal(int processId, int signal);
 }

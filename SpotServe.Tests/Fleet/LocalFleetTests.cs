@@ -52,7 +52,7 @@ public sealed class LocalFleetTests
     public async Task Stop_lets_nodes_finish_in_order()
     {
         await using var probe = new FleetProbe(LongGrace);
-        var node = probe.Start("trap 'echo bye; exit 3' TERM; echo ready; while :; do read -r -t 60; done");
+        var node = probe.Start("echo ready; read -r; echo bye; exit 3");
         Assert.Equal("0: ready", await probe.NextLineAsync());
 
         await probe.Fleet.StopAsync();
@@ -68,7 +68,7 @@ public sealed class LocalFleetTests
     public async Task Stop_kills_after_the_grace_time_a_node_that_ignores_it_and_its_children()
     {
         await using var probe = new FleetProbe(TimeSpan.FromMilliseconds(300));
-        var node = probe.Start("trap '' TERM; sleep 300 & echo $!; wait; sleep 300");
+        var node = probe.Start("sleep 300 & echo $!; wait; sleep 300");
         var child = int.Parse((await probe.NextLineAsync())["0: ".Length..], null);
         var clock = Stopwatch.StartNew();
 

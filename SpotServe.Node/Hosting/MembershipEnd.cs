@@ -1,0 +1,14 @@
+namespace SpotServe.Node.Hosting;
+
+/// <summary>Why a node is no member of its cluster any more.</summary>
+internal abstract record MembershipEnd(string Reason)
+{
+    /// <summary>It left because it was told to go: nothing needs it, or its time was over.</summary>
+    public sealed record Left(string Reason) : MembershipEnd(Reason);
+
+    /// <summary>The cluster removed it, or it lost the cluster. It may come back as a new member.</summary>
+    public sealed record Lost(string Reason) : MembershipEnd(Reason);
+
+    /// <summary>It can serve no more; coming back would change nothing.</summary>
+    public sealed record Unfit(string Reason) : MembershipEnd(Reason);
+}

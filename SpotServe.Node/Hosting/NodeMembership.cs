@@ -1,0 +1,219 @@
+using System.Collections.Immutable;
+using Akka.Actor;
+using Akka.Cluster.Hosting;
+using Akka.Hosting;
+using Akka.Remote;
+using Akka.Remote.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.DataPlane;
+using SpotServe.Actors.Hosting;
+using SpotServe.Actors.Serialization;
+using SpotServe.Node.Engine;
+
+namespace SpotServe.Node.Hosting;
+
+/// <summary>
+/// One membership of the cluster: an actor system with this node's actors, from joining to the end. A removed member can
+/// never come back under its identity, so every membership has a system of its own; devices and data plane are lent to
+/// it and outlive it.
+/// </summary>
+internal sealed class NodeMembership : IAsyncDisposable
+{
+    /// <summary>Longest time that an orderly stop takes.</summary>
+    public static readonly TimeSpan StopMax = TimeSpan.FromSeconds(3);
+
+    /// <summary>After <see cref="StopMax"/>: longest wait for what is left of the system to go.</summary>
+    private static readonly TimeSpan TerminateMax = TimeSpan.FromSeconds(10);
+
+    private readonly IHost _host;
+    private readonly ActorSystem _system;
+    private readonly TaskCompletionSource<MembershipEnd> _ended;
+
+    private NodeMembership(
+        IHost host, ActorSystem system, NodeDeparture departure, TaskCompletionSource<MembershipEnd> ended)
+    {
+        _host = host;
+        _system = system;
+        _ended = ended;
+        Departure = departure;
+    }
+
+    /// <summary>Notices go in here through <see cref="Give"/>; the end of waiting comes out.</summary>
+    public NodeDeparture Departure { get; }
+
+    /// <summary>Completes with the end of this membership, in whatever way. Never fails.</summary>
+    public Task<MembershipEnd> Ended => _ended.Task;
+
+    /// <summary>False while the actor system still runs, perhaps on the port that the next one wants.</summary>
+    public bool IsOver => _system.WhenTerminated.IsCompleted;
+
+    /// <summary>Starts the actors and joins; returns when the cluster has taken this node in.</summary>
+    /// <exception cref="UsageException">No control node answered within the limit; nothing runs any more.</exception>
+    public static async Task<NodeMembership> JoinAsync(
+        NodeOptions options,
+        DataPlaneNode dataPlane,
+        ImmutableArray<TorchDeviceRuntime> runtimes,
+        TimeProvider clock,
+        TimeSpan joinMax,
+        CancellationToken cancel)
+    {
+        var ended = new TaskCompletionSource<MembershipEnd>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var departure = new NodeDeparture(clock);
+        var host = Build(options, dataPlane, runtimes, departure, ended);
+        await host.StartAsync(cancel);
+        var system = host.Services.GetRequiredService<ActorSystem>();
+        var membership = new NodeMembership(host, system, departure, ended);
+        membership.WatchForEnd();
+        await membership.JoinAsync(options, joinMax, cancel);
+        return membership;
+    }
+
+    /// <summary>Gives a notice to the actors: the node leaves, released or not, by the deadline.</summary>
+    public void Give(PreemptionNotice notice) => _system.EventStream.Publish(notice);
+
+    /// <summary>Leaves in order within <see cref="StopMax"/>, else without order. Waits for no release.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        Departure.Release("the process ends");
+        using var limit = new CancellationTokenSource(StopMax);
+        try
+        {
+            await _host.StopAsync(limit.Token).WaitAsync(limit.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            // Peers and the planner see the closed sockets.
+            _ = _system.Terminate();
+        }
+    }
+
+    /// <summary>As <see cref="DisposeAsync"/>, and waits for the port to be free again.</summary>
+    /// <returns>False when the actor system still runs: only the end of the process will end it.</returns>
+    public async Task<bool> EndAsync(CancellationToken cancel)
+    {
+        await DisposeAsync();
+        try
+        {
+            await _system.WhenTerminated.WaitAsync(TerminateMax, cancel);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
+    }
+
+    private static IHost Build(
+        NodeOptions options,
+        DataPlaneNode dataPlane,
+        ImmutableArray<TorchDeviceRuntime> runtimes,
+        NodeDeparture departure,
+        TaskCompletionSource<MembershipEnd> ended)
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
+        builder.Logging.AddSimpleConsole(console => console.SingleLine = true).SetMinimumLevel(LogLevel.Information);
+        builder.Services.AddSingleton<IHostLifetime, CommandLifetime>();
+        builder.Services.AddAkka(ClusterSettings.SystemName, akka => akka
+            .AddHocon(ClusterSettings.Gpu(), HoconAddMode.Prepend)
+            .ConfigureLoggers(loggers =>
+            {
+                loggers.ClearLoggers();
+                loggers.AddLoggerFactory();
+            })
+            .WithRemoting(options.Host.ToString(), options.ClusterPort)
+            .WithClustering(new ClusterOptions { Roles = [NodeHosting.GpuRole] })
+            .AddSpotServeSerialization()
+            .AddNode(
+                system => Describe(options, dataPlane, runtimes, system),
+                runtimes[0].Model,
+                [.. runtimes],
+                new DataPlaneLauncher(dataPlane, runtimes[0].Model, options.ConnectMax),
+                departure,
+                reason => ended.TrySetResult(new MembershipEnd.Unfit(reason)))
+            .WithActors((system, _) => system.ActorOf(
+                Props.Create(() => new QuarantineWatch(ended)), "quarantine-watch")));
+        return builder.Build();
+    }
+
+    private static NodeInfo Describe(
+        NodeOptions options,
+        DataPlaneNode dataPlane,
+        ImmutableArray<TorchDeviceRuntime> runtimes,
+        ActorSystem system)
+    {
+        var self = Akka.Cluster.Cluster.Get(system).SelfUniqueAddress;
+        return new NodeInfo(
+            $"{self.Address.Host}:{self.Address.Port}#{(uint)self.Uid:x}",
+            dataPlane.Endpoint.ToString(),
+            [.. runtimes.Select((runtime, index) => new DeviceInfo(index, runtime.Description, runtime.MemoryBytes))])
+        {
+            SecretMark = options.Secret.Mark,
+        };
+    }
+
+    private void WatchForEnd()
+    {
+        _ = _system.WhenTerminated.ContinueWith(
+            _ => _ended.TrySetResult(Departure.Notice is null
+                ? new MembershipEnd.Lost("the cluster removed this node")
+                : new MembershipEnd.Left("it has left the cluster")),
+            TaskScheduler.Default);
+        _ = EndWhenReleasedAsync();
+    }
+
+    /// <summary>
+    /// The cluster's own way out (leaving, exiting, shutdown) needs a control node that answers; this one does not.
+    /// </summary>
+    private async Task EndWhenReleasedAsync()
+    {
+        if (await Task.WhenAny(Departure.Noticed, Departure.Released) == Departure.Noticed)
+            await Departure.UntilReleasedAsync();
+        _ended.TrySetResult(new MembershipEnd.Left(await Departure.Released));
+    }
+
+    private async Task JoinAsync(NodeOptions options, TimeSpan joinMax, CancellationToken cancel)
+    {
+        var seeds = options.Seeds.Select(seed => Address.Parse($"akka.tcp://{ClusterSettings.SystemName}@{seed}"));
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        limit.CancelAfter(joinMax);
+        try
+        {
+            await Akka.Cluster.Cluster.Get(_system).JoinSeedNodesAsync(seeds, limit.Token);
+        }
+        catch (Exception error)
+        {
+            await DisposeAsync();
+            cancel.ThrowIfCancellationRequested();
+            throw new UsageException(
+                $"No control node at {string.Join(", ", options.Seeds)} took this node in within " +
+                $"{joinMax.TotalSeconds:0} s ({error.Message}). Is the seed running there, and reachable?");
+        }
+    }
+
+    /// <summary>
+    /// Ends the membership when another process has quarantined this one, as after a long halt: it was removed, and
+    /// nothing that it says is heard any more.
+    /// </summary>
+    private sealed class QuarantineWatch : ReceiveActor
+    {
+        public QuarantineWatch(TaskCompletionSource<MembershipEnd> ended) =>
+            Receive<ThisActorSystemQuarantinedEvent>(by => ended.TrySetResult(
+                new MembershipEnd.Lost($"{by.RemoteAddress} takes this node for lost")));
+
+        protected override void PreStart() =>
+            Context.System.EventStream.Subscribe(Self, typeof(ThisActorSystemQuarantinedEvent));
+
+        protected override void PostStop() => Context.System.EventStream.Unsubscribe(Self);
+    }
+
+    /// <summary>The command decides when the host stops, not the host's own signal handlers.</summary>
+    private sealed class CommandLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    }
+}
