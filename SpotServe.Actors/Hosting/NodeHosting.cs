@@ -40,7 +40,7 @@ public static class NodeHosting
             var actor = system.ActorOf(
                 Props.Create(() => new NodeActor(
                     node, model, planner, index => ShardProps(node, index, runtimes, launcher), onUnfit,
-                    Stay, TimeProvider.System)),
+                    departure.Release, TimeProvider.System)),
                 "node");
             AddDeparture(system, actor, departure);
         });
@@ -65,10 +65,6 @@ public static class NodeHosting
         Props.Create(() => new ShardActor(
             new DeviceId(node.Node, index), runtimes[index],
             command => Props.Create(() => new PositionActor(command, runtimes[index], launcher, ReplicaProps))));
-
-    private static void Stay(string reason)
-    {
-    }
 
     private static Props ReplicaProps(
         ClusterProtocol.ConnectPosition position, StageAssignment assignment, IStepPipeline pipeline) =>

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.DataPlane;
+using SpotServe.Actors.Execution;
 using SpotServe.Node.Engine;
 
 namespace SpotServe.Node.Hosting;
@@ -29,6 +30,7 @@ internal sealed class NodeHost : IAsyncDisposable
         _clock = clock;
         _dataPlane = dataPlane;
         _runtimes = runtimes;
+        dataPlane.SliceSource = Open;
     }
 
     /// <exception cref="UsageException">A port is taken, or no control node answered in time.</exception>
@@ -90,6 +92,14 @@ internal sealed class NodeHost : IAsyncDisposable
         if (_membership is not null) await _membership.DisposeAsync();
         _dataPlane.Dispose();
         foreach (var runtime in _runtimes) runtime.Dispose();
+    }
+
+    /// <summary>What peers ask for, whichever membership's name they know this node by.</summary>
+    private ITransferBlock? Open(SliceRequest request)
+    {
+        if (request.From.Index < 0 || request.From.Index >= _runtimes.Length) return null;
+        var runtime = _runtimes[request.From.Index];
+        return request.Weights is { } weights ? runtime.OpenWeights(weights) : runtime.OpenPages(request.Pages!);
     }
 
     private static async Task GiveAsync(Task<PreemptionNotice> notice, NodeMembership membership) =>
