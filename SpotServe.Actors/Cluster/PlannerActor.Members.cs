@@ -172,9 +172,14 @@ public sealed partial class PlannerActor
         else if (failed.Epoch == _serving?.Epoch && _serving.Layout.Placement.Contains(failed.Device))
         {
             var position = _serving.Layout.PositionAt(_serving.Layout.Placement.IndexOf(failed.Device));
+            var wasServing = _replicas.ContainsKey(position.Replica);
             LoseReplica(position.Replica, cause);
-            // Whether the accused node still lives shows when nodes are asked what they hold.
-            if (failed.LostNode is { } lost && _change is { } change && Uses(change.Layout, lost)) GiveUp(cause);
+            // Whether the accused node still lives shows when nodes are asked what they hold. Those that fail later,
+            // because the others closed their links, accuse the living.
+            if (wasServing && failed.LostNode is { } lost && _change is { } change && Uses(change.Layout, lost))
+            {
+                GiveUp(cause);
+            }
         }
         else
         {

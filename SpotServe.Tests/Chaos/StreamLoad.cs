@@ -1,0 +1,111 @@
+using System.Diagnostics;
+using System.Text;
+using SpotServe.Tests.EndToEnd;
+
+namespace SpotServe.Tests.Chaos;
+
+/// <summary>
+/// Clients that read golden stories as streams, each again and again, and note when every piece came. A stream whose
+/// text is not that of an undisturbed run is a failure.
+/// </summary>
+internal sealed class StreamLoad
+{
+    private readonly HttpClient _http;
+    private readonly IReadOnlyList<GoldenStories.Story> _stories;
+    private readonly List<double> _gaps = [];
+    private readonly List<string> _wrong = [];
+    private readonly Lock _lock = new();
+    private int _finished;
+
+    public StreamLoad(HttpClient http, IReadOnlyList<GoldenStories.Story> stories)
+    {
+        _http = http;
+        _stories = stories;
+    }
+
+    /// <summary>Streams that came to their end.</summary>
+    public int Finished => Volatile.Read(ref _finished);
+
+    /// <summary>What was wrong with which stream.</summary>
+    public IReadOnlyList<string> Wrong
+    {
+        get
+        {
+            lock (_lock) return [.. _wrong];
+        }
+    }
+
+    /// <summary>Runs streams side by side, each until it has read so many stories or the time is over.</summary>
+    /// <param name="whenUnderway">Completed once every stream has shown some pieces.</param>
+    public async Task RunAsync(
+        int streams, int storiesEach, CancellationToken until, TaskCompletionSource? whenUnderway = null)
+    {
+        const int PiecesToBeUnderway = 5;
+        var waiting = streams;
+        await Task.WhenAll(Enumerable.Range(0, streams).Select(async stream =>
+        {
+            for (var round = 0; round < storiesEach && !until.IsCancellationRequested; round++)
+            {
+                var story = _stories[(stream + round) % _stories.Count];
+                await ReadAsync(story, pieces =>
+                {
+                    if (round > 0 || pieces != PiecesToBeUnderway) return;
+                    if (Interlocked.Decrement(ref waiting) == 0) whenUnderway?.TrySetResult();
+                });
+            }
+        }));
+    }
+
+    /// <summary>Longest time between two pieces of one stream, and percentiles, in seconds.</summary>
+    public GapSummary Gaps()
+    {
+        lock (_lock)
+        {
+            var sorted = _gaps.Order().ToArray();
+            return sorted.Length == 0
+                ? default
+                : new GapSummary(At(sorted, 0.5), At(sorted, 0.99), sorted[^1], sorted.Length);
+        }
+
+        static double At(double[] sorted, double share) => sorted[(int)(share * (sorted.Length - 1))];
+    }
+
+    private async Task ReadAsync(GoldenStories.Story story, Action<int> onPiece)
+    {
+        var text = new StringBuilder();
+        var gaps = new List<double>();
+        var last = 0L;
+        var pieces = 0;
+        try
+        {
+            await foreach (var piece in Completions.PiecesAsync(_http, story.Prompt, story.Tokens.Length))
+            {
+                text.Append(piece);
+                if (last != 0) gaps.Add(Stopwatch.GetElapsedTime(last).TotalSeconds);
+                last = Stopwatch.GetTimestamp();
+                onPiece(++pieces);
+            }
+        }
+        catch (Exception error) when (error is HttpRequestException or IOException)
+        {
+            Note($"\"{story.Prompt}\" broke off after {pieces} pieces: {error.Message}");
+            return;
+        }
+
+        Interlocked.Increment(ref _finished);
+        if (!story.Matches(text.ToString())) Note($"\"{story.Prompt}\" came out as: {text}");
+        lock (_lock) _gaps.AddRange(gaps);
+    }
+
+    private void Note(string wrong)
+    {
+        lock (_lock) _wrong.Add(wrong);
+    }
+}
+
+/// <summary>Times between two pieces of a stream, in seconds.</summary>
+internal readonly record struct GapSummary(double Median, double P99, double Max, int Count)
+{
+    public override string ToString() =>
+        $"gaps p50 {Median * 1000:0} ms, p99 {P99 * 1000:0} ms, max {Max * 1000:0} ms of {Count}";
+}
