@@ -6,8 +6,15 @@ using SpotServe.Actors.Planning;
 namespace SpotServe.Actors.Cluster;
 
 /// <summary>One reconfiguration on its way: what is awaited from whom, and its timeline.</summary>
+/// <param name="before">The epoch that serves while this one gets ready, if one does.</param>
+/// <param name="from">Degrees that served last.</param>
 internal sealed class LayoutChange(
-    Epoch epoch, LayoutDecision decision, ServingEpoch? before, string cause, DateTimeOffset startedAt)
+    Epoch epoch,
+    LayoutDecision decision,
+    ServingEpoch? before,
+    LayoutDegrees? from,
+    string cause,
+    DateTimeOffset startedAt)
 {
     private readonly Dictionary<DeviceId, LoadProgress> _loaded = [];
     private readonly List<ReconfigurationPhase> _phases = [];
@@ -55,9 +62,6 @@ internal sealed class LayoutChange(
             entry.Key, PositionOf(entry.Key), entry.Value.LoadedBytes, entry.Value.TotalBytes)),
     ];
 
-    /// <summary>Degrees that served when the plan was made.</summary>
-    public LayoutDegrees? From => before?.Layout.Degrees;
-
     public Position PositionOf(DeviceId device) => Layout.PositionAt(Layout.Placement.IndexOf(device));
 
     public void Enter(string phase, DateTimeOffset now)
@@ -91,7 +95,7 @@ internal sealed class LayoutChange(
         var peers = _loaded.Values.Sum(progress => progress.PeerBytes);
         var all = _loaded.Values.Sum(progress => progress.LoadedBytes);
         return new ReconfigurationRecord(
-            epoch, cause, startedAt, From, Layout.Degrees, [.. phases],
+            epoch, cause, startedAt, from, Layout.Degrees, [.. phases],
             new WeightSources(reused, peers, all - reused - peers), _pageBytes, _pause, _sequences,
             _tokensRecomputed, outcome);
     }

@@ -167,6 +167,7 @@ public sealed partial class PlannerActor
         if (_change!.WaitingFor.Count > 0) return;
         EndChange(ReconfigurationRecord.Served);
         EnterIdle("nothing serves");
+        Rehearse();
     }
 
     /// <summary>The change cannot be completed. What serves goes on, unless it was told to stop; weights that came in

@@ -3,6 +3,7 @@ using Akka.Actor;
 using Akka.Event;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
+using SpotServe.Actors.Requests;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 using static SpotServe.Actors.Cluster.PlannerEvents;
 
@@ -18,6 +19,7 @@ public sealed partial class PlannerActor
     private string _cause = "";
     private DateTimeOffset _roundAt;
     private DateTimeOffset? _lostAllAt;
+    private bool _hasRehearsed;
 
     private void BeginPlanning(string cause)
     {
@@ -172,23 +174,48 @@ public sealed partial class PlannerActor
                 node => node.Node == device.Node && node.Devices.Any(known => known.Index == device.Index)));
     }
 
+    /// <summary>
+    /// Plans once for the loss of a node and throws the plan away, so that the first real one does not wait for this
+    /// code to be compiled.
+    /// </summary>
+    private void Rehearse()
+    {
+        if (_hasRehearsed || _serving is null || Model is null) return;
+        _hasRehearsed = true;
+        try
+        {
+            var staying = Staying();
+            var caches = Enumerable.Range(0, _serving.Layout.Degrees.Replicas)
+                .Select(replica => new ReplicaCache(replica, [new CachedRequest(new RequestId("rehearsal"), 20, 10)]));
+            LayoutDecision.Make(Input(staying.Length > 1 ? staying[1..] : staying, _serving, [.. caches]));
+        }
+        catch (PlanningException error)
+        {
+            _log.Debug("There would be no layout without {0}: {1}", _nodes.Keys.Min(), error.Message);
+        }
+    }
+
+    private DecisionInput Input(
+        ImmutableArray<NodeInfo> staying, ServingEpoch? serving, ImmutableArray<ReplicaCache> caches) => new(
+        _options,
+        _wanted,
+        Model!,
+        staying,
+        [.. _holdings.Values.SelectMany(node => node.Devices)],
+        serving,
+        caches,
+        _notices.ToImmutableDictionary(
+            notice => notice.Key,
+            notice => notice.Value > Now ? notice.Value - Now : TimeSpan.Zero));
+
     private void Decide()
     {
         var serving = _replicas.Count > 0 ? _serving : null;
         LayoutDecision decision;
         try
         {
-            decision = LayoutDecision.Make(new DecisionInput(
-                _options,
-                _wanted,
-                Model!,
-                Staying(),
-                [.. _holdings.Values.SelectMany(node => node.Devices)],
-                serving,
-                [.. _caches.Values.Where(cache => _replicas.ContainsKey(cache.Replica))],
-                _notices.ToImmutableDictionary(
-                    notice => notice.Key,
-                    notice => notice.Value > Now ? notice.Value - Now : TimeSpan.Zero)));
+            decision = LayoutDecision.Make(Input(
+                Staying(), serving, [.. _caches.Values.Where(cache => _replicas.ContainsKey(cache.Replica))]));
         }
         catch (PlanningException error)
         {
@@ -204,7 +231,9 @@ public sealed partial class PlannerActor
             _epoch = decided.Epoch;
             _log.Info("{0}: {1} because {2}", _epoch, decision.Layout.Degrees, decided.Cause);
             foreach (var note in decision.Notes) _log.Info("{0}", note);
-            _change = new LayoutChange(_epoch, decision, serving, decided.Cause, _roundAt);
+            _change = new LayoutChange(
+                _epoch, decision, serving, _serving?.Layout.Degrees, decided.Cause, _roundAt);
+            if (_lostAllAt is { } lost) _change.OnStopping(lost);
             _change.Enter(nameof(PlannerPhase.Planning), _roundAt);
             BeginChange();
         });
