@@ -16,6 +16,10 @@ internal sealed class NodeFlags
 
     private static readonly TimeSpan RejoinMaxMost = TimeSpan.FromDays(7);
 
+    private const string CopyWeightsText =
+        "Copy weights on the CPU also where the mapped file could be used: slower to load, but a model file that is "
+        + "cut short later does not end the node.";
+
     private Option<string[]> Seed { get; } = new("--seed")
     {
         Description = "Control node to join; give each of them.",
@@ -99,12 +103,14 @@ internal sealed class NodeFlags
         DefaultValueFactory = _ => 600,
     };
 
+    private Option<bool> CopyWeights { get; } = new("--copy-weights") { Description = CopyWeightsText };
+
     public void AddTo(Command command)
     {
         foreach (Option option in (Option[])
             [
                 Seed, Model, Host, Port, DataPort, Device, Devices, Threads, Dtype, Memory, TorchLib, Grace, NoticeFile,
-                RejoinMax,
+                RejoinMax, CopyWeights,
             ])
         {
             command.Options.Add(option);
@@ -142,6 +148,7 @@ internal sealed class NodeFlags
             Grace = Seconds("--grace", parsed.GetValue(Grace), NodeDeparture.GraceMax),
             NoticeFile = ReadNoticeFile(parsed.GetValue(NoticeFile)),
             RejoinMax = Seconds("--rejoin-max", parsed.GetValue(RejoinMax), RejoinMaxMost),
+            MapWeights = !parsed.GetValue(CopyWeights),
             Secret = ReadSecret(),
         };
     }

@@ -38,6 +38,11 @@ public sealed record TorchRuntimeOptions
     /// machine's).</summary>
     public long? MemoryBytes { get; init; }
 
+    /// <summary>On the CPU, weights whose form in the file is that in memory are used where the file is mapped:
+    /// loading takes a moment, and several devices share the memory. The files must then not be written to in place
+    /// (a truncated one ends the process); false copies all weights.</summary>
+    public bool MapWeights { get; init; } = true;
+
     /// <summary>lib folder of an installed PyTorch; see <see cref="TorchNative.EnsureLoaded"/>.</summary>
     public string? TorchLib { get; init; }
 }
@@ -66,7 +71,8 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
             var onCpu = device.type == DeviceType.CPU;
             var weightType = options.WeightType ?? (onCpu ? ElementType.Float32 : _checkpoint.StoredType);
             var aliases = family.Tensors(_config).Aliases.ToFrozenDictionary(StringComparer.Ordinal);
-            var source = new CheckpointSource(_checkpoint, aliases, Math.Min(threads, ReadThreadsMax));
+            var source = new CheckpointSource(
+                _checkpoint, aliases, Math.Min(threads, ReadThreadsMax), options.MapWeights);
             Model = family.Describe(
                 _config, options.ServedName ?? NameOf(options.ModelFolder), Fingerprint(options.ModelFolder),
                 weightType);

@@ -167,6 +167,7 @@ internal sealed class NodeHost : IAsyncDisposable
         Threads = options.Threads,
         MemoryBytes = options.MemoryBytes,
         TorchLib = options.TorchLib,
+        MapWeights = options.MapWeights,
     });
 
     private static string DeviceName(string first, int index)

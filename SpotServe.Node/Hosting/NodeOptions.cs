@@ -37,6 +37,9 @@ internal sealed record NodeOptions
 
     public string? TorchLib { get; init; }
 
+    /// <summary>See <see cref="Engine.TorchRuntimeOptions.MapWeights"/>.</summary>
+    public bool MapWeights { get; init; } = true;
+
     public required ClusterSecret Secret { get; init; }
 
     /// <summary>Longest wait for a control node at the start.</summary>

@@ -10,13 +10,12 @@ namespace SpotServe.Node.Weights;
 /// </summary>
 /// <param name="aliases">Other names under which a tensor may be stored (tied embeddings).</param>
 /// <param name="threads">Threads that read at the same time.</param>
+/// <param name="isMapped">Rows that lie in a file as memory wants them are used there, for as long as their users
+/// need them; else all is copied.</param>
 public sealed unsafe class CheckpointSource(
-    Checkpoint checkpoint, FrozenDictionary<string, string> aliases, int threads) : IWeightSource
+    Checkpoint checkpoint, FrozenDictionary<string, string> aliases, int threads, bool isMapped = true) : IWeightSource
 {
     private const long ChunkBytes = 4 << 20;
-
-    /// <summary>What a safetensors file that follows the format's advice gives every tensor.</summary>
-    private const int AlignmentMin = 8;
 
     public void Read(
         string name, IReadOnlyList<long> shape, Rectangle part, void* destination, ElementType type,
@@ -41,11 +40,12 @@ public sealed unsafe class CheckpointSource(
 
     public MappedRows? Map(string name, IReadOnlyList<long> shape, AxisRange rows, ElementType type)
     {
+        if (!isMapped) return null;
         var (file, tensor) = Find(name, shape);
         var rowBytes = tensor.Bytes / shape[0];
         var start = file.Pointer(tensor) + (rows.First * rowBytes);
-        // A header of odd length is allowed; vector instructions on such elements are not.
-        if (tensor.Type != type || (nint)start % AlignmentMin != 0) return null;
+        // A header of odd length is allowed, but then no tensor lies on an element's boundary.
+        if (tensor.Type != type || (nint)start % type.Bytes() != 0) return null;
         return new MappedRows(start, rows.Count * rowBytes, file.Hold());
     }
 

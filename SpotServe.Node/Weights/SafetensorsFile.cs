@@ -18,15 +18,22 @@ public sealed record StoredTensor(string Name, ElementType? Type, IReadOnlyList<
 /// </summary>
 public sealed unsafe class SafetensorsFile : IDisposable
 {
+    private readonly SafeFileHandle _file;
+    private readonly long _length;
+    private readonly DateTime _written;
     private readonly MemoryMappedFile _map;
     private readonly SafeMemoryMappedViewHandle _view;
     private readonly byte* _start;
     private bool _disposed;
 
-    private SafetensorsFile(string path, MemoryMappedFile map, SafeMemoryMappedViewHandle view, byte* start,
+    private SafetensorsFile(
+        string path, SafeFileHandle file, MemoryMappedFile map, SafeMemoryMappedViewHandle view, byte* start,
         FrozenDictionary<string, StoredTensor> tensors, string headerHash)
     {
         Path = path;
+        _file = file;
+        _length = RandomAccess.GetLength(file);
+        _written = File.GetLastWriteTimeUtc(file);
         _map = map;
         _view = view;
         _start = start;
@@ -46,15 +53,17 @@ public sealed unsafe class SafetensorsFile : IDisposable
     public static SafetensorsFile Open(string path)
     {
         if (!File.Exists(path)) throw new ModelFormatException($"{path}: the weight file is missing.");
-        var length = new FileInfo(path).Length;
-        if (length < SafetensorsHeader.PrefixBytes)
-            throw new ModelFormatException($"{path}: has {length} bytes; a safetensors file starts with 8.");
-
-        var map = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
+        var file = File.OpenHandle(path);
+        MemoryMappedFile? map = null;
         SafeMemoryMappedViewHandle? view = null;
         byte* start = null;
         try
         {
+            var length = RandomAccess.GetLength(file);
+            if (length < SafetensorsHeader.PrefixBytes)
+                throw new ModelFormatException($"{path}: has {length} bytes; a safetensors file starts with 8.");
+            map = MemoryMappedFile.CreateFromFile(
+                file, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
             var accessor = map.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read);
             view = accessor.SafeMemoryMappedViewHandle;
             view.AcquirePointer(ref start);
@@ -62,21 +71,32 @@ public sealed unsafe class SafetensorsFile : IDisposable
             var text = new ReadOnlySpan<byte>(start + SafetensorsHeader.PrefixBytes, header);
             var tensors = SafetensorsHeader.Parse(path, text, SafetensorsHeader.PrefixBytes + header, length);
             return new SafetensorsFile(
-                path, map, view, start, tensors, Convert.ToHexStringLower(SHA256.HashData(text)));
+                path, file, map, view, start, tensors, Convert.ToHexStringLower(SHA256.HashData(text)));
         }
         catch
         {
             if (start is not null) view!.ReleasePointer();
             view?.Dispose();
-            map.Dispose();
+            map?.Dispose();
+            file.Dispose();
             throw;
         }
     }
 
     /// <summary>First byte of a tensor. Valid until disposal.</summary>
+    /// <remarks>A file that is renamed or deleted stays as it was. One that is cut short while it is read ends the
+    /// process (SIGBUS), so what was changed before is refused here.</remarks>
+    /// <exception cref="ModelFormatException">The file was written to since it was opened.</exception>
     internal byte* Pointer(StoredTensor tensor)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
+        if (RandomAccess.GetLength(_file) != _length || File.GetLastWriteTimeUtc(_file) != _written)
+        {
+            throw new ModelFormatException(
+                $"{Path}: was written to while it was in use. Replace a model's files by renaming new ones over them, "
+                + "or use another folder; then start the node again.");
+        }
+
         return _start + tensor.Offset;
     }
 
@@ -94,6 +114,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
         _view.ReleasePointer();
         _view.Dispose();
         _map.Dispose();
+        _file.Dispose();
     }
 
     private sealed class Held : IDisposable

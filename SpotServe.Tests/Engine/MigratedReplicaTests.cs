@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine;
 using SpotServe.Node.Engine.Bench;
@@ -51,11 +52,35 @@ public sealed class MigratedReplicaTests
                 Assert.Equal(loaded.Value.TotalBytes, loaded.Value.LoadedBytes);
                 Assert.NotEmpty(peers.Requests);
                 if (!IsTied(name)) Assert.Equal(loaded.Value.TotalBytes, loaded.Value.PeerBytes);
+                Assert.Equal(device.Weights, new SliceGeometry(device.Model).Need(assignment));
                 AssertSameAsFolder(name, type, device, assignment);
             }
         }
 
         foreach (var device in devices) device.Dispose();
+    }
+
+    [Theory]
+    [MemberData(nameof(ModelsAndTypes))]
+    public void Weights_recut_within_a_device_equal_those_of_the_folder(string name, ElementType type)
+    {
+        using var runtime = Runtime(name, type);
+        var epoch = 0;
+        foreach (var (stages, ranks) in new[] { (1, 1), (1, 2), (1, 4), (2, 2), (1, 1) })
+        {
+            foreach (var position in Positions(stages, ranks))
+            {
+                var assignment = Assignment(runtime.Model, ++epoch, position, stages, ranks);
+                var loaded = new LastProgress();
+                using var engine = Prepare(runtime, PreparationOrder.FromFolder(assignment), null, loaded);
+
+                Assert.Equal(loaded.Value.TotalBytes, loaded.Value.LoadedBytes);
+                // Everything was here after the first epoch; where the file can be mapped, that is as near.
+                if (epoch > 1 && type == ElementType.BFloat16)
+                    Assert.Equal(loaded.Value.TotalBytes, loaded.Value.ReusedBytes);
+                AssertSameAsFolder(name, type, runtime, assignment);
+            }
+        }
     }
 
     [Theory]
@@ -142,6 +167,42 @@ public sealed class MigratedReplicaTests
     }
 
     [Fact]
+    public void Engine_goes_on_when_its_model_folder_is_deleted()
+    {
+        var golden = GoldenValues.Load(GoldenModel.Source("llama-gqa")).Cases[0];
+        var folder = Path.Combine(TemporaryFolders.Create(), "copy");
+        Directory.CreateDirectory(folder);
+        foreach (var file in Directory.GetFiles(GoldenModel.Folder("llama-gqa")))
+            File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
+        using var runtime = new TorchDeviceRuntime(new TorchRuntimeOptions { ModelFolder = folder, Threads = 1 });
+        using var replica = Replica(runtime, 1, stages: 1, ranks: 1);
+
+        Directory.Delete(folder, recursive: true);
+
+        using var next = Replica(runtime, 2, stages: 1, ranks: 2);
+        foreach (var engines in new[] { replica, next })
+        {
+            var sequence = new TestSequence(golden.Prompt, SamplingParameters.Greedy, Enumerable.Range(3, 20));
+            Generate(engines, sequence, golden.Prompt.Length + golden.SureTokens.Length);
+            Assert.Equal(golden.SureTokens, sequence.Tokens.Skip(golden.Prompt.Length).Take(golden.SureTokens.Length));
+        }
+    }
+
+    [Fact]
+    public void Engine_outlives_its_runtime()
+    {
+        var golden = GoldenValues.Load(GoldenModel.Source("llama-gqa")).Cases[0];
+        var runtime = Runtime("llama-gqa");
+        using var replica = Replica(runtime, 1, stages: 1, ranks: 1);
+
+        runtime.Dispose();
+
+        var sequence = new TestSequence(golden.Prompt, SamplingParameters.Greedy, Enumerable.Range(3, 20));
+        Generate(replica, sequence, golden.Prompt.Length + golden.SureTokens.Length);
+        Assert.Equal(golden.SureTokens, sequence.Tokens.Skip(golden.Prompt.Length).Take(golden.SureTokens.Length));
+    }
+
+    [Fact]
     public void Tied_embedding_is_held_once_when_a_device_has_both_ends()
     {
         var name = Directory.GetDirectories(GoldenModel.Source(""))
@@ -169,7 +230,8 @@ public sealed class MigratedReplicaTests
     {
         using var fresh = Runtime(name, type);
         using var engine = fresh.Load(assignment, null, CancellationToken.None);
-        Assert.Equal(fresh.Weights, device.Weights);
+        Assert.All(fresh.Weights, slice => Assert.Contains(device.Weights, held =>
+            held with { Layers = slice.Layers } == slice && held.Layers.Intersect(slice.Layers) == slice.Layers));
         foreach (var slice in fresh.Weights)
         {
             for (var layer = slice.Layers.First; layer < slice.Layers.End; layer++)
@@ -198,6 +260,7 @@ public sealed class MigratedReplicaTests
         ModelFolder = GoldenModel.Folder(name),
         Threads = 1,
         WeightType = type,
+        MapWeights = type != ElementType.BFloat16,
         Device = Environment.GetEnvironmentVariable("SPOTSERVE_TEST_DEVICE") ?? "cpu",
     });
 

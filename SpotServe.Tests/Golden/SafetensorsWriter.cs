@@ -18,7 +18,9 @@ internal static class SafetensorsWriter
             header.Add(name, new { dtype = "F32", shape, data_offsets = new[] { first, data.Length } });
         }
 
-        Write(path, JsonSerializer.Serialize(header), data.ToArray());
+        // Padded as the format advises, so that tensors begin at multiples of 8 bytes.
+        var text = JsonSerializer.Serialize(header);
+        Write(path, text.PadRight((text.Length + 7) / 8 * 8), data.ToArray());
     }
 
     public static void Write(string path, string header, ReadOnlySpan<byte> data)

@@ -53,6 +53,50 @@ public sealed unsafe class CheckpointSourceTests
     }
 
     [Fact]
+    public void Rows_are_mapped_where_they_lie_when_the_type_is_the_same()
+    {
+        var values = GoldenModel.Weights("w", [Rows, Columns], 1);
+        using var checkpoint = Open(("w", [Rows, Columns], values));
+        var source = Source(checkpoint);
+
+        using var mapped = source.Map("w", [Rows, Columns], new AxisRange(3, 9), ElementType.Float32);
+
+        Assert.NotNull(mapped);
+        mapped.Populate(TestContext.Current.CancellationToken);
+        Assert.Equal(
+            values.AsSpan(3 * Columns, 6 * Columns).ToArray(),
+            new ReadOnlySpan<float>(mapped.Start, 6 * Columns).ToArray());
+        Assert.Null(source.Map("w", [Rows, Columns], new AxisRange(3, 9), ElementType.BFloat16));
+    }
+
+    [Fact]
+    public void Tensor_that_lies_across_elements_is_not_mapped_but_read()
+    {
+        var path = Path.Combine(TemporaryFolders.Create(), "model.safetensors");
+        const string Header = """{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}""";
+        SafetensorsWriter.Write(path, Header.PadRight(61), [0, 0, 128, 63, 0, 0, 0, 64]);
+        using var checkpoint = Checkpoint.Open(Path.GetDirectoryName(path)!);
+        var source = Source(checkpoint);
+
+        Assert.Null(source.Map("w", [2], new AxisRange(0, 2), ElementType.Float32));
+        Assert.Equal([1f, 2f], Read(source, "w", [2], Whole(2)));
+    }
+
+    [Fact]
+    public void File_that_was_written_to_since_it_was_opened_is_refused()
+    {
+        var path = Path.Combine(TemporaryFolders.Create(), "model.safetensors");
+        SafetensorsWriter.Write(path, [("w", [4], [1f, 2f, 3f, 4f])]);
+        using var checkpoint = Checkpoint.Open(Path.GetDirectoryName(path)!);
+        using (var writer = new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+            writer.SetLength(writer.Length - 8);
+
+        var error = Assert.Throws<ModelFormatException>(() => Read(Source(checkpoint), "w", [4], Whole(4)));
+
+        Assert.Contains("was written to", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Tensor_is_found_under_its_alias_when_it_is_missing()
     {
         using var checkpoint = Open(("head", [2], [1f, 2f]));

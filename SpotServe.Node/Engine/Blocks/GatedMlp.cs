@@ -9,23 +9,16 @@ internal interface IMlp
     void AddTo(Tensor residual, Tensor normed);
 }
 
-/// <summary>down(silu(gate(x)) * up(x)), gate and up as one product.</summary>
-/// <param name="gateUp">[2 x this rank's width, hidden]: gate's rows, then up's.</param>
-internal sealed class GatedMlp(StageContext stage, ColumnLinear gateUp, RowLinear down) : IMlp
+/// <summary>down(silu(gate(x)) * up(x)). Gate and up are two products: in one they would have to lie one below the
+/// other in memory, and so be copied out of the model's file.</summary>
+internal sealed class GatedMlp(StageContext stage, ColumnLinear gate, ColumnLinear up, RowLinear down) : IMlp
 {
     public void AddTo(Tensor residual, Tensor normed)
     {
-        var both = gateUp.Apply(normed);
-        var width = both.shape[1] / 2;
-        if (stage.Cpu is { } cpu && width % 8 == 0)
-        {
-            var product = empty([both.shape[0], width], stage.WeightType);
-            cpu.SiluMultiply(both, product);
-            down.AddTo(residual, product);
-            return;
-        }
-
-        var gate = both.narrow(1, 0, width);
-        down.AddTo(residual, nn.functional.silu(gate).mul_(both.narrow(1, width, width)));
+        var gated = gate.Apply(normed);
+        var values = up.Apply(normed);
+        if (stage.Cpu is { } cpu && gated.NumberOfElements % 8 == 0) cpu.SiluMultiply(gated, values);
+        else values.mul_(nn.functional.silu(gated));
+        down.AddTo(residual, values);
     }
 }

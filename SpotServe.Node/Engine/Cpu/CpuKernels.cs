@@ -29,8 +29,8 @@ internal abstract class CpuKernels
     /// type.</summary>
     public abstract void RmsNorm(Tensor values, Tensor weight, float epsilon, Tensor result);
 
-    /// <summary>silu(first half of a row) * second half: [rows, 2 width] to [rows, width].</summary>
-    public abstract void SiluMultiply(Tensor both, Tensor result);
+    /// <summary>Multiplies values by silu(gate), both of one shape.</summary>
+    public abstract void SiluMultiply(Tensor gate, Tensor values);
 
     /// <summary>Turns the first heads of each row by the row's position, in place.</summary>
     /// <param name="rows">[tokens, any].</param>
@@ -81,17 +81,20 @@ internal sealed unsafe class CpuKernels<T>(StageContext stage) : CpuKernels
         });
     }
 
-    public override void SiluMultiply(Tensor both, Tensor result)
+    public override void SiluMultiply(Tensor gate, Tensor values)
     {
-        long rows = result.shape[0], width = result.shape[1];
-        var (from, to) = (Address(both), Address(result));
+        // Rows need not be multiples of the vector's width, the whole is.
+        var isEven = values.shape[1] % 8 == 0;
+        var (rows, width) = isEven ? (values.shape[0], values.shape[1]) : (1, values.NumberOfElements);
+        var (gates, products) = (Address(gate), Address(values));
         ForEach(rows, rows * width * 4, row =>
         {
             for (long i = 0; i < width; i += 8)
             {
-                var gate = T.Load((void*)from, (row * 2 * width) + i);
-                var up = T.Load((void*)from, (row * 2 * width) + width + i);
-                T.Store((void*)to, (row * width) + i, gate / (Vector256<float>.One + Vector256.Exp(-gate)) * up);
+                var at = (row * width) + i;
+                var x = T.Load((void*)gates, at);
+                var silu = x / (Vector256<float>.One + Vector256.Exp(-x));
+                T.Store((void*)products, at, silu * T.Load((void*)products, at));
             }
         });
     }

@@ -57,7 +57,7 @@ internal class Llama : ModelFamily
             Aliases: config.TiedEmbeddings
                 ? ImmutableDictionary<string, string>.Empty.Add(Embedding, Head)
                 : ImmutableDictionary<string, string>.Empty,
-            Stacked: [[.. Projections.Select(name => name + ".weight")], [Gate, Up], .. AttentionStacks]);
+            Stacked: [[.. Projections.Select(name => name + ".weight")], .. AttentionStacks]);
     }
 
     public override Func<Tensor> Front(StageParts parts) =>
@@ -76,7 +76,8 @@ internal class Llama : ModelFamily
             Options(parts, layer));
         var mlp = new GatedMlp(
             stage,
-            new ColumnLinear(weights.Matrix([Gate, Up], layer)),
+            new ColumnLinear(weights.Matrix(Gate, layer)),
+            new ColumnLinear(weights.Matrix(Up, layer)),
             new RowLinear(stage, weights.Matrix(Down, layer)));
         return new PreNormLayer(
             new RmsNorm(stage, weights.Vector(AttentionNorm, layer), config.NormEpsilon), attention,
