@@ -36,7 +36,7 @@ public sealed partial class OneBillionReport(ITestOutputHelper output)
 
         var log = await File.ReadAllTextAsync(
             Path.Combine(seed.DataFolder, "logs", "seed.log"), TestContext.Current.CancellationToken);
-        var seconds = Loaded().Matches(log)
+        var seconds = Ready().Matches(log)
             .Select(match => double.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture)).ToArray();
         var peaks = seed.NodeIds().Select(PeakBytes).Order().ToArray();
         output.WriteLine($"layout {layout}: weights {bytes / 1e6:N0} MB, answer of {text.Length} characters");
@@ -80,8 +80,8 @@ public sealed partial class OneBillionReport(ITestOutputHelper output)
     private static double PeakBytes(int processId) => 1024.0 * long.Parse(
         Peak().Match(File.ReadAllText($"/proc/{processId}/status")).Groups[1].Value, CultureInfo.InvariantCulture);
 
-    [GeneratedRegex(@"loaded its weights in ([\d.]+) s")]
-    private static partial Regex Loaded();
+    [GeneratedRegex(@"is ready after ([\d.]+) s")]
+    private static partial Regex Ready();
 
     [GeneratedRegex(@"VmHWM:\s+(\d+) kB")]
     private static partial Regex Peak();
