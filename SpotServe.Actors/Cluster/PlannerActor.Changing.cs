@@ -222,13 +222,17 @@ public sealed partial class PlannerActor
     {
         if (_change is not { } change) return;
         _stopping.Remove(replica);
-        if (_phase == PlannerPhase.PreCopying && change.HandingOver.Remove(replica)) WhenHandedOver();
+        change.HandingOver.Remove(replica);
         if (_phase == PlannerPhase.CuttingOver && _stopping.Count == 0) ServeSoon();
+        if (_phase != PlannerPhase.PreCopying) return;
+        // The new replicas count on its pages; what came in of weights makes the next plan a short one.
+        if (change.Decision.Successions.Any(pair => pair.Old == replica)) GiveUp($"replica {replica} was lost");
+        else WhenHandedOver();
     }
 
     private void WhenHandedOver()
     {
-        if (_change!.HandingOver.Count > 0) return;
+        if (!_change!.IsConnected || _change.HandingOver.Count > 0) return;
         if (_replicas.Count > 0) StopOldReplicas();
         else Activate();
     }

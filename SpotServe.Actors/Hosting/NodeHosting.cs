@@ -81,5 +81,6 @@ public static class NodeHosting
                 StepsInFlightMax = assignment.StageCount,
                 ContextMax = position.ContextMax,
             },
-            pipeline);
+            pipeline,
+            expects: position.Origin?.Expects[assignment.Position.Replica]);
 }

@@ -14,7 +14,8 @@ namespace SpotServe.Actors.Replica;
 /// <see cref="ReplicaControlProtocol"/> with its parent and the planner. Owns the pipeline: disposes it when it stops.
 /// </summary>
 /// <remarks>
-/// States: Serving -> Draining (steps in flight complete) -> Drained; Lost from any of them when the pipeline breaks.
+/// States: Receiving (only where older replicas hand sequences over) -> Serving -> Draining (steps in flight complete)
+/// -> Drained; Lost from any of them when the pipeline breaks.
 /// Its parent's strategy must stop it on a failure and escalate an <see cref="InvariantException"/>; a restart makes no
 /// sense without a pipeline, and is answered by <see cref="ReplicaControlProtocol.ReplicaLost"/>.
 /// </remarks>
@@ -36,9 +37,16 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     private long _stepsCompleted;
     private long _stepsCompletedAtTick;
     private int _ticksWithoutResult;
+    private (int Sequences, long TokensRecomputed) _adopted;
 
+    /// <param name="expects">Replicas of the epoch before that hand sequences over to this one.</param>
     public ReplicaActor(
-        Epoch epoch, int replicaIndex, SchedulerLimits limits, IStepPipeline pipeline, ReplicaSettings settings)
+        Epoch epoch,
+        int replicaIndex,
+        SchedulerLimits limits,
+        IStepPipeline pipeline,
+        ReplicaSettings settings,
+        IReadOnlyList<int> expects)
     {
         _epoch = epoch;
         _replica = replicaIndex;
@@ -48,19 +56,29 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         _scheduler = new ReplicaScheduler(limits);
         _subscribers = new Subscribers(Context);
         _finished = new FinishedRequests(settings.FinishedRequestsMax);
-        Become(Serving);
+        _copies = new PageCopies(epoch, Context.Parent, Self);
+        if (expects.Count == 0)
+        {
+            Become(Serving);
+            return;
+        }
+
+        _incoming = new IncomingHandover(epoch, expects, limits.PageCount, _copies, Self);
+        Become(Receiving);
     }
 
     public ITimerScheduler Timers { get; set; } = null!;
 
     /// <param name="pipeline">Not started yet. The actor owns it from here on.</param>
+    /// <param name="expects">Replicas of the epoch before that hand sequences over to this one; none by default.</param>
     public static Props Props(
         Epoch epoch,
         int replicaIndex,
         SchedulerLimits limits,
         IStepPipeline pipeline,
-        ReplicaSettings? settings = null) => Akka.Actor.Props.Create(
-        () => new ReplicaActor(epoch, replicaIndex, limits, pipeline, settings ?? ReplicaSettings.Default));
+        ReplicaSettings? settings = null,
+        IReadOnlyList<int>? expects = null) => Akka.Actor.Props.Create(() => new ReplicaActor(
+            epoch, replicaIndex, limits, pipeline, settings ?? ReplicaSettings.Default, expects ?? Array.Empty<int>()));
 
     protected override void PreStart()
     {
@@ -91,6 +109,8 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         Receive<ReplicaControlProtocol.Drain>(IsCurrent, OnDrain);
         Receive<StepCompleted>(OnStepCompleted);
         Receive<PipelineLost>(lost => OnPipelineLost(lost.Reason, []));
+        Receive<ReplicaControlProtocol.GetReplicaCache>(IsCurrent, _ => Sender.Tell(CacheReport()));
+        ReceiveHandover();
         ReceiveAlways();
     }
 
@@ -104,14 +124,20 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
             FinishDraining(waiting);
         });
         Receive<PipelineLost>(lost => OnPipelineLost(lost.Reason, waiting));
+        ReceiveHandover();
         ReceiveAlways();
     }
 
     private void Drained()
     {
         Receive<ReplicaProtocol.Submit>(submit => Reject(submit, "it is drained; submit to the next epoch"));
-        Receive<ReplicaControlProtocol.Drain>(IsCurrent, _ => Sender.Tell(DrainedAnswer()));
+        Receive<ReplicaControlProtocol.Drain>(IsCurrent, _ =>
+        {
+            HandOver();
+            Sender.Tell(DrainedAnswer());
+        });
         Receive<PipelineLost>(lost => OnPipelineLost(lost.Reason, []));
+        ReceiveHandover();
         ReceiveAlways();
     }
 
@@ -130,6 +156,8 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     {
         Receive<ReplicaProtocol.Cancel>(OnCancel);
         Receive<ReplicaControlProtocol.GetReplicaLoad>(IsCurrent, _ => Sender.Tell(Load()));
+        Receive<ReplicaControlProtocol.GetReplicaCache>(IsCurrent, _ => Sender.Tell(
+            new ReplicaControlProtocol.ReplicaLost(_epoch, _replica, "it does not serve")));
         Receive<ReplicaControlProtocol.ICommand>(OnStale);
         Receive<ReportLoad>(_ => OnReportLoad());
         Receive<OrphanExpired>(OnOrphanExpired);
@@ -194,9 +222,8 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     {
         if (_scheduler.StepsInFlightCount > 0) return;
         _scheduler.CheckLaws();
+        HandOver();
         foreach (var asker in waiting) asker.Tell(DrainedAnswer());
-        // From here on another replica speaks to them.
-        _subscribers.Clear();
         Become(Drained);
     }
 
@@ -210,6 +237,9 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     {
         var lost = new ReplicaControlProtocol.ReplicaLost(_epoch, _replica, reason);
         _log.Warning("Replica {0} of {1} lost its pipeline: {2}", _replica, _epoch, reason);
+        _outgoing?.Abandon();
+        foreach (var (submit, sender) in _held) sender.Tell(new ReplicaProtocol.Rejected(_epoch, submit.Id, reason));
+        _held.Clear();
         RejectAll(reason);
         Timers.CancelAll();
         Context.Parent.Tell(lost);
@@ -239,7 +269,10 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         _limits.PageCount,
         _scheduler.StepCount,
         _scheduler.TokensGenerated,
-        _scheduler.Suspensions);
+        _scheduler.Suspensions)
+    {
+        TokensRecomputed = _scheduler.TokensRecomputed,
+    };
 
     private interface IInternal;
 

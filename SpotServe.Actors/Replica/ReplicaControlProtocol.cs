@@ -56,7 +56,11 @@ public static class ReplicaControlProtocol
         int PageCount,
         long Steps,
         long TokensGenerated,
-        long Suspensions) : IEvent;
+        long Suspensions) : IEvent
+    {
+        /// <summary>Tokens computed although they had been in a cache before, since the epoch began.</summary>
+        public long TokensRecomputed { get; init; }
+    }
 
     /// <summary>The pipeline is gone and with it every page. The requests' senders were told <c>Rejected</c>.</summary>
     public sealed record ReplicaLost(Epoch Epoch, int Replica, string Reason) : IEvent;

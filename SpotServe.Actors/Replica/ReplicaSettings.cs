@@ -17,6 +17,15 @@ public sealed record ReplicaSettings
     /// data plane; this bounds the wait for one that lives and never answers. Measured in whole load periods.</summary>
     public TimeSpan StepTimeout { get; init => field = Positive(value); } = TimeSpan.FromSeconds(60);
 
+    /// <summary>How often full pages of sequences that are handed over are looked for.</summary>
+    public TimeSpan HandoverPeriod { get; init => field = Positive(value); } = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>A new replica that does not take a round of pages for this long gets no more rounds.</summary>
+    public TimeSpan RoundAnswerMax { get; init => field = Positive(value); } = TimeSpan.FromSeconds(10);
+
+    /// <summary>After the first sequences were handed over: longest wait for all the others and their pages.</summary>
+    public TimeSpan HandoverMax { get; init => field = Positive(value); } = TimeSpan.FromSeconds(5);
+
     /// <summary>Finished requests whose tokens are kept for a sender that missed them.</summary>
     public int FinishedRequestsMax
     {

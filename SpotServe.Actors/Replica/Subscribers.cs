@@ -14,6 +14,9 @@ internal sealed class Subscribers(IActorContext context)
 
     public IEnumerable<KeyValuePair<RequestId, IActorRef>> All => _byRequest;
 
+    /// <summary>Who hears of a request; null when nobody does.</summary>
+    public IActorRef? Of(RequestId id) => _byRequest.GetValueOrDefault(id);
+
     public void Tell(RequestId id, object message, IActorRef sender)
     {
         if (_byRequest.TryGetValue(id, out var subscriber)) subscriber.Tell(message, sender);

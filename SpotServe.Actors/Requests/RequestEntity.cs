@@ -28,6 +28,8 @@ public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
     private Routed? _route;
     private RequestFinished? _ending;
     private bool _writing;
+    private bool _asksForRoute;
+    private bool _isHandedOver;
     private long _heard;
     private long _heardAtCheck = -1;
 
@@ -67,7 +69,7 @@ public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
         Command<Terminated>(message => Forget(message.ActorRef));
         Command<CancelRequest>(_ => End(FinishReason.Cancelled, error: null));
         Command<Routed>(OnRouted);
-        Command<ReplicaProtocol.TokensGenerated>(IsCurrent, OnTokens);
+        Command<ReplicaProtocol.TokensGenerated>(IsCurrentOrNewer, OnTokens);
         Command<ReplicaProtocol.Rejected>(IsCurrent, OnRejected);
         Command<ReplicaProtocol.IEvent>(stale => _log.Debug("{Id} ignored a stale {Message}", _id, stale));
         Command<CheckSilence>(_ => OnCheckSilence());
@@ -124,11 +126,19 @@ public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
         Timers.StartSingleTimer(nameof(RetentionOver), RetentionOver.Instance, _options.Retention);
     }
 
-    private void AskForRoute() => _gateway.Tell(new Route(_id, _route?.Epoch ?? Epoch.None));
+    private void AskForRoute()
+    {
+        _asksForRoute = true;
+        _gateway.Tell(new Route(_id, _route?.Epoch ?? Epoch.None));
+    }
 
     private void OnRouted(Routed route)
     {
         if (_ending is not null || (_route is not null && route.Epoch < _route.Epoch)) return;
+        // A sequence that was handed over goes on where it is; the gateway does not know where that is.
+        if (_isHandedOver && !_asksForRoute && route.Epoch == _route?.Epoch) return;
+        _asksForRoute = false;
+        _isHandedOver = false;
         _route = route;
         Submit();
     }
@@ -144,6 +154,17 @@ public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
 
     private bool IsCurrent(ReplicaProtocol.IEvent message) =>
         _route is not null && message.Epoch == _route.Epoch && _ending is null;
+
+    /// <summary>Of a newer epoch: the sequence was handed over, and whoever speaks has it.</summary>
+    private bool IsCurrentOrNewer(ReplicaProtocol.TokensGenerated generated)
+    {
+        if (_route is null || _ending is not null || generated.Epoch < _route.Epoch) return false;
+        if (generated.Epoch == _route.Epoch) return true;
+        _route = new Routed(_id, generated.Epoch, Sender);
+        _isHandedOver = true;
+        _asksForRoute = false;
+        return true;
+    }
 
     private void OnTokens(ReplicaProtocol.TokensGenerated generated)
     {

@@ -12,7 +12,7 @@ public sealed partial class ReplicaScheduler
         _pages.CheckLaws();
         Invariant.Holds(_steps.Count <= _limits.StepsInFlightMax);
         Invariant.Holds(_running.Count <= _limits.SequencesMax);
-        Invariant.Holds(_sequences.Count <= _limits.QueuedRequestsMax + _limits.SequencesMax);
+        Invariant.Holds(_sequences.Count <= _limits.QueuedRequestsMax + _limits.SequencesMax + _adoptedCount);
 
         var inFlight = CheckStepsInFlight(out var pages);
         var prefilling = 0;

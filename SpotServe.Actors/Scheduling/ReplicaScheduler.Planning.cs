@@ -10,7 +10,7 @@ public sealed partial class ReplicaScheduler
         /// <summary>The sequence has a slot for its next token.</summary>
         Ready,
 
-        /// <summary>Pages come free when a step completes.</summary>
+        /// <summary>Pages come free when a step completes, or when those set aside are given back.</summary>
         Later,
 
         /// <summary>All that run are senior to it: it must give its own pages up.</summary>
@@ -51,13 +51,14 @@ public sealed partial class ReplicaScheduler
         {
             var needed = KvPage.Count(sequence.TokenCount);
             // Strictly in order: a short one that slipped past a long one could keep it out for ever.
-            if (needed + ReservedPages() > _pages.FreeCount) return;
+            if (needed + HeldBackPages() > _pages.FreeCount) return;
             Invariant.Holds(sequence.PageList.Count == 0);
             var taken = _pages.TryTake(sequence.Ticket, needed, sequence.PageList);
             Invariant.Holds(taken);
             _waiting.Remove(sequence);
             sequence.Phase = SequencePhase.Prefill;
             sequence.CachedTokens = 0;
+            sequence.Residence++;
             _running.Add(sequence);
             _prefilling++;
             _prefillReady.AddBySeniority(sequence);
@@ -86,7 +87,7 @@ public sealed partial class ReplicaScheduler
         {
             if (_cancelledInFlight > 0) return Room.Later;
             var victim = LeastSenior();
-            if (victim == sequence) return Room.None;
+            if (victim == sequence) return _running.Count == 1 && _pages.AsideCount > 0 ? Room.Later : Room.None;
             if (victim.IsInFlight) return Room.Later;
             Suspend(victim);
         }
@@ -127,7 +128,7 @@ public sealed partial class ReplicaScheduler
         (sequences + _limits.StepsInFlightMax - 1) / _limits.StepsInFlightMax;
 
     /// <summary>A page for each that runs, its next one; capped, so that a small pool is still used.</summary>
-    private int ReservedPages() => Math.Min(_running.Count, _limits.PageCount / 8);
+    private int HeldBackPages() => Math.Min(_running.Count, _limits.PageCount / 8);
 
     private long PrefillTokens()
     {

@@ -33,6 +33,7 @@ public sealed partial class ReplicaScheduler
     private long _lastStepId;
     private int _prefilling;
     private int _cancelledInFlight;
+    private int _adoptedCount;
 
     /// <exception cref="ArgumentException">The limits contradict each other.</exception>
     public ReplicaScheduler(SchedulerLimits limits)
@@ -62,6 +63,10 @@ public sealed partial class ReplicaScheduler
     /// <summary>Times that a sequence had to give its pages up.</summary>
     public long Suspensions { get; private set; }
 
+    /// <summary>Tokens that were computed although they had been in a cache before: it was given up (suspension) or did
+    /// not come along from the replica before. Of requests that come with tokens, all are taken to have been.</summary>
+    public long TokensRecomputed { get; private set; }
+
     /// <summary>Nothing waits, runs or is in flight.</summary>
     public bool IsIdle => _sequences.Count == 0 && _steps.Count == 0;
 
@@ -90,6 +95,7 @@ public sealed partial class ReplicaScheduler
         if (sequence.Ending is { } reason) return new Submission.Complete(reason);
         if (_waiting.Count >= _limits.QueuedRequestsMax) return new Submission.QueueFull(_limits.QueuedRequestsMax);
         _lastTicket++;
+        if (!request.Committed.IsEmpty) sequence.CachedBefore = sequence.TokenCount;
         _sequences.Add(sequence.Id, sequence);
         _waiting.AddBySeniority(sequence);
         return Submission.Queued.Instance;
@@ -150,8 +156,7 @@ public sealed partial class ReplicaScheduler
         foreach (var sequence in step.Sequences)
         {
             int? token = sequence.SamplesInFlight ? result.Tokens[drawn++] : null;
-            sequence.CachedTokens += sequence.TokensInFlight;
-            sequence.TokensInFlight = 0;
+            Count(sequence);
             if (sequence.Phase == SequencePhase.Cancelled) OnCancelledReturned(sequence);
             else if (token is null) _prefillReady.AddBySeniority(sequence);
             else OnDrawn(sequence, token.Value);
@@ -159,6 +164,15 @@ public sealed partial class ReplicaScheduler
 
         _steps.RemoveOldest();
         return CollectionsMarshal.AsSpan(_outcomes);
+    }
+
+    private void Count(Sequence sequence)
+    {
+        var before = sequence.CachedTokens;
+        sequence.CachedTokens += sequence.TokensInFlight;
+        sequence.TokensInFlight = 0;
+        TokensRecomputed += Math.Max(0, Math.Min(sequence.CachedTokens, sequence.CachedBefore) - before);
+        sequence.CachedBefore = Math.Max(sequence.CachedBefore, sequence.CachedTokens);
     }
 
     private void OnCancelledReturned(Sequence sequence)

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Requests;
@@ -32,7 +31,6 @@ public enum SequencePhase
 public sealed class Sequence
 {
     private readonly List<int> _tokens;
-    private readonly ImmutableArray<int> _stopTokens;
 
     internal Sequence(GenerationRequest request, long ticket, int contextMax)
     {
@@ -42,8 +40,7 @@ public sealed class Sequence
         PromptCount = request.Prompt.Length;
         SubmittedCount = request.Committed.Length;
         TokensEnd = (int)Math.Min((long)PromptCount + request.Parameters.TokensMax, contextMax);
-        Sampling = request.Parameters.Sampling;
-        _stopTokens = request.Parameters.StopTokens;
+        Parameters = request.Parameters;
         _tokens = new List<int>(PromptCount + SubmittedCount + KvPage.Tokens);
         _tokens.AddRange(request.Prompt.AsSpan());
         _tokens.AddRange(request.Committed.AsSpan());
@@ -56,7 +53,9 @@ public sealed class Sequence
 
     public SequencePhase Phase { get; internal set; }
 
-    public SamplingParameters Sampling { get; }
+    public GenerationParameters Parameters { get; }
+
+    public SamplingParameters Sampling => Parameters.Sampling;
 
     public int PromptCount { get; }
 
@@ -73,10 +72,19 @@ public sealed class Sequence
     /// <summary>Prompt and generated tokens.</summary>
     public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(_tokens);
 
+    public ReadOnlySpan<int> Prompt => Tokens[..PromptCount];
+
     public ReadOnlySpan<int> Generated => Tokens[PromptCount..];
 
     /// <summary>Tokens, from position 0 on, whose keys and values completed steps have put into the pages.</summary>
     public int CachedTokens { get; internal set; }
+
+    /// <summary>Tokens that were in a cache at some time, here or at a replica before: computing them once more is the
+    /// price of having lost them.</summary>
+    internal int CachedBefore { get; set; }
+
+    /// <summary>How often it has got pages. Between two different values its pages were others'.</summary>
+    public int Residence { get; internal set; }
 
     /// <summary>Tokens that the step in flight adds to the cache; 0 when it is in none.</summary>
     public int TokensInFlight { get; internal set; }
@@ -97,7 +105,7 @@ public sealed class Sequence
 
     internal SequenceList? Container { get; set; }
 
-    internal bool IsStop(int token) => _stopTokens.AsSpan().Contains(token);
+    internal bool IsStop(int token) => Parameters.StopTokens.AsSpan().Contains(token);
 
     /// <summary>Why nothing is left to generate, or null.</summary>
     internal FinishReason? Ending =>

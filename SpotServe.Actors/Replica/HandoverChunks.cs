@@ -1,0 +1,85 @@
+using System.Collections.Immutable;
+using System.Text;
+using static SpotServe.Actors.Replica.HandoverProtocol;
+
+namespace SpotServe.Actors.Replica;
+
+/// <summary>Cuts what is handed over into messages that the control plane carries (128 kB at most).</summary>
+internal static class HandoverChunks
+{
+    /// <summary>Estimated content of one message; half of what can be sent.</summary>
+    internal const int BytesMax = 60_000;
+
+    /// <summary>A single sequence may take more, as its submission does; beyond this it cannot be sent.</summary>
+    internal const int SequenceBytesMax = 110_000;
+
+    /// <summary>Pages of one round: few enough that a round soon has its answer on a slow link.</summary>
+    internal const int RoundPagesMax = 512;
+
+    // Type tags, lengths, counts; with a subscriber's path in a handed sequence.
+    private const int PagesOverhead = 32;
+    private const int SequenceOverhead = 384;
+
+    /// <summary>Rounds of at most <see cref="RoundPagesMax"/> pages, in order; a long table is cut.</summary>
+    public static IEnumerable<ImmutableArray<SequencePages>> Rounds(IEnumerable<SequencePages> sequences)
+    {
+        var round = ImmutableArray.CreateBuilder<SequencePages>();
+        var (pages, bytes) = (0, 0);
+        foreach (var sequence in sequences)
+        {
+            for (var from = 0; from < sequence.Pages.Length;)
+            {
+                var count = Math.Min(sequence.Pages.Length - from, RoundPagesMax - pages);
+                var part = sequence.Pages.Slice(from, count);
+                round.Add(new SequencePages(sequence.Id, sequence.FirstIndex + from, part));
+                from += count;
+                pages += count;
+                bytes += PagesOverhead + BytesOf(sequence.Id.Value) + BytesOf(part);
+                if (pages < RoundPagesMax && bytes < BytesMax) continue;
+                yield return round.DrainToImmutable();
+                (pages, bytes) = (0, 0);
+            }
+        }
+
+        if (round.Count > 0) yield return round.DrainToImmutable();
+    }
+
+    /// <summary>Groups of sequences that fit a message each, in order.</summary>
+    public static IEnumerable<ImmutableArray<HandedSequence>> Groups(IEnumerable<HandedSequence> sequences)
+    {
+        var group = ImmutableArray.CreateBuilder<HandedSequence>();
+        var bytes = 0;
+        foreach (var sequence in sequences)
+        {
+            var more = BytesOf(sequence);
+            if (group.Count > 0 && bytes + more > BytesMax)
+            {
+                yield return group.DrainToImmutable();
+                bytes = 0;
+            }
+
+            group.Add(sequence);
+            bytes += more;
+        }
+
+        if (group.Count > 0) yield return group.DrainToImmutable();
+    }
+
+    /// <summary>Estimated bytes of a sequence in a message.</summary>
+    public static int BytesOf(HandedSequence sequence) =>
+        SequenceOverhead + BytesOf(sequence.Id.Value) + BytesOf(sequence.Prompt) + BytesOf(sequence.Generated)
+        + BytesOf(sequence.Parameters.StopTokens) + BytesOf(sequence.Pages);
+
+    private static int BytesOf(string text) => Encoding.UTF8.GetByteCount(text);
+
+    private static int BytesOf(ImmutableArray<int> values)
+    {
+        var bytes = 0;
+        foreach (var value in values)
+        {
+            bytes += (uint)value switch { < 1 << 6 => 1, < 1 << 13 => 2, < 1 << 20 => 3, < 1 << 27 => 4, _ => 5 };
+        }
+
+        return bytes;
+    }
+}

@@ -1,0 +1,221 @@
+using System.Collections.Immutable;
+using Akka.Actor;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Requests;
+using SpotServe.Actors.Scheduling;
+using static SpotServe.Actors.Replica.HandoverProtocol;
+
+namespace SpotServe.Actors.Replica;
+
+/// <summary>
+/// The new replica's side of all handovers to it: which old replicas are still to come, what they told of, and which
+/// page ids their pages take. The home's pages keep their ids where these exist here; all others take ids that the
+/// home has set aside, or, when no replica is home, simply the next ones.
+/// </summary>
+internal sealed class IncomingHandover
+{
+    private readonly Epoch _epoch;
+    private readonly int _pageCount;
+    private readonly IActorRef _self;
+    private readonly PageCopies _copies;
+    private readonly SortedDictionary<int, Source> _sources = [];
+    private readonly Queue<int> _reserved = [];
+    private readonly List<ArrivingPages> _unplaced = [];
+    private int _nextPage;
+
+    public IncomingHandover(
+        Epoch epoch, IReadOnlyList<int> expects, int pageCount, PageCopies copies, IActorRef self)
+    {
+        _epoch = epoch;
+        _pageCount = pageCount;
+        _self = self;
+        _copies = copies;
+        foreach (var replica in expects) _sources.TryAdd(replica, new Source());
+    }
+
+    /// <summary>Old replicas that have not sent their last.</summary>
+    public IReadOnlyCollection<int> Missing =>
+        [.. _sources.Where(source => !source.Value.IsOver).Select(source => source.Key)];
+
+    /// <summary>All have sent their last and all pages are where they belong, or are given up.</summary>
+    public bool IsComplete => _sources.Values.All(source => source.IsOver) && _copies.IsIdle && _unplaced.Count == 0;
+
+    /// <summary>The home, or a replica that may be it, can still write to pages that are shared with it.</summary>
+    public bool IsHomeMissing => Home is { } home
+        ? !home.IsOver
+        : _sources.Values.Any(source => source is { IsOver: false, IsHome: not false });
+
+    public IEnumerable<IActorRef> Leaders =>
+        _sources.Values.Where(source => source.Leader is not null).Select(source => source.Leader!);
+
+    private Source? Home => _sources.Values.FirstOrDefault(source => source.IsHome == true);
+
+    /// <summary>True when the sender is to be watched.</summary>
+    public bool OnOpened(HandoverOpened opened, IActorRef leader)
+    {
+        if (!_sources.TryGetValue(opened.OldReplica, out var source) || source.IsHome is not null) return false;
+        source.IsHome = opened.IsHome;
+        source.Leader = leader;
+        if (opened.IsHome)
+        {
+            foreach (var page in opened.Reserved.Where(page => page >= 0 && page < _pageCount)) _reserved.Enqueue(page);
+        }
+
+        PlaceAll();
+        return true;
+    }
+
+    public void OnReady(PagesReady ready, IActorRef leader)
+    {
+        // Rounds come one at a time, in order: an older one is a duplicate. After the end only the end counts.
+        if (!_sources.TryGetValue(ready.OldReplica, out var source) || source.IsOver) return;
+        if (ready.Round <= source.LastRound) return;
+        source.LastRound = ready.Round;
+        source.Leader ??= leader;
+        var parts = ImmutableArray.CreateBuilder<ArrivingPart>();
+        foreach (var pages in ready.Sequences)
+        {
+            var sequence = source.Sequence(pages.Id);
+            if (sequence.Handed is null && sequence.Append(pages.FirstIndex, pages.Pages) is { } part) parts.Add(part);
+        }
+
+        Place(new ArrivingPages(ready.OldReplica, ready.Round, parts.DrainToImmutable()));
+    }
+
+    public void OnHandedOver(SequencesHandedOver handedOver)
+    {
+        if (!_sources.TryGetValue(handedOver.OldReplica, out var source) || source.IsOver) return;
+        var parts = ImmutableArray.CreateBuilder<ArrivingPart>();
+        foreach (var handed in handedOver.Sequences)
+        {
+            var sequence = source.Sequence(handed.Id);
+            if (sequence.Handed is not null) continue;   // a duplicate
+            sequence.Handed = handed;
+            source.Handed.Add(sequence);
+            if (sequence.Append(handed.FirstIndex, handed.Pages) is { } part) parts.Add(part);
+        }
+
+        if (parts.Count > 0) Place(new ArrivingPages(handedOver.OldReplica, null, parts.DrainToImmutable()));
+        source.IsOver = handedOver.IsLast;
+        PlaceAll();   // Perhaps there is no home after all.
+    }
+
+    /// <summary>A copy is over. False when it is not one of these.</summary>
+    public bool OnCopied(long job, long bytes, bool arrived)
+    {
+        if (!_copies.TryEnd(job, bytes, out var copy)) return false;
+        End(copy.Content, arrived);
+        return true;
+    }
+
+    /// <summary>An old replica's actor died: what it has not sent does not come.</summary>
+    public bool OnTerminated(IActorRef leader)
+    {
+        var dead = _sources.Values.Where(source => leader.Equals(source.Leader)).ToArray();
+        foreach (var source in dead) source.IsOver = true;
+        if (dead.Length > 0) PlaceAll();
+        return dead.Length > 0;
+    }
+
+    /// <summary>What was handed over, each with its pages if all of them are here.</summary>
+    public ImmutableArray<(HandedSequence Handed, SequenceState State)> Take()
+    {
+        HashSet<int> taken = [.. _copies.BusyPages];
+        Dictionary<RequestId, (HandedSequence, SequenceState)> sequences = [];
+        foreach (var sequence in _sources.Values.SelectMany(source => source.Handed))
+        {
+            var handed = sequence.Handed!;
+            var pages = sequence.Pages;
+            // From elsewhere to be trusted only so far: a page in two tables would be a bug of the whole process here.
+            if (pages.Distinct().Count() != pages.Length || pages.Any(taken.Contains)) pages = [];
+            var state = new SequenceState(
+                handed.Id, handed.Prompt, handed.Generated, handed.Parameters, handed.CachedTokens, pages);
+            if (sequences.TryAdd(handed.Id, (handed, state))) taken.UnionWith(pages);
+        }
+
+        return [.. sequences.Values];
+    }
+
+    private void PlaceAll()
+    {
+        var unplaced = _unplaced.ToArray();
+        _unplaced.Clear();
+        foreach (var pages in unplaced) Place(pages);
+    }
+
+    /// <summary>Gives pages their ids and has them copied; those of a replica whose part is not clear yet wait.</summary>
+    private void Place(ArrivingPages pages)
+    {
+        var source = _sources[pages.OldReplica];
+        var homeIsKnown = Home is not null || _sources.Values.All(other => other.IsOver || other.IsHome is not null);
+        if (source.IsHome is null || !homeIsKnown)
+        {
+            if (source is { IsHome: null, IsOver: true }) End(pages, arrived: false);
+            else _unplaced.Add(pages);
+            return;
+        }
+
+        var from = ImmutableArray.CreateBuilder<int>();
+        var to = ImmutableArray.CreateBuilder<int>();
+        foreach (var part in pages.Parts.Where(part => !part.IsVoid))
+        {
+            var ids = new int[part.Pages.Length];
+            if (!TryAssign(source, part.Pages, ids))
+            {
+                part.Sequence.End(part, arrived: false);
+                continue;
+            }
+
+            part.Sequence.Assign(ids);
+            from.AddRange(part.Pages);
+            to.AddRange(ids);
+        }
+
+        if (from.Count == 0) End(pages with { Parts = [] }, arrived: true);
+        else _copies.Ask(pages.OldReplica, from.DrainToImmutable(), to.DrainToImmutable(), pages);
+    }
+
+    private bool TryAssign(Source source, ImmutableArray<int> pages, int[] ids)
+    {
+        for (var i = 0; i < ids.Length; i++)
+        {
+            if (source.IsHome == true && pages[i] < _pageCount) ids[i] = pages[i];
+            else if (_reserved.TryDequeue(out var reserved)) ids[i] = reserved;
+            else if (Home is null && _nextPage < _pageCount) ids[i] = _nextPage++;
+            else return false;
+        }
+
+        return true;
+    }
+
+    private void End(ArrivingPages pages, bool arrived)
+    {
+        foreach (var part in pages.Parts) part.Sequence.End(part, arrived);
+        if (pages.Round is not { } round) return;
+        _sources[pages.OldReplica].Leader?.Tell(new PagesTaken(_epoch, pages.OldReplica, round), _self);
+    }
+
+    private sealed class Source
+    {
+        private readonly Dictionary<RequestId, ArrivingSequence> _sequences = [];
+
+        public IActorRef? Leader { get; set; }
+
+        /// <summary>Null until it has opened.</summary>
+        public bool? IsHome { get; set; }
+
+        public int LastRound { get; set; }
+
+        /// <summary>It has sent its last, or died.</summary>
+        public bool IsOver { get; set; }
+
+        /// <summary>Sequences as the last step left them, in the order of their coming.</summary>
+        public List<ArrivingSequence> Handed { get; } = [];
+
+        public ArrivingSequence Sequence(RequestId id)
+        {
+            if (_sequences.TryGetValue(id, out var sequence)) return sequence;
+            return _sequences[id] = new ArrivingSequence();
+        }
+    }
+}
