@@ -33,9 +33,8 @@ public sealed class PulseMonitorTests
         for (var i = 0; i < 5; i++) Assert.Empty(Tick("a"));
 
         _now += TimeSpan.FromMinutes(10);
-        Assert.Empty(Tick());
-
         for (var i = 0; i < 4; i++) Assert.Empty(Tick());
+
         Assert.Equal("a", Assert.Single(Tick()).Peer);
     }
 
@@ -54,6 +53,62 @@ public sealed class PulseMonitorTests
                 Assert.Empty(monitor.Check(now));
             }
         });
+
+    [Fact]
+    public void Peer_that_starves_for_three_intervals_is_not_accused_however_this_process_is_scheduled() =>
+        Gen.Select(Gen.Int[0, 300].Array[50], Gen.Int[0, 1_500].Array[200]).Sample((starved, late) =>
+        {
+            // The peer's beats come an interval apart, each up to 300 ms late; checks come up to 1.5 s late.
+            var monitor = new PulseMonitor<string>(Options);
+            monitor.Add("a", TimeSpan.Zero);
+            monitor.Beat("a", 1, TimeSpan.Zero);
+            var arrivals = new Queue<TimeSpan>(starved.Aggregate(
+                new List<TimeSpan> { TimeSpan.Zero },
+                (list, ms) => [.. list, list[^1] + Interval + TimeSpan.FromMilliseconds(ms)]));
+            var now = TimeSpan.Zero;
+            foreach (var ms in late)
+            {
+                now += TimeSpan.FromMilliseconds(ms + 1);
+                if (now > arrivals.Last()) return;
+                var arrived = false;
+                while (arrivals.Peek() <= now)
+                {
+                    arrivals.Dequeue();
+                    arrived = true;
+                }
+
+                if (arrived) monitor.Beat("a", 1, now);
+                Assert.Empty(monitor.Check(now));
+            }
+        });
+
+    [Fact]
+    public void Silent_peer_is_found_after_as_many_checks_as_intervals_make_the_limit_however_late_they_are() =>
+        Gen.Int[100, 5_000].Array[5].Sample(gaps =>
+        {
+            var monitor = new PulseMonitor<string>(Options);
+            monitor.Add("a", TimeSpan.Zero);
+            monitor.Beat("a", 1, TimeSpan.Zero);
+            var now = TimeSpan.Zero;
+            var lost = gaps.SelectMany(gap => monitor.Check(now += TimeSpan.FromMilliseconds(gap))).ToList();
+
+            Assert.Equal(
+                $"no heartbeat came for {gaps.Sum()} ms", Assert.Single(lost).Reason);
+        });
+
+    [Fact]
+    public void Beats_that_were_read_after_the_instant_of_judging_count()
+    {
+        _monitor.Add("a", _now);
+        Assert.Empty(Tick("a"));
+
+        for (var i = 0; i < 20; i++)
+        {
+            var judgedAt = _now += TimeSpan.FromMilliseconds(450);
+            _monitor.Beat("a", 1, judgedAt + TimeSpan.FromMilliseconds(400));
+            Assert.Empty(_monitor.Check(judgedAt));
+        }
+    }
 
     [Fact]
     public void Silence_counts_from_the_first_beat_or_when_connecting_took_too_long()

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
@@ -5,8 +6,8 @@ using System.Security.Cryptography;
 namespace SpotServe.Actors.DataPlane;
 
 /// <summary>
-/// The heartbeats of a node process, on one thread of its own: actors' and pool threads may all be busy and the node
-/// still lives. It sends beats to every node that dialled it, and watches those that it is told to: a connection each
+/// The heartbeats of a node process, on one thread of its own that goes before the others: actors' and pool threads may
+/// all be busy and the node still lives. It sends beats to every node that dialled it, and watches those that it is told to: a connection each
 /// way, so neither needs to know what the other watches.
 /// </summary>
 internal sealed class HeartbeatService : INodeLinkServer, IDisposable
@@ -21,6 +22,7 @@ internal sealed class HeartbeatService : INodeLinkServer, IDisposable
     private readonly Dictionary<IPEndPoint, WatchedPeer> _peers = [];
     private readonly PulseMonitor<WatchedPeer> _monitor;
     private readonly ManualResetEventSlim _stopped = new();
+    private readonly BlockingCollection<WatchedPeer> _toDial = [];
     private readonly Thread _thread;
 
     public HeartbeatService(HeartbeatOptions options, ClusterSecret secret, TimeProvider time)
@@ -32,6 +34,7 @@ internal sealed class HeartbeatService : INodeLinkServer, IDisposable
         _monitor = new PulseMonitor<WatchedPeer>(options);
         _thread = new Thread(Run) { IsBackground = true, Name = "heartbeats" };
         _thread.Start();
+        new Thread(DialWhatIsAsked) { IsBackground = true, Name = "heartbeat-dials" }.Start();
     }
 
     /// <summary>Watches nodes until disposed.</summary>
@@ -80,6 +83,7 @@ internal sealed class HeartbeatService : INodeLinkServer, IDisposable
         {
             if (_stopped.IsSet) return;
             _stopped.Set();
+            _toDial.CompleteAdding();
         }
 
         if (Thread.CurrentThread != _thread) _thread.Join(_options.Interval + _options.LostAfter);
@@ -100,7 +104,7 @@ internal sealed class HeartbeatService : INodeLinkServer, IDisposable
         if (_peers.Remove(endpoint, out var former)) _monitor.Condemn(former, $"{node} took its place");
         _peers.Add(endpoint, peer);
         _monitor.Add(peer, Now);
-        peer.Dial(OnDialled);
+        _toDial.Add(peer);
         return peer;
     }
 
@@ -143,26 +147,39 @@ internal sealed class HeartbeatService : INodeLinkServer, IDisposable
         }
     }
 
+    /// <summary>Each dial has a thread. Starting one takes until it runs, long on a busy machine: neither the heartbeats
+    /// nor whoever holds their lock shall wait for that.</summary>
+    private void DialWhatIsAsked()
+    {
+        foreach (var peer in _toDial.GetConsumingEnumerable()) peer.Dial(OnDialled);
+    }
+
     private void Run()
     {
+        ThreadUrgency.Raise();
         var readable = new List<Socket>();
         var nextBeat = Now;
         while (!_stopped.IsSet)
         {
-            WaitForAny(readable, nextBeat - Now);
+            Wait(readable, nextBeat - Now);
             List<(WatchedPeer Peer, string Reason, Action<string, string>[] Listeners)> lost;
             lock (_gate)
             {
-                // What has arrived counts before anyone is judged.
-                foreach (var peer in _peers.Values.ToList()) ReadBeats(peer, readable);
-                _followers.RemoveAll(socket => readable.Contains(socket) && IsOver(socket));
+                // First of all: others judge this node by it.
                 if (Now >= nextBeat)
                 {
                     _followers.RemoveAll(socket => !Sends(socket) && IsOver(socket));
-                    nextBeat = Now + _options.Interval;
+                    // The pace is kept when one was late; those that were missed are not made up for.
+                    nextBeat = nextBeat + _options.Interval > Now ? nextBeat + _options.Interval : Now;
                 }
 
-                lost = [.. _monitor.Check(Now).Select(entry =>
+                // Silence is judged as of before the sockets are asked: this thread may be held up anywhere below and
+                // above, and what arrives meanwhile must not be missed.
+                var judgedAt = Now;
+                FindReadable(readable);
+                foreach (var peer in _peers.Values.ToList()) ReadBeats(peer, readable);
+                _followers.RemoveAll(socket => readable.Contains(socket) && IsOver(socket));
+                lost = [.. _monitor.Check(judgedAt).Select(entry =>
                     (entry.Peer, entry.Reason, entry.Peer.Listeners.ToArray()))];
                 foreach (var (peer, _, _) in lost) Forget(peer);
             }
@@ -174,26 +191,33 @@ internal sealed class HeartbeatService : INodeLinkServer, IDisposable
         }
     }
 
-    private void WaitForAny(List<Socket> readable, TimeSpan wait)
+    private void Wait(List<Socket> sockets, TimeSpan wait)
     {
-        readable.Clear();
-        lock (_gate)
-        {
-            readable.AddRange(_followers);
-            readable.AddRange(_peers.Values.Select(peer => peer.Socket).OfType<Socket>());
-        }
-
+        sockets.Clear();
+        lock (_gate) AddAll(sockets);
         if (wait < TimeSpan.Zero) wait = TimeSpan.Zero;
         try
         {
-            if (readable.Count == 0) _stopped.WaitHandle.WaitOne(wait);
-            else Socket.Select(readable, null, null, wait);
+            if (sockets.Count == 0) _stopped.WaitHandle.WaitOne(wait);
+            else Socket.Select(sockets, null, null, wait);
         }
         catch (Exception error) when (error is SocketException or ObjectDisposedException)
         {
-            // One was closed by the end of its watch; the others show next time.
-            readable.Clear();
+            // One was closed by the end of its watch; the others show when they are asked again.
         }
+    }
+
+    private void FindReadable(List<Socket> sockets)
+    {
+        sockets.Clear();
+        AddAll(sockets);
+        if (sockets.Count > 0) Socket.Select(sockets, null, null, TimeSpan.Zero);
+    }
+
+    private void AddAll(List<Socket> sockets)
+    {
+        sockets.AddRange(_followers);
+        sockets.AddRange(_peers.Values.Select(peer => peer.Socket).OfType<Socket>());
     }
 
     private void ReadBeats(WatchedPeer peer, List<Socket> readable)
@@ -204,7 +228,7 @@ internal sealed class HeartbeatService : INodeLinkServer, IDisposable
         if (isOpen) return;
         peer.Detach();
         _monitor.Closed(peer);
-        peer.Dial(OnDialled);
+        if (!_toDial.IsAddingCompleted) _toDial.Add(peer);
     }
 
     private bool Sends(Socket socket)

@@ -2,16 +2,16 @@ namespace SpotServe.Actors.DataPlane;
 
 /// <summary>
 /// Judges by their beats which peers are lost, without clock, threads or sockets: all instants are given, as time since
-/// some origin. Not thread-safe.
+/// some origin. Between two checks at most one interval counts as silence: when the checks come late, this process is
+/// the one that does not run. A peer is lost only after several checks in a row that found no beat. Not thread-safe.
 /// </summary>
 /// <typeparam name="TPeer">Names a peer.</typeparam>
 internal sealed class PulseMonitor<TPeer>(HeartbeatOptions options) where TPeer : notnull
 {
     private readonly Dictionary<TPeer, Pulse> _pulses = [];
-    private TimeSpan? _checkedAt;
 
     /// <summary>Begins to watch. Silence counts from the first beat on, which has its own limit.</summary>
-    public void Add(TPeer peer, TimeSpan now) => _pulses.Add(peer, new Pulse { Since = now });
+    public void Add(TPeer peer, TimeSpan now) => _pulses.Add(peer, new Pulse(now));
 
     public void Remove(TPeer peer) => _pulses.Remove(peer);
 
@@ -22,7 +22,7 @@ internal sealed class PulseMonitor<TPeer>(HeartbeatOptions options) where TPeer 
         if (!_pulses.TryGetValue(peer, out var pulse)) return;
         if (pulse.Incarnation is { } known && known != incarnation) pulse.Verdict = "its process was replaced";
         pulse.Incarnation ??= incarnation;
-        pulse.Since = now;
+        pulse.Begin(now);
     }
 
     /// <summary>The connection to the peer closed. It has the limit for silence to come back.</summary>
@@ -42,20 +42,15 @@ internal sealed class PulseMonitor<TPeer>(HeartbeatOptions options) where TPeer 
         if (_pulses.TryGetValue(peer, out var pulse)) pulse.Verdict ??= reason;
     }
 
-    /// <summary>To be called every interval, after the beats that have arrived were counted.</summary>
+    /// <summary>To be called every interval, after the beats were counted that had arrived at that instant.</summary>
+    /// <param name="now">Taken before the beats were read; may be before the last of them.</param>
     /// <returns>Peers that are lost, and why. They are forgotten: each is named once.</returns>
     public IReadOnlyList<(TPeer Peer, string Reason)> Check(TimeSpan now)
     {
-        // This process did not run for a while (stopped, or starved): what it missed is no peer's fault.
-        if (_checkedAt is { } last && now - last > options.Interval + (options.LostAfter / 2))
-        {
-            foreach (var pulse in _pulses.Values) pulse.Since = now;
-        }
-
-        _checkedAt = now;
         List<(TPeer, string)> lost = [];
         foreach (var (peer, pulse) in _pulses)
         {
+            pulse.CountSilence(now, options.Interval);
             if (ReasonOf(pulse, now) is { } reason) lost.Add((peer, reason));
         }
 
@@ -66,24 +61,28 @@ internal sealed class PulseMonitor<TPeer>(HeartbeatOptions options) where TPeer 
     private string? ReasonOf(Pulse pulse, TimeSpan now)
     {
         if (pulse.Verdict is not null) return pulse.Verdict;
-        var silence = now - pulse.Since;
         if (pulse.Incarnation is null)
         {
-            return silence < options.ConnectTimeout
+            return pulse.Silence < options.ConnectTimeout
                 ? null
                 : $"no heartbeat came within {options.ConnectTimeout.TotalMilliseconds:0} ms of connecting";
         }
 
-        if (silence < options.LostAfter) return null;
+        if (pulse.Silence < options.LostAfter) return null;
         return pulse.IsClosed
             ? $"it closed its heartbeat link and was not back within {options.LostAfter.TotalMilliseconds:0} ms"
-            : $"no heartbeat came for {silence.TotalMilliseconds:0} ms";
+            : $"no heartbeat came for {(now - pulse.Since).TotalMilliseconds:0} ms";
     }
 
-    private sealed class Pulse
+    private sealed class Pulse(TimeSpan begin)
     {
+        private TimeSpan _countedTo = begin;
+
         /// <summary>Last beat; before the first, the begin of watching.</summary>
-        public TimeSpan Since { get; set; }
+        public TimeSpan Since { get; private set; } = begin;
+
+        /// <summary>Of the time since then, what counts.</summary>
+        public TimeSpan Silence { get; private set; }
 
         /// <summary>Null before the first beat.</summary>
         public long? Incarnation { get; set; }
@@ -91,5 +90,15 @@ internal sealed class PulseMonitor<TPeer>(HeartbeatOptions options) where TPeer 
         public bool IsClosed { get; set; }
 
         public string? Verdict { get; set; }
+
+        public void Begin(TimeSpan now) => (Since, Silence, _countedTo) = (now, TimeSpan.Zero, now);
+
+        public void CountSilence(TimeSpan now, TimeSpan max)
+        {
+            if (now <= _countedTo) return;
+            var gap = now - _countedTo;
+            Silence += gap < max ? gap : max;
+            _countedTo = now;
+        }
     }
 }

@@ -13,15 +13,22 @@ internal sealed class PacingLaw(TransferPacerOptions options)
 
     public const double WindowSeconds = 0.1;
 
-    /// <summary>Steps in a row without anything to compare with before the rate falls to the floor, where steps are
-    /// as good as undisturbed and can be learnt from.</summary>
+    /// <summary>Steps in a row without anything to compare with before bulk all but stops, so that there is something
+    /// to learn from.</summary>
     private const int UnknownMax = 3;
+
+    /// <summary>While learning, this part of the floor moves.</summary>
+    private const double LearningShare = 1.0 / 8;
+
+    /// <summary>Windows at the floor that still look too slow, before it must be what steps take by now.</summary>
+    private const int StuckWindows = 3;
 
     private const double TargetShare = 0.75;
     private const double RaiseShare = 0.5;
     private const double CutMin = 0.4;
     private const double CutMax = 0.9;
     private const double AddedShare = 0.08;
+    private const double AddedFloorShare = 0.25;
 
     private bool _isFirstRise = true;
     private double _tookSeconds;
@@ -30,11 +37,15 @@ internal sealed class PacingLaw(TransferPacerOptions options)
     private double _elapsedSeconds;
     private int _steps;
     private int _unknown;
+    private int _stuck;
+    private bool _isLearning = true;
+    private double _rate = options.StartBytesPerSecond;
 
     /// <summary>What may move while an engine runs.</summary>
-    public double BytesPerSecond { get; private set; } = options.StartBytesPerSecond;
+    public double BytesPerSecond => _isLearning ? options.FloorBytesPerSecond * LearningShare : _rate;
 
-    public bool IsAtFloor => BytesPerSecond <= options.FloorBytesPerSecond;
+    /// <summary>So little moves that steps are as good as undisturbed: what they take now is what they take.</summary>
+    public bool TakesStepsAsUndisturbed => _isLearning || _stuck >= StuckWindows;
 
     /// <summary>A step ended while bulk moved.</summary>
     /// <param name="dueSeconds">What it takes undisturbed; null when that is not known.</param>
@@ -46,11 +57,12 @@ internal sealed class PacingLaw(TransferPacerOptions options)
         _elapsedSeconds += elapsedSeconds;
         if (dueSeconds is null)
         {
-            if (++_unknown >= UnknownMax) FallToFloor();
+            _isLearning |= ++_unknown >= UnknownMax;
             return;
         }
 
         _unknown = 0;
+        _isLearning = false;
         _tookSeconds += tookSeconds;
         _dueSeconds += dueSeconds.Value;
         if (++_steps < WindowSteps || _elapsedSeconds < WindowSeconds) return;
@@ -71,30 +83,25 @@ internal sealed class PacingLaw(TransferPacerOptions options)
         var target = options.SlowdownMax * TargetShare;
         if (slowdown > target)
         {
+            _stuck = _rate > options.FloorBytesPerSecond ? 0 : _stuck + 1;
             // What really moved is what did the harm, when that was less than it might have been.
-            var harmful = Math.Min(BytesPerSecond, Math.Max(movedBytesPerSecond, options.FloorBytesPerSecond));
+            var harmful = Math.Min(_rate, Math.Max(movedBytesPerSecond, options.FloorBytesPerSecond));
             Set(harmful * Math.Clamp(target / slowdown, CutMin, CutMax));
             _isFirstRise = false;
+            return;
         }
-        else if (slowdown < options.SlowdownMax * RaiseShare && movedBytesPerSecond > BytesPerSecond / 2)
-        {
-            // Not beyond what the link gives anyway: a rate far above it could not be brought down in time.
-            Set(_isFirstRise
-                ? BytesPerSecond * 2
-                : BytesPerSecond + Math.Max(options.FloorBytesPerSecond, AddedShare * BytesPerSecond));
-        }
-    }
 
-    private void FallToFloor()
-    {
-        _isFirstRise = true;
-        Set(options.FloorBytesPerSecond);
-        Clear();
+        _stuck = 0;
+        // Not beyond what the link gives anyway: a rate far above it could not be brought down in time.
+        if (slowdown >= options.SlowdownMax * RaiseShare || movedBytesPerSecond <= _rate / 2) return;
+        Set(_isFirstRise
+            ? _rate * 2
+            : _rate + Math.Max(options.FloorBytesPerSecond * AddedFloorShare, AddedShare * _rate));
     }
 
     private void Set(double bytesPerSecond)
     {
-        BytesPerSecond = Math.Max(bytesPerSecond, options.FloorBytesPerSecond);
-        Invariant.Holds(double.IsFinite(BytesPerSecond));
+        _rate = Math.Max(bytesPerSecond, options.FloorBytesPerSecond);
+        Invariant.Holds(double.IsFinite(_rate));
     }
 }

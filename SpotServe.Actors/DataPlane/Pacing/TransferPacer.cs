@@ -97,7 +97,7 @@ public sealed class TransferPacer(TransferPacerOptions options, TimeProvider tim
             if (isDisturbed) _law.Observe(seconds, baseline.Of(tokens), _movedBytes, sinceLast);
             else _law.Clear();
             _movedBytes = 0;
-            if (!isDisturbed || _law.IsAtFloor) baseline.Learn(tokens, seconds);
+            if (!isDisturbed || _law.TakesStepsAsUndisturbed) baseline.Learn(tokens, seconds);
         }
     }
 

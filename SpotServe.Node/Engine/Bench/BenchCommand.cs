@@ -39,12 +39,14 @@ public static class BenchCommand
         {
             Description = "measure the data plane instead: all-reduce and hand-off beside a bare socket",
         };
+        TransferFlags transfer = new();
         Option<string?> torchLib = new("--torch-lib") { Description = "lib folder of an installed PyTorch" };
 
         var command = new Command("bench", "Measure decode and prefill of a model shape with made weights.")
         {
             device, shape, type, batch, layout, threads, context, steps, rounds, links, torchLib,
         };
+        transfer.AddTo(command);
         command.SetAction(async (parsed, cancel) =>
         {
             if (parsed.GetValue(links))
@@ -53,6 +55,7 @@ public static class BenchCommand
                 return 0;
             }
 
+            if (await transfer.RunIfAskedAsync(parsed, parsed.GetValue(rounds), cancel)) return 0;
             try
             {
                 var (stages, ranks) = ParseLayout(parsed.GetValue(layout)!);
