@@ -8,7 +8,8 @@ namespace SpotServe.Actors.Hosting;
 /// </summary>
 public sealed class NodeDeparture(TimeProvider clock)
 {
-    /// <summary>Longest wait for a release, whatever a notice says; hocon/node.conf's phase is a little longer.</summary>
+    /// <summary>Longest wait for a release, whatever a notice says; hocon/node.conf's phase is a little
+    /// longer.</summary>
     public static readonly TimeSpan GraceMax = TimeSpan.FromMinutes(15);
 
     /// <summary>Kept of the grace period for leaving the cluster in order.</summary>

@@ -20,7 +20,8 @@ internal sealed class NoticeActor : ReceiveActor
         Receive<PreemptionNotice>(notice =>
         {
             if (!departure.Announce(notice)) return;
-            _log.Warning("Preemption notice ({Source}): this node goes at {Deadline:O}", notice.Source, notice.Deadline);
+            _log.Warning(
+                "Preemption notice ({Source}): this node goes at {Deadline:O}", notice.Source, notice.Deadline);
             node.Tell(notice);
             if (leaving) return;
             leaving = true;

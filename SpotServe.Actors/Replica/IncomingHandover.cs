@@ -143,7 +143,8 @@ internal sealed class IncomingHandover
         foreach (var pages in unplaced) Place(pages);
     }
 
-    /// <summary>Gives pages their ids and has them copied; those of a replica whose part is not clear yet wait.</summary>
+    /// <summary>Gives pages their ids and has them copied; those of a replica whose part is not clear yet
+    /// wait.</summary>
     private void Place(ArrivingPages pages)
     {
         var source = _sources[pages.OldReplica];

@@ -24,7 +24,8 @@ internal sealed class OutgoingHandover
     private int _lastRound;
     private bool _isReadyTold;
 
-    /// <param name="lastRound">Of the handover before, so that a late answer to it is not taken for one to this.</param>
+    /// <param name="lastRound">Of the handover before, so that a late answer to it is not taken for one to
+    /// this.</param>
     public OutgoingHandover(
         BeginHandover begin, int replica, ReplicaScheduler scheduler, int lastRound, IActorRef asker, IActorRef self)
     {

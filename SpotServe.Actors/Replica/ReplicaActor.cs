@@ -70,7 +70,8 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     public ITimerScheduler Timers { get; set; } = null!;
 
     /// <param name="pipeline">Not started yet. The actor owns it from here on.</param>
-    /// <param name="expects">Replicas of the epoch before that hand sequences over to this one; none by default.</param>
+    /// <param name="expects">Replicas of the epoch before that hand sequences over to this one; none by
+    /// default.</param>
     public static Props Props(
         Epoch epoch,
         int replicaIndex,

@@ -38,15 +38,9 @@ internal sealed class NodeFlags
         DefaultValueFactory = _ => "127.0.0.1",
     };
 
-    private Option<int> Port { get; } = new("--port")
-    {
-        Description = "Control-plane port; 0 picks a free one.",
-    };
+    private Option<int> Port { get; } = new("--port") { Description = "Control-plane port; 0 picks a free one." };
 
-    private Option<int> DataPort { get; } = new("--data-port")
-    {
-        Description = "Data-plane port; 0 picks a free one.",
-    };
+    private Option<int> DataPort { get; } = new("--data-port") { Description = "Data-plane port; 0 picks a free one." };
 
     private Option<string> Device { get; } = new("--device")
     {
@@ -83,34 +77,16 @@ internal sealed class NodeFlags
         HelpName = "DIR",
     };
 
-    private Option<double> Grace { get; } = new("--grace")
-    {
-        Description = "Seconds from SIGTERM to the machine's end, in which its work moves; 0: SIGTERM stops at once.",
-        HelpName = "SECONDS",
-        DefaultValueFactory = _ => 30,
-    };
-
-    private Option<string?> NoticeFile { get; } = new("--notice-file")
-    {
-        Description = "A file whose appearance means that this machine goes; it holds the seconds left or an ISO time.",
-        HelpName = "PATH",
-    };
-
-    private Option<double> RejoinMax { get; } = new("--rejoin-max")
-    {
-        Description = "Seconds for which a node that lost its cluster tries to join again.",
-        HelpName = "SECONDS",
-        DefaultValueFactory = _ => 600,
-    };
-
     private Option<bool> CopyWeights { get; } = new("--copy-weights") { Description = CopyWeightsText };
+
+    private DepartureFlags Departure { get; } = new();
 
     public void AddTo(Command command)
     {
         foreach (Option option in (Option[])
             [
-                Seed, Model, Host, Port, DataPort, Device, Devices, Threads, Dtype, Memory, TorchLib, Grace, NoticeFile,
-                RejoinMax, CopyWeights,
+                Seed, Model, Host, Port, DataPort, Device, Devices, Threads, Dtype, Memory, TorchLib, CopyWeights,
+                .. Departure.All,
             ])
         {
             command.Options.Add(option);
@@ -145,9 +121,9 @@ internal sealed class NodeFlags
             WeightType = ReadDtype(parsed.GetValue(Dtype)!),
             MemoryBytes = parsed.GetValue(Memory) is { } gigabytes ? ReadMemory(gigabytes) : null,
             TorchLib = parsed.GetValue(TorchLib),
-            Grace = Seconds("--grace", parsed.GetValue(Grace), NodeDeparture.GraceMax),
-            NoticeFile = ReadNoticeFile(parsed.GetValue(NoticeFile)),
-            RejoinMax = Seconds("--rejoin-max", parsed.GetValue(RejoinMax), RejoinMaxMost),
+            Grace = Seconds("--grace", parsed.GetValue(Departure.Grace), NodeDeparture.GraceMax),
+            NoticeFile = ReadNoticeFile(parsed.GetValue(Departure.NoticeFile)),
+            RejoinMax = Seconds("--rejoin-max", parsed.GetValue(Departure.RejoinMax), RejoinMaxMost),
             MapWeights = !parsed.GetValue(CopyWeights),
             Secret = ReadSecret(),
         };

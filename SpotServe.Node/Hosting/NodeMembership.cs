@@ -16,7 +16,8 @@ using SpotServe.Node.Engine;
 namespace SpotServe.Node.Hosting;
 
 /// <summary>
-/// One membership of the cluster: an actor system with this node's actors, from joining to the end. A removed member can
+/// One membership of the cluster: an actor system with this node's actors, from joining to the end. A removed member
+/// can
 /// never come back under its identity, so every membership has a system of its own; devices and data plane are lent to
 /// it and outlive it.
 /// </summary>

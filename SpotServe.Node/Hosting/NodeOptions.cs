@@ -51,7 +51,8 @@ internal sealed record NodeOptions
     /// <summary>A file whose appearance is a preemption notice; null: none is looked for.</summary>
     public string? NoticeFile { get; init; }
 
-    /// <summary>How long a node that the cluster removed, or that lost all control nodes, tries to join again.</summary>
+    /// <summary>How long a node that the cluster removed, or that lost all control nodes, tries to join
+    /// again.</summary>
     public TimeSpan RejoinMax { get; init; } = TimeSpan.FromMinutes(10);
 
     /// <summary>Longest time for all links of a position to come up.</summary>

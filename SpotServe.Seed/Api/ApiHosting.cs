@@ -7,8 +7,8 @@ namespace SpotServe.Seed.Api;
 /// <summary>Puts the HTTP interface into a web application.</summary>
 public static partial class ApiHosting
 {
-    /// <summary>Adds the interface. <see cref="IGenerationClient"/> and <see cref="CompletionModel"/> must be
-    /// registered as singletons beside it.</summary>
+    /// <summary>Adds the interface. <see cref="IGenerationClient"/>, <see cref="IClusterOperator"/> and
+    /// <see cref="CompletionModel"/> must be registered as singletons beside it.</summary>
     public static IServiceCollection AddCompletionApi(this IServiceCollection services, ApiOptions options)
     {
         services.TryAddSingleton(TimeProvider.System);
@@ -19,6 +19,7 @@ public static partial class ApiHosting
         services.AddSingleton<CompletionEndpoints>();
         services.AddSingleton<RequestEndpoints>();
         services.AddSingleton<StatusEndpoints>();
+        services.AddSingleton<AdminEndpoints>();
         return services;
     }
 
@@ -28,6 +29,7 @@ public static partial class ApiHosting
         var completions = app.Services.GetRequiredService<CompletionEndpoints>();
         var requests = app.Services.GetRequiredService<RequestEndpoints>();
         var status = app.Services.GetRequiredService<StatusEndpoints>();
+        var admin = app.Services.GetRequiredService<AdminEndpoints>();
         var log = app.Services.GetRequiredService<ILogger<CompletionEndpoints>>();
 
         app.MapPost("/v1/completions", Edge(log, completions.PostAsync));
@@ -36,6 +38,9 @@ public static partial class ApiHosting
         app.MapGet("/health", StatusEndpoints.GetHealthAsync);
         app.MapGet("/ready", status.GetReadyAsync);
         app.MapGet("/admin/replicas", status.GetReplicasAsync);
+        app.MapGet("/admin/reconfigurations", Edge(log, admin.GetReconfigurationsAsync));
+        app.MapPost("/admin/layout", Edge(log, admin.ChangeLayoutAsync));
+        app.MapPost("/admin/nodes/{node}/preempt", Edge(log, admin.PreemptAsync));
         app.MapGet("/", status.GetFrontAsync);
         app.MapFallback(Edge(log, http => throw new ApiException(
             HttpStatusCode.NotFound, $"There is no {http.Request.Method} {http.Request.Path}.", code: "not_found")));

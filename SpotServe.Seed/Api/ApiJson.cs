@@ -52,6 +52,8 @@ internal sealed record RequestBody(
 [JsonSerializable(typeof(ReadyBody))]
 [JsonSerializable(typeof(ReplicasBody))]
 [JsonSerializable(typeof(RequestBody))]
+[JsonSerializable(typeof(LayoutBody))]
+[JsonSerializable(typeof(ReconfigurationsBody))]
 internal sealed partial class ApiJson : JsonSerializerContext
 {
     /// <summary>Writes letters as themselves: the media type is application/json, never HTML.</summary>

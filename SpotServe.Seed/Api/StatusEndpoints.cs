@@ -64,6 +64,9 @@ internal sealed class StatusEndpoints(
             GET  /v1/models          what is served
             GET  /ready  /health     does a layout serve; does the process live
             GET  /admin/replicas     queues and cache pages
+            GET  /admin/reconfigurations          what changed, why, and what it cost
+            POST /admin/layout                    {"layout": "1,2,2"}: serve with other degrees
+            POST /admin/nodes/{node}/preempt      ?seconds=30: as if its cloud took it away
 
             """,
             http.RequestAborted);

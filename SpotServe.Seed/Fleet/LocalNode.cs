@@ -65,7 +65,8 @@ public sealed class LocalNode
 
     /// <summary>
     /// Asks the process to stop in order and at once, by ending its standard input as this process's own end would.
-    /// SIGTERM is not used: to a node it is a preemption notice, after which it waits for its work to move. Does nothing
+    /// SIGTERM is not used: to a node it is a preemption notice, after which it waits for its work to move. Does
+    /// nothing
     /// when the process has ended.
     /// </summary>
     public void RequestStop()

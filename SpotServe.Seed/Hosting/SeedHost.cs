@@ -183,6 +183,8 @@ internal sealed class SeedHost : IAsyncDisposable
             }),
             board,
             gateway));
+        services.AddSingleton<IClusterOperator>(provider => new ClusterOperator(new Lazy<IActorRef>(
+            () => provider.GetRequiredService<ActorRegistry>().Get<PlannerKey>())));
     }
 
     private static JournalOptions OpenJournal(SeedOptions options)

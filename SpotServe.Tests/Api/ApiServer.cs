@@ -39,6 +39,7 @@ internal sealed class ApiServer : IAsyncDisposable
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Logging.ClearProviders();
         builder.Services.AddSingleton<IGenerationClient>(cluster);
+        builder.Services.AddSingleton<IClusterOperator>(cluster.Operator);
         builder.Services.AddSingleton(new CompletionModel(Model, TokenizerFiles.Bundled, [0]));
         builder.Services.AddCompletionApi(options ?? new ApiOptions());
         var app = builder.Build();

@@ -20,6 +20,8 @@ internal sealed class FakeCluster : IGenerationClient
 
     public ServiceStatus Status { get; set; } = new(true, "layout (1,4,1) on 4 nodes", "tinystories-4m", 1024);
 
+    public FakeOperator Operator { get; } = new();
+
     /// <summary>What the next submissions are answered; null accepts them.</summary>
     public Admission? Answer { get; set; }
 

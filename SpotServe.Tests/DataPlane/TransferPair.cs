@@ -24,7 +24,11 @@ internal sealed class TransferPair : IDisposable
     public DataPlaneNode Sink { get; }
 
     public static SliceRequest Request { get; } = new(
-        Epoch, Device, new WeightSlice(TensorGroup.Layers, new LayerRange(3, 4), new Share(0, 7, 1, 2, true)), null, false);
+        Epoch,
+        Device,
+        new WeightSlice(TensorGroup.Layers, new LayerRange(3, 4), new Share(0, 7, 1, 2, true)),
+        null,
+        false);
 
     public static DataPlaneNode MakeNode(TransferOptions? options = null) => new(
         ListenerTests.Options() with { Transfer = options ?? new TransferOptions() }, TimeProvider.System);

@@ -55,7 +55,8 @@ public sealed class TransferPacer(TransferPacerOptions options, TimeProvider tim
         }
     }
 
-    /// <returns>Zero when the bytes may move and have been counted; else how long to wait before asking again.</returns>
+    /// <returns>Zero when the bytes may move and have been counted; else how long to wait before asking
+    /// again.</returns>
     internal TimeSpan TryTake(int bytes, bool isUrgent)
     {
         lock (_gate)

@@ -1,0 +1,148 @@
+using System.Globalization;
+using System.Net;
+using System.Text.Json;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Seed.Api;
+
+/// <summary>An operator's orders to the cluster, and its timeline.</summary>
+internal sealed class AdminEndpoints(IClusterOperator cluster, ApiOptions options)
+{
+    private const double GraceMax = 3600;
+
+    /// <summary>POST /admin/nodes/{node}/preempt?seconds=30: the node behaves as if its cloud had given notice.</summary>
+    public async Task PreemptAsync(HttpContext http)
+    {
+        var text = (string?)http.Request.Query["seconds"] ?? "30";
+        if (!double.TryParse(text, CultureInfo.InvariantCulture, out var seconds)
+            || seconds is not (>= 0 and <= GraceMax))
+        {
+            throw ApiException.BadField("seconds", $"is {text}; it must be 0 to {GraceMax}.");
+        }
+
+        var node = Uri.UnescapeDataString((string)http.GetRouteValue("node")!);
+        var refusal = await AskAsync(() => cluster.PreemptAsync(
+            node, TimeSpan.FromSeconds(seconds), http.RequestAborted)).ConfigureAwait(false);
+        if (refusal is not null) throw new ApiException(HttpStatusCode.NotFound, refusal, "node", "not_found");
+        await AcceptAsync(http, $"node {node} leaves in {seconds} s").ConfigureAwait(false);
+    }
+
+    /// <summary>POST /admin/layout {"layout": "1,2,2"}, or null to let the cluster choose.</summary>
+    public async Task ChangeLayoutAsync(HttpContext http)
+    {
+        var body = await ReadAsync(http).ConfigureAwait(false);
+        LayoutDegrees? wanted;
+        try
+        {
+            wanted = body.Layout is { } text ? LayoutConstraints.Parse(text, batchSize: 1) : null;
+        }
+        catch (Exception error) when (error is FormatException or ArgumentException)
+        {
+            throw ApiException.BadField("layout", $"is {body.Layout}: {error.Message}");
+        }
+
+        var refusal = await AskAsync(() => cluster.ChangeLayoutAsync(wanted, http.RequestAborted))
+            .ConfigureAwait(false);
+        if (refusal is not null)
+        {
+            throw new ApiException(HttpStatusCode.Conflict, refusal, "layout", "layout_impossible");
+        }
+
+        var what = body.Layout is null ? "the cluster chooses" : $"layout {body.Layout} as soon as it fits";
+        await AcceptAsync(http, what).ConfigureAwait(false);
+    }
+
+    /// <summary>GET /admin/reconfigurations: the latest hundred, oldest first.</summary>
+    public async Task GetReconfigurationsAsync(HttpContext http)
+    {
+        var timeline = await AskAsync(() => cluster.TimelineAsync(http.RequestAborted)).ConfigureAwait(false);
+        await http.Response.WriteAsJsonAsync(
+            new ReconfigurationsBody([.. timeline.Select(ReconfigurationBody.Of)]),
+            ApiJson.Plain.ReconfigurationsBody,
+            cancellationToken: http.RequestAborted).ConfigureAwait(false);
+    }
+
+    private static async Task<LayoutBody> ReadAsync(HttpContext http)
+    {
+        try
+        {
+            return await http.Request.ReadFromJsonAsync(ApiJson.Plain.LayoutBody, http.RequestAborted)
+                .ConfigureAwait(false) ?? throw new JsonException("it is null");
+        }
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
+        {
+            throw new ApiException(
+                HttpStatusCode.BadRequest,
+                "The body must be JSON like {\"layout\": \"1,2,2\"} with Content-Type: application/json.");
+        }
+    }
+
+    private async Task<T> AskAsync<T>(Func<Task<T>> ask)
+    {
+        try
+        {
+            return await ask().ConfigureAwait(false);
+        }
+        catch (PlannerSilentException error)
+        {
+            throw new ApiException(
+                HttpStatusCode.ServiceUnavailable,
+                error.Message,
+                code: "planner_silent",
+                retryAfter: options.RetryAfter);
+        }
+    }
+
+    private static Task AcceptAsync(HttpContext http, string what)
+    {
+        http.Response.StatusCode = StatusCodes.Status202Accepted;
+        return http.Response.WriteAsJsonAsync(
+            new HealthBody(what), ApiJson.Plain.HealthBody, cancellationToken: http.RequestAborted);
+    }
+}
+
+/// <summary>POST /admin/layout.</summary>
+internal sealed record LayoutBody(string? Layout);
+
+/// <summary>GET /admin/reconfigurations.</summary>
+internal sealed record ReconfigurationsBody(IReadOnlyList<ReconfigurationBody> Reconfigurations);
+
+/// <summary>One reconfiguration; times in milliseconds, sizes in bytes.</summary>
+internal sealed record ReconfigurationBody(
+    long Epoch,
+    string Cause,
+    DateTimeOffset StartedAt,
+    string? From,
+    string To,
+    IReadOnlyList<PhaseBody> Phases,
+    long WeightsReused,
+    long WeightsFromPeers,
+    long WeightsFromDisk,
+    long PagesCopied,
+    double? PauseMs,
+    int Sequences,
+    long TokensRecomputed,
+    string Outcome)
+{
+    public static ReconfigurationBody Of(ReconfigurationRecord record) => new(
+        record.Epoch.Value,
+        record.Cause,
+        record.StartedAt,
+        record.From?.ToString(),
+        record.To.ToString(),
+        [.. record.Phases.Select(phase => new PhaseBody(
+            phase.Name, phase.Start.TotalMilliseconds, phase.Duration.TotalMilliseconds))],
+        record.Weights.Reused,
+        record.Weights.Peers,
+        record.Weights.Folder,
+        record.PageBytes,
+        record.Pause?.TotalMilliseconds,
+        record.Sequences,
+        record.TokensRecomputed,
+        record.Outcome);
+}
+
+/// <param name="StartMs">From the reconfiguration's start.</param>
+internal sealed record PhaseBody(string Name, double StartMs, double DurationMs);

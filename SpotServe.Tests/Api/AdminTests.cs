@@ -1,0 +1,105 @@
+using System.Collections.Immutable;
+using System.Net;
+using System.Text;
+using System.Text.Json;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Planning;
+using Xunit;
+
+namespace SpotServe.Tests.Api;
+
+/// <summary>What an operator asks of the cluster by HTTP.</summary>
+public sealed class AdminTests
+{
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Node_is_given_notice_and_an_unknown_one_is_not_found()
+    {
+        await using var server = await ApiServer.StartAsync();
+
+        using var told = await server.Client.PostAsync("/admin/nodes/a:1%23f/preempt?seconds=12.5", null, Cancel);
+        server.Cluster.Operator.Refusal = "There is no node x.";
+        using var unknown = await server.Client.PostAsync("/admin/nodes/x/preempt", null, Cancel);
+
+        Assert.Equal(HttpStatusCode.Accepted, told.StatusCode);
+        Assert.Equal(HttpStatusCode.NotFound, unknown.StatusCode);
+        Assert.Equal(
+            [("a:1#f", TimeSpan.FromSeconds(12.5)), ("x", TimeSpan.FromSeconds(30))],
+            server.Cluster.Operator.Preempted);
+    }
+
+    [Theory]
+    [InlineData("""{"layout": "1,2,2"}""", HttpStatusCode.Accepted)]
+    [InlineData("""{"layout": null}""", HttpStatusCode.Accepted)]
+    [InlineData("""{"layout": "1,2"}""", HttpStatusCode.BadRequest)]
+    [InlineData("1,2,2", HttpStatusCode.BadRequest)]
+    public async Task Layout_is_asked_for_in_the_form_of_the_command_line(string body, HttpStatusCode expected)
+    {
+        await using var server = await ApiServer.StartAsync();
+
+        using var content = new StringContent(body, Encoding.UTF8, "application/json");
+        using var answer = await server.Client.PostAsync("/admin/layout", content, Cancel);
+
+        Assert.Equal(expected, answer.StatusCode);
+    }
+
+    [Fact]
+    public async Task Layout_that_does_not_fit_is_a_conflict_with_the_reason()
+    {
+        await using var server = await ApiServer.StartAsync();
+        server.Cluster.Operator.Refusal = "P = 9 exceeds the 8 layers";
+
+        using var content = new StringContent("""{"layout": "1,9,1"}""", Encoding.UTF8, "application/json");
+        using var answer = await server.Client.PostAsync("/admin/layout", content, Cancel);
+
+        Assert.Equal(HttpStatusCode.Conflict, answer.StatusCode);
+        Assert.Contains("8 layers", await answer.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Timeline_shows_cause_phases_bytes_and_pause()
+    {
+        await using var server = await ApiServer.StartAsync();
+        server.Cluster.Operator.Timeline =
+        [
+            new ReconfigurationRecord(
+                new Epoch(2), "node a leaves", DateTimeOffset.UnixEpoch, new LayoutDegrees(1, 4, 1, 8),
+                new LayoutDegrees(1, 3, 1, 8),
+                [new ReconfigurationPhase("CuttingOver", TimeSpan.FromSeconds(1), TimeSpan.FromMilliseconds(80))],
+                new WeightSources(1, 2, 3), 4096, TimeSpan.FromMilliseconds(74), 31, 0, ReconfigurationRecord.Served),
+        ];
+
+        var text = await server.Client.GetStringAsync("/admin/reconfigurations", Cancel);
+
+        using var json = JsonDocument.Parse(text);
+        var record = Assert.Single(json.RootElement.GetProperty("reconfigurations").EnumerateArray());
+        Assert.Equal("(1,4,1)", record.GetProperty("from").GetString());
+        Assert.Equal(74, record.GetProperty("pause_ms").GetDouble());
+        Assert.Equal(2, record.GetProperty("weights_from_peers").GetInt64());
+        Assert.Equal(80, record.GetProperty("phases")[0].GetProperty("duration_ms").GetDouble());
+    }
+}
+
+/// <summary>A planner that does what it is asked, or refuses.</summary>
+internal sealed class FakeOperator : IClusterOperator
+{
+    public string? Refusal { get; set; }
+
+    public List<(string Node, TimeSpan Grace)> Preempted { get; } = [];
+
+    public ImmutableArray<ReconfigurationRecord> Timeline { get; set; } = [];
+
+    public Task<string?> PreemptAsync(string node, TimeSpan grace, CancellationToken cancel)
+    {
+        Preempted.Add((node, grace));
+        return Task.FromResult(Refusal);
+    }
+
+    public Task<string?> ChangeLayoutAsync(LayoutDegrees? wanted, CancellationToken cancel) =>
+        Task.FromResult(Refusal);
+
+    public Task<ImmutableArray<ReconfigurationRecord>> TimelineAsync(CancellationToken cancel) =>
+        Task.FromResult(Timeline);
+}
