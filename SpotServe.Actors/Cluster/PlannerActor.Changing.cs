@@ -201,15 +201,19 @@ public sealed partial class PlannerActor
         }
     }
 
-    /// <summary>Page ids for sequences that come to a home's successor from elsewhere: what they have and some to grow
-    /// into until the cut-over.</summary>
+    /// <summary>Page ids for sequences that come to a home's successor from elsewhere: twice what they have, and some
+    /// for those that begin before the cut-over; never more than half of the home's.</summary>
     private int GuestPages(Succession home)
     {
-        const int GrowthPages = 4;
-        return _change!.Decision.Inherited.Kept
+        const int PagesOfNewcomer = 8;
+        var change = _change!;
+        var guests = change.Decision.Successions.Where(pair => pair.New == home.New && !pair.IsHome).ToList();
+        var now = change.Decision.Inherited.Kept
             .Where(kept => kept.NewReplica == home.New && kept.OldReplica != home.Old)
             .SelectMany(kept => kept.Requests)
-            .Sum(request => KvPage.Count(request.Tokens) + GrowthPages);
+            .Sum(request => KvPage.Count(request.Tokens));
+        var newcomers = (long)guests.Count * _options.SequencesMax * PagesOfNewcomer;
+        return (int)Math.Min((2L * now) + newcomers, change.Before!.Pages[home.Old] / 2);
     }
 
     private void OnHandoverReady(HandoverProtocol.HandoverReady ready)

@@ -92,7 +92,12 @@ public static class HandoverProtocol
     /// stay in place. Answered by <see cref="PagesCopied"/> or <see cref="PagesLost"/>.</summary>
     /// <param name="Urgent">Nothing is served meanwhile.</param>
     public sealed record CopyPages(
-        Epoch Epoch, long Job, int OldReplica, ImmutableArray<int> From, ImmutableArray<int> To, bool Urgent) : IMessage;
+        Epoch Epoch,
+        long Job,
+        int OldReplica,
+        ImmutableArray<int> From,
+        ImmutableArray<int> To,
+        bool Urgent) : IMessage;
 
     public sealed record PagesCopied(Epoch Epoch, long Job, long Bytes) : IMessage;
 

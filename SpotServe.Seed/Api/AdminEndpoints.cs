@@ -12,7 +12,7 @@ internal sealed class AdminEndpoints(IClusterOperator cluster, ApiOptions option
 {
     private const double GraceMax = 3600;
 
-    /// <summary>POST /admin/nodes/{node}/preempt?seconds=30: the node behaves as if its cloud had given notice.</summary>
+    /// <summary>POST /admin/nodes/{node}/preempt?seconds=30: as if the node's cloud had given it notice.</summary>
     public async Task PreemptAsync(HttpContext http)
     {
         var text = (string?)http.Request.Query["seconds"] ?? "30";

@@ -1,0 +1,96 @@
+using System.Diagnostics;
+using System.Globalization;
+using SpotServe.Tests.EndToEnd;
+using Xunit;
+
+namespace SpotServe.Tests.Chaos;
+
+/// <summary>
+/// Real processes under random kills, hangs and notices. SPOTSERVE_CHAOS_SECONDS sets the time (the README names the
+/// long run), SPOTSERVE_CHAOS_SEED the order of events.
+/// </summary>
+[Trait("Category", "EndToEnd")]
+[Collection(nameof(OneClusterAtATime))]
+public sealed class ChaosTests(ITestOutputHelper output)
+{
+    private const int Nodes = 4;
+    private const int NodesMin = 2;
+    private const int Streams = 16;
+    private const int GraceSeconds = 8;
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Every_stream_is_that_of_an_undisturbed_run_whatever_happens_to_the_nodes()
+    {
+        var seconds = Setting("SPOTSERVE_CHAOS_SECONDS", 60);
+        var seed = Setting("SPOTSERVE_CHAOS_SEED", Environment.TickCount & 0xffff);
+        var random = new Random(seed);
+        output.WriteLine($"SPOTSERVE_CHAOS_SEED={seed}, {seconds} s");
+        await using var cluster = await HandMadeCluster.StartAsync(Nodes, layout: null, GraceSeconds);
+        using var enough = new CancellationTokenSource();
+        var load = new StreamLoad(cluster.Http, GoldenStories.Load());
+        var underway = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var streams = load.RunAsync(Streams, int.MaxValue, enough.Token, underway);
+        await underway.Task.WaitAsync(TimeSpan.FromMinutes(1), Cancel);
+
+        var started = Stopwatch.GetTimestamp();
+        List<SeedProcess> ended = [];
+        while (Stopwatch.GetElapsedTime(started).TotalSeconds < seconds && load.Wrong.Count == 0)
+        {
+            await PauseAsync(TimeSpan.FromSeconds(2 + (6 * random.NextDouble())));
+            await DisturbAsync(cluster, random, ended, what => output.WriteLine(
+                $"{Stopwatch.GetElapsedTime(started).TotalSeconds:0.0} s: {what}"));
+        }
+
+        await enough.CancelAsync();
+        await streams.WaitAsync(TimeSpan.FromMinutes(2), Cancel);
+        output.WriteLine($"{load.Finished} streams; {load.Gaps()}");
+        foreach (var line in await ReconfigurationLine.AllAsync(cluster.Http)) output.WriteLine(line.ToString());
+        foreach (var node in ended) await node.DisposeAsync();
+
+        Assert.Empty(load.Wrong);
+        Assert.True(load.Finished >= Streams, $"only {load.Finished} streams came to an end");
+    }
+
+    private static async Task DisturbAsync(
+        HandMadeCluster cluster, Random random, List<SeedProcess> ended, Action<string> tell)
+    {
+        var node = cluster.Nodes[random.Next(cluster.Nodes.Count)];
+        switch (random.Next(5))
+        {
+            case 0 or 1 when cluster.Nodes.Count > NodesMin:
+                tell($"SIGKILL of {node.Id}");
+                ended.Add(node);
+                cluster.End(node, "KILL");
+                break;
+            case 2 when cluster.Nodes.Count > NodesMin:
+                tell($"notice of {GraceSeconds} s to {node.Id}");
+                ended.Add(node);
+                cluster.End(node, "TERM");
+                break;
+            case 3:
+                var hang = TimeSpan.FromSeconds(0.2 + (4 * random.NextDouble()));
+                tell($"SIGSTOP of {node.Id} for {hang.TotalSeconds:0.0} s");
+                SeedProcess.Signal(node.Id, "STOP");
+                await PauseAsync(hang);
+                SeedProcess.Signal(node.Id, "CONT");
+                break;
+            default:
+                break;
+        }
+
+        while (cluster.Nodes.Count < Nodes && random.Next(3) > 0) tell($"new node {cluster.Add().Id}");
+    }
+
+    private static async Task PauseAsync(TimeSpan time)
+    {
+        using var timer = new PeriodicTimer(time);
+        await timer.WaitForNextTickAsync(Cancel);
+    }
+
+    private static int Setting(string name, int otherwise) =>
+        int.TryParse(Environment.GetEnvironmentVariable(name), CultureInfo.InvariantCulture, out var value)
+            ? value
+            : otherwise;
+}

@@ -1,0 +1,64 @@
+using SpotServe.Tests.EndToEnd;
+
+namespace SpotServe.Tests.Chaos;
+
+/// <summary>A control node and gpu nodes started one by one, so that each can be ended and replaced.</summary>
+internal sealed class HandMadeCluster : IAsyncDisposable
+{
+    private static readonly Dictionary<string, string> Secret = new() { ["SPOTSERVE_SECRET"] = "chaos has a secret" };
+    private readonly List<SeedProcess> _nodes = [];
+    private readonly SeedProcess _seed;
+    private readonly string _address;
+    private readonly int _graceSeconds;
+
+    private HandMadeCluster(SeedProcess seed, string address, int graceSeconds)
+    {
+        _seed = seed;
+        _address = address;
+        _graceSeconds = graceSeconds;
+    }
+
+    public HttpClient Http { get; private set; } = null!;
+
+    public SeedProcess Seed => _seed;
+
+    /// <summary>Nodes that were started and not ended by a test, oldest first.</summary>
+    public IReadOnlyList<SeedProcess> Nodes => _nodes;
+
+    public static async Task<HandMadeCluster> StartAsync(int nodes, string? layout, int graceSeconds)
+    {
+        string[] flags = layout is null ? [] : ["--layout", layout];
+        var seed = SeedProcess.Begin(
+            Secret, ["serve", "--port", "0", "--cluster-port", "0", "--nodes", $"{nodes}", .. flags]);
+        var address = (await seed.LineAsync("--seed ")).Split("--seed ")[1].Split(' ')[0];
+        var cluster = new HandMadeCluster(seed, address, graceSeconds);
+        for (var i = 0; i < nodes; i++) cluster.Add();
+        cluster.Http = await seed.ReadyAsync();
+        return cluster;
+    }
+
+    /// <summary>Starts another node.</summary>
+    public SeedProcess Add()
+    {
+        var node = SeedProcess.BeginNode(
+            Secret, "--seed", _address, "--model", SeedProcess.BundledModel, "--threads", "1", "--memory", "2",
+            "--grace", $"{_graceSeconds}");
+        _nodes.Add(node);
+        return node;
+    }
+
+    /// <summary>Sends a signal after which the node does not come back.</summary>
+    public void End(SeedProcess node, string signal)
+    {
+        SeedProcess.Signal(node.Id, signal);
+        _nodes.Remove(node);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Http?.Dispose();
+        foreach (var node in _nodes) SeedProcess.Signal(node.Id, "KILL");
+        foreach (var node in _nodes) await node.DisposeAsync();
+        await _seed.DisposeAsync();
+    }
+}

@@ -1,0 +1,60 @@
+using System.Net.Http.Json;
+using System.Text.Json;
+using Xunit;
+
+namespace SpotServe.Tests.Chaos;
+
+/// <summary>A line of GET /admin/reconfigurations.</summary>
+internal sealed record ReconfigurationLine(
+    long Epoch,
+    string Cause,
+    string? From,
+    string To,
+    double? PauseMs,
+    int Sequences,
+    long TokensRecomputed,
+    long WeightsReused,
+    long WeightsFromPeers,
+    long WeightsFromDisk,
+    long PagesCopied,
+    string Outcome)
+{
+    private const int AttemptsMax = 600;
+    private static readonly TimeSpan Period = TimeSpan.FromMilliseconds(100);
+    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web)
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+    };
+
+    public bool IsServing => Outcome == "serving";
+
+    public static async Task<ReconfigurationLine[]> AllAsync(HttpClient http)
+    {
+        var answer = await http.GetFromJsonAsync<Answer>(
+            "/admin/reconfigurations", Json, TestContext.Current.CancellationToken);
+        return answer!.Reconfigurations;
+    }
+
+    /// <summary>Waits until the newest reconfiguration led to these degrees and is over; fails after a minute.</summary>
+    public static async Task<ReconfigurationLine> UntilServingAsync(HttpClient http, string degrees)
+    {
+        using var timer = new PeriodicTimer(Period);
+        ReconfigurationLine[] all = [];
+        for (var attempt = 0; attempt < AttemptsMax; attempt++)
+        {
+            all = await AllAsync(http);
+            if (all is [.., { IsServing: true } last] && last.To == degrees) return last;
+            await timer.WaitForNextTickAsync(TestContext.Current.CancellationToken);
+        }
+
+        Assert.Fail($"waited for {degrees}:\n{string.Join<ReconfigurationLine>('\n', all)}");
+        return all[^1];
+    }
+
+    public override string ToString() =>
+        $"e{Epoch} {From ?? "nothing"} -> {To}: pause {PauseMs:0} ms, {Sequences} sequences, {TokensRecomputed} tokens "
+        + $"recomputed, weights {WeightsReused / 1e6:0.0} MB reused, {WeightsFromPeers / 1e6:0.0} from peers, "
+        + $"{WeightsFromDisk / 1e6:0.0} from disk, pages {PagesCopied / 1e6:0.0} MB; {Outcome} ({Cause})";
+
+    private sealed record Answer(ReconfigurationLine[] Reconfigurations);
+}
