@@ -1,15 +1,20 @@
 using Akka.Actor;
 using Akka.Cluster;
+using Akka.Remote;
 
 namespace SpotServe.Actors.Cluster;
 
 /// <summary>Tells the planner which members leave or are lost. Simulations have their own.</summary>
 public interface IMembership
 {
-    /// <summary>Losses go to this actor as <see cref="MemberLost"/>, departures as <see
-    /// cref="MemberLeaving"/>.</summary>
+    /// <summary>Tells this actor <see cref="MemberLost"/>, <see cref="MemberSuspected"/> and
+    /// <see cref="MemberLeaving"/>.</summary>
     void Subscribe(IActorContext context, IActorRef subscriber);
 }
+
+/// <summary>The connection to a member broke: it may be gone, or it may not; asking it tells.</summary>
+/// <param name="Address">"host:port" of its actor system.</param>
+public sealed record MemberSuspected(string Address) : INoSerializationVerificationNeeded;
 
 /// <summary>A member is gone, or counts as gone.</summary>
 /// <param name="Address">"host:port" of its actor system.</param>
@@ -43,12 +48,19 @@ public sealed class AkkaMembership : IMembership
             Receive<ClusterEvent.MemberDowned>(gone => Lost(gone.Member, "was downed"));
             Receive<ClusterEvent.UnreachableMember>(gone => Lost(gone.Member, "is unreachable"));
             Receive<ClusterEvent.IMemberEvent>(_ => { });
+            // The first sign of a process that was killed, long before the failure detector is sure.
+            Receive<DisassociatedEvent>(broken => subscriber.Tell(new MemberSuspected(NameOf(broken.RemoteAddress))));
 
             void Lost(Member member, string how) => subscriber.Tell(new MemberLost(NameOf(member), how));
         }
 
+        protected override void PreStart() =>
+            Context.System.EventStream.Subscribe(Self, typeof(DisassociatedEvent));
+
         protected override void PostStop() => Akka.Cluster.Cluster.Get(Context.System).Unsubscribe(Self);
 
-        private static string NameOf(Member member) => $"{member.Address.Host}:{member.Address.Port}";
+        private static string NameOf(Member member) => NameOf(member.Address);
+
+        private static string NameOf(Address address) => $"{address.Host}:{address.Port}";
     }
 }

@@ -244,6 +244,7 @@ public sealed partial class PlannerActor
     private void OnPreCopyingTick()
     {
         DropSilentNodes();
+        if (_phase == PlannerPhase.PreCopying) SuspectSilentNodes();
         if (_phase != PlannerPhase.PreCopying) return;
         var change = _change!;
         if (change.HandingOver.Count > 0 && (Now >= change.Limit || IsDeadlineNear()))

@@ -160,6 +160,33 @@ public sealed partial class PlannerActor
         foreach (var node in NodesAt(lost.Address)) Lose(node, $"node {node} {lost.How}");
     }
 
+    private void OnMemberSuspected(MemberSuspected suspected)
+    {
+        foreach (var node in NodesAt(suspected.Address)) Suspect(node, $"the connection to node {node} broke");
+    }
+
+    /// <summary>Asks all nodes what they hold, with little patience for this one; if it answers, nothing
+    /// changes.</summary>
+    private void Suspect(string node, string why)
+    {
+        _accused[node] = Now;
+        if (_phase == PlannerPhase.PreCopying && Uses(_change!.Layout, node)) GiveUp(why);
+        else if (_serving is { } serving && Uses(serving.Layout, node)) Wish(why, TimeSpan.Zero);
+    }
+
+    /// <summary>A device that gets ready has no data-plane links yet that would tell of its end: its reports
+    /// must.</summary>
+    private void SuspectSilentNodes()
+    {
+        var limit = Now - _options.SuspectAfter;
+        var silentNode = _nodes.Values
+            .Where(node => node.SeenAt < limit && Uses(_change!.Layout, node.Info.Node))
+            .Select(node => node.Info.Node)
+            .FirstOrDefault();
+        if (silentNode is null) return;
+        Suspect(silentNode, $"node {silentNode} has not reported for {_options.SuspectAfter.TotalSeconds:0.#} s");
+    }
+
     private void OnDeviceFailed(DeviceFailed failed)
     {
         var cause = $"device {failed.Device} reported: {failed.Reason}";

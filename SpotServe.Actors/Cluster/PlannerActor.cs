@@ -137,6 +137,7 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
         Command<DeviceFailed>(OnDeviceFailed);
         Command<ReplicaControlProtocol.ReplicaLost>(lost => OnReplicaLost(lost));
         Command<MemberLost>(lost => OnMemberLost(lost));
+        Command<MemberSuspected>(suspected => OnMemberSuspected(suspected));
         Command<MemberLeaving>(OnMemberLeaving);
         Command<Terminated>(message => _gateways.Remove(message.ActorRef));
         Command<IEpochMessage>(late => _log.Debug("Ignored {0} while {1}: epoch is now {2}", late, _phase, _epoch));

@@ -62,6 +62,10 @@ public sealed record PlannerOptions
     /// disks at half of that.</summary>
     public LinkRates Links { get; init; } = new(6e9, 1.25e9, 0.6e9, 0, 0.0005);
 
+    /// <summary>While a layout gets ready: a node of it that has not reported for this long is asked whether it
+    /// lives.</summary>
+    public TimeSpan SuspectAfter { get; init; } = TimeSpan.FromSeconds(2);
+
     /// <summary>A node that has not reported for this long is taken for lost.</summary>
     public TimeSpan NodeSilenceMax { get; init; } = TimeSpan.FromSeconds(5);
 
