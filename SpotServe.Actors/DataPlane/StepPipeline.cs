@@ -59,12 +59,12 @@ public sealed class StepPipeline : IStepPipeline
     public void Submit(StepPlan plan)
     {
         Invariant.Holds(_onResult is not null);
+        // The loss is on its way to the owner; nothing more can be sent, and steps are not counted any more.
+        if (_stopping || Volatile.Read(ref _lost) is not null) return;
         Invariant.Holds(plan.StepId == _submitted + 1);
         Invariant.Holds(plan.StepId - Volatile.Read(ref _completed) <= _sampleCounts.Length);
         Invariant.Holds(plan.Chunks.Length >= 1 && plan.Chunks.Length <= _limits.SequencesMax);
         Invariant.Holds(plan.TokenCount <= _limits.StepTokensMax);
-        // The loss is on its way to the owner; nothing more can be sent.
-        if (_stopping || Volatile.Read(ref _lost) is not null) return;
 
         var length = StepPlanCodec.EncodedBytes(plan);
         if (length > _encoded.Length) _encoded = new byte[2 * length];

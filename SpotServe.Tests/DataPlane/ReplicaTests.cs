@@ -56,6 +56,18 @@ public sealed class ReplicaTests
         await AssertAllOthersLoseAPeer(replica, dead);
     }
 
+    [Fact]
+    public async Task Plans_submitted_after_a_loss_are_dropped_whatever_their_number()
+    {
+        await using var replica = await FakeReplica.StartAsync(2, 1, Spread.NodePerDevice);
+        replica.Runners[new Position(0, 1, 0)].Dispose();
+        await replica.Lost.WaitAsync(FakeReplica.Patience, TestContext.Current.CancellationToken);
+        var plan = new StepPlan();
+
+        // Its owner hears of the loss by a message and may plan several steps before that.
+        for (var step = 1; step <= 3; step++) Submit(replica, plan, step);
+    }
+
     [Theory]
     [InlineData(1, 2, Spread.NodePerDevice)]
     [InlineData(2, 2, Spread.NodePerDevice)]
