@@ -136,7 +136,8 @@ public sealed class DataPlaneListener : IDisposable
         foreach (var (key, expectation) in left)
         {
             GiveUp(key, expectation, new PeerLostException(
-                expectation.Peer, "this node's listener was closed") { Node = expectation.Node });
+                expectation.Peer, "this node's listener was closed")
+            { Node = expectation.Node });
         }
     }
 

@@ -46,6 +46,7 @@ public sealed class ChaosTests(ITestOutputHelper output)
         await enough.CancelAsync();
         await streams.WaitAsync(TimeSpan.FromMinutes(2), Cancel);
         output.WriteLine($"{load.Finished} streams; {load.Gaps()}");
+        if (load.Wrong.Count > 0) TellWhatTheSeedSaid(cluster);
         foreach (var line in await ReconfigurationLine.AllAsync(cluster.Http)) output.WriteLine(line.ToString());
         foreach (var node in ended) await node.DisposeAsync();
 
@@ -81,6 +82,16 @@ public sealed class ChaosTests(ITestOutputHelper output)
         }
 
         while (cluster.Nodes.Count < Nodes && random.Next(3) > 0) tell($"new node {cluster.Add().Id}");
+    }
+
+    private void TellWhatTheSeedSaid(HandMadeCluster cluster)
+    {
+        const int LinesOfLog = 200;
+        output.WriteLine(cluster.Seed.Output);
+        foreach (var log in Directory.GetFiles(cluster.Seed.DataFolder, "*.log", SearchOption.AllDirectories))
+        {
+            output.WriteLine($"{log}:\n{string.Join('\n', File.ReadAllLines(log).TakeLast(LinesOfLog))}");
+        }
     }
 
     private static async Task PauseAsync(TimeSpan time)

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text;
 using SpotServe.Tests.EndToEnd;
+using Xunit.Sdk;
 
 namespace SpotServe.Tests.Chaos;
 
@@ -86,7 +87,7 @@ internal sealed class StreamLoad
                 onPiece(++pieces);
             }
         }
-        catch (Exception error) when (error is HttpRequestException or IOException)
+        catch (Exception error) when (error is HttpRequestException or IOException or XunitException)
         {
             Note($"\"{story.Prompt}\" broke off after {pieces} pieces: {error.Message}");
             return;

@@ -105,5 +105,6 @@ internal sealed class HostileProxy : IDisposable
         {
             // One of the three ends closed.
         }
-    }) { IsBackground = true }.Start();
+    })
+    { IsBackground = true }.Start();
 }

@@ -1,0 +1,95 @@
+using System.Globalization;
+using System.Net.Http.Json;
+using SpotServe.Tests.EndToEnd;
+using Xunit;
+
+namespace SpotServe.Tests.Chaos;
+
+/// <summary>
+/// Measures what a stream sees of a change: the longest gap between two pieces in the same cluster without and with the
+/// event. Explicit: the figures in docs/performance.md come from here.
+/// </summary>
+[Trait("Category", "EndToEnd")]
+[Collection(nameof(OneClusterAtATime))]
+public sealed class ReconfigurationReport(ITestOutputHelper output)
+{
+    private const int Streams = 32;
+    private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(12);
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Theory(Explicit = true)]
+    [InlineData("1,4,1", "notice", "(1,3,1)")]
+    [InlineData("1,4,1", "1,2,2", "(1,2,2)")]
+    [InlineData("1,1,4", "1,2,2", "(1,2,2)")]
+    [InlineData("1,2,2", "2,1,2", "(2,1,2)")]
+    [InlineData("2,2,1", "notice", "(1,3,1)")]
+    [InlineData("1,4,1", "kill", "(1,3,1)")]
+    [InlineData("1,2,2", "kill", "(1,3,1)")]
+    [InlineData("2,2,1", "kill", "(1,3,1)")]
+    [InlineData("1,2,2", "hang", "(1,3,1)")]
+    [InlineData("1,4,1", "kill two", "(1,2,1)")]
+    public async Task Longest_gap_of_a_stream_with_and_without_an_event(string layout, string what, string to)
+    {
+        var (seed, http) = await SeedProcess.StartAsync("--port", "0", "--nodes", "4", "--layout", layout);
+        await using var _ = seed;
+        using var __ = http;
+        await MeasureAsync(http, () => Task.CompletedTask);   // compiles the way of a token
+        var without = await MeasureAsync(http, () => Task.CompletedTask);
+        var line = "";
+        var with = await MeasureAsync(http, async () =>
+        {
+            await DoAsync(seed, http, what);
+            line = (await ReconfigurationLine.UntilServingAsync(http, to)).ToString();
+        });
+
+        output.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{layout} {what}: longest gap {without.Max * 1000:0} ms without, {with.Max * 1000:0} ms with, "
+            + $"difference {(with.Max - without.Max) * 1000:0} ms; p99 {with.P99 * 1000:0} ms; {line}"));
+    }
+
+    private static async Task<GapSummary> MeasureAsync(HttpClient http, Func<Task> disturb)
+    {
+        using var enough = new CancellationTokenSource();
+        var load = new StreamLoad(http, GoldenStories.Load());
+        var underway = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var streams = load.RunAsync(Streams, int.MaxValue, enough.Token, underway);
+        await underway.Task.WaitAsync(TimeSpan.FromMinutes(1), Cancel);
+        await disturb();
+        using var timer = new PeriodicTimer(Quiet / 2);
+        await timer.WaitForNextTickAsync(Cancel);
+        await enough.CancelAsync();
+        await streams;
+        Assert.Empty(load.Wrong);
+        return load.Gaps();
+    }
+
+    private static async Task DoAsync(SeedProcess seed, HttpClient http, string what)
+    {
+        var nodes = seed.NodeIds();
+        switch (what)
+        {
+            case "notice":
+                SeedProcess.Signal(nodes[0], "TERM");
+                break;
+            case "kill":
+                SeedProcess.Signal(nodes[0], "KILL");
+                break;
+            case "kill two":
+                SeedProcess.Signal(nodes[0], "KILL");
+                SeedProcess.Signal(nodes[2], "KILL");
+                break;
+            case "hang":
+                SeedProcess.Signal(nodes[0], "STOP");
+                break;
+            default:
+                using (var answer = await http.PostAsJsonAsync("/admin/layout", new { layout = what }, Cancel))
+                {
+                    answer.EnsureSuccessStatusCode();
+                }
+
+                break;
+        }
+    }
+}
