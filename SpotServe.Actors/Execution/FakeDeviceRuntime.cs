@@ -41,6 +41,12 @@ public sealed class FakeDeviceRuntime : IDeviceRuntime
 
     public ImmutableArray<WeightSlice> Weights => _weights.Held;
 
+    /// <summary>Epochs of the engines that were made here and not disposed.</summary>
+    public ImmutableArray<Epoch> Engines => _pages.Epochs;
+
+    /// <summary>Bytes of complete weights and of pages, those of engines that share counted once.</summary>
+    public long BytesInUse => _weights.BytesHeld + _pages.BytesHeld;
+
     /// <exception cref="EngineLostException">The assignment's pages and buffers exceed the memory.</exception>
     public async Task<IStageEngine> PrepareAsync(
         PreparationOrder order, ISliceFetcher fetcher, IProgress<LoadProgress> progress, CancellationToken cancel)

@@ -22,6 +22,7 @@ public sealed class FakeStageEngine : IStageEngine
     private readonly float[] _partial;
     private readonly float[] _scores;
     private readonly float[] _allScores;
+    private int _tokens;
 
     /// <param name="beforeStep">Called at the start of each step; what it throws ends the step.</param>
     public FakeStageEngine(StageAssignment assignment, ModelSpec model, Action<StepPlan>? beforeStep = null)
@@ -79,38 +80,97 @@ public sealed class FakeStageEngine : IStageEngine
 
     public void Step(StepPlan plan, ICollective collective, Span<int> sampled)
     {
-        Invariant.Holds(plan.TokenCount <= Assignment.StepTokensMax);
-        Invariant.Holds(plan.Chunks.Length <= Assignment.SequencesMax);
         Invariant.Holds(collective.RankCount == Assignment.RankCount);
         Invariant.Holds(collective.Rank == Assignment.Position.Rank);
-        Invariant.Holds(_weightsAreRight);
-        Invariant.Holds(_weights is null || FakeWeights.AreHeld(_weights));
-        _beforeStep?.Invoke(plan);
-
-        var hidden = _hidden.AsSpan(0, plan.TokenCount * _model.HiddenSize);
-        if (Assignment.IsFirst) Embed(plan);
-        else _input.AsSpan(0, hidden.Length).CopyTo(hidden);
-
-        var partial = _partial.AsSpan(0, hidden.Length);
+        Begin(plan);
         for (var layer = Assignment.Layers.First; layer < Assignment.Layers.End; layer++)
         {
-            partial.Clear();
-            foreach (ref readonly var chunk in plan.Chunks)
-            {
-                RunChunk(layer, chunk, plan.Pages.Slice(chunk.PageOffset, chunk.PageCount));
-            }
-
+            var partial = Partial(layer, plan);
             collective.AllReduceSum(partial);
-            for (var i = 0; i < hidden.Length; i++) hidden[i] = FakeModel.AfterLayer(layer, hidden[i], partial[i]);
+            FinishLayer(layer, partial);
         }
 
-        if (Assignment.IsLast) Draw(plan, collective, sampled);
+        if (!Assignment.IsLast) return;
+        var drawn = 0;
+        foreach (ref readonly var chunk in plan.Chunks)
+        {
+            if (chunk.Samples == 0) continue;
+            ScoreChunk(chunk);
+            collective.GatherToFirst(_scores, _allScores);
+            if (Assignment.Position.Rank == 0) sampled[drawn++] = BestToken();
+        }
+    }
+
+    /// <summary>Runs a step on all ranks of a stage at once, on the caller's thread: what <see cref="Step"/> does on
+    /// M threads, for simulations.</summary>
+    /// <param name="ranks">All of the stage's engines, in rank order.</param>
+    /// <param name="sampled">As for <see cref="Step"/>.</param>
+    public static void StepTogether(ReadOnlySpan<FakeStageEngine> ranks, StepPlan plan, Span<int> sampled)
+    {
+        var first = ranks[0];
+        Invariant.Holds(ranks.Length == first.Assignment.RankCount);
+        foreach (var rank in ranks) rank.Begin(plan);
+        for (var layer = first.Assignment.Layers.First; layer < first.Assignment.Layers.End; layer++)
+        {
+            var sum = first.Partial(layer, plan);
+            foreach (var rank in ranks[1..])
+            {
+                var partial = rank.Partial(layer, plan);
+                for (var i = 0; i < sum.Length; i++) sum[i] += partial[i];
+            }
+
+            foreach (var rank in ranks) rank.FinishLayer(layer, sum);
+        }
+
+        if (!first.Assignment.IsLast) return;
+        var drawn = 0;
+        foreach (ref readonly var chunk in plan.Chunks)
+        {
+            if (chunk.Samples == 0) continue;
+            for (var i = 0; i < ranks.Length; i++)
+            {
+                ranks[i].ScoreChunk(chunk);
+                ranks[i]._scores.CopyTo(first._allScores, i * first._scores.Length);
+            }
+
+            sampled[drawn++] = first.BestToken();
+        }
     }
 
     public void Dispose()
     {
         _pages.Dispose();
         _weights?.Dispose();
+    }
+
+    private void Begin(StepPlan plan)
+    {
+        Invariant.Holds(plan.TokenCount <= Assignment.StepTokensMax);
+        Invariant.Holds(plan.Chunks.Length <= Assignment.SequencesMax);
+        Invariant.Holds(_weightsAreRight);
+        Invariant.Holds(_weights is null || FakeWeights.AreHeld(_weights));
+        _beforeStep?.Invoke(plan);
+        _tokens = plan.TokenCount;
+        if (Assignment.IsFirst) Embed(plan);
+        else _input.AsSpan(0, _tokens * _model.HiddenSize).CopyTo(_hidden);
+    }
+
+    /// <summary>What this rank's heads add to the step's hidden states.</summary>
+    private Span<float> Partial(int layer, StepPlan plan)
+    {
+        var partial = _partial.AsSpan(0, _tokens * _model.HiddenSize);
+        partial.Clear();
+        foreach (ref readonly var chunk in plan.Chunks)
+        {
+            RunChunk(layer, chunk, plan.Pages.Slice(chunk.PageOffset, chunk.PageCount));
+        }
+
+        return partial;
+    }
+
+    private void FinishLayer(int layer, ReadOnlySpan<float> sum)
+    {
+        for (var i = 0; i < sum.Length; i++) _hidden[i] = FakeModel.AfterLayer(layer, _hidden[i], sum[i]);
     }
 
     private void Embed(StepPlan plan)
@@ -153,23 +213,15 @@ public sealed class FakeStageEngine : IStageEngine
         }
     }
 
-    private void Draw(StepPlan plan, ICollective collective, Span<int> sampled)
+    private void ScoreChunk(in SequenceChunk chunk)
     {
         var vocabulary = TensorSlices.Even(_model.VocabularySize, Assignment.Position.Rank, Assignment.RankCount);
-        var drawn = 0;
-        foreach (ref readonly var chunk in plan.Chunks)
+        var wish = FakeModel.Wish(
+            HiddenOf(chunk.TokenOffset + chunk.Count - 1), chunk.Start + chunk.Count, chunk.Sampling);
+        _scores.AsSpan().Fill(-1);
+        for (var token = (int)vocabulary.First; token < vocabulary.End; token++)
         {
-            if (chunk.Samples == 0) continue;
-            var hidden = HiddenOf(chunk.TokenOffset + chunk.Count - 1);
-            var wish = FakeModel.Wish(hidden, chunk.Start + chunk.Count, chunk.Sampling);
-            _scores.AsSpan().Fill(-1);
-            for (var token = (int)vocabulary.First; token < vocabulary.End; token++)
-            {
-                _scores[token - vocabulary.First] = FakeModel.Score(wish, token);
-            }
-
-            collective.GatherToFirst(_scores, _allScores);
-            if (Assignment.Position.Rank == 0) sampled[drawn++] = BestToken();
+            _scores[token - vocabulary.First] = FakeModel.Score(wish, token);
         }
     }
 

@@ -60,7 +60,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
             return;
         }
 
-        var id = new RequestId($"cmpl-{Guid.CreateVersion7(_clock.GetUtcNow()):N}");
+        var id = _options.NewId(_clock.GetUtcNow());
         _accepting.Add(id, new PendingAccept(Sender, _clock.GetUtcNow() + _options.AcceptTimeout));
         _requests().Tell(new RequestProtocol.Accept(id, command.Prompt, command.Parameters), Self);
     }

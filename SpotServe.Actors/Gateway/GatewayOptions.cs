@@ -1,3 +1,5 @@
+using SpotServe.Actors.Requests;
+
 namespace SpotServe.Actors.Gateway;
 
 /// <summary>Bounds of what a gateway lets in.</summary>
@@ -19,4 +21,8 @@ public sealed record GatewayOptions
     public TimeSpan UnservedMax { get; init; } = TimeSpan.FromMinutes(2);
 
     public TimeSpan RetryAfter { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Names a new request by the time of its coming; simulations have names that repeat.</summary>
+    public Func<DateTimeOffset, RequestId> NewId { get; init; } =
+        now => new RequestId($"cmpl-{Guid.CreateVersion7(now):N}");
 }

@@ -55,7 +55,8 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
     private void OnTick()
     {
         var now = _clock.GetUtcNow();
-        var others = _cluster.State.Members.Where(member => member.UniqueAddress != _cluster.SelfUniqueAddress).ToList();
+        var others = _cluster.State.Members.Where(member => member.UniqueAddress != _cluster.SelfUniqueAddress)
+            .ToList();
         var isControl = _cluster.SelfRoles.Contains(ControlHosting.ControlRole);
         var controls = others.Where(IsControl).ToList();
         var unreachable = isControl ? _cluster.State.Unreachable.Where(member => !IsControl(member)).ToList() : [];

@@ -38,12 +38,22 @@ public static class NodeHosting
             var node = describe(system);
             var planner = registry.Get<PlannerKey>();
             var actor = system.ActorOf(
-                Props.Create(() => new NodeActor(
-                    node, model, planner, index => ShardProps(node, index, runtimes, launcher), onUnfit,
-                    departure.Release, TimeProvider.System)),
+                NodeProps(node, model, planner, runtimes, launcher, onUnfit, departure.Release, TimeProvider.System),
                 "node");
             AddDeparture(system, actor, departure);
         });
+
+    /// <summary>The node actor with all that it makes; simulations have nothing else of a node.</summary>
+    internal static Props NodeProps(
+        NodeInfo node,
+        ModelSpec model,
+        IActorRef planner,
+        ImmutableArray<IDeviceRuntime> runtimes,
+        IStageLauncher launcher,
+        Action<string> onUnfit,
+        Action<string> onReleased,
+        TimeProvider clock) => Props.Create(() => new NodeActor(
+            node, model, planner, index => ShardProps(node, index, runtimes, launcher), onUnfit, onReleased, clock));
 
     private static void AddDeparture(ActorSystem system, IActorRef node, NodeDeparture departure)
     {

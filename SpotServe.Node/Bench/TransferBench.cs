@@ -190,7 +190,8 @@ internal static class TransferBench
                 + $"{100 * Median(_fetch) / others.Max(Median):F0} %"));
 
             void Row(string what, List<double> rates) => output.WriteLine(string.Create(
-                CultureInfo.InvariantCulture, $"{what,-50}{Median(rates),6:F2} ({rates.Min():F2} to {rates.Max():F2})"));
+                CultureInfo.InvariantCulture,
+                $"{what,-50}{Median(rates),6:F2} ({rates.Min():F2} to {rates.Max():F2})"));
         }
 
         private static double Median(List<double> values) => values.Order().ElementAt(values.Count / 2);

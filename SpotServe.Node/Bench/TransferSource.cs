@@ -34,7 +34,11 @@ internal static class TransferSource
         using var bare = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         bare.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         bare.Listen(1);
-        new Thread(() => SendBare(bare, block, options.Transfer.ChunkBytes)) { IsBackground = true, Name = "bare-source" }.Start();
+        new Thread(() => SendBare(bare, block, options.Transfer.ChunkBytes))
+        {
+            IsBackground = true,
+            Name = "bare-source",
+        }.Start();
         var barePort = ((IPEndPoint)bare.LocalEndPoint!).Port;
         await output.WriteLineAsync(
             string.Create(CultureInfo.InvariantCulture, $"{node.Endpoint.Port} {barePort}")).ConfigureAwait(false);

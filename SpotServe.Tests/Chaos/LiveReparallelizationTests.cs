@@ -4,7 +4,7 @@ using Xunit;
 
 namespace SpotServe.Tests.Chaos;
 
-/// <summary>Layouts change under load through real processes: no stream notices, and nothing is computed twice.</summary>
+/// <summary>Layouts change under load through real processes: no stream notices, nothing is computed twice.</summary>
 [Trait("Category", "EndToEnd")]
 [Collection(nameof(OneClusterAtATime))]
 public sealed class LiveReparallelizationTests

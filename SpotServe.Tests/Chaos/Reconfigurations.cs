@@ -35,7 +35,7 @@ internal sealed record ReconfigurationLine(
         return answer!.Reconfigurations;
     }
 
-    /// <summary>Waits until the newest reconfiguration led to these degrees and is over; fails after a minute.</summary>
+    /// <summary>Waits until the newest reconfiguration led to these degrees and is over, at most a minute.</summary>
     public static async Task<ReconfigurationLine> UntilServingAsync(HttpClient http, string degrees)
     {
         using var timer = new PeriodicTimer(Period);

@@ -27,7 +27,8 @@ public sealed class DowningPolicyTests
     [Fact]
     public void Majority_of_control_members_gives_up_the_one_that_is_silent()
     {
-        Assert.Equal([Control[2]], Decide(Control[0], isControl: true, (Control[0], 0), (Control[1], 1), (Control[2], 12)));
+        Assert.Equal(
+            [Control[2]], Decide(Control[0], isControl: true, (Control[0], 0), (Control[1], 1), (Control[2], 12)));
         Assert.Empty(Decide(Control[0], isControl: true, (Control[0], 0), (Control[1], 1), (Control[2], 11)));
     }
 

@@ -7,8 +7,8 @@ namespace SpotServe.Actors.DataPlane;
 
 /// <summary>
 /// The heartbeats of a node process, on one thread of its own that goes before the others: actors' and pool threads may
-/// all be busy and the node still lives. It sends beats to every node that dialled it, and watches those that it is told to: a connection each
-/// way, so neither needs to know what the other watches.
+/// all be busy and the node still lives. It sends beats to every node that dialled it, and watches those that it is told
+/// to: a connection each way, so neither needs to know what the other watches.
 /// </summary>
 internal sealed class HeartbeatService : INodeLinkServer, IDisposable
 {
@@ -147,8 +147,8 @@ internal sealed class HeartbeatService : INodeLinkServer, IDisposable
         }
     }
 
-    /// <summary>Each dial has a thread. Starting one takes until it runs, long on a busy machine: neither the heartbeats
-    /// nor whoever holds their lock shall wait for that.</summary>
+    /// <summary>Each dial has a thread. Starting one takes until it runs, long on a busy machine: neither the
+    /// heartbeats nor whoever holds their lock shall wait for that.</summary>
     private void DialWhatIsAsked()
     {
         foreach (var peer in _toDial.GetConsumingEnumerable()) peer.Dial(OnDialled);

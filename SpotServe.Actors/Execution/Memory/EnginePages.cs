@@ -34,6 +34,8 @@ public sealed class EnginePages : IDisposable
 
     public PageShape Shape { get; }
 
+    internal ImmutableArray<TensorBytes> Pools => _pools;
+
     public TensorBytes Pool(int layer)
     {
         Invariant.Holds(Shape.Layers.Contains(layer));
@@ -56,6 +58,24 @@ public sealed class PageStore(long headBytes, int halves = 2)
 {
     private readonly Lock _gate = new();
     private readonly List<EnginePages> _engines = [];
+
+    /// <summary>Epochs of the engines that were added and not disposed.</summary>
+    public ImmutableArray<Epoch> Epochs
+    {
+        get
+        {
+            lock (_gate) return [.. _engines.Select(engine => engine.Epoch)];
+        }
+    }
+
+    /// <summary>Bytes of all pools, shared ones once.</summary>
+    public long BytesHeld
+    {
+        get
+        {
+            lock (_gate) return _engines.SelectMany(engine => engine.Pools).Distinct().Sum(pool => pool.Length);
+        }
+    }
 
     /// <summary>Bytes of a page of one layer.</summary>
     public long PageBytes(PageShape shape) => shape.Heads.Count * headBytes * halves;

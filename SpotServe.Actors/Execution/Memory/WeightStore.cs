@@ -29,6 +29,16 @@ public sealed class WeightStore(WeightShape shape, IWeightMemory memory) : IDisp
         }
     }
 
+    /// <summary>Bytes of all that is complete, memory of several blocks once.</summary>
+    public long BytesHeld
+    {
+        get
+        {
+            lock (_gate)
+                return _blocks.Values.SelectMany(block => block.Memories).Distinct().Sum(memory => memory.Length);
+        }
+    }
+
     /// <summary>One layer's weights for reading; null when the blocks here do not hold all of it.</summary>
     /// <exception cref="ArgumentException">The slice is not of one layer.</exception>
     public ITransferBlock? Open(WeightSlice slice)
