@@ -24,6 +24,7 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
     private readonly ImmutableArray<IActorRef> _shards;
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly Dictionary<long, HoldingsRound> _rounds = [];
+    private readonly Dictionary<(DeviceId Device, Epoch Epoch), DeviceFailed> _failures = [];
     private NodeInfo _node;
     private PreemptionNotice? _notice;
 
@@ -52,7 +53,7 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
         Receive<Report>(_ => OnReport());
         Receive<GetHoldings>(OnGetHoldings);
         Receive<DeviceHoldings>(OnDeviceHoldings);
-        Receive<IDeviceCommand>(message => ShardOf(message.Device.Index).Forward(message));
+        Receive<IDeviceCommand>(OnDeviceCommand);
         Receive<PreemptNode>(OnPreempt);
         Receive<PreemptionNotice>(OnNotice);
         Receive<NodeReleased>(message =>
@@ -64,7 +65,8 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
             _log.Error("Refused by the planner: {Reason}", message.Reason);
             _onUnfit(message.Reason);
         });
-        Receive<IEpochMessage>(_planner.Forward);   // from shards
+        Receive<DeviceFailed>(OnDeviceFailed);   // from shards, as all that follow
+        Receive<IEpochMessage>(_planner.Forward);
         Receive<ReplicaControlProtocol.IEvent>(_planner.Forward);
         Receive<HandoverProtocol.IMessage>(_planner.Forward);
         Receive<Terminated>(stopped => OnDeviceLost(_shards.IndexOf(stopped.ActorRef)));
@@ -104,6 +106,27 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
         _planner.Tell(new RegisterNode(_node, _model, Self));
         // Until the planner has acted on it, a notice is part of every report: one that is lost costs half a second.
         if (_notice is { } notice) _planner.Tell(new NodeNotice(_node.Node, notice.Deadline, notice.Source));
+        // So is a failure: without it the planner would believe for ever that the epoch serves.
+        foreach (var failed in _failures.Values) _planner.Tell(failed);
+    }
+
+    private void OnDeviceFailed(DeviceFailed failed)
+    {
+        _failures[(failed.Device, failed.Epoch)] = failed;
+        _planner.Forward(failed);
+    }
+
+    private void OnDeviceCommand(IDeviceCommand command)
+    {
+        if (command is ReleasePosition or PreparePosition)
+        {
+            foreach (var known in _failures.Keys.ToArray())
+            {
+                if (known.Device == command.Device && known.Epoch <= command.Epoch) _failures.Remove(known);
+            }
+        }
+
+        ShardOf(command.Device.Index).Forward(command);
     }
 
     private void OnGetHoldings(GetHoldings question)

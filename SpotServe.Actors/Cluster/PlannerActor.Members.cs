@@ -210,7 +210,9 @@ public sealed partial class PlannerActor
         }
         else
         {
+            // Nodes repeat a failure until they hear of it.
             _log.Debug("Ignored {0}: epoch is now {1}", failed, _epoch);
+            Command(failed.Device, new ReleasePosition(failed.Epoch, failed.Device, Trim: false));
         }
     }
 
@@ -225,6 +227,7 @@ public sealed partial class PlannerActor
         if (!_nodes.Remove(node)) return;
         _notices.Remove(node);
         _accused.Remove(node);
+        _holdings.Remove(node);   // What it held is no source for the plan that is being made.
         _log.Warning("{0}", cause);
         if (_serving is { } serving)
         {

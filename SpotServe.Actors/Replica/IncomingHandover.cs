@@ -158,12 +158,14 @@ internal sealed class IncomingHandover
 
         var from = ImmutableArray.CreateBuilder<int>();
         var to = ImmutableArray.CreateBuilder<int>();
+        var parts = pages.Parts;
         foreach (var part in pages.Parts.Where(part => !part.IsVoid))
         {
             var ids = new int[part.Pages.Length];
             if (!TryAssign(source, part.Pages, ids))
             {
                 part.Sequence.End(part, arrived: false);
+                parts = parts.Remove(part);   // over already: the copy of the others is not its end once more
                 continue;
             }
 
@@ -172,7 +174,8 @@ internal sealed class IncomingHandover
             to.AddRange(ids);
         }
 
-        if (from.Count == 0) End(pages with { Parts = [] }, arrived: true);
+        pages = pages with { Parts = parts };
+        if (from.Count == 0) End(pages, arrived: true);
         else _copies.Ask(pages.OldReplica, from.DrainToImmutable(), to.DrainToImmutable(), pages);
     }
 

@@ -1,0 +1,171 @@
+using System.Collections.Immutable;
+using Akka.Actor;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Requests;
+
+namespace SpotServe.Tests.Simulation;
+
+/// <summary>How a seed went.</summary>
+/// <param name="Broken">The first broken law, or null.</param>
+/// <param name="Trace">Equal for two runs of one seed.</param>
+internal sealed record SimOutcome(
+    int Seed, string? Broken, ulong Trace, TimeSpan Took, int Requests, int Reconfigurations, TimeSpan LongestGap);
+
+/// <summary>
+/// One seed from beginning to end: clients stream through a cluster on which faults fall; then all is well, and every
+/// accepted request must come to its end, equal to an undisturbed run's, and nothing be left behind.
+/// </summary>
+internal sealed class ClusterSimulation
+{
+    private static readonly TimeSpan FaultsFrom = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan FaultsUntil = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Healed = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(20);
+
+    private readonly SimWorld _world;
+    private readonly ClusterDraw _draw;
+    private readonly SimCluster _cluster;
+    private readonly SimFaults _faults;
+    private readonly Dictionary<SimControl, Epoch> _shown = [];
+    private PlannerPhase _phase;
+    private ClusterProtocol.PlannerView? _view;
+
+    private ClusterSimulation(SimWorld world, ActorSystem system)
+    {
+        _world = world;
+        _draw = ClusterDraw.Of(world.Random);
+        world.Say($"{_draw}");
+        world.Network.BytesPerSecond = _draw.BytesPerSecond;
+        _cluster = new SimCluster(world, system, _draw);
+        _cluster.DataPlane.Slowness = _draw.Slowness;
+        _faults = new SimFaults(_cluster, _draw);
+        world.OnMessage = OnMessage;
+        SimLog.Attach(system, world);
+        AddClients();
+        _faults.Draw(FaultsFrom, FaultsUntil, Healed);
+    }
+
+    /// <param name="log">Gets a line for everything of note; null for speed.</param>
+    public static SimOutcome Run(int seed, Action<string>? log = null)
+    {
+        var world = new SimWorld(seed) { Log = log };
+        SimOutcome? outcome = null;
+        world.Enter(() =>
+        {
+            var system = SimAkka.Create();
+            outcome = new ClusterSimulation(world, system).Run();
+        });
+        return outcome!;
+    }
+
+    private SimOutcome Run()
+    {
+        if (!_world.RunUntil(() => _world.Now > Healed && _cluster.Clients.TrueForAll(client => client.IsDone),
+            Healed + Patience))
+        {
+            var open = _cluster.Clients.Where(client => !client.IsDone);
+            _world.Break(
+                $"{Patience.TotalSeconds:0} s after healing these are not done: {string.Join("; ", open)}; "
+                + $"the planner says {_view?.Phase}, {_view?.Detail}");
+        }
+
+        var quietFrom = _world.Now;
+        if (!_world.RunUntil(() => IsQuiet() is null, quietFrom + Quiet)) _world.Break($"it is never quiet: {IsQuiet()}");
+        return new SimOutcome(
+            _world.Seed, _world.Broken, _world.Trace, _world.Now, _cluster.Clients.Count,
+            (int)(_view?.Epoch.Value ?? 0), _cluster.Clients.Max(client => client.LongestGap));
+    }
+
+    private void AddClients()
+    {
+        var count = _world.Random.Next(4, 13);
+        for (var i = 0; i < count; i++)
+        {
+            var prompt = Enumerable.Range(0, _world.Random.Next(1, 50))
+                .Select(_ => _world.Random.Next(_draw.Model.VocabularySize)).ToImmutableArray();
+            var tokens = _world.Random.Next(1, 70);
+            var sampling = _world.Chance(0.5)
+                ? SamplingParameters.Greedy
+                : new SamplingParameters(1, 1, 0, (ulong)_world.Random.NextInt64());
+            var client = new SimClient(
+                _cluster,
+                $"client{i}",
+                prompt,
+                new GenerationParameters(tokens, sampling, []),
+                SoloRun.Generate(_draw.Model, prompt, tokens, sampling),
+                _world.Chance(0.1) ? _world.Random.Next(tokens) : -1);
+            _cluster.Clients.Add(client);
+            _world.At(_world.Between(1, FaultsUntil.TotalSeconds), client.Connect);
+        }
+    }
+
+    /// <summary>Null when nothing is left of what went on, else what is.</summary>
+    private string? IsQuiet()
+    {
+        if (_view is not { Phase: PlannerPhase.Serving } view) return $"the planner is at {_view?.Phase}: {_view?.Detail}";
+        if (view.Loads.Length < view.Replicas.Length) return "not all replicas have reported";
+        foreach (var load in view.Loads)
+        {
+            if (load.Queued + load.Running > 0 || load.FreePages != load.PageCount) return $"replica has {load}";
+        }
+
+        foreach (var node in _cluster.Nodes.Where(node => node.Process.IsRunning))
+        {
+            foreach (var runtime in node.Runtimes)
+            {
+                var stale = runtime.Engines.Where(epoch => epoch != view.ServingEpoch).ToArray();
+                if (stale.Length > 0) return $"{node.Name} has engines of {string.Join(", ", stale)}";
+            }
+        }
+
+        return null;
+    }
+
+    private void OnMessage(object message)
+    {
+        switch (message)
+        {
+            case ClusterProtocol.PlannerView view:
+                OnView(view);
+                break;
+            case ClusterProtocol.DevicePrepared:
+                CheckMemory();
+                break;
+            default:
+                break;
+        }
+    }
+
+    private void OnView(ClusterProtocol.PlannerView view)
+    {
+        // A planner that hung and does not know yet that there is another may still speak; nobody listens to it.
+        if (_view is not null && view.Epoch < _view.Epoch) return;
+        _view = view;
+        foreach (var control in _cluster.Controls)
+        {
+            if (control.Board.View is not { } shown) continue;
+            if (_shown.TryGetValue(control, out var last) && shown.Epoch < last)
+                _world.Break($"{control.Host} went back from {last} to {shown.Epoch}");
+            _shown[control] = shown.Epoch;
+        }
+
+        if (view.Phase == _phase) return;
+        _phase = view.Phase;
+        _world.Say($"{view.Phase} {view.Epoch}: {view.Detail}");
+        _faults.OnPhase(view.Phase);
+    }
+
+    private void CheckMemory()
+    {
+        foreach (var node in _cluster.Nodes.Where(node => !node.Process.IsDead))
+        {
+            foreach (var runtime in node.Runtimes.Where(runtime => runtime.BytesInUse > runtime.MemoryBytes))
+            {
+                _world.Break($"{node.Name} uses {runtime.BytesInUse} bytes of {runtime.MemoryBytes}");
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+using System.Diagnostics;
+
+namespace SpotServe.Tests.Simulation;
+
+/// <summary>Runs many seeds, one after the other, until all are done or the time is over.</summary>
+internal sealed class SeedRange(int first, int count, TimeSpan limit)
+{
+    private static readonly TimeSpan TellEvery = TimeSpan.FromSeconds(20);
+
+    public SimReport Run(Action<string> tell)
+    {
+        var started = Stopwatch.GetTimestamp();
+        var told = TimeSpan.Zero;
+        List<string> broken = [];
+        List<double> gaps = [];
+        var (requests, reconfigurations, done) = (0, 0, 0);
+        for (var seed = first; seed < first + count; seed++)
+        {
+            var elapsed = Stopwatch.GetElapsedTime(started);
+            if (elapsed >= limit) break;
+            if (elapsed - told >= TellEvery)
+            {
+                told = elapsed;
+                tell($"{elapsed.TotalSeconds:0} s: {done} seeds, {broken.Count} broken");
+            }
+
+            var outcome = ClusterSimulation.Run(seed);
+            done++;
+            requests += outcome.Requests;
+            reconfigurations += outcome.Reconfigurations;
+            gaps.Add(outcome.LongestGap.TotalSeconds);
+            if (outcome.Broken is { } law) broken.Add($"seed {seed}: {law}");
+        }
+
+        return new SimReport(done, requests, reconfigurations, Stopwatch.GetElapsedTime(started), broken, gaps);
+    }
+}
+
+/// <summary>What many seeds came to.</summary>
+/// <param name="Gaps">Longest gap in a stream of each seed, in virtual seconds.</param>
+internal sealed record SimReport(
+    int Seeds, int Requests, int Reconfigurations, TimeSpan Took, List<string> Broken, List<double> Gaps)
+{
+    public override string ToString() =>
+        $"{Seeds} seeds, {Requests} requests, {Reconfigurations} layouts decided, {Broken.Count} broken; "
+        + $"{Took.TotalSeconds:0.0} s";
+}
