@@ -17,6 +17,13 @@ public static class ClusterProtocol
         Epoch Epoch { get; }
     }
 
+    /// <summary>From the planner to a node. Each planner that starts has a higher term than all before it; a node that
+    /// has heard a higher one ignores the command: it comes from a planner that was given up and woke up.</summary>
+    public interface IPlannerCommand : IMessage
+    {
+        long Term { get; }
+    }
+
     /// <summary>For one device of the node that gets it.</summary>
     public interface IDeviceCommand : IEpochMessage
     {
@@ -63,7 +70,10 @@ public static class ClusterProtocol
     // Planner to node. Every command may be repeated: what was done is reported again.
 
     /// <summary>What do your devices hold and run?</summary>
-    public sealed record GetHoldings(long Round) : IMessage;
+    public sealed record GetHoldings(long Round) : IPlannerCommand
+    {
+        public long Term { get; init; }
+    }
 
     /// <summary>Nothing in the cluster needs this node any more: it may go.</summary>
     public sealed record NodeReleased(string Node) : IMessage;
@@ -80,7 +90,10 @@ public static class ClusterProtocol
         Epoch Epoch,
         DeviceId Device,
         PreparationOrder Order,
-        ImmutableDictionary<string, string> Endpoints) : IDeviceCommand;
+        ImmutableDictionary<string, string> Endpoints) : IDeviceCommand, IPlannerCommand
+    {
+        public long Term { get; init; }
+    }
 
     /// <summary>All devices are ready: connect the links of the layout and start the engine thread.</summary>
     /// <param name="Endpoints">Data-plane endpoint ("host:port") of every node in this layout and the one
@@ -94,11 +107,17 @@ public static class ClusterProtocol
         ImmutableDictionary<string, string> Endpoints,
         int ContextMax,
         ImmutableDictionary<string, IActorRef> Nodes,
-        PageOrigin? Origin) : IDeviceCommand;
+        PageOrigin? Origin) : IDeviceCommand, IPlannerCommand
+    {
+        public long Term { get; init; }
+    }
 
     /// <summary>The epoch is over for this device: stop its engine.</summary>
     /// <param name="Trim">Also give back weights that no other engine on the device uses.</param>
-    public sealed record ReleasePosition(Epoch Epoch, DeviceId Device, bool Trim) : IDeviceCommand;
+    public sealed record ReleasePosition(Epoch Epoch, DeviceId Device, bool Trim) : IDeviceCommand, IPlannerCommand
+    {
+        public long Term { get; init; }
+    }
 
     // Leader of a replica to its devices, through their nodes.
 
@@ -147,6 +166,9 @@ public static class ClusterProtocol
         ImmutableArray<NodeInfo> Nodes,
         ImmutableArray<DeviceProgress> Loading) : IEpochMessage
     {
+        /// <summary>Of the planner; a gateway that has heard a higher one ignores the view.</summary>
+        public long Term { get; init; }
+
         /// <summary>
         /// What each replica of the epoch reported last, up to a second ago; those not heard yet are missing.
         /// </summary>

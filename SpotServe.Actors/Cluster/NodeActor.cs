@@ -26,6 +26,7 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
     private readonly Dictionary<long, HoldingsRound> _rounds = [];
     private readonly Dictionary<(DeviceId Device, Epoch Epoch), DeviceFailed> _failures = [];
     private NodeInfo _node;
+    private long _term;
     private PreemptionNotice? _notice;
 
     /// <param name="planner">Proxy of the planner singleton.</param>
@@ -51,6 +52,9 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
         _shards = [.. node.Devices.Select(device =>
             Context.Watch(Context.ActorOf(shardProps(device.Index), $"shard-{device.Index}")))];
         Receive<Report>(_ => OnReport());
+        Receive<IPlannerCommand>(
+            command => command.Term < _term,
+            stale => _log.Warning("Ignored {0}: the planner of term {1} is over", stale, stale.Term));
         Receive<GetHoldings>(OnGetHoldings);
         Receive<DeviceHoldings>(OnDeviceHoldings);
         Receive<IDeviceCommand>(OnDeviceCommand);
@@ -118,6 +122,7 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
 
     private void OnDeviceCommand(IDeviceCommand command)
     {
+        if (command is IPlannerCommand { Term: var term }) _term = term;
         if (command is ReleasePosition or PreparePosition)
         {
             foreach (var known in _failures.Keys.ToArray())
@@ -131,6 +136,7 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
 
     private void OnGetHoldings(GetHoldings question)
     {
+        _term = question.Term;
         if (_node.Devices.IsEmpty)
         {
             Sender.Tell(new NodeHoldings(question.Round, _node.Node, []));

@@ -1,7 +1,5 @@
-using Akka.Actor;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
-using SpotServe.Actors.Replica;
 
 namespace SpotServe.Actors.Cluster;
 
@@ -56,45 +54,5 @@ internal static class PageCopy
             ?? throw new SliceLostException(request, "the new engine has no such pages");
         await fetcher.FetchAsync(request, into, cancel).ConfigureAwait(false);
         return into.Bytes;
-    }
-}
-
-/// <summary>The leader's view of page copies under way: a job is over when every device has answered.</summary>
-internal sealed class PageCopyJobs(IActorRef self)
-{
-    private readonly Dictionary<long, Job> _jobs = [];
-
-    public void Begin(HandoverProtocol.CopyPages copy, IActorRef replyTo, int deviceCount)
-    {
-        // A repeated job starts over; late answers of the first time count as well, for they say the same.
-        _jobs[copy.Job] = new Job(copy, replyTo, deviceCount);
-    }
-
-    public void OnCopied(ClusterProtocol.DevicePagesCopied copied)
-    {
-        if (!_jobs.TryGetValue(copied.Job, out var job) || !job.Answered.Add(copied.Device)) return;
-        job.Bytes += copied.Bytes;
-        if (job.Answered.Count < job.DeviceCount) return;
-        _jobs.Remove(copied.Job);
-        job.ReplyTo.Tell(new HandoverProtocol.PagesCopied(copied.Epoch, copied.Job, job.Bytes), self);
-    }
-
-    public void OnLost(ClusterProtocol.DevicePagesLost lost)
-    {
-        if (!_jobs.Remove(lost.Job, out var job)) return;
-        job.ReplyTo.Tell(new HandoverProtocol.PagesLost(lost.Epoch, lost.Job, lost.Reason), self);
-    }
-
-    private sealed class Job(HandoverProtocol.CopyPages copy, IActorRef replyTo, int deviceCount)
-    {
-        public HandoverProtocol.CopyPages Copy { get; } = copy;
-
-        public IActorRef ReplyTo { get; } = replyTo;
-
-        public int DeviceCount { get; } = deviceCount;
-
-        public HashSet<DeviceId> Answered { get; } = [];
-
-        public long Bytes { get; set; }
     }
 }

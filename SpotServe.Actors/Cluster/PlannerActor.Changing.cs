@@ -51,7 +51,7 @@ public sealed partial class PlannerActor
     {
         foreach (var device in _change!.WaitingFor)
         {
-            Command(device, new ReleasePosition(_change.Before!.Epoch, device, Trim: false));
+            Command(device, new ReleasePosition(_change.Before!.Epoch, device, Trim: false) { Term = _term });
         }
     }
 
@@ -105,7 +105,10 @@ public sealed partial class PlannerActor
                     assignment,
                     change.Decision.Orders.GetValueOrDefault(device, []),
                     shares ? change.Decision.Origin!.Epoch : null),
-                endpoints));
+                endpoints)
+            {
+                Term = _term,
+            });
         }
     }
 
@@ -142,7 +145,10 @@ public sealed partial class PlannerActor
         foreach (var device in change.WaitingFor)
         {
             Command(device, new ConnectPosition(
-                change.Epoch, device, change.Layout, endpoints, Model!.ContextMax, nodes, change.Decision.Origin));
+                change.Epoch, device, change.Layout, endpoints, Model!.ContextMax, nodes, change.Decision.Origin)
+            {
+                Term = _term,
+            });
         }
     }
 

@@ -133,7 +133,7 @@ public sealed partial class PlannerActor
         {
             // A device that the layout does not use keeps its weights: it is the first choice when one is lost.
             var isUsed = _change.Layout.Placement.Contains(device);
-            Command(device, new ReleasePosition(_releasing, device, Trim: isUsed));
+            Command(device, new ReleasePosition(_releasing, device, Trim: isUsed) { Term = _term });
         }
     }
 
@@ -187,7 +187,7 @@ public sealed partial class PlannerActor
 
         foreach (var device in change.Layout.Placement)
         {
-            Command(device, new ReleasePosition(change.Epoch, device, Trim: false));
+            Command(device, new ReleasePosition(change.Epoch, device, Trim: false) { Term = _term });
         }
 
         var stopped = _phase == PlannerPhase.CuttingOver || (_stopFirst && change.Before is not null);

@@ -212,7 +212,7 @@ public sealed partial class PlannerActor
         {
             // Nodes repeat a failure until they hear of it.
             _log.Debug("Ignored {0}: epoch is now {1}", failed, _epoch);
-            Command(failed.Device, new ReleasePosition(failed.Epoch, failed.Device, Trim: false));
+            Command(failed.Device, new ReleasePosition(failed.Epoch, failed.Device, Trim: false) { Term = _term });
         }
     }
 

@@ -40,7 +40,7 @@ public sealed partial class PlannerActor
     {
         foreach (var (name, node) in _nodes)
         {
-            if (!_holdings.ContainsKey(name)) node.Actor.Tell(new GetHoldings(_round));
+            if (!_holdings.ContainsKey(name)) node.Actor.Tell(new GetHoldings(_round) { Term = _term });
         }
     }
 
@@ -55,6 +55,7 @@ public sealed partial class PlannerActor
 
     private void OnHoldings(NodeHoldings answer)
     {
+        if (!_nodes.ContainsKey(answer.Node)) return;   // lost meanwhile; it has to report itself anew
         _holdings[answer.Node] = answer;
         _accused.Remove(answer.Node);
         DecideWhenComplete();
@@ -149,7 +150,7 @@ public sealed partial class PlannerActor
                 device => device.Positions.Select(position => (device.Device, position.Epoch))))
             {
                 if (epoch == _serving?.Epoch && IsAlive(device)) continue;
-                _nodes[node.Node].Actor.Tell(new ReleasePosition(epoch, device, Trim: false));
+                Command(device, new ReleasePosition(epoch, device, Trim: false) { Term = _term });
             }
         }
     }

@@ -30,6 +30,7 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
     private readonly Dictionary<int, IActorRef> _replicas = [];
     private readonly Dictionary<int, ReplicaControlProtocol.ReplicaLoad> _loads = [];
     private Epoch _epoch = Epoch.None;
+    private long _term;
     private ServingEpoch? _serving;
     private LayoutChange? _change;
     private PlannerPhase _phase = PlannerPhase.Gathering;
@@ -56,6 +57,10 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
             new ServingEpoch(happened.Epoch, decided[happened.Epoch], []));
         Recover<CutOverBegun>(_ => _serving = null);
         Recover<ReconfigurationEnded>(ended => Remember(ended.Record));
+        Recover<PlannerStarted>(started => _term = started.Term);
+        // From here on the journal refuses what an older planner writes that was given up and wakes up.
+        Recover<RecoveryCompleted>(_ => Persist(
+            new PlannerStarted(_epoch, _term + 1, Now), started => _term = started.Term));
         Gathering();
     }
 
@@ -228,6 +233,7 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
         [.. _nodes.Values.Select(node => node.Info)],
         _change?.Progress ?? [])
     {
+        Term = _term,
         Loads = [.. _loads.OrderBy(pair => pair.Key).Select(pair => pair.Value)],
         Leaving = _notices.ToImmutableDictionary(),
     };

@@ -10,6 +10,10 @@ public static class PlannerEvents
         Epoch Epoch { get; }
     }
 
+    /// <summary>A planner has recovered and takes over. Its term is higher than that of every planner before it, and on
+    /// all its commands, so that nodes and gateways tell it from one that was given up and woke up.</summary>
+    public sealed record PlannerStarted(Epoch Epoch, long Term, DateTimeOffset At) : IPlannerEvent;
+
     /// <summary>A new layout was chosen; persisted before anything acts on it.</summary>
     /// <param name="Cause">Why, in a person's words, e.g. "node 127.0.0.1:5103 was lost".</param>
     public sealed record LayoutDecided(Epoch Epoch, DateTimeOffset At, string Cause, Layout Layout) : IPlannerEvent;

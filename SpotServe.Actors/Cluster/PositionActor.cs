@@ -13,8 +13,10 @@ namespace SpotServe.Actors.Cluster;
 /// (the engine thread waits for steps; on (d,0,0) the replica actor is there), Closing. It never goes back: a failure
 /// is told to the parent, which closes it. On the leader's position it also has pages copied for its replica.
 /// </summary>
-public sealed class PositionActor : ReceiveActor
+public sealed class PositionActor : ReceiveActor, IWithTimers
 {
+    private static readonly TimeSpan RepeatAfter = TimeSpan.FromMilliseconds(500);
+
     private readonly PreparePosition _command;
     private readonly IDeviceRuntime _runtime;
     private readonly IStageLauncher _launcher;
@@ -22,6 +24,7 @@ public sealed class PositionActor : ReceiveActor
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly CancellationTokenSource _work = new();
     private readonly PageCopyJobs _copyJobs;
+    private readonly DeviceCopies _deviceCopies = new();
     private readonly Epoch _epoch;
     private ConnectPosition? _connect;
     private ISliceFetcher? _pageFetcher;
@@ -46,6 +49,8 @@ public sealed class PositionActor : ReceiveActor
         _copyJobs = new PageCopyJobs(Self);
         Become(Preparing);
     }
+
+    public ITimerScheduler Timers { get; set; } = null!;
 
     private StageAssignment Assignment => _command.Order.Assignment;
 
@@ -112,6 +117,7 @@ public sealed class PositionActor : ReceiveActor
         Receive<HandoverProtocol.CopyPages>(OnCopyPages);
         Receive<DevicePagesCopied>(_copyJobs.OnCopied);
         Receive<DevicePagesLost>(_copyJobs.OnLost);
+        Receive<RepeatCopies>(_ => _copyJobs.Repeat());
         Receive<HandoverProtocol.IMessage>(message => Context.Parent.Tell(message));
         Common();
     }
@@ -192,19 +198,20 @@ public sealed class PositionActor : ReceiveActor
             .Where(position => position.Replica == Assignment.Position.Replica)
             .Select(layout.DeviceAt)
             .ToList();
-        _copyJobs.Begin(copy, Sender, devices.Count);
-        foreach (var device in devices)
-        {
-            _connect.Nodes[device.Node].Tell(new CopyDevicePages(
-                _epoch, device, copy.Job, copy.OldReplica, copy.From, copy.To, copy.Urgent));
-        }
+        _copyJobs.Begin(copy, Sender, devices, device => _connect.Nodes[device.Node].Tell(new CopyDevicePages(
+            _epoch, device, copy.Job, copy.OldReplica, copy.From, copy.To, copy.Urgent)));
+        if (Timers.IsTimerActive(nameof(RepeatCopies))) return;
+        Timers.StartPeriodicTimer(nameof(RepeatCopies), RepeatCopies.Instance, RepeatAfter);
     }
 
     private void OnCopyDevicePages(CopyDevicePages copy)
     {
         var replyTo = Sender;
         var device = _command.Device;
-        PageCopy.RunAsync(_runtime, _pageFetcher!, _connect!, Assignment, copy, _work.Token).PipeTo(
+        // A job that comes again is answered again, not done again: by now its pages may be another sequence's.
+        var copied = _deviceCopies.Run(copy.Job, () => PageCopy.RunAsync(
+            _runtime, _pageFetcher!, _connect!, Assignment, copy, _work.Token));
+        copied?.PipeTo(
             replyTo,
             Self,
             success: bytes => new DevicePagesCopied(_epoch, copy.Job, device, bytes),
@@ -278,6 +285,11 @@ public sealed class PositionActor : ReceiveActor
     private sealed record EngineGone(bool Trim) : INoSerializationVerificationNeeded;
 
     private sealed record Broken(string What, Exception Error) : INoSerializationVerificationNeeded;
+
+    private sealed record RepeatCopies
+    {
+        public static RepeatCopies Instance { get; } = new();
+    }
 
     /// <summary>Unlike <see cref="Progress{T}"/> it reports on the caller's thread, in order.</summary>
     private sealed class Forward(Action<LoadProgress> report) : IProgress<LoadProgress>

@@ -132,7 +132,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
 
     private void OnView(ClusterProtocol.PlannerView view)
     {
-        if (_view is not null && view.Epoch < _view.Epoch) return;
+        if (_view is not null && (view.Term < _view.Term || view.Epoch < _view.Epoch)) return;
         var served = IsServing;
         var before = _view;
         _view = view;

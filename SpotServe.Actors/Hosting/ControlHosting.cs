@@ -2,6 +2,7 @@ using Akka.Actor;
 using Akka.Cluster.Hosting;
 using Akka.Cluster.Sharding;
 using Akka.Hosting;
+using Akka.Pattern;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Requests;
@@ -36,7 +37,7 @@ public static class ControlHosting
         TimeProvider clock) => builder
         .WithSingleton<PlannerKey>(
             PlannerName,
-            PlannerActor.Props(planner, clock),
+            PlannerProps(planner, clock, AkkaMembership.Instance),
             new ClusterSingletonOptions { Role = ControlRole })
         .AddGateway(gateway, board, clock)
         .WithShardRegion<RequestsKey>(
@@ -51,6 +52,25 @@ public static class ControlHosting
                 StateStoreMode = StateStoreMode.DData,
                 RememberEntities = false,
             });
+
+    /// <summary>
+    /// The planner under a parent that starts it again. It stops when its journal refuses a write: because the database
+    /// is away for a moment, or because a planner that was given up woke up and wrote once more. A singleton's manager
+    /// would leave it at that, and nobody would plan any more.
+    /// </summary>
+    internal static Props PlannerProps(PlannerOptions options, TimeProvider clock, IMembership membership) =>
+        BackoffSupervisor.Props(
+            Backoff.OnStop(
+                PlannerActor.Props(options, clock, membership),
+                PlannerName,
+                minBackoff: TimeSpan.FromSeconds(0.2),
+                maxBackoff: TimeSpan.FromSeconds(5),
+                randomFactor: 0,
+                maxNrOfRetries: -1)
+            .WithAutoReset(TimeSpan.FromSeconds(30))
+            .WithSupervisorStrategy(new OneForOneStrategy(error => error is InvariantException
+                ? Directive.Escalate   // a bug: never restart over it
+                : Directive.Stop)));
 
     private static AkkaConfigurationBuilder AddGateway(
         this AkkaConfigurationBuilder builder, GatewayOptions options, ClusterBoard board, TimeProvider clock) =>

@@ -7,11 +7,19 @@ namespace SpotServe.Actors.Persistence;
 internal static class StoredPlannerEvents
 {
     public static JournalSchema.Builder WritesPlannerEvents(this JournalSchema.Builder schema) => schema
+        .Writes<PlannerEvents.PlannerStarted, PlannerStartedV1>("planner-started.1", PlannerStartedV1.Of)
         .Writes<PlannerEvents.LayoutDecided, LayoutDecidedV1>("layout-decided.1", LayoutDecidedV1.Of)
         .Writes<PlannerEvents.CutOverBegun, CutOverBegunV1>("cut-over-begun.1", CutOverBegunV1.Of)
         .Writes<PlannerEvents.LayoutActivated, LayoutActivatedV1>("layout-activated.1", LayoutActivatedV1.Of)
         .Writes<PlannerEvents.ReconfigurationEnded, ReconfigurationEndedV1>(
             "reconfiguration-ended.1", ReconfigurationEndedV1.Of);
+
+    private sealed record PlannerStartedV1(long Epoch, long Term, DateTimeOffset At) : IJournalForm
+    {
+        public static PlannerStartedV1 Of(PlannerEvents.PlannerStarted e) => new(e.Epoch.Value, e.Term, e.At);
+
+        public object ToEvent() => new PlannerEvents.PlannerStarted(new Epoch(Epoch), Term, At);
+    }
 
     private sealed record LayersV1(int First, int End);
 

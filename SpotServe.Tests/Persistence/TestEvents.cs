@@ -34,5 +34,6 @@ internal static class TestEvents
         new PlannerEvents.ReconfigurationEnded(new ReconfigurationRecord(
             new Epoch(5), "the first nodes are there", At, null, new LayoutDegrees(1, 3, 1, 8), [],
             default, 0, null, 0, 0, "given up: node a:1#7 was lost")),
+        new PlannerEvents.PlannerStarted(new Epoch(4), 3, At),
     ];
 }

@@ -55,7 +55,7 @@ internal sealed class ClusterSimulation
         SimOutcome? outcome = null;
         world.Enter(() =>
         {
-            var system = SimAkka.Create();
+            var system = SimAkka.Create(log is not null);
             outcome = new ClusterSimulation(world, system).Run();
         });
         return outcome!;
@@ -73,7 +73,8 @@ internal sealed class ClusterSimulation
         }
 
         var quietFrom = _world.Now;
-        if (!_world.RunUntil(() => IsQuiet() is null, quietFrom + Quiet)) _world.Break($"it is never quiet: {IsQuiet()}");
+        if (!_world.RunUntil(() => IsQuiet() is null, quietFrom + Quiet))
+            _world.Break($"it is never quiet: {IsQuiet()}");
         return new SimOutcome(
             _world.Seed, _world.Broken, _world.Trace, _world.Now, _cluster.Clients.Count,
             (int)(_view?.Epoch.Value ?? 0), _cluster.Clients.Max(client => client.LongestGap));
@@ -105,7 +106,8 @@ internal sealed class ClusterSimulation
     /// <summary>Null when nothing is left of what went on, else what is.</summary>
     private string? IsQuiet()
     {
-        if (_view is not { Phase: PlannerPhase.Serving } view) return $"the planner is at {_view?.Phase}: {_view?.Detail}";
+        if (_view is not { Phase: PlannerPhase.Serving } view)
+            return $"the planner is at {_view?.Phase}: {_view?.Detail}";
         if (view.Loads.Length < view.Replicas.Length) return "not all replicas have reported";
         foreach (var load in view.Loads)
         {

@@ -5,8 +5,8 @@ namespace SpotServe.Tests.Simulation;
 
 /// <summary>
 /// Whole clusters on virtual time under faults that a seed draws. SPOTSERVE_SIM_SEEDS sets how many seeds,
-/// SPOTSERVE_SIM_FIRST the first, SPOTSERVE_SIM_SECONDS the longest time; SPOTSERVE_SIM_SEED runs a single one and tells
-/// all that happened in it.
+/// SPOTSERVE_SIM_FIRST the first, SPOTSERVE_SIM_SECONDS the longest time; SPOTSERVE_SIM_SEED runs a single one and
+/// tells all that happened in it.
 /// </summary>
 public sealed class ClusterSimulationTests(ITestOutputHelper output)
 {

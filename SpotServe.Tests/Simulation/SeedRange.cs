@@ -29,7 +29,9 @@ internal sealed class SeedRange(int first, int count, TimeSpan limit)
             requests += outcome.Requests;
             reconfigurations += outcome.Reconfigurations;
             gaps.Add(outcome.LongestGap.TotalSeconds);
-            if (outcome.Broken is { } law) broken.Add($"seed {seed}: {law}");
+            if (outcome.Broken is not { } law) continue;
+            broken.Add($"seed {seed}: {law.Split('\n')[0]}");
+            tell(broken[^1]);
         }
 
         return new SimReport(done, requests, reconfigurations, Stopwatch.GetElapsedTime(started), broken, gaps);

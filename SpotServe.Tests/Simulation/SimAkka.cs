@@ -47,7 +47,9 @@ internal static class SimAkka
         StringComparison.Ordinal));
 
     /// <summary>Call inside <see cref="SimWorld.Enter"/>.</summary>
-    public static ActorSystem Create() => ActorSystem.Create("simulation", Settings);
+    public static ActorSystem Create(bool isVerbose) => ActorSystem.Create("simulation", isVerbose
+        ? ConfigurationFactory.ParseString("akka.loglevel = DEBUG").WithFallback(Settings)
+        : Settings);
 }
 
 /// <summary>Named in the settings.</summary>

@@ -114,7 +114,8 @@ internal sealed class SimClient
             _cluster.World.Break($"{this} was shown index {batch.FirstIndex}");
         }
 
-        if (_lastAt < _cluster.World.Now && _cluster.World.Now - _lastAt is var gap && gap > LongestGap) LongestGap = gap;
+        var gap = _cluster.World.Now - _lastAt;
+        if (gap > LongestGap) LongestGap = gap;
         _lastAt = _cluster.World.Now;
         foreach (var token in batch.Tokens)
         {

@@ -2,6 +2,7 @@ using Akka.Actor;
 using Akka.Cluster.Sharding;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Tests.Simulation;
@@ -49,7 +50,7 @@ internal sealed class SimControl
     public bool IsReady => Process.IsRunning && Gateway is not null;
 
     public void StartPlanner(PlannerOptions options, Action<IActorRef> then) => Process.Spawn(
-        PlannerActor.Props(options, _cluster.World.Clock, _cluster.Membership), "planner", then);
+        ControlHosting.PlannerProps(options, _cluster.World.Clock, _cluster.Membership), "planner", then);
 }
 
 /// <summary>

@@ -28,7 +28,8 @@ internal sealed class SimNetwork(SimWorld world)
     public double BytesPerSecond { get; set; } = 1e6;
 
     public bool IsCut(string host, string other) => host != other && _partitions.Exists(cut =>
-        (cut.Side.Contains(host) && cut.Other.Contains(other)) || (cut.Side.Contains(other) && cut.Other.Contains(host)));
+        (cut.Side.Contains(host) && cut.Other.Contains(other))
+        || (cut.Side.Contains(other) && cut.Other.Contains(host)));
 
     /// <returns>What heals it.</returns>
     public Action Cut(IEnumerable<string> side, IEnumerable<string> other)
@@ -72,17 +73,17 @@ internal sealed class SimNetwork(SimWorld world)
         }
 
         if (to.IsDead || from.IsDead) return;
-        if (IsCut(from.Host, to.Host)) world.After(TimeSpan.FromSeconds(1), () => SendSystem(from, to, message, deliver));
-        else world.At(Arrival(from, to), deliver);
+        if (!IsCut(from.Host, to.Host)) world.At(Arrival(from, to), deliver);
+        else world.After(TimeSpan.FromSeconds(1), () => SendSystem(from, to, message, deliver));
     }
 
     /// <summary>The cluster has given a process up: whoever watches its actors hears that they are gone.</summary>
     public void Remove(SimProcess process)
     {
         if (!_gone.Add(process)) return;
-        foreach (var (watchee, watcher) in _watches.Where(watch => world.ProcessOf(watch.Watchee) == process).ToArray())
+        foreach (var (watchee, watcher) in _watches.ToArray())
         {
-            TellDeath(watchee, watcher);
+            if (world.ProcessOf(watchee) == process) TellDeath(watchee, watcher);
         }
 
         _watches.RemoveAll(watch =>
@@ -92,7 +93,8 @@ internal sealed class SimNetwork(SimWorld world)
     private void TellDeath(IInternalActorRef watchee, IInternalActorRef watcher)
     {
         if (world.ProcessOf(watcher) is not { IsDead: false }) return;
-        watcher.SendSystemMessage(new DeathWatchNotification(watchee, existenceConfirmed: true, addressTerminated: true));
+        watcher.SendSystemMessage(
+            new DeathWatchNotification(watchee, existenceConfirmed: true, addressTerminated: true));
     }
 
     private TimeSpan Arrival(SimProcess from, SimProcess to)

@@ -34,7 +34,8 @@ internal sealed class SimWorld
     }
 
     /// <summary>The world of this thread: Akka makes schedulers and dispatchers by name, and they find it here.</summary>
-    public static SimWorld Current => _current ?? throw new InvalidOperationException("No simulation on this thread.");
+    public static SimWorld Current =>
+        _current ?? throw new InvalidOperationException("No simulation on this thread.");
 
     public int Seed { get; }
 

@@ -7,8 +7,8 @@ namespace SpotServe.Actors.DataPlane;
 
 /// <summary>
 /// The heartbeats of a node process, on one thread of its own that goes before the others: actors' and pool threads may
-/// all be busy and the node still lives. It sends beats to every node that dialled it, and watches those that it is told
-/// to: a connection each way, so neither needs to know what the other watches.
+/// all be busy and the node still lives. It sends beats to every node that dialled it, and watches those that it is
+/// told to: a connection each way, so neither needs to know what the other watches.
 /// </summary>
 internal sealed class HeartbeatService : INodeLinkServer, IDisposable
 {
