@@ -142,7 +142,11 @@ public sealed partial class PlannerActor
         var nodes = change.Layout.Placement.Select(device => device.Node).Distinct()
             .Where(_nodes.ContainsKey)
             .ToImmutableDictionary(name => name, name => _nodes[name].Actor);
-        foreach (var device in change.WaitingFor)
+        // A leader has two things to report, and either may be lost.
+        var leaders = Enumerable.Range(0, change.Layout.Degrees.Replicas)
+            .Where(index => !change.Replicas.ContainsKey(index))
+            .Select(index => change.Layout.DeviceAt(new Position(index, 0, 0)));
+        foreach (var device in change.WaitingFor.Union(leaders))
         {
             Command(device, new ConnectPosition(
                 change.Epoch, device, change.Layout, endpoints, Model!.ContextMax, nodes, change.Decision.Origin)
