@@ -4,6 +4,7 @@ using Akka.Cluster.Sharding;
 using Akka.Hosting;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Hosting;
@@ -17,7 +18,12 @@ public sealed class GatewayKey;
 /// <summary>Registry key of the shard region of request entities.</summary>
 public sealed class RequestsKey;
 
-/// <summary>What a control node runs: the planner singleton, the sharded requests, a gateway.</summary>
+/// <summary>Registry key of the proxy of the requests' keeper.</summary>
+public sealed class RequestKeeperKey;
+
+/// <summary>
+/// What a control node runs: the planner singleton, the sharded requests and their keeper, a gateway.
+/// </summary>
 public static class ControlHosting
 {
     public const string ControlRole = "control";
@@ -32,6 +38,7 @@ public static class ControlHosting
         PlannerOptions planner,
         GatewayOptions gateway,
         RequestOptions requests,
+        IRequestJournal journal,
         ClusterBoard board,
         TimeProvider clock) => builder
         .WithSingleton<PlannerKey>(
@@ -39,6 +46,11 @@ public static class ControlHosting
             PlannerActor.Props(planner, clock),
             new ClusterSingletonOptions { Role = ControlRole })
         .AddGateway(gateway, board, clock)
+        .WithSingleton<RequestKeeperKey>(
+            "request-keeper",
+            (_, registry, _) => RequestKeeper.Props(
+                journal, () => registry.Get<RequestsKey>(), new RequestKeeperOptions(), clock),
+            new ClusterSingletonOptions { Role = ControlRole })
         .WithShardRegion<RequestsKey>(
             "requests",
             (_, registry, _) => id =>
@@ -49,6 +61,7 @@ public static class ControlHosting
             {
                 Role = ControlRole,
                 StateStoreMode = StateStoreMode.DData,
+                // The keeper wakes them: the journal knows which requests are open (docs/adr/0020).
                 RememberEntities = false,
             });
 
