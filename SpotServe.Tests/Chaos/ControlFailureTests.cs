@@ -37,6 +37,7 @@ public sealed class ControlFailureTests(ITestOutputHelper output)
         Assert.Contains(
             "/user/planner] Singleton manager started singleton actor", cluster.LogsOf(2) + cluster.LogsOf(0),
             StringComparison.Ordinal);
+        await AllNodesAsync(cluster, controls: [0, 2]);
     }
 
     [Fact]
@@ -81,6 +82,20 @@ public sealed class ControlFailureTests(ITestOutputHelper output)
         Assert.Contains(clients, client => client.Broken > 0);
         AssertGolden(clients);
         await AssertGoldenAsync(cluster.Http[(killed + 1) % 3], unread);
+    }
+
+    /// <summary>All nodes vanish at once, each with its last opinion of the rest: no control node is given up.</summary>
+    private static async Task AllNodesAsync(ControlCluster cluster, int[] controls)
+    {
+        cluster.KillNodes();
+        for (var i = 0; i < Nodes; i++) cluster.AddNode();
+        await Task.WhenAll(controls.Select(async control =>
+        {
+            var client = new ResumingClient([cluster.Http[control]], Stories[control]);
+            await client.ReadAsync(0, _ => { }, Cancel).WaitAsync(StreamsMax, Cancel);
+            AssertGolden([client]);
+            Assert.Equal(0, client.Broken);
+        }));
     }
 
     /// <summary>Streams at all control nodes, and requests that nobody reads; returns when all streams are under
