@@ -163,9 +163,8 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
         }
 
         var devices = Staying().Sum(node => node.Devices.Length);
-        var complete = _serving is { } before
-            ? before.Layout.Placement.All(device => _nodes.ContainsKey(device.Node))   // after a restart
-            : devices >= _options.DevicesExpected;
+        var complete = devices >= _options.DevicesExpected
+            || _serving?.Layout.Placement.All(device => _nodes.ContainsKey(device.Node)) == true;   // after a restart
         var waited = Now - _since;
         var waitMax = _serving is null ? _options.GatherMax : _options.NodeSilenceMax;
         if (devices > 0 && (complete || waited >= waitMax)) BeginPlanning("the first nodes are there");

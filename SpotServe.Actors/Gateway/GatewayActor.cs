@@ -62,7 +62,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
 
         var id = _options.NewId(_clock.GetUtcNow());
         _accepting.Add(id, new PendingAccept(Sender, _clock.GetUtcNow() + _options.AcceptTimeout));
-        _requests().Tell(new RequestProtocol.Accept(id, command.Prompt, command.Parameters), Self);
+        _requests().Tell(new RequestProtocol.Accept(id, command.Prompt, command.Parameters, command.Stops), Self);
     }
 
     private Admission? Refusal(Generate command)
@@ -90,7 +90,8 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
 
     private void OnAccepted(RequestProtocol.Accepted accepted)
     {
-        if (_accepting.Remove(accepted.Id, out var pending)) pending.ReplyTo.Tell(new Admission.Accepted(accepted.Id));
+        if (_accepting.Remove(accepted.Id, out var pending))
+            pending.ReplyTo.Tell(new Admission.Accepted(accepted.Id, accepted.At));
     }
 
     private void OnRoute(RequestProtocol.Route command)

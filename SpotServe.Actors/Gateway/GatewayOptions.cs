@@ -17,6 +17,11 @@ public sealed record GatewayOptions
     /// <summary>A request that is not in the journal after this long is answered with 503.</summary>
     public TimeSpan AcceptTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>
+    /// Longest wait for what is known of a request: longer than the cluster takes to move it off a lost control node.
+    /// </summary>
+    public TimeSpan DescribeTimeout { get; init; } = TimeSpan.FromSeconds(20);
+
     /// <summary>Without a layout for this long, new requests are refused instead of queued.</summary>
     public TimeSpan UnservedMax { get; init; } = TimeSpan.FromMinutes(2);
 

@@ -9,5 +9,7 @@ public static class GatewayProtocol
     public interface IMessage;
 
     /// <summary>Accept and generate. Answered by <see cref="Admission"/>.</summary>
-    public sealed record Generate(ImmutableArray<int> Prompt, GenerationParameters Parameters) : IMessage;
+    /// <param name="Stops">Texts that end the generation.</param>
+    public sealed record Generate(
+        ImmutableArray<int> Prompt, GenerationParameters Parameters, ImmutableArray<string> Stops) : IMessage;
 }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using Akka.Actor;
@@ -15,6 +16,9 @@ public sealed class GenerationClient(Lazy<ControlActors> actors, ClusterBoard bo
     : IGenerationClient
 {
     private static readonly TimeSpan StreamSilenceMax = TimeSpan.FromSeconds(2);
+
+    /// <summary>A question is asked again after this: messages to a lost control node are lost with it.</summary>
+    private static readonly TimeSpan AskAgainAfter = TimeSpan.FromSeconds(1);
 
     public ServiceStatus Status
     {
@@ -33,18 +37,46 @@ public sealed class GenerationClient(Lazy<ControlActors> actors, ClusterBoard bo
     }
 
     public async Task<Admission> SubmitAsync(
-        ImmutableArray<int> prompt, GenerationParameters parameters, CancellationToken cancel)
+        ImmutableArray<int> prompt,
+        GenerationParameters parameters,
+        ImmutableArray<string> stops,
+        CancellationToken cancel)
     {
         try
         {
             return await actors.Value.Gateway.Ask<Admission>(
-                new GatewayProtocol.Generate(prompt, parameters), options.AcceptTimeout + options.AcceptTimeout, cancel)
-                .ConfigureAwait(false);
+                new GatewayProtocol.Generate(prompt, parameters, stops),
+                options.AcceptTimeout + options.AcceptTimeout,
+                cancel).ConfigureAwait(false);
         }
         catch (AskTimeoutException)
         {
             return new Admission.Unavailable("The gateway did not answer.", options.RetryAfter);
         }
+    }
+
+    public async Task<RequestDescription> DescribeAsync(RequestId id, CancellationToken cancel)
+    {
+        for (var waited = TimeSpan.Zero; waited < options.DescribeTimeout; waited += AskAgainAfter)
+        {
+            try
+            {
+                return await actors.Value.Requests.Ask<RequestProtocol.IMessage>(
+                    new RequestProtocol.Describe(id), AskAgainAfter, cancel).ConfigureAwait(false) switch
+                {
+                    RequestProtocol.Described known =>
+                        new RequestDescription(known.At, known.PromptTokens, known.Stops, known.StopTokens),
+                    RequestProtocol.Unknown => throw new RequestUnknownException(id),
+                    _ => throw new UnreachableException(),
+                };
+            }
+            catch (AskTimeoutException)
+            {
+                // The loop bounds the attempts.
+            }
+        }
+
+        throw new RequestSilentException(id, options.DescribeTimeout);
     }
 
     public async IAsyncEnumerable<TokenBatch> StreamAsync(

@@ -11,8 +11,18 @@ public interface IGenerationClient
     /// <summary>
     /// Accepts a request durably, or says why not. Once Accepted, it survives any failure that the cluster does.
     /// </summary>
+    /// <param name="stops">Texts that end the generation; they are kept with the request.</param>
     Task<Admission> SubmitAsync(
-        ImmutableArray<int> prompt, GenerationParameters parameters, CancellationToken cancel);
+        ImmutableArray<int> prompt,
+        GenerationParameters parameters,
+        ImmutableArray<string> stops,
+        CancellationToken cancel);
+
+    /// <summary>What is known of a request besides its tokens, on whichever control node it was accepted.</summary>
+    /// <exception cref="RequestUnknownException">No such request, or it was forgotten.</exception>
+    /// <exception cref="RequestSilentException">It did not answer in time: it may be on its way from a lost control
+    /// node to another.</exception>
+    Task<RequestDescription> DescribeAsync(RequestId id, CancellationToken cancel);
 
     /// <summary>
     /// The request's tokens from <paramref name="fromIndex"/> on, each index once and in order; the last batch has a
@@ -35,7 +45,8 @@ public abstract record Admission
     {
     }
 
-    public sealed record Accepted(RequestId Id) : Admission;
+    /// <param name="At">When, as the journal has it.</param>
+    public sealed record Accepted(RequestId Id, DateTimeOffset At) : Admission;
 
     /// <summary>Bounded queues are full: HTTP 429.</summary>
     public sealed record Busy(string Reason, TimeSpan RetryAfter) : Admission;
@@ -46,6 +57,12 @@ public abstract record Admission
     /// <summary>It can never be served as asked (too long for the context or the cache): HTTP 400.</summary>
     public sealed record Refused(string Reason) : Admission;
 }
+
+/// <summary>What a request was accepted with.</summary>
+/// <param name="Stops">Texts that end it.</param>
+/// <param name="StopTokens">Tokens that end it and are no part of its text.</param>
+public sealed record RequestDescription(
+    DateTimeOffset At, int PromptTokens, ImmutableArray<string> Stops, ImmutableArray<int> StopTokens);
 
 /// <summary>Some generated tokens; Error is set when Finished is Failed.</summary>
 public sealed record TokenBatch(int FirstIndex, ImmutableArray<int> Tokens, FinishReason? Finished, string? Error);
@@ -63,3 +80,7 @@ public sealed record ServiceStatus(bool Serving, string Detail, string? ModelNam
 
 /// <summary>The request is not known to the cluster.</summary>
 public sealed class RequestUnknownException(RequestId id) : Exception($"Request {id} is unknown.");
+
+/// <summary>The request's entity did not answer.</summary>
+public sealed class RequestSilentException(RequestId id, TimeSpan waited) : Exception(
+    $"Request {id} did not answer for {waited.TotalSeconds:0.#} s: the control node that holds it is lost or hangs.");

@@ -6,8 +6,9 @@ using static SpotServe.Actors.Requests.RequestProtocol;
 namespace SpotServe.Actors.Gateway;
 
 /// <summary>
-/// One reader of one request: turns the entity's messages into a channel, each index once and in order. Silence makes
-/// it subscribe again, so it outlives the entity's moves and restarts. Ends with the request or with its reader.
+/// One reader of one request: turns the entity's messages into a channel, each index once and in order. Silence or the
+/// entity's end makes it subscribe again, so it outlives the entity's moves and restarts. Ends with the request or with
+/// its reader.
 /// </summary>
 internal sealed class StreamActor : ReceiveActor, IWithTimers
 {
@@ -15,6 +16,7 @@ internal sealed class StreamActor : ReceiveActor, IWithTimers
     private readonly IActorRef _requests;
     private readonly ChannelWriter<TokenBatch> _output;
     private readonly TimeSpan _silenceMax;
+    private IActorRef? _entity;
     private int _nextIndex;
     private bool _heard;
 
@@ -28,6 +30,7 @@ internal sealed class StreamActor : ReceiveActor, IWithTimers
         _output = output;
         _silenceMax = silenceMax;
         Receive<TokensAvailable>(OnTokens);
+        Receive<Terminated>(OnEntityEnded);
         Receive<Unknown>(_ => Stop(new RequestUnknownException(_id)));
         Receive<CheckSilence>(_ => OnCheckSilence());
     }
@@ -49,6 +52,7 @@ internal sealed class StreamActor : ReceiveActor, IWithTimers
     private void OnTokens(TokensAvailable available)
     {
         _heard = true;
+        WatchSender();
         if (available.FirstIndex > _nextIndex)
         {
             SubscribeFromHere();
@@ -61,6 +65,23 @@ internal sealed class StreamActor : ReceiveActor, IWithTimers
         _output.TryWrite(new TokenBatch(_nextIndex, tokens, available.Finished, available.Error));
         _nextIndex += tokens.Length;
         if (available.Finished is not null) Stop(error: null);
+    }
+
+    /// <summary>Its end is heard at once, where silence takes a while: when it moves to another control node, and when
+    /// the cluster gives up its control node.</summary>
+    private void WatchSender()
+    {
+        if (Sender.Equals(_entity)) return;
+        if (_entity is not null) Context.Unwatch(_entity);
+        _entity = Sender;
+        Context.Watch(_entity);
+    }
+
+    private void OnEntityEnded(Terminated ended)
+    {
+        if (!ended.ActorRef.Equals(_entity)) return;
+        _entity = null;
+        SubscribeFromHere();
     }
 
     private void OnCheckSilence()

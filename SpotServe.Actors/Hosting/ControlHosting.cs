@@ -5,6 +5,7 @@ using Akka.Hosting;
 using Akka.Pattern;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Hosting;
@@ -18,7 +19,12 @@ public sealed class GatewayKey;
 /// <summary>Registry key of the shard region of request entities.</summary>
 public sealed class RequestsKey;
 
-/// <summary>What a control node runs: the planner singleton, the sharded requests, a gateway.</summary>
+/// <summary>Registry key of the proxy of the requests' keeper.</summary>
+public sealed class RequestKeeperKey;
+
+/// <summary>
+/// What a control node runs: the planner singleton, the sharded requests and their keeper, a gateway.
+/// </summary>
 public static class ControlHosting
 {
     public const string ControlRole = "control";
@@ -33,6 +39,7 @@ public static class ControlHosting
         PlannerOptions planner,
         GatewayOptions gateway,
         RequestOptions requests,
+        IRequestJournal journal,
         ClusterBoard board,
         TimeProvider clock) => builder
         .WithSingleton<PlannerKey>(
@@ -40,6 +47,11 @@ public static class ControlHosting
             PlannerProps(planner, clock, AkkaMembership.Instance),
             new ClusterSingletonOptions { Role = ControlRole })
         .AddGateway(gateway, board, clock)
+        .WithSingleton<RequestKeeperKey>(
+            "request-keeper",
+            (_, registry, _) => RequestKeeper.Props(
+                journal, () => registry.Get<RequestsKey>(), new RequestKeeperOptions(), clock),
+            new ClusterSingletonOptions { Role = ControlRole })
         .WithShardRegion<RequestsKey>(
             "requests",
             (_, registry, _) => id =>
@@ -50,6 +62,7 @@ public static class ControlHosting
             {
                 Role = ControlRole,
                 StateStoreMode = StateStoreMode.DData,
+                // The keeper wakes them: the journal knows which requests are open (docs/adr/0020).
                 RememberEntities = false,
             });
 

@@ -16,24 +16,35 @@ public sealed class DowningProvider(ActorSystem system, Akka.Cluster.Cluster clu
 }
 
 /// <summary>
-/// One per member: asks the control members every second whether they are there (and, on a control member, gpu members
+/// One per member: asks the control members regularly whether they are there (and, on a control member, gpu members
 /// that are reported unreachable), and downs whom the policy names.
 /// </summary>
 internal sealed class DowningActor : ReceiveActor, IWithTimers
 {
-    private static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Period = TimeSpan.FromSeconds(0.5);
+
+    /// <summary>Silence that is worth a line in the log, long before it has consequences.</summary>
+    private static readonly TimeSpan NotableSilence = TimeSpan.FromSeconds(4);
 
     private readonly TimeProvider _clock;
     private readonly Akka.Cluster.Cluster _cluster;
+    private readonly bool _isControl;
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly Dictionary<UniqueAddress, DateTimeOffset> _heard = [];
     private readonly Dictionary<UniqueAddress, DateTimeOffset> _unreachableSince = [];
+    private readonly HashSet<UniqueAddress> _replaced = [];
+    private readonly HashSet<UniqueAddress> _downed = [];
+    private readonly HashSet<UniqueAddress> _noted = [];
+    private DateTimeOffset _tickedAt = DateTimeOffset.MaxValue;
 
     public DowningActor(Akka.Cluster.Cluster cluster, TimeProvider clock)
     {
         _cluster = cluster;
         _clock = clock;
-        Receive<ActorIdentity>(OnAnswer);
+        _isControl = cluster.SelfRoles.Contains(ControlHosting.ControlRole);
+        Receive<DowningProtocol.AreYouThere>(_ => Sender.Tell(
+            new DowningProtocol.IAmHere(_cluster.SelfUniqueAddress.Uid)));
+        Receive<DowningProtocol.IAmHere>(OnAnswer);
         Receive<Tick>(_ => OnTick());
     }
 
@@ -41,52 +52,90 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
 
     protected override void PreStart() => Timers.StartPeriodicTimer(nameof(Tick), Tick.Instance, Period);
 
-    private void OnAnswer(ActorIdentity answer)
+    private void OnAnswer(DowningProtocol.IAmHere answer)
     {
-        if (answer is { MessageId: string name, Subject: not null })
-        {
-            foreach (var member in _cluster.State.Members.Where(member => NameOf(member) == name))
-            {
-                _heard[member.UniqueAddress] = _clock.GetUtcNow();
-            }
-        }
+        var member = Others().FirstOrDefault(member => member.Address == Sender.Path.Address);
+        if (member is null) return;
+        if (member.UniqueAddress.Uid == answer.Uid) _heard[member.UniqueAddress] = _clock.GetUtcNow();
+        else if (_replaced.Add(member.UniqueAddress)) OnTick();
     }
 
     private void OnTick()
     {
         var now = _clock.GetUtcNow();
-        var others = _cluster.State.Members.Where(member => member.UniqueAddress != _cluster.SelfUniqueAddress)
-            .ToList();
-        var isControl = _cluster.SelfRoles.Contains(ControlHosting.ControlRole);
+        ForgiveOwnPause(now);
+        var others = Others().ToList();
         var controls = others.Where(IsControl).ToList();
-        var unreachable = isControl ? _cluster.State.Unreachable.Where(member => !IsControl(member)).ToList() : [];
-        Forget(_heard, others);
-        Forget(_unreachableSince, unreachable);
+        var unreachable = _isControl ? _cluster.State.Unreachable.Where(member => !IsControl(member)).ToList() : [];
+        ForgetGone(others, unreachable);
         foreach (var member in unreachable) _unreachableSince.TryAdd(member.UniqueAddress, now);
         foreach (var member in controls.Concat(unreachable))
         {
             _heard.TryAdd(member.UniqueAddress, now);   // a new one has its full time
             Context.ActorSelection(new RootActorPath(member.Address) / Self.Path.Elements).Tell(
-                new Identify(NameOf(member)));
+                new DowningProtocol.AreYouThere());
         }
 
-        var view = new DowningView(
-            _cluster.SelfAddress,
-            isControl,
-            controls.Select(member => (member.Address, Silence: now - _heard[member.UniqueAddress]))
-                .Concat(isControl ? [(_cluster.SelfAddress, TimeSpan.Zero)] : [])
-                .ToImmutableDictionary(pair => pair.Item1, pair => pair.Item2),
-            unreachable.ToImmutableDictionary(
-                member => member.Address,
-                member => now - Later(_heard[member.UniqueAddress], _unreachableSince[member.UniqueAddress])));
-        foreach (var address in DowningPolicy.Decide(view))
-        {
-            _log.Warning("Downing {0}: it does not answer ({1} control members do)", address, controls.Count(IsHeard));
-            _cluster.Down(address);
-        }
-
-        bool IsHeard(Member member) => now - _heard[member.UniqueAddress] < DowningPolicy.ControlSilenceMax;
+        foreach (var member in controls) Note(member, now - _heard[member.UniqueAddress]);
+        foreach (var address in DowningPolicy.Decide(View(now, controls, unreachable))) Down(address);
     }
+
+    /// <summary>
+    /// While this process did not run (a busy or a halted machine) nobody could be heard: that is not their silence.
+    /// </summary>
+    private void ForgiveOwnPause(DateTimeOffset now)
+    {
+        var pause = now - _tickedAt - Period;
+        _tickedAt = now;
+        if (pause < Period) return;
+        foreach (var member in _heard.Keys.ToArray()) _heard[member] += pause;
+    }
+
+    private void Note(Member member, TimeSpan silence)
+    {
+        if (silence < NotableSilence) _noted.Remove(member.UniqueAddress);
+        else if (_noted.Add(member.UniqueAddress))
+            _log.Info("{0} has not answered for {1:0.0} s", member.Address, silence.TotalSeconds);
+    }
+
+    private DowningView View(DateTimeOffset now, List<Member> controls, List<Member> unreachable) => new(
+        _cluster.SelfAddress,
+        _isControl,
+        controls.Select(member => (member.Address, Silence: now - _heard[member.UniqueAddress]))
+            .Concat(_isControl ? [(_cluster.SelfAddress, TimeSpan.Zero)] : [])
+            .ToImmutableDictionary(pair => pair.Item1, pair => pair.Item2),
+        unreachable.ToImmutableDictionary(
+            member => member.Address,
+            member => now - Later(_heard[member.UniqueAddress], _unreachableSince[member.UniqueAddress])),
+        [.. _replaced.Select(member => member.Address)]);
+
+    private void Down(Address address)
+    {
+        var member = _cluster.State.Members.FirstOrDefault(member => member.Address == address);
+        if (member is not null && _downed.Add(member.UniqueAddress))
+        {
+            _log.Warning(
+                "Downing {0}: {1}", address,
+                address == _cluster.SelfAddress ? "this member hears too few control members"
+                : _replaced.Contains(member.UniqueAddress) ? "another process has its address"
+                : "it does not answer");
+        }
+
+        _cluster.Down(address);
+    }
+
+    private void ForgetGone(List<Member> others, List<Member> unreachable)
+    {
+        Forget(_heard, others);
+        Forget(_unreachableSince, unreachable);
+        var known = others.Select(member => member.UniqueAddress).ToHashSet();
+        _replaced.IntersectWith(known);
+        _downed.IntersectWith(known);
+        _noted.IntersectWith(known);
+    }
+
+    private IEnumerable<Member> Others() =>
+        _cluster.State.Members.Where(member => member.UniqueAddress != _cluster.SelfUniqueAddress);
 
     private static void Forget(Dictionary<UniqueAddress, DateTimeOffset> times, IEnumerable<Member> kept)
     {
@@ -95,8 +144,6 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
     }
 
     private static bool IsControl(Member member) => member.HasRole(ControlHosting.ControlRole);
-
-    private static string NameOf(Member member) => $"{member.Address}#{member.UniqueAddress.Uid}";
 
     private static DateTimeOffset Later(DateTimeOffset one, DateTimeOffset other) => one > other ? one : other;
 

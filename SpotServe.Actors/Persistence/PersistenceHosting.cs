@@ -65,12 +65,25 @@ public static class PersistenceHosting
         return builder
             .AddHocon(Common, HoconAddMode.Prepend)
             .AddHocon(options.IsSqlite ? Sqlite : Postgres, HoconAddMode.Prepend)
+            .AddHocon(Indexed(options.Provider), HoconAddMode.Prepend)
             .AddSetup(new DataOptionsSetup(options.IsSqlite ? data.UseInterceptor(new OffTheStream()) : data))
             .WithCustomSerializer(
                 "spotserve-journal",
                 StoredEvents.Schema.Events,
                 system => new JournalSerializer(system, StoredEvents.Schema));
     }
+
+    /// <summary>
+    /// The connection comes from <see cref="DataOptionsSetup"/>, but the indices only from here: without the name the
+    /// tables have none, each recovery reads the whole journal, and nothing keeps two writers of one id apart.
+    /// </summary>
+    private static string Indexed(string provider) =>
+        $$"""
+        akka.persistence {
+          journal.sql.provider-name = "{{provider}}"
+          snapshot-store.sql.provider-name = "{{provider}}"
+        }
+        """;
 
     /// <summary>
     /// Moves each transaction to the thread pool. The journal collects what arrives while a transaction runs and writes

@@ -11,24 +11,35 @@ namespace SpotServe.Actors.Persistence;
 public static class StoredEvents
 {
     public static JournalSchema Schema { get; } = new JournalSchema.Builder()
-        .Writes<RequestEvents.RequestAccepted, RequestAcceptedV1>("request-accepted.1", RequestAcceptedV1.Of)
+        .Reads<RequestAcceptedV1>("request-accepted.1")
+        .Writes<RequestEvents.RequestAccepted, RequestAcceptedV2>("request-accepted.2", RequestAcceptedV2.Of)
         .Writes<RequestEvents.TokensCommitted, TokensCommittedV1>("tokens-committed.1", TokensCommittedV1.Of)
         .Writes<RequestEvents.RequestFinished, RequestFinishedV1>("request-finished.1", RequestFinishedV1.Of)
         .WritesPlannerEvents()
         .Build();
 
+    /// <summary>Without stop strings: they were not kept.</summary>
     private sealed record RequestAcceptedV1(
         string Id, DateTimeOffset At, string Prompt, int TokensMax, float Temperature, float TopP, int TopK, ulong Seed,
         string StopTokens) : IJournalForm
     {
-        public static RequestAcceptedV1 Of(RequestEvents.RequestAccepted e) => new(
+        public object ToEvent() => new RequestAcceptedV2(
+            Id, At, Prompt, TokensMax, Temperature, TopP, TopK, Seed, StopTokens, []).ToEvent();
+    }
+
+    private sealed record RequestAcceptedV2(
+        string Id, DateTimeOffset At, string Prompt, int TokensMax, float Temperature, float TopP, int TopK, ulong Seed,
+        string StopTokens, string[] Stops) : IJournalForm
+    {
+        public static RequestAcceptedV2 Of(RequestEvents.RequestAccepted e) => new(
             e.Id.Value, e.At, TokenText.Write(e.Prompt), e.Parameters.TokensMax, e.Parameters.Sampling.Temperature,
             e.Parameters.Sampling.TopP, e.Parameters.Sampling.TopK, e.Parameters.Sampling.Seed,
-            TokenText.Write(e.Parameters.StopTokens));
+            TokenText.Write(e.Parameters.StopTokens), [.. e.Stops]);
 
         public object ToEvent() => new RequestEvents.RequestAccepted(
             new RequestId(Id), At, TokenText.Read(Prompt), new GenerationParameters(
-                TokensMax, new SamplingParameters(Temperature, TopP, TopK, Seed), TokenText.Read(StopTokens)));
+                TokensMax, new SamplingParameters(Temperature, TopP, TopK, Seed), TokenText.Read(StopTokens)),
+            [.. Stops]);
     }
 
     private sealed record TokensCommittedV1(string Id, int FirstIndex, string Tokens) : IJournalForm

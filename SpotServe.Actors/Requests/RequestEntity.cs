@@ -15,7 +15,7 @@ namespace SpotServe.Actors.Requests;
 /// Tokens are shown only once they are in the journal; while one write is under way the next tokens gather, so the
 /// journal sets the batch size by itself.
 /// </summary>
-public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
+public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
 {
     private readonly RequestOptions _options;
     private readonly TimeProvider _clock;
@@ -23,8 +23,8 @@ public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
     private readonly RequestId _id;
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly RequestState _state = new();
-    private readonly Dictionary<IActorRef, int> _nextIndexOf = [];
     private TokenIntake _intake = new(0);
+    private StopCut _stop = new(search: null);
     private Routed? _route;
     private RequestFinished? _ending;
     private bool _writing;
@@ -55,7 +55,9 @@ public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
     {
         Command<Accept>(OnAccept);
         Command<Subscribe>(_ => AnswerUnknown());
+        Command<Describe>(_ => AnswerUnknown());
         Command<CancelRequest>(_ => AnswerUnknown());
+        Command<Wake>(_ => Leave());
         Command<Unsubscribe>(_ => { });
         Command<IMessage>(message => _log.Debug("{Id} does not exist and ignores {Message}", _id, message));
         Command<ReplicaProtocol.IEvent>(_ => { });
@@ -63,7 +65,9 @@ public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
 
     private void Open()
     {
-        Command<Accept>(_ => Sender.Tell(new Accepted(_id)));
+        Command<Accept>(_ => Sender.Tell(new Accepted(_id, _state.Accepted!.At)));
+        Command<Describe>(_ => OnDescribe());
+        Command<Wake>(_ => { });
         Command<Subscribe>(OnSubscribe);
         Command<Unsubscribe>(_ => Forget(Sender));
         Command<Terminated>(message => Forget(message.ActorRef));
@@ -78,7 +82,9 @@ public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
 
     private void Ended()
     {
-        Command<Accept>(_ => Sender.Tell(new Accepted(_id)));
+        Command<Accept>(_ => Sender.Tell(new Accepted(_id, _state.Accepted!.At)));
+        Command<Describe>(_ => OnDescribe());
+        Command<Wake>(_ => { });
         Command<Subscribe>(OnSubscribe);
         Command<Unsubscribe>(_ => Forget(Sender));
         Command<Terminated>(message => Forget(message.ActorRef));
@@ -102,12 +108,13 @@ public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
 
     private void OnAccept(Accept command)
     {
-        var accepted = new RequestAccepted(_id, _clock.GetUtcNow(), command.Prompt, command.Parameters);
+        var accepted = new RequestAccepted(
+            _id, _clock.GetUtcNow(), command.Prompt, command.Parameters, command.Stops);
         var replyTo = Sender;
         Persist(accepted, happened =>
         {
             _state.Apply(happened);
-            replyTo.Tell(new Accepted(_id));
+            replyTo.Tell(new Accepted(_id, accepted.At));
             BecomeOpen();
         });
     }
@@ -115,6 +122,18 @@ public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
     private void BecomeOpen()
     {
         Become(Open);
+        var accepted = _state.Accepted!;
+        _stop = new StopCut(accepted.Stops.IsEmpty
+            ? null
+            : _options.StopSearch?.Invoke(accepted.Stops, accepted.Parameters.StopTokens));
+        _stop.Take(0, [.. _state.Tokens]);
+        // Tokens that stop a request are written together with its end; but not by versions that left it to readers.
+        if (_stop.Stopped)
+        {
+            End(FinishReason.Stop, error: null);
+            return;
+        }
+
         AskForRoute();
         Timers.StartPeriodicTimer(nameof(CheckSilence), CheckSilence.Instance, _options.SilenceMax);
     }
@@ -123,7 +142,11 @@ public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
     {
         Become(Ended);
         Timers.CancelAll();
-        Timers.StartSingleTimer(nameof(RetentionOver), RetentionOver.Instance, _options.Retention);
+        // Counted from its end, so that waking it again does not keep it for ever.
+        var left = _state.Finished!.At + _options.Retention - _clock.GetUtcNow();
+        Timers.StartSingleTimer(
+            nameof(RetentionOver), RetentionOver.Instance,
+            left > _options.Retention ? _options.Retention : left > TimeSpan.Zero ? left : TimeSpan.Zero);
     }
 
     private void AskForRoute()
@@ -169,7 +192,7 @@ public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
     private void OnTokens(ReplicaProtocol.TokensGenerated generated)
     {
         _heard++;
-        if (!_intake.Offer(generated.FirstIndex, generated.Tokens))
+        if (generated.FirstIndex > _intake.NextIndex)
         {
             // A message was lost. The replica sends again from the committed count.
             _log.Debug("{Id} misses tokens before {Index}; it submits again", _id, generated.FirstIndex);
@@ -177,7 +200,9 @@ public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
             return;
         }
 
-        if (generated.Finished is { } reason) End(reason, error: null);
+        _intake.Offer(generated.FirstIndex, _stop.Take(generated.FirstIndex, generated.Tokens));
+        if (_stop.Stopped) End(FinishReason.Stop, error: null, replicaGoesOn: generated.Finished is null);
+        else if (generated.Finished is { } reason) End(reason, error: null);
         else WritePending();
     }
 
@@ -199,11 +224,11 @@ public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
         _heardAtCheck = _heard;
     }
 
-    private void End(FinishReason reason, string? error)
+    private void End(FinishReason reason, string? error, bool replicaGoesOn = false)
     {
         if (_ending is not null) return;
         _ending = new RequestFinished(_id, reason, error, _clock.GetUtcNow());
-        if (reason is FinishReason.Cancelled or FinishReason.Failed && _route is not null)
+        if (_route is not null && (replicaGoesOn || reason is FinishReason.Cancelled or FinishReason.Failed))
         {
             _route.Replica.Tell(new ReplicaProtocol.Cancel(_route.Epoch, _id));
         }
@@ -230,51 +255,6 @@ public sealed class RequestEntity : ReceivePersistentActor, IWithTimers
             if (_state.Finished is not null) BecomeEnded();
             else WritePending();
         });
-    }
-
-    private void OnSubscribe(Subscribe command)
-    {
-        if (!_nextIndexOf.ContainsKey(Sender))
-        {
-            if (_nextIndexOf.Count >= _options.SubscribersMax)
-            {
-                Sender.Tell(new TokensAvailable(
-                    _id, 0, [], FinishReason.Failed,
-                    $"Request {_id} already has {_options.SubscribersMax} readers. Close one of them."));
-                return;
-            }
-
-            Context.Watch(Sender);
-        }
-
-        _nextIndexOf[Sender] = Math.Max(0, command.FromIndex);
-        Show(Sender);
-    }
-
-    private void ShowToAll()
-    {
-        foreach (var subscriber in _nextIndexOf.Keys.ToArray()) Show(subscriber);
-    }
-
-    private void Show(IActorRef subscriber)
-    {
-        var from = _nextIndexOf[subscriber];
-        var tokens = _state.TokensFrom(from);
-        if (tokens.Length == 0 && _state.Finished is null) return;
-        subscriber.Tell(new TokensAvailable(_id, from, tokens, _state.Finished?.Reason, _state.Finished?.Error));
-        _nextIndexOf[subscriber] = from + tokens.Length;
-    }
-
-    private void Forget(IActorRef subscriber)
-    {
-        Context.Unwatch(subscriber);
-        _nextIndexOf.Remove(subscriber);
-    }
-
-    private void AnswerUnknown()
-    {
-        Sender.Tell(new Unknown(_id));
-        Leave();
     }
 
     private static void Leave() => Context.Parent.Tell(new Passivate(PoisonPill.Instance));

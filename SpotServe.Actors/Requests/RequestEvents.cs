@@ -12,8 +12,14 @@ public static class RequestEvents
         RequestId Id { get; }
     }
 
+    /// <param name="Stops">Texts that end the generation; kept here so that any control node can end and show it
+    /// alike.</param>
     public sealed record RequestAccepted(
-        RequestId Id, DateTimeOffset At, ImmutableArray<int> Prompt, GenerationParameters Parameters) : IRequestEvent;
+        RequestId Id,
+        DateTimeOffset At,
+        ImmutableArray<int> Prompt,
+        GenerationParameters Parameters,
+        ImmutableArray<string> Stops) : IRequestEvent;
 
     /// <summary>
     /// Tokens that will never change. <paramref name="FirstIndex"/> counts from the generation's start.

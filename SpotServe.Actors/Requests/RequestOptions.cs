@@ -11,4 +11,7 @@ public sealed record RequestOptions
 
     /// <summary>Most subscribers of one request.</summary>
     public int SubscribersMax { get; init; } = 16;
+
+    /// <summary>Finds stop strings in tokens; null leaves that to whoever reads the request.</summary>
+    public StopSearchFactory? StopSearch { get; init; }
 }

@@ -12,9 +12,27 @@ public static class RequestProtocol
     }
 
     /// <summary>Take on this request. Answered by <see cref="Accepted"/> once it is in the journal.</summary>
-    public sealed record Accept(RequestId Id, ImmutableArray<int> Prompt, GenerationParameters Parameters) : IMessage;
+    /// <param name="Stops">Texts that end the generation; they are not part of the text.</param>
+    public sealed record Accept(
+        RequestId Id, ImmutableArray<int> Prompt, GenerationParameters Parameters, ImmutableArray<string> Stops)
+        : IMessage;
 
-    public sealed record Accepted(RequestId Id) : IMessage;
+    /// <param name="At">As the journal has it.</param>
+    public sealed record Accepted(RequestId Id, DateTimeOffset At) : IMessage;
+
+    /// <summary>
+    /// Go on with your life: starts the entity where none runs, and changes nothing where one does.
+    /// </summary>
+    public sealed record Wake(RequestId Id) : IMessage;
+
+    /// <summary>What is known of you besides tokens? Answered by <see cref="Described"/> or
+    /// <see cref="Unknown"/>.</summary>
+    public sealed record Describe(RequestId Id) : IMessage;
+
+    /// <param name="StopTokens">Of <see cref="GenerationParameters"/>.</param>
+    public sealed record Described(
+        RequestId Id, DateTimeOffset At, int PromptTokens, ImmutableArray<int> StopTokens, ImmutableArray<string> Stops)
+        : IMessage;
 
     /// <summary>
     /// Send me tokens from this index on, now and as they are committed. A repeated one replaces the sender's earlier

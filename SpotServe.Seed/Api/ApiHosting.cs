@@ -13,7 +13,6 @@ public static partial class ApiHosting
     {
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(options);
-        services.AddSingleton(new RequestMemory(options.RememberedRequestsMax));
         services.AddSingleton<CompletionReader>();
         services.AddSingleton<CompletionResponse>();
         services.AddSingleton<CompletionEndpoints>();

@@ -42,8 +42,17 @@ internal sealed record ReplicaBody(
 
 /// <summary>GET /v1/requests/{id}.</summary>
 /// <param name="Status">"in_progress", "completed", "cancelled" or "failed".</param>
+/// <param name="Created">Seconds since 1970.</param>
 internal sealed record RequestBody(
-    string Id, string Object, string Status, string Text, int CompletionTokens, string? FinishReason, string? Error);
+    string Id,
+    string Object,
+    string Status,
+    long Created,
+    string Text,
+    int PromptTokens,
+    int CompletionTokens,
+    string? FinishReason,
+    string? Error);
 
 [JsonSerializable(typeof(CompletionBody))]
 [JsonSerializable(typeof(ErrorEnvelope))]

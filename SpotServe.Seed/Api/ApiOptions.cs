@@ -32,9 +32,6 @@ public sealed record ApiOptions
     /// <summary>Completions answered at once, streamed or not; beyond it the answer is 429.</summary>
     public int OpenResponsesMax { get; init => field = Checked(value, 1, 65_536); } = 1024;
 
-    /// <summary>Requests whose stop strings are remembered, so that they can be read again.</summary>
-    public int RememberedRequestsMax { get; init => field = Checked(value, 1, 1 << 20); } = 8192;
-
     /// <summary>A response that gets no token for this long ends with an error; the request goes on.</summary>
     public TimeSpan SilenceMax { get; init => field = Checked(value); } = TimeSpan.FromMinutes(5);
 

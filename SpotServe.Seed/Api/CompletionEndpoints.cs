@@ -3,7 +3,6 @@ using System.Net;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http.Features;
 using SpotServe.Actors.Gateway;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Seed.Api;
 
@@ -12,9 +11,7 @@ internal sealed class CompletionEndpoints(
     IGenerationClient cluster,
     CompletionModel model,
     ApiOptions options,
-    CompletionResponse response,
-    RequestMemory memory,
-    TimeProvider time)
+    CompletionResponse response)
 {
     /// <summary>"true" lets a request go on when its client disconnects.</summary>
     public const string DetachHeader = "X-SpotServe-Detach";
@@ -54,15 +51,10 @@ internal sealed class CompletionEndpoints(
     private async Task AnswerAsync(HttpContext http, CompletionRequest request, bool detached)
     {
         // Not cancelled by the client's leaving: whether it was accepted must be known, to cancel it then.
-        var admission = await cluster.SubmitAsync(request.Prompt, request.Parameters, CancellationToken.None)
-            .ConfigureAwait(false);
-        var id = Accepted(admission);
-        var notes = new RequestNotes(
-            time.GetUtcNow().ToUnixTimeSeconds(),
-            request.Prompt.Length,
-            request.Stops,
-            request.Parameters.StopTokens);
-        memory.Add(id, notes);
+        var admission = await cluster.SubmitAsync(
+            request.Prompt, request.Parameters, request.Stops, CancellationToken.None).ConfigureAwait(false);
+        var (id, at) = Accepted(admission);
+        var notes = new RequestDescription(at, request.Prompt.Length, request.Stops, request.Parameters.StopTokens);
         http.Response.Headers[IdHeader] = id.Value;
         try
         {
@@ -107,9 +99,9 @@ internal sealed class CompletionEndpoints(
         }
     }
 
-    private static RequestId Accepted(Admission admission) => admission switch
+    private static Admission.Accepted Accepted(Admission admission) => admission switch
     {
-        Admission.Accepted accepted => accepted.Id,
+        Admission.Accepted accepted => accepted,
         Admission.Busy busy => throw new ApiException(
             HttpStatusCode.TooManyRequests, busy.Reason, code: "busy", retryAfter: busy.RetryAfter),
         Admission.Unavailable unavailable => throw new ApiException(

@@ -30,14 +30,13 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
     public const string Cancelled = "cancelled";
 
     /// <summary>All pieces from the first token on; the last is an End or a Broken. Ends the generation itself at a
-    /// stop string, and nowhere else.</summary>
+    /// stop string, if the cluster has not, and nowhere else.</summary>
     /// <exception cref="RequestUnknownException">No such request.</exception>
     public async IAsyncEnumerable<CompletionPiece> ReadAsync(
-        RequestId id, RequestNotes? notes, [EnumeratorCancellation] CancellationToken cancel)
+        RequestId id, RequestDescription notes, [EnumeratorCancellation] CancellationToken cancel)
     {
         var decoder = model.Tokenizer.StartDecoding(skipSpecialTokens: true);
-        var stops = new StopFinder(notes?.Stops ?? []);
-        var stopTokens = notes?.StopTokens ?? [];
+        var stops = new StopFinder(notes.Stops);
         var count = 0;
         await foreach (var batch in cluster.StreamAsync(id, 0, cancel).ConfigureAwait(false))
         {
@@ -51,7 +50,7 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
             foreach (var token in batch.Tokens)
             {
                 count++;
-                if (stopTokens.Contains(token)) continue;
+                if (notes.StopTokens.Contains(token)) continue;
                 var text = stops.Push(decoder.Push(token));
                 yield return new CompletionPiece.Token(count - 1, text);
                 if (!stops.Stopped) continue;

@@ -14,9 +14,8 @@ internal sealed partial class CompletionResponse(
     ILogger<CompletionResponse> log)
 {
     /// <summary>Streams the pieces after token <paramref name="lastSeen"/> (-1: all).</summary>
-    /// <exception cref="RequestUnknownException">No such request; nothing was written.</exception>
     public async Task StreamAsync(
-        HttpContext http, RequestId id, RequestNotes? notes, int lastSeen, bool includeUsage)
+        HttpContext http, RequestId id, RequestDescription notes, int lastSeen, bool includeUsage)
     {
         using var silence = new CancellationTokenSource(options.SilenceMax, time);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(
@@ -24,12 +23,11 @@ internal sealed partial class CompletionResponse(
         var events = new SseWriter(http.Response);
         try
         {
-            // A request that was just accepted is known: its headers need not wait for its first token.
-            if (notes is not null) await events.StartAsync(ending.Token).ConfigureAwait(false);
+            // The request is known: its headers need not wait for its first token.
+            await events.StartAsync(ending.Token).ConfigureAwait(false);
             await foreach (var piece in reader.ReadAsync(id, notes, ending.Token).ConfigureAwait(false))
             {
                 silence.CancelAfter(options.SilenceMax);
-                if (!http.Response.HasStarted) await events.StartAsync(ending.Token).ConfigureAwait(false);
                 var ended = Add(events, id, notes, piece, lastSeen, includeUsage);
                 await events.FlushAsync(ending.Token).ConfigureAwait(false);
                 if (ended) return;
@@ -50,7 +48,7 @@ internal sealed partial class CompletionResponse(
 
     /// <summary>Answers with the whole completion.</summary>
     /// <exception cref="ApiException">It failed, or was interrupted.</exception>
-    public async Task WriteAsync(HttpContext http, RequestId id, RequestNotes notes)
+    public async Task WriteAsync(HttpContext http, RequestId id, RequestDescription notes)
     {
         using var silence = new CancellationTokenSource(options.SilenceMax, time);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(
@@ -89,7 +87,12 @@ internal sealed partial class CompletionResponse(
 
     /// <summary>Adds what a piece says; true when it was the last one.</summary>
     private bool Add(
-        SseWriter events, RequestId id, RequestNotes? notes, CompletionPiece piece, int lastSeen, bool includeUsage)
+        SseWriter events,
+        RequestId id,
+        RequestDescription notes,
+        CompletionPiece piece,
+        int lastSeen,
+        bool includeUsage)
     {
         var chunk = ApiJson.Plain.CompletionBody;
         switch (piece)
@@ -100,7 +103,7 @@ internal sealed partial class CompletionResponse(
             case CompletionPiece.End end:
                 if (end.TokenCount > lastSeen)
                     events.Add(Body(id, notes, end.Text, end.FinishReason, null), chunk, end.TokenCount);
-                if (includeUsage && notes is not null)
+                if (includeUsage)
                 {
                     var usage = Usage(notes.PromptTokens, end.TokenCount);
                     events.Add(Body(id, notes, null, null, usage), chunk);
@@ -117,10 +120,11 @@ internal sealed partial class CompletionResponse(
     }
 
     /// <param name="text">Null: a chunk without a choice.</param>
-    private CompletionBody Body(RequestId id, RequestNotes? notes, string? text, string? finish, UsageBody? usage) =>
+    private CompletionBody Body(
+        RequestId id, RequestDescription notes, string? text, string? finish, UsageBody? usage) =>
         new(id.Value,
             "text_completion",
-            notes?.Created ?? time.GetUtcNow().ToUnixTimeSeconds(),
+            notes.At.ToUnixTimeSeconds(),
             model.Name,
             text is null ? [] : [new ChoiceBody(0, text, finish)],
             usage);

@@ -9,7 +9,11 @@ namespace SpotServe.Seed.Api;
 /// <summary>GET /v1/requests/{id}: a request read again, as its text so far or as a stream from Last-Event-ID
 /// on.</summary>
 internal sealed class RequestEndpoints(
-    CompletionReader reader, CompletionResponse response, ApiOptions options, RequestMemory memory, TimeProvider time)
+    IGenerationClient cluster,
+    CompletionReader reader,
+    CompletionResponse response,
+    ApiOptions options,
+    TimeProvider time)
 {
     /// <summary>Once tokens have come, the rest that is there comes at once; so a short pause means that this is
     /// all.</summary>
@@ -23,14 +27,15 @@ internal sealed class RequestEndpoints(
         var request = new RequestId(id);
         try
         {
+            var lastSeen = LastSeen(http);
+            var notes = await cluster.DescribeAsync(request, http.RequestAborted).ConfigureAwait(false);
             if (WantsStream(http))
             {
-                await response.StreamAsync(http, request, memory.Find(request), LastSeen(http), includeUsage: false)
-                    .ConfigureAwait(false);
+                await response.StreamAsync(http, request, notes, lastSeen, includeUsage: false).ConfigureAwait(false);
             }
             else
             {
-                var body = await SnapshotAsync(request, http.RequestAborted).ConfigureAwait(false);
+                var body = await SnapshotAsync(request, notes, http.RequestAborted).ConfigureAwait(false);
                 await http.Response
                     .WriteAsJsonAsync(body, ApiJson.Plain.RequestBody, cancellationToken: http.RequestAborted)
                     .ConfigureAwait(false);
@@ -40,18 +45,26 @@ internal sealed class RequestEndpoints(
         {
             throw Unknown(id);
         }
+        catch (RequestSilentException error)
+        {
+            throw new ApiException(
+                HttpStatusCode.ServiceUnavailable, error.Message, code: "request_silent",
+                retryAfter: options.RetryAfter);
+        }
     }
 
-    private async Task<RequestBody> SnapshotAsync(RequestId id, CancellationToken aborted)
+    private async Task<RequestBody> SnapshotAsync(
+        RequestId id, RequestDescription notes, CancellationToken aborted)
     {
         using var waited = new CancellationTokenSource(options.SnapshotWait, time);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(waited.Token, aborted);
         var text = new StringBuilder();
         var count = 0;
-        var body = new RequestBody(id.Value, "request", "in_progress", "", 0, null, null);
+        var body = new RequestBody(
+            id.Value, "request", "in_progress", notes.At.ToUnixTimeSeconds(), "", notes.PromptTokens, 0, null, null);
         try
         {
-            await foreach (var piece in reader.ReadAsync(id, memory.Find(id), ending.Token).ConfigureAwait(false))
+            await foreach (var piece in reader.ReadAsync(id, notes, ending.Token).ConfigureAwait(false))
             {
                 switch (piece)
                 {

@@ -25,7 +25,7 @@ internal static class ServeCommand
 
     private static readonly Option<string[]> Seed = new("--seed")
     {
-        Description = "Other control nodes; none starts a new cluster.",
+        Description = "All control nodes, this one too; give each of them on each (none: this is the only one).",
         HelpName = "HOST:PORT",
     };
 
@@ -45,9 +45,11 @@ internal static class ServeCommand
     {
         var port = parsed.GetValue(ClusterPort);
         SeedFlags.RequireRange("--cluster-port", port, 0, 65_535);
-        var options = flags.Read(parsed, parsed.GetValue(Host)!, port, devicesPerNode: 1) with
+        var host = parsed.GetValue(Host)!;
+        var options = flags.Read(parsed, host, port, devicesPerNode: 1);
+        options = options with
         {
-            Seeds = parsed.GetValue(Seed) ?? [],
+            Seeds = ControlSeeds.Read(parsed.GetValue(Seed) ?? [], $"{host}:{port}", options.Database),
             Secret = ReadSecret(),
         };
         await using var seed = await SeedHost.StartAsync(options, cancel);
@@ -55,11 +57,14 @@ internal static class ServeCommand
         Console.WriteLine($"Serving {options.Model.Folder}; waiting for {options.DevicesExpected} device(s).");
         Console.WriteLine("Start on each node, with the same SPOTSERVE_SECRET:");
         var cluster = $"{seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}";
-        Console.WriteLine($"  SpotServe.Node --seed {cluster} --model DIR --host IP");
+        var seeds = options.Seeds.Count == 0 ? [cluster] : options.Seeds;
+        Console.WriteLine($"  SpotServe.Node --seed {string.Join(" --seed ", seeds)} --model DIR --host IP");
         seed.Board.Changed += narrator.OnView;
         using var ready = new ReadyLine(seed, Console.Out);
-        await WaitForStop(cancel);
-        return 0;
+        await Task.WhenAny(WaitForStop(cancel), seed.Ended);
+        return cancel.IsCancellationRequested ? 0 : throw new UsageException(
+            "This control node heard too few of the others and gave itself up, or they gave it up, so that no two " +
+            "parts of the cluster plan at once. Start it again: it joins under its address.");
     }
 
     private static ClusterSecret? ReadSecret()

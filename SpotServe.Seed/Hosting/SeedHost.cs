@@ -23,12 +23,13 @@ internal sealed class SeedHost : IAsyncDisposable
     private readonly WebApplication _app;
     private readonly FileStream _dataLock;
 
-    private SeedHost(WebApplication app, FileStream dataLock, ClusterBoard board, Address clusterAddress)
+    private SeedHost(WebApplication app, FileStream dataLock, ClusterBoard board, Akka.Cluster.Cluster cluster)
     {
         _app = app;
         _dataLock = dataLock;
         Board = board;
-        ClusterAddress = clusterAddress;
+        ClusterAddress = cluster.SelfAddress;
+        Ended = cluster.System.WhenTerminated;
         HttpAddress = new Uri(app.Urls.First());
     }
 
@@ -39,6 +40,9 @@ internal sealed class SeedHost : IAsyncDisposable
 
     /// <summary>What nodes are given as their seed.</summary>
     public Address ClusterAddress { get; }
+
+    /// <summary>Completes when this control node runs no more, asked to or because it was given up.</summary>
+    public Task Ended { get; }
 
     /// <exception cref="UsageException">A port is taken, or the data folder or tokenizer cannot be used.</exception>
     public static async Task<SeedHost> StartAsync(SeedOptions options, CancellationToken cancel)
@@ -68,7 +72,7 @@ internal sealed class SeedHost : IAsyncDisposable
         var system = app.Services.GetRequiredService<ActorSystem>();
         var cluster = Akka.Cluster.Cluster.Get(system);
         if (options.Seeds.Count == 0) cluster.Join(cluster.SelfAddress);
-        return new SeedHost(app, dataLock, board, cluster.SelfAddress);
+        return new SeedHost(app, dataLock, board, cluster);
     }
 
     public async ValueTask DisposeAsync()
@@ -136,16 +140,21 @@ internal sealed class SeedHost : IAsyncDisposable
             new FileLoggerProvider(Path.Combine(options.LogFolder, "seed.log"), TimeProvider.System));
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(Resolve(options.Host), options.HttpPort));
         builder.Services.AddSingleton<IHostLifetime, CommandLifetime>();
-        builder.Services.AddSingleton(new CompletionModel(
-            options.Model.Name, TokenizerLoader.Load(options.Model.Folder), options.Model.StopTokens));
-        AddCluster(builder.Services, options, board);
+        var tokenizer = TokenizerLoader.Load(options.Model.Folder);
+        builder.Services.AddSingleton(new CompletionModel(options.Model.Name, tokenizer, options.Model.StopTokens));
+        var requests = new RequestOptions
+        {
+            StopSearch = (stops, skipped) => new StopTokenSearch(tokenizer, stops, skipped),
+        };
+        AddCluster(builder.Services, options, requests, board);
         builder.Services.AddCompletionApi(new ApiOptions { OpenResponsesMax = options.OpenRequestsMax });
         var app = builder.Build();
         app.MapCompletionApi();
         return app;
     }
 
-    private static void AddCluster(IServiceCollection services, SeedOptions options, ClusterBoard board)
+    private static void AddCluster(
+        IServiceCollection services, SeedOptions options, RequestOptions requests, ClusterBoard board)
     {
         var gateway = new GatewayOptions { OpenRequestsMax = options.OpenRequestsMax };
         var planner = new PlannerOptions
@@ -171,7 +180,8 @@ internal sealed class SeedHost : IAsyncDisposable
             })
             .AddSpotServeSerialization()
             .AddSpotServePersistence(journal)
-            .AddControl(planner, gateway, new RequestOptions(), board, TimeProvider.System));
+            .AddControl(
+                planner, gateway, requests, new RequestJournal(journal), board, TimeProvider.System));
         services.AddSingleton<IGenerationClient>(provider => new GenerationClient(
             new Lazy<ControlActors>(() =>
             {

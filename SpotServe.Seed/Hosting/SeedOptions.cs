@@ -32,7 +32,10 @@ public sealed record SeedOptions
     /// <summary>PostgreSQL connection string; null uses a SQLite file in <see cref="DataFolder"/>.</summary>
     public string? Database { get; init; }
 
-    /// <summary>Other control nodes to join, "host:port"; empty starts a new cluster.</summary>
+    /// <summary>
+    /// All control nodes, "host:port", this one included, in the same order everywhere: the first one founds the
+    /// cluster when none answers. Empty: this one is the only one.
+    /// </summary>
     public IReadOnlyList<string> Seeds { get; init; } = [];
 
     /// <summary>What nodes must know to be taken in; null takes the secret of the first one.</summary>

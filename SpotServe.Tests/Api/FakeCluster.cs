@@ -8,7 +8,8 @@ using SpotServe.Actors.Requests;
 namespace SpotServe.Tests.Api;
 
 /// <summary>What the API submitted.</summary>
-internal sealed record Submission(RequestId Id, ImmutableArray<int> Prompt, GenerationParameters Parameters);
+internal sealed record Submission(
+    RequestId Id, ImmutableArray<int> Prompt, GenerationParameters Parameters, ImmutableArray<string> Stops);
 
 /// <summary>A cluster whose tokens a test scripts or feeds by hand. Remembers what the API asked of it.</summary>
 internal sealed class FakeCluster : IGenerationClient
@@ -22,6 +23,12 @@ internal sealed class FakeCluster : IGenerationClient
 
     public FakeOperator Operator { get; } = new();
 
+    /// <summary>When every request was accepted.</summary>
+    public DateTimeOffset AcceptedAt { get; } = new(2026, 11, 24, 13, 14, 15, TimeSpan.Zero);
+
+    /// <summary>Whether requests do not answer, as those of a lost control node.</summary>
+    public bool IsSilent { get; set; }
+
     /// <summary>What the next submissions are answered; null accepts them.</summary>
     public Admission? Answer { get; set; }
 
@@ -33,14 +40,27 @@ internal sealed class FakeCluster : IGenerationClient
     public Submission Last => Submitted.Last();
 
     public Task<Admission> SubmitAsync(
-        ImmutableArray<int> prompt, GenerationParameters parameters, CancellationToken cancel)
+        ImmutableArray<int> prompt,
+        GenerationParameters parameters,
+        ImmutableArray<string> stops,
+        CancellationToken cancel)
     {
         if (Answer is { } answer) return Task.FromResult(answer);
         var id = new RequestId($"cmpl-{Interlocked.Increment(ref _ids)}");
         if (Script is { } script) _past[id] = script;
         else _live[id] = Channel.CreateUnbounded<TokenBatch>();
-        Submitted.Enqueue(new Submission(id, prompt, parameters));
-        return Task.FromResult<Admission>(new Admission.Accepted(id));
+        Submitted.Enqueue(new Submission(id, prompt, parameters, stops));
+        return Task.FromResult<Admission>(new Admission.Accepted(id, AcceptedAt));
+    }
+
+    public Task<RequestDescription> DescribeAsync(RequestId id, CancellationToken cancel)
+    {
+        if (IsSilent) throw new RequestSilentException(id, TimeSpan.FromSeconds(20));
+        var known = Submitted.FirstOrDefault(one => one.Id == id);
+        if (known is null && !_past.ContainsKey(id)) throw new RequestUnknownException(id);
+        if (known is null) return Task.FromResult(new RequestDescription(AcceptedAt, 1, [], []));
+        return Task.FromResult(new RequestDescription(
+            AcceptedAt, known.Prompt.Length, known.Stops, known.Parameters.StopTokens));
     }
 
     public async IAsyncEnumerable<TokenBatch> StreamAsync(

@@ -37,10 +37,10 @@ public sealed class GatewayActorTests : TestKit
     {
         var gateway = Serving();
 
-        gateway.Tell(new GatewayProtocol.Generate([1, 2], Greedy), _client);
+        gateway.Tell(new GatewayProtocol.Generate([1, 2], Greedy, []), _client);
         var accept = _requests.ExpectMsg<Accept>(cancellationToken: Cancel);
         Assert.False(_client.HasMessages);
-        gateway.Tell(new Accepted(accept.Id), _requests);
+        gateway.Tell(new Accepted(accept.Id, _clock.GetUtcNow()), _requests);
 
         Assert.Equal(accept.Id, _client.ExpectMsg<Admission.Accepted>(cancellationToken: Cancel).Id);
     }
@@ -50,13 +50,13 @@ public sealed class GatewayActorTests : TestKit
     {
         var gateway = Serving(new GatewayOptions { OpenRequestsMax = 2 });
         Route(gateway, "a");
-        gateway.Tell(new GatewayProtocol.Generate([1], Greedy), _client);
+        gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
         _requests.ExpectMsg<Accept>(cancellationToken: Cancel);
 
-        gateway.Tell(new GatewayProtocol.Generate([1], Greedy), _client);
+        gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
         var busy = _client.ExpectMsg<Admission.Busy>(cancellationToken: Cancel);
         gateway.Tell(new RouteEnded(new RequestId("a")));
-        gateway.Tell(new GatewayProtocol.Generate([1], Greedy), _client);
+        gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
 
         Assert.Contains("2", busy.Reason, StringComparison.Ordinal);
         _requests.ExpectMsg<Accept>(cancellationToken: Cancel);
@@ -74,7 +74,7 @@ public sealed class GatewayActorTests : TestKit
         AwaitAssert(
             () =>
             {
-                gateway.Tell(new GatewayProtocol.Generate([1], Greedy), _client);
+                gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
                 _requests.ExpectMsg<Accept>(TimeSpan.FromMilliseconds(200), cancellationToken: Cancel);
             },
             cancellationToken: Cancel);
@@ -86,7 +86,7 @@ public sealed class GatewayActorTests : TestKit
         var gateway = Serving();
         var prompt = Enumerable.Repeat(1, TestModels.Small.ContextMax).ToImmutableArray();
 
-        gateway.Tell(new GatewayProtocol.Generate(prompt, Greedy), _client);
+        gateway.Tell(new GatewayProtocol.Generate(prompt, Greedy, []), _client);
 
         var refused = _client.ExpectMsg<Admission.Refused>(cancellationToken: Cancel);
         Assert.Contains("256", refused.Reason, StringComparison.Ordinal);
@@ -97,11 +97,11 @@ public sealed class GatewayActorTests : TestKit
     public void Requests_are_taken_without_a_layout_for_a_while_and_then_answered_unavailable()
     {
         var gateway = Gateway(new GatewayOptions { UnservedMax = TimeSpan.FromSeconds(5) });
-        gateway.Tell(new GatewayProtocol.Generate([1], Greedy), _client);
+        gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
         _requests.ExpectMsg<Accept>(cancellationToken: Cancel);
 
         _clock.Advance(TimeSpan.FromSeconds(6));
-        gateway.Tell(new GatewayProtocol.Generate([1], Greedy), _client);
+        gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
 
         _client.ExpectMsg<Admission.Unavailable>(cancellationToken: Cancel);
     }
@@ -110,7 +110,7 @@ public sealed class GatewayActorTests : TestKit
     public void Request_that_the_journal_does_not_take_is_answered_unavailable_and_cancelled()
     {
         var gateway = Serving();
-        gateway.Tell(new GatewayProtocol.Generate([1], Greedy), _client);
+        gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
         var accept = _requests.ExpectMsg<Accept>(cancellationToken: Cancel);
 
         _clock.Advance(TimeSpan.FromSeconds(11));

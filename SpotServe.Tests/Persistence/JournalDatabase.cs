@@ -39,11 +39,14 @@ internal sealed class JournalDatabase : IAsyncDisposable
     }
 
     /// <summary>First column of the query's first row.</summary>
-    public async Task<object?> QueryAsync(string sql)
+    public Task<object?> QueryAsync(string sql) => QueryAsync(Options, sql);
+
+    /// <summary>First column of the query's first row, in any journal.</summary>
+    public static async Task<object?> QueryAsync(JournalOptions journal, string sql)
     {
-        await using System.Data.Common.DbConnection connection = Options.IsSqlite
-            ? new SqliteConnection(Options.ConnectionString)
-            : new NpgsqlConnection(Options.ConnectionString);
+        await using System.Data.Common.DbConnection connection = journal.IsSqlite
+            ? new SqliteConnection(journal.ConnectionString)
+            : new NpgsqlConnection(journal.ConnectionString);
         await connection.OpenAsync(TestContext.Current.CancellationToken);
         await using var command = connection.CreateCommand();
         command.CommandText = sql;

@@ -28,17 +28,21 @@ public sealed class JournalSchemaTests
     {
         var stored = TestEvents.All.Select(e => $"{Schema.ManifestOf(e)} {Encoding.UTF8.GetString(Schema.Write(e))}");
 
-        Assert.Equal(Golden(), stored);
+        Assert.Equal(Golden("golden-events.txt"), stored);
     }
 
     [Fact]
     public void Golden_entries_of_all_versions_can_be_read()
     {
-        var read = Golden().Select(line => line.Split(' ', 2))
+        string[] lines = [.. Golden("golden-events-old.txt"), .. Golden("golden-events.txt")];
+        object[] meant = [.. TestEvents.Old, .. TestEvents.All];
+
+        var read = lines.Select(line => line.Split(' ', 2))
             .Select(parts => Schema.Read(Encoding.UTF8.GetBytes(parts[1]), parts[0])).ToArray();
 
-        Assert.Equal(TestEvents.All.Length, read.Length);
-        for (var i = 0; i < read.Length; i++) SameContent.Holds(TestEvents.All[i], read[i], read[i].GetType().Name);
+        Assert.Equal(meant.Length, read.Length);
+        for (var i = 0; i < read.Length; i++) SameContent.Holds(meant[i], read[i], read[i].GetType().Name);
+        Assert.Equivalent(Schema.Manifests, lines.Select(line => line.Split(' ')[0]).Distinct(), strict: true);
     }
 
     [Theory]
@@ -103,8 +107,8 @@ public sealed class JournalSchemaTests
         Assert.InRange(text.Length, 2 * tokens.Length, 4 * tokens.Length);
     }
 
-    private static string[] Golden() =>
-        File.ReadAllLines(Path.Combine(Checkout.Root, "SpotServe.Tests", "Persistence", "golden-events.txt"));
+    private static string[] Golden(string file) =>
+        File.ReadAllLines(Path.Combine(Checkout.Root, "SpotServe.Tests", "Persistence", file));
 
     private sealed record Renamed(string First, string Last);
 

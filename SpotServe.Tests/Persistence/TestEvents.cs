@@ -11,11 +11,16 @@ internal static class TestEvents
 {
     public static readonly DateTimeOffset At = new(2026, 11, 24, 13, 14, 15, 167, TimeSpan.Zero);
 
+    /// <summary>What the stored forms of golden-events-old.txt mean, which are written no more.</summary>
+    public static ImmutableArray<object> Old =>
+        [((RequestEvents.RequestAccepted)All[0]) with { Stops = [] }];
+
     public static ImmutableArray<object> All { get; } =
     [
         new RequestEvents.RequestAccepted(
             new RequestId("cmpl-01"), At, [1, 15043, 127, 128, 128_255],
-            new GenerationParameters(64, new SamplingParameters(0.7f, 0.95f, 40, ulong.MaxValue), [2, 128_009])),
+            new GenerationParameters(64, new SamplingParameters(0.7f, 0.95f, 40, ulong.MaxValue), [2, 128_009]),
+            ["\n\n", "The \"end\""]),
         new RequestEvents.TokensCommitted(new RequestId("cmpl-01"), 12, [300, 0, 70_000]),
         new RequestEvents.RequestFinished(new RequestId("cmpl-01"), FinishReason.Length, null, At),
         new RequestEvents.RequestFinished(new RequestId("cmpl-02"), FinishReason.Failed, "no \"layout\" fits", At),

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Akka.Actor;
+using Akka.Cluster.Sharding;
 using Akka.TestKit;
 using Akka.TestKit.Xunit;
 using SpotServe.Actors.Execution;
@@ -15,6 +16,7 @@ public sealed class RequestEntityTests : TestKit
 {
     private static readonly RequestId Id = new("cmpl-1");
     private static readonly GenerationParameters Greedy = new(8, SamplingParameters.Greedy, []);
+    private readonly ManualClock _clock = new();
     private readonly TestProbe _gateway;
     private readonly TestProbe _replica;
     private readonly TestProbe _reader;
@@ -115,6 +117,95 @@ public sealed class RequestEntityTests : TestKit
     }
 
     [Fact]
+    public void Stop_string_ends_a_request_that_nobody_reads_and_cuts_what_came_behind_it()
+    {
+        var entity = Entity(stopAt: 12);
+        entity.Tell(new Accept(Id, [1, 2, 3], Greedy, ["end"]), TestActor);
+        ExpectMsg<Accepted>(cancellationToken: Cancel);
+        Route(entity, new Epoch(1));
+        _replica.ExpectMsg<ReplicaProtocol.Submit>(cancellationToken: Cancel);
+
+        Generate(entity, new Epoch(1), 0, [10, 11]);
+        Generate(entity, new Epoch(1), 2, [12, 13]);
+
+        _replica.ExpectMsg<ReplicaProtocol.Cancel>(cancellationToken: Cancel);
+        entity.Tell(new Subscribe(Id, 0), _reader);
+        Assert.Equal([10, 11, 12], ReadToEnd(out var reason));
+        Assert.Equal(FinishReason.Stop, reason);
+    }
+
+    [Fact]
+    public void Restarted_entity_looks_for_stop_strings_from_the_first_token_on()
+    {
+        var first = Entity();
+        first.Tell(new Accept(Id, [1, 2, 3], Greedy, ["end"]), TestActor);
+        ExpectMsg<Accepted>(cancellationToken: Cancel);
+        Route(first, new Epoch(1));
+        first.Tell(new Subscribe(Id, 0), _reader);
+        Generate(first, new Epoch(1), 0, [10, 11]);
+        _reader.ExpectMsg<TokensAvailable>(cancellationToken: Cancel);
+        Watch(first);
+        Sys.Stop(first);
+        ExpectTerminated(first, cancellationToken: Cancel);
+
+        Entity(stopAt: 11).Tell(new Subscribe(Id, 0), _reader);
+
+        Assert.Equal([10, 11], ReadToEnd(out var reason));
+        Assert.Equal(FinishReason.Stop, reason);
+    }
+
+    [Fact]
+    public void Request_tells_what_it_was_accepted_with()
+    {
+        var entity = Entity();
+        entity.Tell(new Accept(Id, [1, 2, 3], Greedy with { StopTokens = [7] }, ["end"]), TestActor);
+        var accepted = ExpectMsg<Accepted>(cancellationToken: Cancel);
+
+        entity.Tell(new Describe(Id), TestActor);
+
+        var known = ExpectMsg<Described>(cancellationToken: Cancel);
+        Assert.Equal((accepted.At, 3), (known.At, known.PromptTokens));
+        Assert.Equal([7], known.StopTokens);
+        Assert.Equal(["end"], known.Stops);
+    }
+
+    [Fact]
+    public void Waking_starts_an_open_request_and_lets_go_of_one_that_is_not_there()
+    {
+        var shard = CreateTestProbe();
+        shard.ChildActorOf(Props(), cancellationToken: Cancel).Tell(new Wake(Id));
+        shard.ExpectMsg<Passivate>(cancellationToken: Cancel);
+        var first = RoutedEntity(new Epoch(1));
+        Watch(first);
+        Sys.Stop(first);
+        ExpectTerminated(first, cancellationToken: Cancel);
+
+        Entity().Tell(new Wake(Id));
+
+        _gateway.ExpectMsg<Route>(cancellationToken: Cancel);
+    }
+
+    [Fact]
+    public void Ended_request_that_is_woken_again_is_kept_no_longer_than_its_retention()
+    {
+        var entity = RoutedEntity(new Epoch(1));
+        entity.Tell(new Subscribe(Id, 0), _reader);
+        Generate(entity, new Epoch(1), 0, [10], FinishReason.Length);
+        ReadToEnd(out _);
+        Watch(entity);
+        Sys.Stop(entity);
+        ExpectTerminated(entity, cancellationToken: Cancel);
+        var shard = CreateTestProbe();
+
+        _clock.Advance(new RequestOptions().Retention);
+        shard.ChildActorOf(Props(), cancellationToken: Cancel);
+
+        shard.ExpectMsg<Passivate>(cancellationToken: Cancel);
+        Entity().Tell(new Describe(Id), _reader);
+        _reader.ExpectMsg<Unknown>(cancellationToken: Cancel);
+    }
+
+    [Fact]
     public void Reader_of_an_unknown_request_is_told_so()
     {
         Entity().Tell(new Subscribe(Id, 0), _reader);
@@ -124,13 +215,18 @@ public sealed class RequestEntityTests : TestKit
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
-    private IActorRef Entity() =>
-        Sys.ActorOf(RequestEntity.Props(Id, new RequestOptions(), new ManualClock(), _gateway));
+    private IActorRef Entity(int? stopAt = null) => Sys.ActorOf(Props(stopAt));
+
+    private Props Props(int? stopAt = null)
+    {
+        StopSearchFactory? search = stopAt is { } token ? (_, _) => new StopAt(token) : null;
+        return RequestEntity.Props(Id, new RequestOptions { StopSearch = search }, _clock, _gateway);
+    }
 
     private IActorRef AcceptedEntity()
     {
         var entity = Entity();
-        entity.Tell(new Accept(Id, [1, 2, 3], Greedy), TestActor);
+        entity.Tell(new Accept(Id, [1, 2, 3], Greedy, []), TestActor);
         ExpectMsg<Accepted>(cancellationToken: Cancel);
         _gateway.ExpectMsg<Route>(cancellationToken: Cancel);
         return entity;
@@ -161,5 +257,11 @@ public sealed class RequestEntityTests : TestKit
             reason = batch.Finished;
             if (reason is not null) return tokens;
         }
+    }
+
+    /// <summary>A stop string that is complete with one token.</summary>
+    private sealed class StopAt(int stop) : IStopSearch
+    {
+        public bool Push(int token) => token == stop;
     }
 }
