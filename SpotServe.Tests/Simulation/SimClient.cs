@@ -183,7 +183,7 @@ internal sealed class SimClient
                 return;
             }
 
-            _control.Gateway!.Tell(new GatewayProtocol.Generate(_client.Prompt, _client.Parameters));
+            _control.Gateway!.Tell(new GatewayProtocol.Generate(_client.Prompt, _client.Parameters, []));
             SetReceiveTimeout(AnswerMax);
         }
 

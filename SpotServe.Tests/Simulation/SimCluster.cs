@@ -77,7 +77,6 @@ internal sealed class SimCluster
     public void OnControlReady(SimControl control)
     {
         for (var shard = 0; shard < ShardCount; shard++) _homes[shard] ??= World.Pick(Controls);
-        Remember(control);
         if (PlannerHome is null) StartPlanner();
     }
 
@@ -162,7 +161,6 @@ internal sealed class SimCluster
             if (_homes[shard] == control) _homes[shard] = Controls.Count == 0 ? null : World.Pick(Controls);
         }
 
-        foreach (var other in Controls) Remember(other);
         if (PlannerHome == control)
         {
             (PlannerHome, Planner) = (null, null);
@@ -184,16 +182,10 @@ internal sealed class SimCluster
         if (PlannerHome is not null || home is null) return;
         PlannerHome = home;
         World.Say($"planner starts at {home.Process}");
-        home.StartPlanner(_draw.Planner, planner => World.After(World.Between(0.01, 0.1), () =>
+        home.StartSingletons(_draw.Planner, planner => World.After(World.Between(0.01, 0.1), () =>
         {
             if (PlannerHome == home) Planner = planner;
         }));
-    }
-
-    private void Remember(SimControl control)
-    {
-        var open = World.Database.OpenRequests().Where(id => _homes[ShardOf(id)] == control).ToArray();
-        if (open.Length > 0) control.Region?.Tell(new SimRegion.Remember(open), ActorRefs.NoSender);
     }
 
     private void Rejoin(SimNode node)

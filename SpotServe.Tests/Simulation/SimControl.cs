@@ -49,13 +49,21 @@ internal sealed class SimControl
 
     public bool IsReady => Process.IsRunning && Gateway is not null;
 
-    public void StartPlanner(PlannerOptions options, Action<IActorRef> then) => Process.Spawn(
-        ControlHosting.PlannerProps(options, _cluster.World.Clock, _cluster.Membership), "planner", then);
+    /// <summary>The singletons move together, as the oldest control node has all of them.</summary>
+    public void StartSingletons(PlannerOptions options, Action<IActorRef> then)
+    {
+        Process.Spawn(
+            RequestKeeper.Props(
+                _cluster.World.Database, () => Region!, new RequestKeeperOptions(), _cluster.World.Clock),
+            "request-keeper");
+        Process.Spawn(
+            ControlHosting.PlannerProps(options, _cluster.World.Clock, _cluster.Membership), "planner", then);
+    }
 }
 
 /// <summary>
 /// Where a request's messages go: each shard has one home, and only there its entities live. What comes for a shard
-/// whose home is gone is lost until the cluster has given it up. Open requests of a shard start with it.
+/// whose home is gone is lost until the cluster has given it up.
 /// </summary>
 internal sealed class SimRegion : ReceiveActor
 {
@@ -68,10 +76,6 @@ internal sealed class SimRegion : ReceiveActor
         _cluster = cluster;
         _control = control;
         Receive<RequestProtocol.IMessage>(OnMessage);
-        Receive<Remember>(remember =>
-        {
-            foreach (var id in remember.Open) EntityOf(id);
-        });
         Receive<Passivate>(passivate =>
         {
             if (_stopping.TryAdd(Sender.Path.Name, [])) Sender.Tell(passivate.StopMessage);
@@ -82,9 +86,6 @@ internal sealed class SimRegion : ReceiveActor
             foreach (var (message, sender) in waiting) Self.Tell(message, sender);
         });
     }
-
-    /// <summary>These requests live here from now on.</summary>
-    internal sealed record Remember(RequestId[] Open) : INoSerializationVerificationNeeded;
 
     protected override SupervisorStrategy SupervisorStrategy() => new OneForOneStrategy(error =>
     {

@@ -1,11 +1,13 @@
+using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Persistence;
+using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Tests.Simulation;
 
 /// <summary>What lies on disk: survives every process.</summary>
-internal sealed class SimDatabase
+internal sealed class SimDatabase : IRequestJournal
 {
     private readonly Dictionary<string, List<IPersistentRepresentation>> _events = [];
 
@@ -22,11 +24,20 @@ internal sealed class SimDatabase
 
     public void Delete(string id) => _events.Remove(id);
 
-    /// <summary>Requests that were accepted and have not ended.</summary>
-    public IEnumerable<RequestId> OpenRequests() => _events
-        .Where(entry => entry.Key.StartsWith("request-", StringComparison.Ordinal)
-            && entry.Value.Count > 0 && entry.Value[^1].Payload is not RequestEvents.RequestFinished)
-        .Select(entry => new RequestId(entry.Key["request-".Length..]));
+    public Task<ImmutableArray<RequestId>> FindOpenAsync(int max, CancellationToken cancel)
+    {
+        ImmutableArray<RequestId> open =
+        [
+            .. _events
+                .Where(entry => entry.Key.StartsWith(RequestJournal.IdPrefix, StringComparison.Ordinal)
+                    && entry.Value.Count > 0 && entry.Value[^1].Payload is not RequestEvents.RequestFinished)
+                .Select(entry => new RequestId(entry.Key[RequestJournal.IdPrefix.Length..]))
+                .Take(max),
+        ];
+        return Task.FromResult(open);
+    }
+
+    public Task<bool> SweepAsync(DateTimeOffset before, CancellationToken cancel) => Task.FromResult(false);
 }
 
 /// <summary>A journal on the world's database. A write takes a moment; its writer may be dead by then.</summary>

@@ -1,5 +1,6 @@
 using Akka.Actor;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Hosting;
 
 namespace SpotServe.Tests.Simulation;
 
@@ -11,8 +12,7 @@ internal sealed class SimMembership : IMembership
 {
     private static readonly TimeSpan CheckPeriod = TimeSpan.FromSeconds(0.5);
     private static readonly TimeSpan UnreachableAfter = TimeSpan.FromSeconds(5.5);
-    private static readonly TimeSpan SelfDownAfter = TimeSpan.FromSeconds(12);
-    private static readonly TimeSpan RemovedAfter = TimeSpan.FromSeconds(13.5);
+    private static readonly TimeSpan RemovedAfter = UnreachableAfter + DowningPolicy.GpuSilenceMax;
     private readonly SimCluster _cluster;
     private readonly Dictionary<object, TimeSpan> _silentSince = [];
     private IActorRef? _subscriber;
@@ -69,7 +69,10 @@ internal sealed class SimMembership : IMembership
             Tell(new MemberLost(node.Address, "is unreachable"));
         }
 
-        if (silence >= SelfDownAfter && node.Process.IsRunning) _cluster.StopMembership(node, "hears no control node");
+        var isReplaced = members.Length == 0
+            && _cluster.Controls.Exists(control => Reaches(control.Process, node.Process));
+        if ((silence >= DowningPolicy.AloneMax || isReplaced) && node.Process.IsRunning)
+            _cluster.StopMembership(node, "hears no control node");
         if (silence >= RemovedAfter) Remove(node, "was downed");
     }
 
@@ -97,8 +100,8 @@ internal sealed class SimMembership : IMembership
         // With itself it is on the side of more than half, or of half and the lower name.
         var isMajority = control.Process.IsRunning && 2 * (heard + 1) > others.Length + 1;
         var silence = Silence(control, isMajority);
-        if (silence >= SelfDownAfter && control.Process.IsRunning) _cluster.StopControl(control);
-        if (silence >= RemovedAfter) _cluster.RemoveControl(control);
+        if (silence >= DowningPolicy.MinoritySilenceMax && control.Process.IsRunning) _cluster.StopControl(control);
+        if (silence >= DowningPolicy.ControlSilenceMax) _cluster.RemoveControl(control);
     }
 
     private TimeSpan Silence(object member, bool isHeard)
