@@ -62,7 +62,7 @@ public sealed class PartitionTests(ITestOutputHelper output)
         cluster.AddNode();
         await ServesAsync(cluster, "(1,4,1)");
         cluster.Lab.Heal();
-        await MoreStreamsEndAsync(cluster, load, Streams);
+        await MoreAsync(cluster, () => load.Finished, Streams);
 
         Say((await load.EndAsync()).ToString());
         Assert.All(cluster.Nodes, node => Assert.DoesNotContain(CutOff, node.Process.Output, StringComparison.Ordinal));
@@ -78,9 +78,10 @@ public sealed class PartitionTests(ITestOutputHelper output)
         cluster.Lab.Isolate(cluster.SeedHost);
         await PauseAsync(TimeSpan.FromSeconds(5));
         cluster.Lab.Heal();
-        await MoreStreamsEndAsync(cluster, load, Streams);
+        await MoreAsync(cluster, () => load.Finished, Streams);
         Assert.All(cluster.Nodes, node => Assert.DoesNotContain(CutOff, node.Process.Output, StringComparison.Ordinal));
         Say("went on after 5 s");
+        await MoreAsync(cluster, () => load.Pieces, 10 * Streams);   // streams are in the middle, not between two
 
         cluster.Lab.Isolate(cluster.SeedHost);
         foreach (var node in cluster.Nodes)
@@ -90,9 +91,11 @@ public sealed class PartitionTests(ITestOutputHelper output)
 
         cluster.Lab.Heal();
         foreach (var node in cluster.Nodes) Say(await node.Process.LineAsync(BackAgain));
-        await MoreStreamsEndAsync(cluster, load, Streams);
+        await MoreAsync(cluster, () => load.Finished, Streams);
 
-        Say((await load.EndAsync()).ToString());
+        var gaps = await load.EndAsync();
+        Say(gaps.ToString());
+        Assert.True(gaps.Max > 10, "no stream was open while the seed was cut off for long");
         await EpochsOnlyGrewAsync(cluster);
     }
 
@@ -109,16 +112,15 @@ public sealed class PartitionTests(ITestOutputHelper output)
         Assert.Equal(lines.Select(line => line.Epoch).Order().Distinct(), lines.Select(line => line.Epoch));
     }
 
-    /// <summary>Waits until so many more streams have come to their end; fails after a minute.</summary>
-    private static async Task MoreStreamsEndAsync(NetworkCluster cluster, RunningLoad load, int more)
+    /// <summary>Waits until a count has grown by so many; fails after a minute.</summary>
+    private static async Task MoreAsync(NetworkCluster cluster, Func<int> count, int more)
     {
-        const int SecondsMax = 60;
-        var wanted = load.Finished + more;
-        for (var second = 0; load.Finished < wanted; second++)
+        const int AttemptsMax = 600;
+        var wanted = count() + more;
+        for (var attempt = 0; count() < wanted; attempt++)
         {
-            if (second == SecondsMax)
-                Assert.Fail($"{load.Finished} streams ended, waited for {wanted}:\n{cluster.WhatWasSaid()}");
-            await PauseAsync(TimeSpan.FromSeconds(1));
+            if (attempt == AttemptsMax) Assert.Fail($"{count()} of {wanted}:\n{cluster.WhatWasSaid()}");
+            await PauseAsync(TimeSpan.FromMilliseconds(100));
         }
     }
 

@@ -24,6 +24,9 @@ internal sealed class RunningLoad : IDisposable
     /// <summary>Streams that came to their end.</summary>
     public int Finished => _load.Finished;
 
+    /// <summary>Pieces that all streams together have shown.</summary>
+    public int Pieces => _load.Pieces;
+
     /// <summary>Begins, and waits until every stream has shown some pieces.</summary>
     public static async Task<RunningLoad> StartAsync(NetworkCluster cluster, int streams)
     {
