@@ -55,7 +55,9 @@ public static class ClusterProtocol
 
     /// <summary>The device cannot go on in this epoch: its own failure, or a peer it lost.</summary>
     /// <param name="LostNode">The node whose loss it noticed, where it knows.</param>
-    public sealed record DeviceFailed(Epoch Epoch, DeviceId Device, string Reason, string? LostNode) : IEpochMessage;
+    /// <param name="IsSilent">That node could not be reached; false when it closed a link.</param>
+    public sealed record DeviceFailed(
+        Epoch Epoch, DeviceId Device, string Reason, string? LostNode, bool IsSilent = false) : IEpochMessage;
 
     /// <summary>Nothing of that epoch is left on the device but weights.</summary>
     public sealed record PositionReleased(Epoch Epoch, DeviceId Device) : IEpochMessage;

@@ -7,8 +7,8 @@ namespace SpotServe.Actors.Cluster;
 /// <summary>Tells the planner which members leave or are lost. Simulations have their own.</summary>
 public interface IMembership
 {
-    /// <summary>Tells this actor <see cref="MemberLost"/>, <see cref="MemberSuspected"/> and
-    /// <see cref="MemberLeaving"/>.</summary>
+    /// <summary>Tells this actor <see cref="MemberLost"/>, <see cref="MemberUnreachable"/>,
+    /// <see cref="MemberSuspected"/> and <see cref="MemberLeaving"/>.</summary>
     void Subscribe(IActorContext context, IActorRef subscriber);
 }
 
@@ -16,9 +16,13 @@ public interface IMembership
 /// <param name="Address">"host:port" of its actor system.</param>
 public sealed record MemberSuspected(string Address) : INoSerializationVerificationNeeded;
 
-/// <summary>A member is gone, or counts as gone.</summary>
+/// <summary>Some member cannot reach this one: whether nobody can is not said.</summary>
 /// <param name="Address">"host:port" of its actor system.</param>
-/// <param name="How">E.g. "is unreachable".</param>
+public sealed record MemberUnreachable(string Address) : INoSerializationVerificationNeeded;
+
+/// <summary>A member is gone.</summary>
+/// <param name="Address">"host:port" of its actor system.</param>
+/// <param name="How">E.g. "was downed".</param>
 public sealed record MemberLost(string Address, string How) : INoSerializationVerificationNeeded;
 
 /// <summary>A member has begun to leave the cluster, with or without a notice.</summary>
@@ -46,7 +50,8 @@ public sealed class AkkaMembership : IMembership
             Receive<ClusterEvent.MemberExited>(gone => subscriber.Tell(new MemberLeaving(NameOf(gone.Member))));
             Receive<ClusterEvent.MemberRemoved>(gone => Lost(gone.Member, "was removed from the cluster"));
             Receive<ClusterEvent.MemberDowned>(gone => Lost(gone.Member, "was downed"));
-            Receive<ClusterEvent.UnreachableMember>(gone => Lost(gone.Member, "is unreachable"));
+            Receive<ClusterEvent.UnreachableMember>(
+                gone => subscriber.Tell(new MemberUnreachable(NameOf(gone.Member))));
             Receive<ClusterEvent.IMemberEvent>(_ => { });
             // The first sign of a process that was killed, long before the failure detector is sure.
             Receive<DisassociatedEvent>(broken => subscriber.Tell(new MemberSuspected(NameOf(broken.RemoteAddress))));

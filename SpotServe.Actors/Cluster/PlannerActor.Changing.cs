@@ -127,6 +127,7 @@ public sealed partial class PlannerActor
         _log.Info("{0} is ready after {1:0.00} s", message.Device, message.Seconds);
         if (change.WaitingFor.Count > 0) return;
         change.IsConnecting = true;
+        _connectingSince = Now;
         change.WaitingFor.UnionWith(change.Layout.Placement);
         change.NotServing.UnionWith(Enumerable.Range(0, change.Layout.Degrees.Replicas));
         Detail($"connecting {change.Layout.Degrees}");
@@ -255,6 +256,7 @@ public sealed partial class PlannerActor
     {
         DropSilentNodes();
         if (_phase == PlannerPhase.PreCopying) SuspectSilentNodes();
+        if (_phase == PlannerPhase.PreCopying) SeparateThoseThatDoNotConnect();
         if (_phase != PlannerPhase.PreCopying) return;
         var change = _change!;
         if (change.HandingOver.Count > 0 && (Now >= change.Limit || IsDeadlineNear()))

@@ -17,7 +17,7 @@ public sealed partial class PlannerActor
     {
         var change = _change!;
         _serveAt = null;
-        change.Limit = Now + _options.CutOverMax;
+        change.Limit = HandoverLimit(change);
         Persist(new CutOverBegun(change.Epoch, Now), _ =>
         {
             if (_change != change) return;
@@ -31,6 +31,20 @@ public sealed partial class PlannerActor
             else change.NotServing.RemoveWhere(replica => origin.Expects[replica].IsEmpty);
             ActivateWhenAllServe();
         });
+    }
+
+    /// <summary>By when the old replicas must have handed over: their nodes may have to go.</summary>
+    private DateTimeOffset HandoverLimit(LayoutChange change)
+    {
+        var limit = Now + _options.CutOverMax;
+        foreach (var (node, deadline) in _notices)
+        {
+            if (change.Before is { } before && Uses(before.Layout, node) && deadline - _options.HandoverReserve < limit)
+                limit = deadline - _options.HandoverReserve;
+        }
+
+        var soonest = Now + _options.AccusedAnswerMax;
+        return limit > soonest ? limit : soonest;
     }
 
     private void SendDrain()

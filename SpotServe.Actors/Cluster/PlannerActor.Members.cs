@@ -20,7 +20,7 @@ public sealed partial class PlannerActor
     private ImmutableArray<NodeInfo> Staying() =>
     [
         .. _nodes.Values.Select(node => node.Info)
-            .Where(node => !_notices.ContainsKey(node.Node) && !node.Devices.IsEmpty)
+            .Where(node => !_notices.ContainsKey(node.Node) && !node.Devices.IsEmpty && !_leftOut.Contains(node.Node))
             .OrderBy(node => node.Node, StringComparer.Ordinal),
     ];
 
@@ -165,6 +165,16 @@ public sealed partial class PlannerActor
         foreach (var node in NodesAt(suspected.Address)) Suspect(node, $"the connection to node {node} broke");
     }
 
+    /// <summary>Some member says so. If it is a node that cannot reach another one, this is no loss.</summary>
+    private void OnMemberUnreachable(MemberUnreachable member)
+    {
+        foreach (var node in NodesAt(member.Address))
+        {
+            if (Now - _nodes[node].SeenAt >= _options.SuspectAfter) Lose(node, $"node {node} is unreachable");
+            else _log.Info("Node {0} is unreachable for another member, and reports here", node);
+        }
+    }
+
     /// <summary>Asks all nodes what they hold, with little patience for this one; if it answers, nothing
     /// changes.</summary>
     private void Suspect(string node, string why)
@@ -190,7 +200,13 @@ public sealed partial class PlannerActor
     private void OnDeviceFailed(DeviceFailed failed)
     {
         var cause = $"device {failed.Device} reported: {failed.Reason}";
-        if (failed.LostNode is { } accused) _accused[accused] = Now;
+        if (failed.LostNode is { } accused)
+        {
+            _accused[accused] = Now;
+            // Also of an epoch that is over by now: the second of the two reports late.
+            if (failed.IsSilent) OnNotReached(failed.Epoch, failed.Device.Node, accused);
+        }
+
         if (failed.Epoch == _change?.Epoch)
         {
             if (_phase == PlannerPhase.Releasing) LoseReplica(_change.PositionOf(failed.Device).Replica, cause);
@@ -228,6 +244,7 @@ public sealed partial class PlannerActor
         _notices.Remove(node);
         _accused.Remove(node);
         _holdings.Remove(node);   // What it held is no source for the plan that is being made.
+        _separations.Forget(node);
         _log.Warning("{0}", cause);
         if (_serving is { } serving)
         {

@@ -105,6 +105,7 @@ public sealed partial class PlannerActor
         RecogniseServing();
         if (_replicas.Keys.Any(index => !_caches.ContainsKey(index))) return;
         ReleaseStale();
+        RefreshLeftOut();
         if (IsChangeNeeded()) Decide();
         else EnterIdle("nothing fits yet");
     }
@@ -202,7 +203,7 @@ public sealed partial class PlannerActor
         _wanted,
         Model!,
         staying,
-        [.. _holdings.Values.SelectMany(node => node.Devices)],
+        [.. _holdings.Values.Where(node => !_leftOut.Contains(node.Node)).SelectMany(node => node.Devices)],
         serving,
         caches,
         _notices.ToImmutableDictionary(

@@ -46,6 +46,7 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
         _clock = clock;
         _membership = membership;
         _wanted = options.Wanted;
+        _separations = new Separations(options.Apart, options.ApartMax, options.Doubt);
         var decided = new Dictionary<Epoch, Layout>();
         Recover<LayoutDecided>(happened =>
         {
@@ -143,6 +144,7 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
         Command<ReplicaControlProtocol.ReplicaLost>(lost => OnReplicaLost(lost));
         Command<MemberLost>(lost => OnMemberLost(lost));
         Command<MemberSuspected>(suspected => OnMemberSuspected(suspected));
+        Command<MemberUnreachable>(OnMemberUnreachable);
         Command<MemberLeaving>(OnMemberLeaving);
         Command<Terminated>(message => _gateways.Remove(message.ActorRef));
         Command<IEpochMessage>(late => _log.Debug("Ignored {0} while {1}: epoch is now {2}", late, _phase, _epoch));
@@ -175,6 +177,7 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
     {
         DropSilentNodes();
         ReleaseLeavingNodes();
+        ReuniteWhenTheirTimeIsOver();
         if (_wish is { } wish && Now >= wish.At) BeginPlanning(wish.Cause);
     }
 

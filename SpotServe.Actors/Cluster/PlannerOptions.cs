@@ -51,16 +51,23 @@ public sealed record PlannerOptions
     /// <summary>Time that a node which leaves the cluster without a notice is taken to have.</summary>
     public TimeSpan LeaveMax { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>Before a notice's deadline the old layout stops this much earlier, ready or not.</summary>
-    public TimeSpan DeadlineReserve { get; init; } = TimeSpan.FromSeconds(2);
+    /// <summary>Before a notice's deadline the old layout stops this much earlier, ready or not: the node itself leaves
+    /// 2 s before it, and until then the rest has to be handed over.</summary>
+    public TimeSpan DeadlineReserve { get; init; } = TimeSpan.FromSeconds(4);
+
+    /// <summary>Before a notice's deadline the new layout serves this much earlier, with what it was handed over by
+    /// then: a little before the node leaves.</summary>
+    public TimeSpan HandoverReserve { get; init; } = TimeSpan.FromSeconds(2.5);
 
     /// <summary>Whether the old layout goes on while bytes move (ours) or stops first (the paper's way, kept to
     /// compare).</summary>
     public MigrationMode Mode { get; init; } = MigrationMode.CopyWhileServing;
 
-    /// <summary>Rates that sources are chosen by until nodes report measured ones: 10 Gb/s between nodes, and local
-    /// disks at half of that.</summary>
-    public LinkRates Links { get; init; } = new(6e9, 1.25e9, 0.6e9, 0, 0.0005);
+    /// <summary>Rates that sources are chosen by.</summary>
+    public LinkRates Links { get; init; } = LinksDefault;
+
+    /// <summary>10 Gb/s between nodes, and local disks at half of that.</summary>
+    public static LinkRates LinksDefault { get; } = new(6e9, 1.25e9, 0.6e9, 0, 0.0005);
 
     /// <summary>While a layout gets ready: a node of it that has not reported for this long is asked whether it
     /// lives.</summary>
@@ -68,6 +75,19 @@ public sealed record PlannerOptions
 
     /// <summary>A node that has not reported for this long is taken for lost.</summary>
     public TimeSpan NodeSilenceMax { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>First time for which two nodes that do not reach each other are not used together; doubles with each
+    /// failed try after it.</summary>
+    public TimeSpan Apart { get; init; } = TimeSpan.FromSeconds(20);
+
+    /// <summary>Longest such time.</summary>
+    public TimeSpan ApartMax { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>Two nodes of which one was silent to the other are watched more closely for this long.</summary>
+    public TimeSpan Doubt { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Longest wait for such two to connect.</summary>
+    public TimeSpan DoubtedConnectMax { get; init; } = TimeSpan.FromSeconds(3);
 
     /// <summary>Longest time without progress in loading or connecting before the layout is given up.</summary>
     public TimeSpan ProgressMax { get; init; } = TimeSpan.FromSeconds(60);

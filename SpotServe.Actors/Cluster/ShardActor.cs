@@ -141,8 +141,9 @@ public sealed class ShardActor : ReceiveActor
     {
         // Nothing is kept half-done but weights, which stay in the device's memory for the next plan.
         Close(failed.Epoch, trim: false);
-        var lostNode = (failed.Error as PeerLostException)?.Node;
-        Context.Parent.Tell(new DeviceFailed(failed.Epoch, _device, failed.Reason, lostNode));
+        var lost = failed.Error as PeerLostException;
+        Context.Parent.Tell(new DeviceFailed(
+            failed.Epoch, _device, failed.Reason, lost?.Node, lost is { IsSilent: true }));
         if (failed.Error is EngineLostException or InvariantException) throw failed.Error;
     }
 

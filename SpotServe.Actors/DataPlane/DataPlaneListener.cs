@@ -77,7 +77,9 @@ public sealed class DataPlaneListener : IDisposable
         }
 
         await using var _ = deadline.Register(() => GiveUp(
-            key, expectation, new PeerLostException(peer, $"{key} was not dialled in time") { Node = node }));
+            key,
+            expectation,
+            new PeerLostException(peer, $"{key} was not dialled in time") { Node = node, IsSilent = true }));
         return await expectation.Link.Task.ConfigureAwait(false);
     }
 

@@ -11,7 +11,8 @@ namespace SpotServe.Actors.DataPlane;
 /// <param name="Node">Name of its node, where that is known.</param>
 internal sealed record DialTarget(IPEndPoint Endpoint, string Peer, string? Node = null)
 {
-    public PeerLostException Lost(string reason) => new(Peer, reason) { Node = Node };
+    public PeerLostException Lost(string reason, bool isSilent = false) =>
+        new(Peer, reason) { Node = Node, IsSilent = isSilent };
 }
 
 /// <summary>What one try led to: a socket, or why not.</summary>
@@ -51,7 +52,7 @@ internal static class LinkDialler
             backOff = backOff * 2 < BackOffMax ? backOff * 2 : BackOffMax;
         }
 
-        throw target.Lost($"{key} did not come up in time; the last try met: {lastReason}");
+        throw target.Lost($"{key} did not come up in time; the last try met: {lastReason}", isSilent: true);
     }
 
     /// <summary>Tries once, on the caller's thread.</summary>

@@ -8,6 +8,9 @@ public sealed class PeerLostException(string peer, string reason, Exception? inn
 
     /// <summary>Name of the peer's node, where that is known: the planner asks first whether it still lives.</summary>
     public string? Node { get; init; }
+
+    /// <summary>Nothing came from it in time. False when it closed a link, as those do that lost another.</summary>
+    public bool IsSilent { get; init; }
 }
 
 /// <summary>

@@ -42,7 +42,8 @@ internal sealed class DataPlaneLauncher(DataPlaneNode dataPlane, ModelSpec model
             .Distinct()
             .ToDictionary(node => node, node => IPEndPoint.Parse(position.Endpoints[node]));
         return dataPlane.WatchPeers(
-            peers, (node, reason) => failure.Report(new PeerLostException(node, reason) { Node = node }));
+            peers,
+            (node, reason) => failure.Report(new PeerLostException(node, reason) { Node = node, IsSilent = true }));
     }
 
     /// <summary>The engine thread and the heartbeats may both find the same loss: the owner hears of it once.</summary>

@@ -12,6 +12,8 @@ using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Serialization;
 using SpotServe.Node.Engine;
+using ClusterEvent = Akka.Cluster.ClusterEvent;
+using Member = Akka.Cluster.Member;
 
 namespace SpotServe.Node.Hosting;
 
@@ -178,11 +180,13 @@ internal sealed class NodeMembership : IAsyncDisposable
     private async Task JoinAsync(NodeOptions options, TimeSpan joinMax, CancellationToken cancel)
     {
         var seeds = options.Seeds.Select(seed => Address.Parse($"akka.tcp://{ClusterSettings.SystemName}@{seed}"));
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        limit.CancelAfter(joinMax);
+        var joined = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _system.ActorOf(Props.Create(() => new JoinWatch(joined)), "join-watch");
+        Akka.Cluster.Cluster.Get(_system).JoinSeedNodes(seeds);
         try
         {
-            await Akka.Cluster.Cluster.Get(_system).JoinSeedNodesAsync(seeds, limit.Token);
+            await (await Task.WhenAny(joined.Task, _system.WhenTerminated).WaitAsync(joinMax, cancel));
+            if (!joined.Task.IsCompleted) throw new TimeoutException("it answered nothing");
         }
         catch (Exception error)
         {
@@ -192,6 +196,32 @@ internal sealed class NodeMembership : IAsyncDisposable
                 $"No control node at {string.Join(", ", options.Seeds)} took this node in within " +
                 $"{joinMax.TotalSeconds:0} s ({error.Message}). Is the seed running there, and reachable?");
         }
+    }
+
+    /// <summary>
+    /// Sees this node become a member, if only a weak one: while any two members cannot reach each other nobody becomes
+    /// a full one, and nothing here needs that.
+    /// </summary>
+    private sealed class JoinWatch : ReceiveActor
+    {
+        private readonly Akka.Cluster.Cluster _cluster = Akka.Cluster.Cluster.Get(Context.System);
+
+        public JoinWatch(TaskCompletionSource joined)
+        {
+            Receive<ClusterEvent.MemberUp>(up => OnMember(up.Member));
+            Receive<ClusterEvent.MemberWeaklyUp>(up => OnMember(up.Member));
+
+            void OnMember(Member member)
+            {
+                if (member.UniqueAddress == _cluster.SelfUniqueAddress && joined.TrySetResult()) Context.Stop(Self);
+            }
+        }
+
+        protected override void PreStart() => _cluster.Subscribe(
+            Self, ClusterEvent.SubscriptionInitialStateMode.InitialStateAsEvents,
+            typeof(ClusterEvent.MemberUp), typeof(ClusterEvent.MemberWeaklyUp));
+
+        protected override void PostStop() => _cluster.Unsubscribe(Self);
     }
 
     /// <summary>

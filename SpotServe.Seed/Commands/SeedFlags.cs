@@ -57,6 +57,8 @@ internal sealed class SeedFlags
         DefaultValueFactory = _ => 1024,
     };
 
+    private PlannerFlags Planner { get; } = new();
+
     public void AddTo(Command command)
     {
         command.Options.Add(Model);
@@ -67,6 +69,7 @@ internal sealed class SeedFlags
         command.Options.Add(Database);
         command.Options.Add(SequencesMax);
         command.Options.Add(OpenRequestsMax);
+        Planner.AddTo(command);
     }
 
     /// <summary>Checks everything that can be checked before a process or port is touched.</summary>
@@ -99,6 +102,8 @@ internal sealed class SeedFlags
             Database = parsed.GetValue(Database),
             SequencesMax = sequences,
             OpenRequestsMax = open,
+            Migration = Planner.ReadMigration(parsed),
+            Links = Planner.ReadLinks(parsed),
         };
     }
 

@@ -163,6 +163,8 @@ internal sealed class SeedHost : IAsyncDisposable
             DevicesExpected = options.DevicesExpected,
             SecretMark = options.Secret?.Mark,
             SequencesMax = options.SequencesMax,
+            Mode = options.Migration,
+            Links = options.Links,
         };
         var journal = OpenJournal(options);
         services.AddAkka(ClusterSettings.SystemName, akka => akka

@@ -1,3 +1,4 @@
+using SpotServe.Actors.Cluster;
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Planning;
 
@@ -44,6 +45,12 @@ public sealed record SeedOptions
     public int SequencesMax { get; init; } = 64;
 
     public int OpenRequestsMax { get; init; } = 1024;
+
+    /// <summary>Rates that the planner chooses sources of weights by.</summary>
+    public LinkRates Links { get; init; } = PlannerOptions.LinksDefault;
+
+    /// <summary>Whether the old layout serves while bytes move.</summary>
+    public MigrationMode Migration { get; init; } = MigrationMode.CopyWhileServing;
 }
 
 /// <summary>What the user asked for cannot be done; the message is all that they need to see.</summary>

@@ -8,8 +8,10 @@ namespace SpotServe.Tests.Chaos;
 internal sealed record ReconfigurationLine(
     long Epoch,
     string Cause,
+    DateTimeOffset StartedAt,
     string? From,
     string To,
+    ReconfigurationPhaseLine[] Phases,
     double? PauseMs,
     int Sequences,
     long TokensRecomputed,
@@ -35,8 +37,10 @@ internal sealed record ReconfigurationLine(
         return answer!.Reconfigurations;
     }
 
-    /// <summary>Waits until the newest reconfiguration led to these degrees and is over, at most a minute.</summary>
-    public static async Task<ReconfigurationLine> UntilServingAsync(HttpClient http, string degrees)
+    /// <summary>Waits until the newest reconfiguration led to these degrees and is over; a minute at most.</summary>
+    /// <param name="explain">Added to the message of a failure.</param>
+    public static async Task<ReconfigurationLine> UntilServingAsync(
+        HttpClient http, string degrees, Func<string>? explain = null)
     {
         using var timer = new PeriodicTimer(Period);
         ReconfigurationLine[] all = [];
@@ -47,7 +51,7 @@ internal sealed record ReconfigurationLine(
             await timer.WaitForNextTickAsync(TestContext.Current.CancellationToken);
         }
 
-        Assert.Fail($"waited for {degrees}:\n{string.Join<ReconfigurationLine>('\n', all)}");
+        Assert.Fail($"waited for {degrees}:\n{string.Join<ReconfigurationLine>('\n', all)}\n{explain?.Invoke()}");
         return all[^1];
     }
 
@@ -57,4 +61,11 @@ internal sealed record ReconfigurationLine(
         + $"{WeightsFromDisk / 1e6:0.0} from disk, pages {PagesCopied / 1e6:0.0} MB; {Outcome} ({Cause})";
 
     private sealed record Answer(ReconfigurationLine[] Reconfigurations);
+}
+
+/// <summary>A phase of a reconfiguration.</summary>
+/// <param name="StartMs">From the reconfiguration's start.</param>
+internal sealed record ReconfigurationPhaseLine(string Name, double StartMs, double DurationMs)
+{
+    public override string ToString() => $"{Name} {DurationMs:0} ms";
 }

@@ -17,6 +17,7 @@ internal sealed class StreamLoad
     private readonly List<string> _wrong = [];
     private readonly Lock _lock = new();
     private int _finished;
+    private int _pieces;
 
     public StreamLoad(HttpClient http, IReadOnlyList<GoldenStories.Story> stories)
     {
@@ -26,6 +27,9 @@ internal sealed class StreamLoad
 
     /// <summary>Streams that came to their end.</summary>
     public int Finished => Volatile.Read(ref _finished);
+
+    /// <summary>Pieces that all streams together have shown.</summary>
+    public int Pieces => Volatile.Read(ref _pieces);
 
     /// <summary>What was wrong with which stream.</summary>
     public IReadOnlyList<string> Wrong
@@ -84,6 +88,7 @@ internal sealed class StreamLoad
                 text.Append(piece);
                 if (last != 0) gaps.Add(Stopwatch.GetElapsedTime(last).TotalSeconds);
                 last = Stopwatch.GetTimestamp();
+                Interlocked.Increment(ref _pieces);
                 onPiece(++pieces);
             }
         }

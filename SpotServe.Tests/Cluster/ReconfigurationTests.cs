@@ -102,6 +102,36 @@ public sealed class ReconfigurationTests : PlannerTestKit
     }
 
     [Fact]
+    public void Node_that_leaves_hands_over_what_it_can_before_it_goes_and_no_longer()
+    {
+        var options = new PlannerOptions();
+        var planner = Planner(devices: 3, ThreeStages);
+        var nodes = Join(planner, "a:1#1", "b:1#1", "c:1#1");
+        var (old, replicas) = Serve(planner, nodes);
+        var deadline = Clock.GetUtcNow() + TimeSpan.FromSeconds(30);   // as Notice gives it
+        Notice(planner, nodes[2]);
+        AnswerEmptyCache(replicas[0], old, 0);
+        var epoch = Prepare(planner, nodes[..2]);
+        var next = Connect(planner, nodes[..2], epoch);
+        replicas[0].FishForMessage<HandoverProtocol.BeginHandover>(_ => true, cancellationToken: Cancel);
+
+        PassUntil(deadline - options.DeadlineReserve);
+        replicas[0].FishForMessage<ReplicaControlProtocol.Drain>(_ => true, cancellationToken: Cancel);
+        PassUntil(deadline - options.HandoverReserve);
+
+        next[0].FishForMessage<HandoverProtocol.ServeNow>(message => message.Epoch == epoch, cancellationToken: Cancel);
+        // The node itself begins to leave then; both waits are useless unless they are over before.
+        Assert.True(options.HandoverReserve > SpotServe.Actors.Hosting.NodeDeparture.LeaveTime);
+
+        void PassUntil(DateTimeOffset time)
+        {
+            Clock.Advance(time - Clock.GetUtcNow());
+            foreach (var node in nodes) Register(planner, node);
+            Tick(planner);
+        }
+    }
+
+    [Fact]
     public void Operator_asks_for_a_layout_and_is_told_when_it_does_not_fit()
     {
         var planner = Planner(devices: 2, wanted: null);

@@ -11,6 +11,9 @@ internal static class MadeModel
 {
     private const int Vocabulary = 32_000;
 
+    /// <summary>Tokens that the bundled tokenizer can show: no other is ever the likeliest.</summary>
+    private const int Shown = 2048;
+
     /// <summary>1.1 billion weights, 2.2 GB: 22 layers, hidden 2048, 32 heads, 4 kv heads.</summary>
     /// <returns>Bytes of the weights.</returns>
     public static long WriteOneBillion(string folder) =>
@@ -56,7 +59,11 @@ internal static class MadeModel
         var text = Encoding.UTF8.GetBytes(JsonSerializer.Serialize(header));
         file.Write(BitConverter.GetBytes((ulong)text.Length));
         file.Write(text);
-        foreach (var (_, shape) in tensors) WriteValues(file, shape);
+        foreach (var (name, shape) in tensors)
+        {
+            WriteValues(file, shape, name == "lm_head.weight" ? Shown * (long)hidden : end);
+        }
+
         return end;
     }
 
@@ -84,7 +91,8 @@ internal static class MadeModel
     /// <summary>
     /// Norms are 1; matrices have sign and low mantissa bits from a generator, and magnitude 1/64 to 1/32.
     /// </summary>
-    private static void WriteValues(FileStream file, long[] shape)
+    /// <param name="madeMax">Values after so many are zero.</param>
+    private static void WriteValues(FileStream file, long[] shape, long madeMax)
     {
         const ushort One = 0x3F80;
         const ushort Small = 0x3C80;
@@ -101,6 +109,8 @@ internal static class MadeModel
                 state ^= state << 17;
                 value = shape.Length == 1 ? One : (ushort)(Small | (ushort)(state & 0x807F));
             }
+
+            if (written >= madeMax) part.Clear();
 
             file.Write(MemoryMarshal.AsBytes(part));
         }

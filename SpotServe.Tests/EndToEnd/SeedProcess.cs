@@ -68,29 +68,42 @@ internal sealed partial class SeedProcess : IAsyncDisposable
     public static SeedProcess Begin(params string[] arguments) => Begin([], arguments);
 
     /// <summary>Runs the seed with additions to its environment, without waiting for anything.</summary>
-    public static SeedProcess Begin(Dictionary<string, string> environment, params string[] arguments)
+    public static SeedProcess Begin(Dictionary<string, string> environment, params string[] arguments) =>
+        BeginIn(null, environment, arguments);
+
+    /// <summary>Runs a node by hand, without waiting for anything.</summary>
+    public static SeedProcess BeginNode(Dictionary<string, string> environment, params string[] arguments) =>
+        BeginNodeIn(null, environment, arguments);
+
+    /// <summary>As <see cref="Begin(Dictionary{string, string}, string[])"/>, in a network namespace.</summary>
+    public static SeedProcess BeginIn(string? space, Dictionary<string, string> environment, string[] arguments)
     {
         var data = Directory.CreateTempSubdirectory("spotserve-test-").FullName;
         return Begin(
             Program("SpotServe.Seed"),
             data,
             environment,
-            arguments.Contains("--data") ? arguments : [.. arguments, "--data", data]);
+            arguments.Contains("--data") ? arguments : [.. arguments, "--data", data],
+            space);
     }
 
-    /// <summary>Runs a node by hand, without waiting for anything.</summary>
-    public static SeedProcess BeginNode(Dictionary<string, string> environment, params string[] arguments) => Begin(
-        Program("SpotServe.Node"),
-        Directory.CreateTempSubdirectory("spotserve-test-").FullName,
-        environment,
-        arguments);
+    /// <summary>As <see cref="BeginNode"/>, in a network namespace.</summary>
+    public static SeedProcess BeginNodeIn(string? space, Dictionary<string, string> environment, string[] arguments) =>
+        Begin(
+            Program("SpotServe.Node"),
+            Directory.CreateTempSubdirectory("spotserve-test-").FullName,
+            environment,
+            arguments,
+            space);
 
     private static SeedProcess Begin(
-        string program, string dataFolder, Dictionary<string, string> environment, string[] arguments)
+        string program, string dataFolder, Dictionary<string, string> environment, string[] arguments, string? space)
     {
         // A shell's background job ignores SIGINT, and so would every process below it: env undoes that and is
-        // replaced.
-        var start = new ProcessStartInfo("env", ["--default-signal=INT", "dotnet"])
+        // replaced, as is ip before it.
+        string[] command = ["env", "--default-signal=INT", "dotnet"];
+        if (space is not null) command = ["ip", "netns", "exec", space, .. command];
+        var start = new ProcessStartInfo(command[0], command[1..])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
@@ -130,6 +143,12 @@ internal sealed partial class SeedProcess : IAsyncDisposable
     public int[] NodeIds() => [.. Directory.GetDirectories("/proc")
         .Select(folder => int.TryParse(Path.GetFileName(folder), out var id) ? id : 0)
         .Where(id => id > 0 && ParentOf(id) == Id)];
+
+    /// <summary>Ends it without notice, if it still runs.</summary>
+    public void Kill()
+    {
+        if (!_process.HasExited) Signal(Id, "KILL");
+    }
 
     /// <summary>Sends a signal, e.g. "TERM" or "KILL", to any process.</summary>
     public static void Signal(int processId, string signal)

@@ -1,0 +1,53 @@
+using SpotServe.Tests.EndToEnd;
+using Xunit;
+
+namespace SpotServe.Tests.Chaos.Network;
+
+/// <summary>
+/// A node goes whose link is too slow for what it holds: whatever does not come over in time is computed or read anew,
+/// and no request is lost. Needs root; skipped elsewhere.
+/// </summary>
+[Trait("Category", "EndToEnd")]
+[Collection(nameof(OneClusterAtATime))]
+public sealed class SlowLinkTests(ITestOutputHelper output)
+{
+    private const int Streams = 16;
+
+    /// <summary>Its 5 MB of weights take some seconds; the streams' pages grow faster than this.</summary>
+    private const double SlowBitsPerSecond = 12e6;
+
+    /// <summary>Its weights would take most of a minute.</summary>
+    private const double VerySlowBitsPerSecond = 1e6;
+
+    [Fact]
+    public async Task Weights_come_over_and_pages_are_given_up_when_the_grace_is_too_short_for_both()
+    {
+        var line = await TakeAwayAsync(SlowBitsPerSecond, graceSeconds: 16);
+
+        Assert.StartsWith("node", line.Cause, StringComparison.Ordinal);   // the first plan, not one after a loss
+        Assert.True(line.WeightsFromPeers > line.WeightsFromDisk, line.ToString());
+        Assert.True(line.TokensRecomputed > 0, line.ToString());
+    }
+
+    [Fact]
+    public async Task No_request_is_lost_when_the_grace_is_too_short_even_for_the_weights() =>
+        await TakeAwayAsync(VerySlowBitsPerSecond, graceSeconds: 4);
+
+    /// <summary>Gives notice to the one node with a slow link; a spare one takes its place.</summary>
+    private async Task<ReconfigurationLine> TakeAwayAsync(double bitsPerSecond, int graceSeconds)
+    {
+        await using var cluster = await NetworkCluster.StartAsync(
+            4, ["--layout", "1,3,1"], ["--memory", "2", "--grace", $"{graceSeconds}"]);
+        using var load = await RunningLoad.StartAsync(cluster, Streams);
+        var leaving = cluster.Nodes[1];
+
+        cluster.Lab.LimitBandwidth(leaving.Host, bitsPerSecond);
+        SeedProcess.Signal(leaving.Process.Id, "TERM");
+        Assert.Equal(0, await leaving.Process.ExitCodeAsync(TimeSpan.FromSeconds(graceSeconds + 5)));
+        var line = await ReconfigurationLine.UntilServingAsync(cluster.Http, "(1,3,1)", cluster.WhatWasSaid);
+
+        output.WriteLine((await load.EndAsync()).ToString());
+        foreach (var each in await ReconfigurationLine.AllAsync(cluster.Http)) output.WriteLine(each.ToString());
+        return line;
+    }
+}
