@@ -23,7 +23,7 @@ public sealed class ChaosTests(ITestOutputHelper output)
     [Fact]
     public async Task Every_stream_is_that_of_an_undisturbed_run_whatever_happens_to_the_nodes()
     {
-        var seconds = Setting("SPOTSERVE_CHAOS_SECONDS", 60);
+        var seconds = Setting("SPOTSERVE_CHAOS_SECONDS", 90);
         var seed = Setting("SPOTSERVE_CHAOS_SEED", Environment.TickCount & 0xffff);
         var random = new Random(seed);
         output.WriteLine($"SPOTSERVE_CHAOS_SEED={seed}, {seconds} s");

@@ -84,7 +84,7 @@ public sealed class ControlFailureTests(ITestOutputHelper output)
         await AssertGoldenAsync(cluster.Http[(killed + 1) % 3], unread);
     }
 
-    /// <summary>All nodes vanish at once, each with its last opinion of the rest: no control node is given up.</summary>
+    /// <summary>All nodes vanish at once, each with a last opinion of the rest: no control node is given up.</summary>
     private static async Task AllNodesAsync(ControlCluster cluster, int[] controls)
     {
         cluster.KillNodes();

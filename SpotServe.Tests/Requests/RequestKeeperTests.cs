@@ -97,7 +97,8 @@ public sealed class RequestKeeperTests : TestKit
             (string[])["open", "sweep"],
             new[]
             {
-                _asked.ExpectMsg<string>(cancellationToken: Cancel), _asked.ExpectMsg<string>(cancellationToken: Cancel),
+                _asked.ExpectMsg<string>(cancellationToken: Cancel),
+                _asked.ExpectMsg<string>(cancellationToken: Cancel),
             });
     }
 

@@ -32,7 +32,7 @@ internal sealed class SimMembership : IMembership
         foreach (var node in _cluster.Nodes.Where(node => !node.IsRemoved))
         {
             if (node.Deadline is not null) Tell(new MemberLeaving(node.Address));
-            if (node.IsToldUnreachable) Tell(new MemberLost(node.Address, "is unreachable"));
+            if (node.IsToldUnreachable) Tell(new MemberUnreachable(node.Address));
         }
     }
 
@@ -66,7 +66,7 @@ internal sealed class SimMembership : IMembership
         if (silence >= UnreachableAfter && !node.IsToldUnreachable)
         {
             node.IsToldUnreachable = true;
-            Tell(new MemberLost(node.Address, "is unreachable"));
+            Tell(new MemberUnreachable(node.Address));
         }
 
         var isReplaced = members.Length == 0

@@ -74,6 +74,7 @@ internal sealed class SimReplica
             stage.Node.Process.Do(() => stage.Fail(new PeerLostException(silent.Name, "no heartbeat for 500 ms")
             {
                 Node = silent.Name,
+                IsSilent = true,
             }));
         }
     }
@@ -104,8 +105,10 @@ internal sealed class SimReplica
     {
         _world.After(_world.Between(0.001, 0.02), () =>
         {
-            if (_world.Network.IsCut(peer.Node.Host, lost.Host)) return;   // the heartbeats will tell
-            peer.Node.Process.Do(() => peer.Fail(new PeerLostException(lost.Name, how) { Node = lost.Name }));
+            if (peer.IsClosed) return;
+            // An end of stream is sent again until it arrives.
+            if (_world.Network.IsCut(peer.Node.Host, lost.Host)) _world.After(RetryAfter, () => Tell(peer, lost, how));
+            else peer.Node.Process.Do(() => peer.Fail(new PeerLostException(lost.Name, how) { Node = lost.Name }));
         });
     }
 

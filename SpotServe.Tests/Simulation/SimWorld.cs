@@ -33,7 +33,7 @@ internal sealed class SimWorld
         Database = new SimDatabase();
     }
 
-    /// <summary>The world of this thread: Akka makes schedulers and dispatchers by name, and they find it here.</summary>
+    /// <summary>The world of this thread: Akka makes schedulers and dispatchers by name; they find it here.</summary>
     public static SimWorld Current =>
         _current ?? throw new InvalidOperationException("No simulation on this thread.");
 
