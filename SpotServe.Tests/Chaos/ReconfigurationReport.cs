@@ -24,9 +24,12 @@ public sealed class ReconfigurationReport(ITestOutputHelper output)
     [InlineData("1,1,4", "1,2,2", "(1,2,2)")]
     [InlineData("1,2,2", "2,1,2", "(2,1,2)")]
     [InlineData("2,2,1", "notice", "(1,3,1)")]
-    [InlineData("1,4,1", "kill", "(1,3,1)")]
-    [InlineData("1,2,2", "kill", "(1,3,1)")]
-    [InlineData("2,2,1", "kill", "(1,3,1)")]
+    [InlineData("1,4,1", "kill 0", "(1,3,1)")]
+    [InlineData("1,4,1", "kill 1", "(1,3,1)")]
+    [InlineData("1,4,1", "kill 2", "(1,3,1)")]
+    [InlineData("1,4,1", "kill 3", "(1,3,1)")]
+    [InlineData("1,2,2", "kill 0", "(1,3,1)")]
+    [InlineData("2,2,1", "kill 0", "(1,3,1)")]
     [InlineData("1,2,2", "hang", "(1,3,1)")]
     [InlineData("1,4,1", "kill two", "(1,2,1)")]
     public async Task Longest_gap_of_a_stream_with_and_without_an_event(string layout, string what, string to)
@@ -34,18 +37,38 @@ public sealed class ReconfigurationReport(ITestOutputHelper output)
         var (seed, http) = await SeedProcess.StartAsync("--port", "0", "--nodes", "4", "--layout", layout);
         await using var _ = seed;
         using var __ = http;
+        await CompareAsync(http, $"{layout} {what}", () => DoAsync(seed, http, what), to);
+    }
+
+    [Fact(Explicit = true)]
+    public async Task Longest_gap_of_a_stream_with_and_without_a_node_that_joins()
+    {
+        await using var cluster = await HandMadeCluster.StartAsync(nodes: 3, layout: null, graceSeconds: 30);
+        await CompareAsync(
+            cluster.Http,
+            "1,3,1 join",
+            () =>
+            {
+                cluster.Add();
+                return Task.CompletedTask;
+            },
+            "(1,2,2)");
+    }
+
+    private async Task CompareAsync(HttpClient http, string name, Func<Task> disturb, string to)
+    {
         await MeasureAsync(http, () => Task.CompletedTask);   // compiles the way of a token
         var without = await MeasureAsync(http, () => Task.CompletedTask);
         var line = "";
         var with = await MeasureAsync(http, async () =>
         {
-            await DoAsync(seed, http, what);
+            await disturb();
             line = (await ReconfigurationLine.UntilServingAsync(http, to)).ToString();
         });
 
         output.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{layout} {what}: longest gap {without.Max * 1000:0} ms without, {with.Max * 1000:0} ms with, "
+            $"{name}: longest gap {without.Max * 1000:0} ms without, {with.Max * 1000:0} ms with, "
             + $"difference {(with.Max - without.Max) * 1000:0} ms; p99 {with.P99 * 1000:0} ms; {line}"));
     }
 
@@ -73,8 +96,8 @@ public sealed class ReconfigurationReport(ITestOutputHelper output)
             case "notice":
                 SeedProcess.Signal(nodes[0], "TERM");
                 break;
-            case "kill":
-                SeedProcess.Signal(nodes[0], "KILL");
+            case "kill 0" or "kill 1" or "kill 2" or "kill 3":
+                SeedProcess.Signal(nodes[what[^1] - '0'], "KILL");
                 break;
             case "kill two":
                 SeedProcess.Signal(nodes[0], "KILL");
