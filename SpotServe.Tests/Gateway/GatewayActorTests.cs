@@ -165,6 +165,18 @@ public sealed class GatewayActorTests : TestKit
         Assert.Equal(_replicas[0].Ref, entity.ExpectMsg<Routed>(cancellationToken: Cancel).Replica);
     }
 
+    [Fact]
+    public void View_of_a_planner_that_was_replaced_is_ignored_whatever_its_epoch()
+    {
+        var gateway = Serving();
+        gateway.Tell(View(1, PlannerPhase.Serving, _replicas[1]) with { Term = 2 });
+
+        gateway.Tell(View(9, PlannerPhase.Serving, _replicas[0]) with { Term = 1 });
+
+        var routed = Route(gateway, "a").Routed;
+        Assert.Equal((new Epoch(1), _replicas[1].Ref), (routed.Epoch, routed.Replica));
+    }
+
     private IActorRef Gateway(GatewayOptions options) => Sys.ActorOf(Props.Create(() => new GatewayActor(
         options, _clock, new ClusterBoard(), _planner.Ref, () => _requests.Ref)));
 

@@ -19,8 +19,15 @@ internal sealed record ClusterDraw(
     double Slowness,
     PlannerOptions Planner)
 {
+    /// <summary>Two epochs fit on any device with all their pages.</summary>
+    private const long RoomyBytes = 600_000;
+
     private const int SequencesMax = 6;
     private const int ContextMax = 128;
+
+    /// <summary>Whether nothing has to be given up before the next layout serves.</summary>
+    public bool AlwaysKeepsServing =>
+        MemoryBytes == RoomyBytes && Planner.Mode == MigrationMode.CopyWhileServing;
 
     public static ClusterDraw Of(Random random)
     {
@@ -34,7 +41,7 @@ internal sealed record ClusterDraw(
             perNode,
             model,
             // From hardly enough for one context to enough for two epochs with all their pages.
-            random.Next(3) switch { 0 => 45_000, 1 => 90_000, _ => 600_000 },
+            random.Next(3) switch { 0 => 45_000, 1 => 90_000, _ => RoomyBytes },
             Math.Pow(10, 4 + (random.NextDouble() * 2.5)),
             5 + (30 * random.NextDouble()),
             new PlannerOptions

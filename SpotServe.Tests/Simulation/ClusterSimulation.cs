@@ -133,6 +133,9 @@ internal sealed class ClusterSimulation
             case ClusterProtocol.PlannerView view:
                 OnView(view);
                 break;
+            case ClusterProtocol.ReleasePosition release:
+                CheckRelease(release);
+                break;
             case ClusterProtocol.DevicePrepared:
                 CheckMemory();
                 break;
@@ -158,6 +161,15 @@ internal sealed class ClusterSimulation
         _phase = view.Phase;
         _world.Say($"{view.Phase} {view.Epoch}: {view.Detail}");
         _faults.OnPhase(view.Phase);
+    }
+
+    /// <summary>What serves is not given back before what follows it serves.</summary>
+    private void CheckRelease(ClusterProtocol.ReleasePosition release)
+    {
+        if (!_draw.AlwaysKeepsServing || _view is not { Replicas.Length: > 0 } view) return;
+        if (view.Phase is not (PlannerPhase.PreCopying or PlannerPhase.CuttingOver)) return;
+        if (release.Term == view.Term && release.Epoch == view.ServingEpoch)
+            _world.Break($"{release} while {view.Epoch} does not serve yet ({view.Phase})");
     }
 
     private void CheckMemory()

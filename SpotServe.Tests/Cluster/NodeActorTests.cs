@@ -1,0 +1,66 @@
+using Akka.Actor;
+using Akka.TestKit;
+using Akka.TestKit.Xunit;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Planning;
+using Xunit;
+using static SpotServe.Actors.Cluster.ClusterProtocol;
+
+namespace SpotServe.Tests.Cluster;
+
+/// <summary>The node's actor between planner and shards: what it repeats, and whom it obeys.</summary>
+public sealed class NodeActorTests : TestKit
+{
+    private static readonly NodeInfo Info = new("a:1#1", "127.0.0.1:1", [new DeviceInfo(0, "cpu", 8L << 30)]);
+    private static readonly DeviceId Device = new(Info.Node, 0);
+    private readonly TestProbe _planner;
+    private readonly TestProbe _shard;
+    private readonly IActorRef _node;
+
+    public NodeActorTests()
+    {
+        _planner = CreateTestProbe("planner");
+        _shard = CreateTestProbe("shard");
+        var shard = Props.Create(() => new Passing(_shard));
+        Action<string> ignore = _ => { };
+        _node = Sys.ActorOf(Props.Create(() => new NodeActor(
+            Info, TestModels.Small, _planner, _ => shard, ignore, ignore, TimeProvider.System)));
+    }
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public void Failure_is_repeated_with_every_report_until_the_planner_acts_on_it()
+    {
+        var failed = new DeviceFailed(new Epoch(3), Device, "lost a peer", "b:1#1");
+
+        _node.Tell(failed);
+        for (var i = 0; i < 3; i++) Expect<DeviceFailed>();
+        _node.Tell(new ReleasePosition(new Epoch(3), Device, Trim: false));
+        _shard.ExpectMsg<ReleasePosition>(cancellationToken: Cancel);
+        Expect<RegisterNode>();   // may have been on its way already
+        Expect<RegisterNode>();
+
+        Assert.IsType<RegisterNode>(_planner.ReceiveOne(TimeSpan.FromSeconds(5), Cancel));
+        Assert.IsType<RegisterNode>(_planner.ReceiveOne(TimeSpan.FromSeconds(5), Cancel));
+    }
+
+    [Fact]
+    public void Planner_of_a_lower_term_than_was_heard_is_not_obeyed()
+    {
+        _node.Tell(new GetHoldings(1) { Term = 2 });
+        _shard.ExpectMsg<GetHoldings>(cancellationToken: Cancel);
+
+        _node.Tell(new ReleasePosition(new Epoch(1), Device, Trim: false) { Term = 1 });
+        _node.Tell(new ReleasePosition(new Epoch(2), Device, Trim: false) { Term = 2 });
+
+        Assert.Equal(new Epoch(2), _shard.ExpectMsg<ReleasePosition>(cancellationToken: Cancel).Epoch);
+    }
+
+    private void Expect<T>() => _planner.FishForMessage<T>(_ => true, cancellationToken: Cancel);
+
+    private sealed class Passing : ReceiveActor
+    {
+        public Passing(IActorRef to) => ReceiveAny(to.Forward);
+    }
+}
