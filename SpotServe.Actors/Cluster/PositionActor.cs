@@ -118,6 +118,7 @@ public sealed class PositionActor : ReceiveActor, IWithTimers
         Receive<DevicePagesCopied>(_copyJobs.OnCopied);
         Receive<DevicePagesLost>(_copyJobs.OnLost);
         Receive<RepeatCopies>(_ => _copyJobs.Repeat());
+        Receive<CopyEnded>(ended => _deviceCopies.End(ended.Job, ended.Answer, Self));
         Receive<HandoverProtocol.IMessage>(message => Context.Parent.Tell(message));
         Common();
     }
@@ -206,16 +207,14 @@ public sealed class PositionActor : ReceiveActor, IWithTimers
 
     private void OnCopyDevicePages(CopyDevicePages copy)
     {
-        var replyTo = Sender;
-        var device = _command.Device;
         // A job that comes again is answered again, not done again: by now its pages may be another sequence's.
-        var copied = _deviceCopies.Run(copy.Job, () => PageCopy.RunAsync(
-            _runtime, _pageFetcher!, _connect!, Assignment, copy, _work.Token));
-        copied?.PipeTo(
-            replyTo,
+        if (!_deviceCopies.IsNew(copy.Job, Sender, Self)) return;
+        var device = _command.Device;
+        PageCopy.RunAsync(_runtime, _pageFetcher!, _connect!, Assignment, copy, _work.Token).PipeTo(
             Self,
-            success: bytes => new DevicePagesCopied(_epoch, copy.Job, device, bytes),
-            failure: error => new DevicePagesLost(_epoch, copy.Job, device, error.Message));
+            success: bytes => new CopyEnded(copy.Job, new DevicePagesCopied(_epoch, copy.Job, device, bytes)),
+            failure: error => new CopyEnded(
+                copy.Job, new DevicePagesLost(_epoch, copy.Job, device, error.Message)));
     }
 
     private void Fail(string what, Exception error)
@@ -285,6 +284,8 @@ public sealed class PositionActor : ReceiveActor, IWithTimers
     private sealed record EngineGone(bool Trim) : INoSerializationVerificationNeeded;
 
     private sealed record Broken(string What, Exception Error) : INoSerializationVerificationNeeded;
+
+    private sealed record CopyEnded(long Job, IEpochMessage Answer) : INoSerializationVerificationNeeded;
 
     private sealed record RepeatCopies
     {

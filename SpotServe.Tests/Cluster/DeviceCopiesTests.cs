@@ -1,37 +1,40 @@
+using Akka.TestKit;
+using Akka.TestKit.Xunit;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Planning;
 using Xunit;
+using static SpotServe.Actors.Cluster.ClusterProtocol;
 
 namespace SpotServe.Tests.Cluster;
 
-public sealed class DeviceCopiesTests
+public sealed class DeviceCopiesTests : TestKit
 {
+    private static readonly DevicePagesCopied Answer = new(new Epoch(1), 7, new DeviceId("a", 0), 100);
+    private readonly DeviceCopies _copies = new();
+    private readonly TestProbe _leader;
+
+    public DeviceCopiesTests() => _leader = CreateTestProbe();
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
     [Fact]
-    public async Task Job_that_comes_twice_is_copied_once_and_answered_twice()
+    public void Job_that_comes_twice_is_done_once_and_answered_each_time()
     {
-        var copies = new DeviceCopies();
-        var done = 0;
+        Assert.True(_copies.IsNew(7, _leader, TestActor));
+        Assert.False(_copies.IsNew(7, _leader, TestActor));
+        _copies.End(7, Answer, TestActor);
+        Assert.False(_copies.IsNew(7, _leader, TestActor));
 
-        var first = copies.Run(7, Copy);
-        var second = copies.Run(7, Copy);
-
-        Assert.Equal(100, await first!);
-        Assert.Equal(100, await second!);
-        Assert.Equal(1, done);
-
-        Task<long> Copy()
-        {
-            done++;
-            return Task.FromResult(100L);
-        }
+        for (var i = 0; i < 2; i++)
+            Assert.Equal(Answer, _leader.ExpectMsg<DevicePagesCopied>(cancellationToken: Cancel));
     }
 
     [Fact]
     public void Job_that_comes_again_long_after_is_not_copied_over_what_lies_there_now()
     {
-        var copies = new DeviceCopies();
-        for (var job = 1; job <= 5000; job++) Assert.NotNull(copies.Run(job, () => Task.FromResult(1L)));
+        for (var job = 1; job <= 5000; job++) Assert.True(_copies.IsNew(job, _leader, TestActor));
 
-        Assert.Null(copies.Run(1, () => Task.FromResult(1L)));
-        Assert.NotNull(copies.Run(5000, () => throw new InvalidOperationException("It is known.")));
+        Assert.False(_copies.IsNew(1, _leader, TestActor));
+        Assert.False(_copies.IsNew(5000, _leader, TestActor));
     }
 }

@@ -21,6 +21,8 @@ internal sealed class SimWorld
     private readonly List<(IRunnable Run, SimProcess? Process)> _ready = [];
     private readonly Dictionary<IActorRef, SimProcess?> _processOf = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<string, SimProcess> _processes = [];
+    private readonly int _thread = Environment.CurrentManagedThreadId;
+    private volatile string? _escape;
     private long _order;
     private long _now;
 
@@ -84,8 +86,17 @@ internal sealed class SimWorld
 
     public void Say(string text) => Log?.Invoke($"{Now.TotalSeconds,9:0.0000} {text}");
 
-    public void At(TimeSpan due, Action action) =>
-        _events.Enqueue(action, (Math.Max(due.Ticks, _now), ++_order));
+    /// <summary>Only on the world's own thread: whatever left it would make two runs of a seed differ.</summary>
+    public void At(TimeSpan due, Action action)
+    {
+        if (Environment.CurrentManagedThreadId == _thread)
+        {
+            _events.Enqueue(action, (Math.Max(due.Ticks, _now), ++_order));
+            return;
+        }
+
+        _escape ??= Environment.StackTrace;
+    }
 
     public void After(TimeSpan delay, Action action) => At(Now + delay, action);
 
@@ -124,6 +135,7 @@ internal sealed class SimWorld
         var steps = 0;
         while (Broken is null)
         {
+            if (_escape is { } stack) Break($"something left the thread: {stack}");
             if (_ready.Count > 0)
             {
                 RunOne();
