@@ -30,6 +30,7 @@ internal sealed class ClusterSimulation
     private readonly SimCluster _cluster;
     private readonly SimFaults _faults;
     private readonly Dictionary<SimControl, Epoch> _shown = [];
+    private readonly Dictionary<Epoch, Layout> _layouts = [];
     private PlannerPhase _phase;
     private ClusterProtocol.PlannerView? _view;
 
@@ -149,6 +150,7 @@ internal sealed class ClusterSimulation
         // A planner that hung and does not know yet that there is another may still speak; nobody listens to it.
         if (_view is not null && view.Epoch < _view.Epoch) return;
         _view = view;
+        if (view.Layout is { } layout) _layouts[view.Epoch] = layout;
         foreach (var control in _cluster.Controls)
         {
             if (control.Board.View is not { } shown) continue;
@@ -163,13 +165,16 @@ internal sealed class ClusterSimulation
         _faults.OnPhase(view.Phase);
     }
 
-    /// <summary>What serves is not given back before what follows it serves.</summary>
+    /// <summary>A replica that serves is not given back before what follows it serves.</summary>
     private void CheckRelease(ClusterProtocol.ReleasePosition release)
     {
         if (!_draw.AlwaysKeepsServing || _view is not { Replicas.Length: > 0 } view) return;
         if (view.Phase is not (PlannerPhase.PreCopying or PlannerPhase.CuttingOver)) return;
-        if (release.Term == view.Term && release.Epoch == view.ServingEpoch)
-            _world.Break($"{release} while {view.Epoch} does not serve yet ({view.Phase})");
+        if (release.Term != view.Term || release.Epoch != view.ServingEpoch) return;
+        if (!_layouts.TryGetValue(view.ServingEpoch, out var layout)) return;
+        var index = layout.Placement.IndexOf(release.Device);
+        if (index < 0 || view.Replicas.All(serving => serving.Replica != layout.PositionAt(index).Replica)) return;
+        _world.Break($"{release} while {view.Epoch} does not serve yet ({view.Phase})");
     }
 
     private void CheckMemory()
