@@ -10,6 +10,8 @@ internal sealed class PageCopyJobs(IActorRef self)
 {
     private readonly Dictionary<long, Job> _jobs = [];
 
+    public bool IsIdle => _jobs.Count == 0;
+
     /// <param name="ask">Has a device copy its part.</param>
     public void Begin(
         HandoverProtocol.CopyPages copy, IActorRef replyTo, IReadOnlyList<DeviceId> devices, Action<DeviceId> ask)

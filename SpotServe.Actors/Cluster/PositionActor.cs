@@ -117,7 +117,7 @@ public sealed class PositionActor : ReceiveActor, IWithTimers
         Receive<HandoverProtocol.CopyPages>(OnCopyPages);
         Receive<DevicePagesCopied>(_copyJobs.OnCopied);
         Receive<DevicePagesLost>(_copyJobs.OnLost);
-        Receive<RepeatCopies>(_ => _copyJobs.Repeat());
+        Receive<RepeatCopies>(_ => OnRepeatCopies());
         Receive<CopyEnded>(ended => _deviceCopies.End(ended.Job, ended.Answer, Self));
         Receive<HandoverProtocol.IMessage>(message => Context.Parent.Tell(message));
         Common();
@@ -203,6 +203,12 @@ public sealed class PositionActor : ReceiveActor, IWithTimers
             _epoch, device, copy.Job, copy.OldReplica, copy.From, copy.To, copy.Urgent)));
         if (Timers.IsTimerActive(nameof(RepeatCopies))) return;
         Timers.StartPeriodicTimer(nameof(RepeatCopies), RepeatCopies.Instance, RepeatAfter);
+    }
+
+    private void OnRepeatCopies()
+    {
+        if (_copyJobs.IsIdle) Timers.Cancel(nameof(RepeatCopies));
+        else _copyJobs.Repeat();
     }
 
     private void OnCopyDevicePages(CopyDevicePages copy)

@@ -45,5 +45,6 @@ internal sealed record SimReport(
 {
     public override string ToString() =>
         $"{Seeds} seeds, {Requests} requests, {Reconfigurations} layouts decided, {Broken.Count} broken; "
-        + $"{Took.TotalSeconds:0.0} s";
+        + $"longest gap of a stream: {Gaps.Order().ElementAtOrDefault(Gaps.Count / 2):0.0} s in half of the seeds, "
+        + $"{Gaps.DefaultIfEmpty().Max():0.0} s in the worst; {Took.TotalSeconds:0.0} s";
 }

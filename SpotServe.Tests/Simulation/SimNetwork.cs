@@ -54,7 +54,6 @@ internal sealed class SimNetwork(SimWorld world)
             return;
         }
 
-        // What the journal has written, or a message of a frontend to its client, is not the network's.
         world.At(Arrival(from, to), deliver);
         if (world.Chance(Duplication)) world.At(Arrival(from, to), deliver);
     }
