@@ -97,6 +97,17 @@ public static class ClusterProtocol
         public long Term { get; init; }
     }
 
+    /// <summary>Measure how fast weights come to this device: from a peer, and from its model folder. The answer is in
+    /// the node's reports, <see cref="NodeInfo.Rates"/>.</summary>
+    /// <param name="Peer">A device that has <paramref name="Slice"/>.</param>
+    /// <param name="Slice">Weights of one layer.</param>
+    /// <param name="Endpoint">Data-plane endpoint ("host:port") of the peer's node.</param>
+    public sealed record ProbeSources(Epoch Epoch, DeviceId Device, DeviceId Peer, WeightSlice Slice, string Endpoint)
+        : IDeviceCommand, IPlannerCommand
+    {
+        public long Term { get; init; }
+    }
+
     /// <summary>All devices are ready: connect the links of the layout and start the engine thread.</summary>
     /// <param name="Endpoints">Data-plane endpoint ("host:port") of every node in this layout and the one
     /// before.</param>

@@ -14,6 +14,9 @@ public sealed record NodeInfo(string Node, string Endpoint, ImmutableArray<Devic
     /// <see cref="DataPlane.ClusterSecret.Mark"/> of the node's secret: nodes with another one cannot connect.
     /// </summary>
     public string SecretMark { get; init; } = "";
+
+    /// <summary>What it measured when the planner asked it to; null before that.</summary>
+    public SourceRates? Rates { get; init; }
 }
 
 /// <summary>

@@ -82,9 +82,11 @@ public sealed record LayoutDecision(
             .ToDictionary(device => device.Id, device => device.MemoryBytes);
         var room = new PageRoom(input, geometry, layout, memory, inherited);
         var (pages, keepsServing) = room.Choose();
+        var links = MeasuredLinks.From(input.Options, input.Staying);
         var migration = MigrationPlanner.Plan(new MigrationProblem(
-            geometry, layout, WithoutCaches(holdings), CacheInheritance.None, input.Options.Links)
+            geometry, layout, WithoutCaches(holdings), CacheInheritance.None, links.Usual)
         {
+            LinksOf = links.Of,
             Leaving = input.Leaving,
             DiskNodes = [.. input.Staying.Select(node => node.Node)],
             CopyWhileServing = keepsServing && input.Serving is not null,

@@ -69,6 +69,11 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
             _log.Error("Refused by the planner: {Reason}", message.Reason);
             _onUnfit(message.Reason);
         });
+        Receive<ShardActor.Probed>(probed =>
+        {
+            _node = _node with { Rates = probed.Rates };
+            OnReport();
+        });
         Receive<DeviceFailed>(OnDeviceFailed);   // from shards, as all that follow
         Receive<IEpochMessage>(_planner.Forward);
         Receive<ReplicaControlProtocol.IEvent>(_planner.Forward);

@@ -38,15 +38,20 @@ public sealed partial class PlannerActor
         _nodes[name] = new RegisteredNode(message.Node, message.Model, message.NodeActor, Now)
         {
             ToldToGoAt = before?.ToldToGoAt ?? default,
+            ProbeUntil = before?.ProbeUntil ?? default,
         };
         if (before is null)
         {
             _log.Info("Node {0} joined with {1}", name, string.Join(", ", message.Node.Devices));
             // While the first nodes gather, those that are expected are waited for.
-            if (_phase != PlannerPhase.Gathering || _wish is not null) Wish($"node {name} joined", _options.Coalesce);
+            if (_phase != PlannerPhase.Gathering || _wish is not null)
+                Wish($"node {name} joined", BeginProbe(name) ? _options.ProbeMax : _options.Coalesce);
             Publish();
+            return;
         }
-        else if (before.Info.Devices.Length != message.Node.Devices.Length)
+
+        GoOnProbing(before.Info, name);
+        if (before.Info.Devices.Length != message.Node.Devices.Length)
         {
             Wish($"node {name} has {message.Node.Devices.Length} devices left", TimeSpan.Zero);
         }
@@ -180,7 +185,7 @@ public sealed partial class PlannerActor
     private void Suspect(string node, string why)
     {
         _accused[node] = Now;
-        if (_phase == PlannerPhase.PreCopying && Uses(_change!.Layout, node)) GiveUp(why);
+        if (_phase == PlannerPhase.PreCopying && IsAwaited(node)) GiveUp(why);
         else if (_serving is { } serving && Uses(serving.Layout, node)) Wish(why, TimeSpan.Zero);
     }
 
@@ -190,7 +195,7 @@ public sealed partial class PlannerActor
     {
         var limit = Now - _options.SuspectAfter;
         var silentNode = _nodes.Values
-            .Where(node => node.SeenAt < limit && Uses(_change!.Layout, node.Info.Node))
+            .Where(node => node.SeenAt < limit && IsAwaited(node.Info.Node))
             .Select(node => node.Info.Node)
             .FirstOrDefault();
         if (silentNode is null) return;
@@ -254,7 +259,7 @@ public sealed partial class PlannerActor
             }
         }
 
-        if (_change is { } change && Uses(change.Layout, node)) GiveUp(cause);
+        if (IsAwaited(node)) GiveUp(cause);
         Publish();
     }
 
@@ -284,10 +289,18 @@ public sealed partial class PlannerActor
     private string[] NodesAt(string address) =>
         [.. _nodes.Keys.Where(node => node.StartsWith(address + "#", StringComparison.Ordinal))];
 
+    /// <summary>Whether what is under way cannot come to its end without this node: it is part of the next layout, or
+    /// has to give memory back before that one gets ready.</summary>
+    private bool IsAwaited(string node) => _change is { } change && (Uses(change.Layout, node)
+        || (_phase == PlannerPhase.PreCopying && change.WaitingFor.Any(device => device.Node == node)));
+
     private static bool Uses(Layout layout, string node) => layout.Placement.Any(device => device.Node == node);
 
     private sealed record RegisteredNode(NodeInfo Info, ModelSpec Model, IActorRef Actor, DateTimeOffset SeenAt)
     {
         public DateTimeOffset ToldToGoAt { get; set; }
+
+        /// <summary>Until then its rates are waited for.</summary>
+        public DateTimeOffset ProbeUntil { get; set; }
     }
 }

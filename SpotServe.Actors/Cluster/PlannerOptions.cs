@@ -1,3 +1,4 @@
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Cluster;
@@ -63,11 +64,18 @@ public sealed record PlannerOptions
     /// compare).</summary>
     public MigrationMode Mode { get; init; } = MigrationMode.CopyWhileServing;
 
-    /// <summary>Rates that sources are chosen by.</summary>
+    /// <summary>What the operator says of the rates that weights come at: holds, whatever nodes measure.</summary>
+    public SourceRates Stated { get; init; } = SourceRates.Unknown;
+
+    /// <summary>Rates that sources are chosen by where nobody has stated or measured any.</summary>
     public LinkRates Links { get; init; } = LinksDefault;
 
     /// <summary>10 Gb/s between nodes, and local disks at half of that.</summary>
     public static LinkRates LinksDefault { get; } = new(6e9, 1.25e9, 0.6e9, 0, 0.0005);
+
+    /// <summary>Longest wait for what a node that joins measures; without it, others' rates are taken for its
+    /// own.</summary>
+    public TimeSpan ProbeMax { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>While a layout gets ready: a node of it that has not reported for this long is asked whether it
     /// lives.</summary>

@@ -16,22 +16,35 @@ public sealed class ShardActor : ReceiveActor
 {
     private readonly DeviceId _device;
     private readonly IDeviceRuntime _runtime;
+    private readonly IStageLauncher _launcher;
     private readonly Func<PreparePosition, Props> _positionProps;
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly Dictionary<Epoch, OpenPosition> _positions = [];
     private readonly HashSet<Epoch> _closing = [];
     private Epoch _newest = Epoch.None;
+    private bool _isProbing;
 
     /// <param name="positionProps">Props of a <see cref="PositionActor"/>.</param>
-    public ShardActor(DeviceId device, IDeviceRuntime runtime, Func<PreparePosition, Props> positionProps)
+    public ShardActor(
+        DeviceId device,
+        IDeviceRuntime runtime,
+        IStageLauncher launcher,
+        Func<PreparePosition, Props> positionProps)
     {
         _device = device;
         _runtime = runtime;
+        _launcher = launcher;
         _positionProps = positionProps;
         Receive<PreparePosition>(OnPrepare);
         Receive<ReleasePosition>(OnRelease);
         Receive<GetHoldings>(_ => Sender.Tell(new DeviceHoldings(
             _device, _runtime.Weights, [.. _positions.Values.Select(position => position.Report)])));
+        Receive<ProbeSources>(OnProbe);
+        Receive<ProbeEnded>(ended =>
+        {
+            _isProbing = false;
+            Context.Parent.Tell(new Probed(ended.Rates));
+        });
         Receive<IDeviceCommand>(OnCommand);
         Receive<PositionActor.StateChanged>(OnStateChanged);
         Receive<PositionActor.Failed>(OnFailed);
@@ -111,6 +124,23 @@ public sealed class ShardActor : ReceiveActor
         Context.Parent.Tell(new PositionReleased(closed.Epoch, _device));
     }
 
+    /// <summary>The planner repeats it until the node's reports have the answer.</summary>
+    private void OnProbe(ProbeSources command)
+    {
+        if (_isProbing) return;
+        _isProbing = true;
+        var endpoints = new Dictionary<string, string> { [command.Peer.Node] = command.Endpoint };
+        var request = new SliceRequest(command.Epoch, command.Peer, command.Slice, Pages: null, Urgent: true);
+        _runtime.ProbeAsync(request, _launcher.FetcherFor(command.Epoch, endpoints), CancellationToken.None).PipeTo(
+            Self,
+            success: rates => new ProbeEnded(rates),
+            failure: error =>
+            {
+                _log.Warning("{0} could not measure how fast weights come: {1}", _device, error.Message);
+                return new ProbeEnded(SourceRates.Unknown);
+            });
+    }
+
     private void OnCommand(IDeviceCommand command)
     {
         if (_positions.TryGetValue(command.Epoch, out var position))
@@ -156,6 +186,11 @@ public sealed class ShardActor : ReceiveActor
             Context.Parent.Tell(new DeviceFailed(epoch, _device, "its position's actor failed; see the log", null));
         }
     }
+
+    /// <summary>To the node: what <see cref="ProbeSources"/> found.</summary>
+    internal sealed record Probed(SourceRates Rates) : INoSerializationVerificationNeeded;
+
+    private sealed record ProbeEnded(SourceRates Rates) : INoSerializationVerificationNeeded;
 
     private sealed record OpenPosition(IActorRef Actor, PositionReport Report);
 }

@@ -73,6 +73,21 @@ public sealed record PreparationOrder(
     public static PreparationOrder FromFolder(StageAssignment assignment) => new(assignment, [], null);
 }
 
+/// <summary>How fast a device gets weights, in bytes of its memory per second; null where that is not known.</summary>
+/// <param name="Peer">From another node.</param>
+/// <param name="Disk">From its model folder.</param>
+public sealed record SourceRates(double? Peer, double? Disk)
+{
+    public static SourceRates Unknown { get; } = new(null, null);
+
+    /// <summary>E.g. "1.2 GB/s from peers, 0.6 GB/s from its disk".</summary>
+    public override string ToString() => $"{Text(Peer)} from peers, {Text(Disk)} from its disk";
+
+    private static string Text(double? rate) => rate is { } known
+        ? string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{known / 1e9:0.###} GB/s")
+        : "nothing known";
+}
+
 /// <summary>A slice cannot be had from where it was asked for: another source must do.</summary>
 public sealed class SliceLostException(SliceRequest request, string reason, Exception? inner = null)
     : Exception($"Cannot get {request}: {reason}", inner);

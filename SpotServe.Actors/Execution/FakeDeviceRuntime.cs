@@ -39,6 +39,12 @@ public sealed class FakeDeviceRuntime : IDeviceRuntime
 
     public long MemoryBytes { get; }
 
+    /// <summary>What a probe measures with.</summary>
+    public TimeProvider Clock { get; init; } = TimeProvider.System;
+
+    /// <summary>What a probe finds that the model folder gives; null has it measured.</summary>
+    public double? DiskBytesPerSecond { get; init; }
+
     public ImmutableArray<WeightSlice> Weights => _weights.Held;
 
     /// <summary>Epochs of the engines that were made here and not disposed.</summary>
@@ -74,6 +80,14 @@ public sealed class FakeDeviceRuntime : IDeviceRuntime
     public ITransferBlock? OpenWeights(WeightSlice slice) => _weights.Open(slice);
 
     public ITransferBlock? OpenPages(PageRun run) => _pages.Open(run);
+
+    public async Task<SourceRates> ProbeAsync(SliceRequest peer, ISliceFetcher fetcher, CancellationToken cancel)
+    {
+        var probe = new RateProbe(_weights, Clock);
+        return new SourceRates(
+            await probe.PeerAsync(peer, fetcher, cancel).ConfigureAwait(false),
+            DiskBytesPerSecond ?? probe.Disk(cancel));
+    }
 
     public void Trim() => _weights.Trim();
 

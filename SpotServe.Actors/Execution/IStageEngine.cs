@@ -114,6 +114,13 @@ public interface IDeviceRuntime : IDisposable
     /// writes the same pages.</summary>
     ITransferBlock? OpenPages(PageRun run);
 
+    /// <summary>Measures how fast weights get into this device's memory: takes some 100 ms for each of the two ways,
+    /// off the caller's thread, and keeps nothing.</summary>
+    /// <param name="peer">One layer's weights that another device has.</param>
+    /// <exception cref="ModelFormatException">The weights on disk are not those that the configuration
+    /// promises.</exception>
+    Task<SourceRates> ProbeAsync(SliceRequest peer, ISliceFetcher fetcher, CancellationToken cancel);
+
     /// <summary>Gives back weights that no living engine uses.</summary>
     void Trim();
 }

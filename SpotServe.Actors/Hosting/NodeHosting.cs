@@ -73,7 +73,7 @@ public static class NodeHosting
     private static Props ShardProps(
         NodeInfo node, int index, ImmutableArray<IDeviceRuntime> runtimes, IStageLauncher launcher) =>
         Props.Create(() => new ShardActor(
-            new DeviceId(node.Node, index), runtimes[index],
+            new DeviceId(node.Node, index), runtimes[index], launcher,
             command => Props.Create(() => new PositionActor(command, runtimes[index], launcher, ReplicaProps))));
 
     private static Props ReplicaProps(

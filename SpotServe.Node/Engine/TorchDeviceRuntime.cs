@@ -108,6 +108,11 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
 
     public ITransferBlock? OpenPages(PageRun run) => _engines.OpenPages(run);
 
+    public Task<SourceRates> ProbeAsync(SliceRequest peer, ISliceFetcher fetcher, CancellationToken cancel) =>
+        Task.Factory.StartNew(
+            () => _engines.ProbeAsync(peer, fetcher, cancel),
+            cancel, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap();
+
     public void Trim() => _engines.Weights.Trim();
 
     /// <summary>From the model folder, on the caller's thread.</summary>

@@ -71,6 +71,10 @@ internal sealed class TorchEngines : IDisposable
         }
     }
 
+    /// <inheritdoc cref="IDeviceRuntime.ProbeAsync"/>
+    public Task<SourceRates> ProbeAsync(SliceRequest peer, ISliceFetcher fetcher, CancellationToken cancel) =>
+        new RateProbe(Weights, TimeProvider.System).RunAsync(peer, fetcher, cancel);
+
     public ITransferBlock? OpenPages(PageRun run) => _pages.Open(run);
 
     public void Dispose() => Weights.Dispose();

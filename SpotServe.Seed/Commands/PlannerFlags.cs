@@ -1,6 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
-using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 using SpotServe.Seed.Hosting;
 
@@ -16,18 +16,17 @@ internal sealed class PlannerFlags
         DefaultValueFactory = _ => "copy",
     };
 
-    public Option<double> NetworkRate { get; } = new("--network-rate")
+    public Option<double?> NetworkRate { get; } = new("--network-rate")
     {
-        Description = "Gigabytes per second between two nodes, by which the planner chooses where weights come from.",
+        Description = "Gigabytes per second between two nodes, by which the planner chooses where weights come from; "
+            + "without it, what nodes measure when they join.",
         HelpName = "GB/S",
-        DefaultValueFactory = _ => PlannerOptions.LinksDefault.InterNode / 1e9,
     };
 
-    public Option<double> DiskRate { get; } = new("--disk-rate")
+    public Option<double?> DiskRate { get; } = new("--disk-rate")
     {
         Description = "Gigabytes per second that a node reads from its model folder, for the same choice.",
         HelpName = "GB/S",
-        DefaultValueFactory = _ => PlannerOptions.LinksDefault.Disk / 1e9,
     };
 
     public void AddTo(Command command)
@@ -46,15 +45,15 @@ internal sealed class PlannerFlags
     };
 
     /// <exception cref="UsageException">An option is out of range.</exception>
-    public LinkRates ReadLinks(ParseResult parsed) => PlannerOptions.LinksDefault with
-    {
-        InterNode = BytesPerSecond("--network-rate", parsed.GetValue(NetworkRate)),
-        Disk = BytesPerSecond("--disk-rate", parsed.GetValue(DiskRate)),
-    };
+    public SourceRates ReadRates(ParseResult parsed) => new(
+        BytesPerSecond("--network-rate", parsed.GetValue(NetworkRate)),
+        BytesPerSecond("--disk-rate", parsed.GetValue(DiskRate)));
 
-    private static double BytesPerSecond(string option, double gigabytes) =>
-        gigabytes is >= 0.001 and <= 1000
-            ? gigabytes * 1e9
-            : throw new UsageException(string.Create(
-                CultureInfo.InvariantCulture, $"{option} is {gigabytes}; it must be 0.001 to 1000 GB/s."));
+    private static double? BytesPerSecond(string option, double? gigabytes) => gigabytes switch
+    {
+        null => null,
+        >= 0.001 and <= 1000 => gigabytes * 1e9,
+        _ => throw new UsageException(string.Create(
+            CultureInfo.InvariantCulture, $"{option} is {gigabytes}; it must be 0.001 to 1000 GB/s.")),
+    };
 }

@@ -103,7 +103,7 @@ internal sealed class SeedFlags
             SequencesMax = sequences,
             OpenRequestsMax = open,
             Migration = Planner.ReadMigration(parsed),
-            Links = Planner.ReadLinks(parsed),
+            Rates = Planner.ReadRates(parsed),
         };
     }
 

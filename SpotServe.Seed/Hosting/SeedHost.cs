@@ -164,7 +164,7 @@ internal sealed class SeedHost : IAsyncDisposable
             SecretMark = options.Secret?.Mark,
             SequencesMax = options.SequencesMax,
             Mode = options.Migration,
-            Links = options.Links,
+            Stated = options.Rates,
         };
         var journal = OpenJournal(options);
         services.AddAkka(ClusterSettings.SystemName, akka => akka

@@ -1,5 +1,5 @@
-using SpotServe.Actors.Cluster;
 using SpotServe.Actors.DataPlane;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Seed.Hosting;
@@ -46,8 +46,8 @@ public sealed record SeedOptions
 
     public int OpenRequestsMax { get; init; } = 1024;
 
-    /// <summary>Rates that the planner chooses sources of weights by.</summary>
-    public LinkRates Links { get; init; } = PlannerOptions.LinksDefault;
+    /// <summary>What the planner chooses sources of weights by, where it is not to be measured.</summary>
+    public SourceRates Rates { get; init; } = SourceRates.Unknown;
 
     /// <summary>Whether the old layout serves while bytes move.</summary>
     public MigrationMode Migration { get; init; } = MigrationMode.CopyWhileServing;

@@ -11,6 +11,7 @@ internal sealed class ManualDevice : IDeviceRuntime, IStageLauncher
 {
     private readonly Channel<Work<IStageEngine>> _loads = Channel.CreateUnbounded<Work<IStageEngine>>();
     private readonly Channel<Work<IRunningStage>> _launches = Channel.CreateUnbounded<Work<IRunningStage>>();
+    private readonly Channel<Work<SourceRates>> _probes = Channel.CreateUnbounded<Work<SourceRates>>();
 
     public ModelSpec Model => TestModels.Small;
 
@@ -23,6 +24,9 @@ internal sealed class ManualDevice : IDeviceRuntime, IStageLauncher
     public Task<IStageEngine> PrepareAsync(
         PreparationOrder order, ISliceFetcher fetcher, IProgress<LoadProgress> progress, CancellationToken cancel) =>
         Begin(_loads, cancel, order);
+
+    public Task<SourceRates> ProbeAsync(SliceRequest peer, ISliceFetcher fetcher, CancellationToken cancel) =>
+        Begin(_probes, cancel);
 
     public ITransferBlock? OpenWeights(WeightSlice slice) => null;
 
@@ -45,6 +49,8 @@ internal sealed class ManualDevice : IDeviceRuntime, IStageLauncher
 
     public ValueTask<Work<IRunningStage>> NextLaunchAsync(CancellationToken cancel) =>
         _launches.Reader.ReadAsync(cancel);
+
+    public ValueTask<Work<SourceRates>> NextProbeAsync(CancellationToken cancel) => _probes.Reader.ReadAsync(cancel);
 
     public void Dispose()
     {

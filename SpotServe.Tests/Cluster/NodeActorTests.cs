@@ -2,6 +2,7 @@ using Akka.Actor;
 using Akka.TestKit;
 using Akka.TestKit.Xunit;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 using Xunit;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
@@ -55,6 +56,19 @@ public sealed class NodeActorTests : TestKit
         _node.Tell(new ReleasePosition(new Epoch(2), Device, Trim: false) { Term = 2 });
 
         Assert.Equal(new Epoch(2), _shard.ExpectMsg<ReleasePosition>(cancellationToken: Cancel).Epoch);
+    }
+
+    [Fact]
+    public void What_a_device_measured_is_part_of_all_reports_from_then_on()
+    {
+        _node.Tell(new ShardActor.Probed(new SourceRates(1e9, 2e9)));
+
+        for (var i = 0; i < 2; i++)
+        {
+            var report = _planner.FishForMessage<RegisterNode>(
+                message => message.Node.Rates is not null, cancellationToken: Cancel);
+            Assert.Equal(new SourceRates(1e9, 2e9), report.Node.Rates);
+        }
     }
 
     private void Expect<T>() => _planner.FishForMessage<T>(_ => true, cancellationToken: Cancel);

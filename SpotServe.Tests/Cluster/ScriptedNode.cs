@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.TestKit;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 
@@ -21,7 +22,10 @@ internal sealed class ScriptedNode(string name, TestProbe commands)
 
     public ImmutableArray<PositionReport> Positions { get; set; } = [];
 
-    public NodeInfo Info => new(name, "127.0.0.1:1", [new DeviceInfo(0, "cpu", 8L << 30)]);
+    /// <summary>What it reports to have measured.</summary>
+    public SourceRates? Rates { get; set; }
+
+    public NodeInfo Info => new(name, "127.0.0.1:1", [new DeviceInfo(0, "cpu", 8L << 30)]) { Rates = Rates };
 
     public Props Props() => Akka.Actor.Props.Create(() => new Actor(this));
 

@@ -162,11 +162,30 @@ public sealed class ShardActorTests : TestKit
         Assert.Contains("replica actor", failed.Reason, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Probe_that_is_asked_for_again_meanwhile_is_one_probe()
+    {
+        var shard = Shard();
+        var slice = new WeightSlice(TensorGroup.Layers, new LayerRange(0, 1), default);
+        var question = new ProbeSources(new Epoch(1), Device, new DeviceId("b:1#1", 0), slice, "127.0.0.1:1");
+        shard.Tell(question);
+        var probe = await _device.NextProbeAsync(Cancel);
+        shard.Tell(question);
+        await shard.Ask<DeviceHoldings>(new GetHoldings(1), Cancel);
+
+        probe.End.SetResult(new SourceRates(1e9, null));
+        Assert.Equal(new SourceRates(1e9, null), _node.ExpectMsg<ShardActor.Probed>(cancellationToken: Cancel).Rates);
+        shard.Tell(question);
+        (await _device.NextProbeAsync(Cancel)).End.SetException(new InvalidOperationException("no disk"));
+
+        Assert.Equal(SourceRates.Unknown, _node.ExpectMsg<ShardActor.Probed>(cancellationToken: Cancel).Rates);
+    }
+
     private IActorRef Shard(Props? replica = null)
     {
         var props = replica ?? Props.Create(() => new Echo(_replica.Ref));
         return _node.ChildActorOf(
-            Props.Create(() => new ShardActor(Device, _device, command => Props.Create(
+            Props.Create(() => new ShardActor(Device, _device, _device, command => Props.Create(
                 () => new PositionActor(command, _device, _device, (_, _, _) => props)))),
             "shard",
             SupervisorStrategy.DefaultStrategy,

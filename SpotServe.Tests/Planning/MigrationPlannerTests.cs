@@ -274,7 +274,8 @@ public sealed class MigrationPlannerTests
             PlanningScenarios.AfterChange(Small, machines: 4, devicesEach: 2, [1, 2, 4, 8]),
             Gen.Bool,
             Gen.Bool,
-            Gen.Bool).Select((mapping, serving, mapped, disk) =>
+            Gen.Bool,
+            Gen.Double[0.1, 4].Array[4]).Select((mapping, serving, mapped, disk, factors) =>
         {
             var placed = mapped
                 ? DeviceMapper.Map(mapping).Layout
@@ -288,6 +289,10 @@ public sealed class MigrationPlannerTests
             } with
             {
                 Links = disk ? Links with { Disk = 5e5 } : Links,
+                LinksOf = mapping.Instances.Skip(1).Zip(factors, (machine, factor) => (machine.Node, factor))
+                    .ToImmutableDictionary(
+                        node => node.Node,
+                        node => Links with { InterNode = Links.InterNode * node.factor, Disk = disk ? 5e5 : 0 }),
             };
         });
 
@@ -296,10 +301,10 @@ public sealed class MigrationPlannerTests
         var replay = MigrationSimulator.Replay(problem, plan);
 
         Assert.Empty(replay.Violations);
-        Assert.Equal(plan.Duration.TotalSeconds, replay.Duration.TotalSeconds, 5);
+        Assert.Equal(plan.Duration.TotalSeconds, replay.Duration.TotalSeconds, tolerance: 1e-5);
         for (var i = 0; i < plan.Steps.Length; i++)
         {
-            Assert.Equal(plan.Steps[i].Finish.TotalSeconds, replay.Finish[i].TotalSeconds, 5);
+            Assert.Equal(plan.Steps[i].Finish.TotalSeconds, replay.Finish[i].TotalSeconds, tolerance: 1e-5);
             Assert.All(plan.Steps[i].After, before => Assert.True(before < i));
         }
 

@@ -8,6 +8,7 @@ namespace SpotServe.Tests.Simulation;
 /// <param name="Controls">Control nodes.</param>
 /// <param name="Nodes">Gpu nodes at the start, and again after healing.</param>
 /// <param name="BytesPerSecond">Between two machines.</param>
+/// <param name="DiskBytesPerSecond">What nodes that join find: below the network's rate in half of the seeds.</param>
 /// <param name="Slowness">Factor on the time of a step.</param>
 internal sealed record ClusterDraw(
     int Controls,
@@ -16,6 +17,7 @@ internal sealed record ClusterDraw(
     ModelSpec Model,
     long MemoryBytes,
     double BytesPerSecond,
+    double DiskBytesPerSecond,
     double Slowness,
     PlannerOptions Planner)
 {
@@ -43,6 +45,7 @@ internal sealed record ClusterDraw(
             // From hardly enough for one context to enough for two epochs with all their pages.
             random.Next(3) switch { 0 => 45_000, 1 => 90_000, _ => RoomyBytes },
             Math.Pow(10, 4 + (random.NextDouble() * 2.5)),
+            random.Next(2) == 0 ? 1e3 : 1e9,
             5 + (30 * random.NextDouble()),
             new PlannerOptions
             {

@@ -22,7 +22,7 @@ internal sealed class ClusterSimulation
     private static readonly TimeSpan FaultsFrom = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan FaultsUntil = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan Healed = TimeSpan.FromSeconds(30);
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(20);
 
     private readonly SimWorld _world;

@@ -12,7 +12,7 @@ internal sealed class SeedRange(int first, int count, TimeSpan limit)
         var started = Stopwatch.GetTimestamp();
         var told = TimeSpan.Zero;
         List<string> broken = [];
-        List<double> gaps = [];
+        List<(double Seconds, int Seed)> gaps = [];
         var (requests, reconfigurations, done) = (0, 0, 0);
         for (var seed = first; seed < first + count; seed++)
         {
@@ -28,7 +28,7 @@ internal sealed class SeedRange(int first, int count, TimeSpan limit)
             done++;
             requests += outcome.Requests;
             reconfigurations += outcome.Reconfigurations;
-            gaps.Add(outcome.LongestGap.TotalSeconds);
+            gaps.Add((outcome.LongestGap.TotalSeconds, seed));
             if (outcome.Broken is not { } law) continue;
             broken.Add($"seed {seed}: {law.Split('\n')[0]}");
             tell(broken[^1]);
@@ -41,10 +41,21 @@ internal sealed class SeedRange(int first, int count, TimeSpan limit)
 /// <summary>What many seeds came to.</summary>
 /// <param name="Gaps">Longest gap in a stream of each seed, in virtual seconds.</param>
 internal sealed record SimReport(
-    int Seeds, int Requests, int Reconfigurations, TimeSpan Took, List<string> Broken, List<double> Gaps)
+    int Seeds,
+    int Requests,
+    int Reconfigurations,
+    TimeSpan Took,
+    List<string> Broken,
+    List<(double Seconds, int Seed)> Gaps)
 {
-    public override string ToString() =>
-        $"{Seeds} seeds, {Requests} requests, {Reconfigurations} layouts decided, {Broken.Count} broken; "
-        + $"longest gap of a stream: {Gaps.Order().ElementAtOrDefault(Gaps.Count / 2):0.0} s in half of the seeds, "
-        + $"{Gaps.DefaultIfEmpty().Max():0.0} s in the worst; {Took.TotalSeconds:0.0} s";
+    public override string ToString()
+    {
+        var gaps = Gaps.Order().ToArray();
+        var longest = gaps.Length == 0
+            ? "none"
+            : $"{gaps[gaps.Length / 2].Seconds:0.0} s in half of the seeds, {gaps[^1].Seconds:0.0} s in the worst, "
+                + $"seed {gaps[^1].Seed}";
+        return $"{Seeds} seeds, {Requests} requests, {Reconfigurations} layouts decided, {Broken.Count} broken; "
+            + $"longest gap of a stream: {longest}; {Took.TotalSeconds:0.0} s";
+    }
 }

@@ -65,7 +65,11 @@ internal sealed class SimCluster
     {
         var host = $"gpu{++_hosts}";
         return AddNode(host, [.. Enumerable.Range(0, _draw.DevicesPerNode)
-            .Select(_ => new FakeDeviceRuntime(_draw.Model, _draw.MemoryBytes))]);
+            .Select(_ => new FakeDeviceRuntime(_draw.Model, _draw.MemoryBytes)
+            {
+                Clock = World.Clock,
+                DiskBytesPerSecond = _draw.DiskBytesPerSecond,
+            })]);
     }
 
     public void AddControl(string host)

@@ -180,6 +180,10 @@ internal sealed class SimWorld
     {
         private static readonly DateTimeOffset Epoch = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
+        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
+
         public override DateTimeOffset GetUtcNow() => Epoch + world.Now;
+
+        public override long GetTimestamp() => world.Now.Ticks;
     }
 }

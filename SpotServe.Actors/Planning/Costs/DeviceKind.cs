@@ -72,6 +72,10 @@ public sealed record LinkRates(
         _ => throw new System.Diagnostics.UnreachableException(),
     };
 
+    /// <summary>Time of a transfer from one node to another, or within one.</summary>
+    public static double SecondsBetween(LinkRates from, LinkRates to, bool isWithin, long bytes) =>
+        to.LatencySeconds + (bytes / (isWithin ? to.IntraNode : Math.Min(from.InterNode, to.InterNode)));
+
     /// <exception cref="PlanningInputException">A rate is negative or not a number.</exception>
     public void Require()
     {

@@ -4,23 +4,23 @@ namespace SpotServe.Actors.Planning;
 /// When each node's links are free. A transfer takes its links whole and in the order of the plan: sharing them would
 /// finish no earlier, and the first layers later.
 /// </summary>
-internal sealed class LinkSchedule(LinkRates rates, int nodeCount)
+/// <param name="rates">Of each node.</param>
+internal sealed class LinkSchedule(LinkRates[] rates)
 {
     private const int Kinds = 5;
 
-    private readonly double[] _free = new double[nodeCount * Kinds];
+    private readonly double[] _free = new double[rates.Length * Kinds];
 
     /// <summary>When a transfer between two nodes could end.</summary>
     public double PeerFinish(int from, int to, long bytes, double earliest) =>
-        PeerStart(from, to, earliest) + rates.LatencySeconds
-            + (bytes / (from == to ? rates.IntraNode : rates.InterNode));
+        PeerStart(from, to, earliest) + LinkRates.SecondsBetween(rates[from], rates[to], from == to, bytes);
 
     /// <summary>When a node could have read something from its disk or from the store.</summary>
     public double StorageFinish(SourceKind source, int node, long bytes, double earliest)
     {
         var kind = Storage(source);
-        return Math.Max(earliest, _free[(node * Kinds) + (int)kind]) + rates.LatencySeconds
-            + (bytes / rates.RateOf(kind));
+        return Math.Max(earliest, _free[(node * Kinds) + (int)kind]) + rates[node].LatencySeconds
+            + (bytes / rates[node].RateOf(kind));
     }
 
     /// <summary>Takes the links for a transfer between nodes.</summary>

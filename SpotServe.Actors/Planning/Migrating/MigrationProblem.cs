@@ -24,6 +24,10 @@ public sealed record MigrationProblem(
     /// <summary>Nodes that go away, with the time that is left to them.</summary>
     public ImmutableDictionary<string, TimeSpan> Leaving { get; init; } = ImmutableDictionary<string, TimeSpan>.Empty;
 
+    /// <summary>Rates of nodes that differ from <see cref="Links"/>; between two nodes the lower one counts.</summary>
+    public ImmutableDictionary<string, LinkRates> LinksOf { get; init; } =
+        ImmutableDictionary<string, LinkRates>.Empty;
+
     /// <summary>Nodes with a copy of the model on their local disk.</summary>
     public ImmutableHashSet<string> DiskNodes { get; init; } = [];
 
@@ -34,12 +38,15 @@ public sealed record MigrationProblem(
     /// layout.</summary>
     public TimeSpan CutOverOverhead { get; init; }
 
+    public LinkRates LinksFor(string node) => LinksOf.GetValueOrDefault(node, Links);
+
     public long BudgetFor(DeviceId device) => BudgetOf.GetValueOrDefault(device, BudgetBytes);
 
     /// <exception cref="PlanningException">A name is doubled, a rate or time is not usable.</exception>
     public void Require()
     {
         Links.Require();
+        foreach (var links in LinksOf.Values) links.Require();
         Geometry.RequireRanks(Target.Degrees.Ranks);
         Inputs.Distinct(Holdings.Select(holding => holding.Device), "device");
         Inputs.Distinct(Target.Placement, "placed device");

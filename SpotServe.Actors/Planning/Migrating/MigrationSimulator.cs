@@ -23,7 +23,7 @@ public static class MigrationSimulator
     /// <param name="actual">Rates of the replay, if they differ from those that the plan reckoned with.</param>
     public static MigrationReplay Replay(MigrationProblem problem, MigrationPlan plan, LinkRates? actual = null)
     {
-        var times = new LinkReplay(actual ?? problem.Links, problem.CutOverOverhead).Run(plan.Steps);
+        var times = new LinkReplay(node => actual ?? problem.LinksFor(node), problem.CutOverOverhead).Run(plan.Steps);
         var memory = new MemoryReplay(problem);
         // At one instant: what ends is there, then what is freed is gone, then what begins takes its room.
         var events = plan.Steps.SelectMany(step => Events(step, times[step.Id]))
@@ -72,7 +72,7 @@ public static class MigrationSimulator
 
 /// <summary>Event-driven links: a queue per link in the order of the plan, a step runs when it heads all of its
 /// queues.</summary>
-internal sealed class LinkReplay(LinkRates rates, TimeSpan cutOverOverhead)
+internal sealed class LinkReplay(Func<string, LinkRates> ratesOf, TimeSpan cutOverOverhead)
 {
     private readonly Dictionary<(string Node, NodeLink Kind), Queue<int>> _queues = [];
 
@@ -128,16 +128,21 @@ internal sealed class LinkReplay(LinkRates rates, TimeSpan cutOverOverhead)
     private double Seconds(MigrationStep step) => step switch
     {
         MigrationStep.CopyWeights { From.Kind: SourceKind.Peer } copy => Peer(copy.From.Device, copy.To, copy.Bytes),
-        MigrationStep.CopyWeights { From.Kind: SourceKind.Disk } copy => rates.LatencySeconds
-            + (copy.Bytes / rates.Disk),
-        MigrationStep.CopyWeights copy => rates.LatencySeconds + (copy.Bytes / rates.Store),
+        MigrationStep.CopyWeights { From.Kind: SourceKind.Disk } copy => Storage(NodeLink.Disk, copy.To, copy.Bytes),
+        MigrationStep.CopyWeights copy => Storage(NodeLink.Store, copy.To, copy.Bytes),
         MigrationStep.CopyCache copy => Peer(copy.From, copy.To, copy.Bytes),
         MigrationStep.Serve => cutOverOverhead.TotalSeconds,
         _ => 0,
     };
 
     private double Peer(DeviceId from, DeviceId to, long bytes) =>
-        rates.LatencySeconds + (bytes / (from.Node == to.Node ? rates.IntraNode : rates.InterNode));
+        LinkRates.SecondsBetween(ratesOf(from.Node), ratesOf(to.Node), from.Node == to.Node, bytes);
+
+    private double Storage(NodeLink link, DeviceId to, long bytes)
+    {
+        var rates = ratesOf(to.Node);
+        return rates.LatencySeconds + (bytes / rates.RateOf(link));
+    }
 
     private static (string Node, NodeLink Kind)[] Links(MigrationStep step) => step switch
     {

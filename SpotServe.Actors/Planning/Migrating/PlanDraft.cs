@@ -56,8 +56,9 @@ internal sealed class PlanDraft
         _deadlineOf = [.. holdings.Select(h => problem.Leaving.TryGetValue(h.Device.Node, out var left)
             ? left.TotalSeconds
             : double.PositiveInfinity)];
-        _diskOf = [.. holdings.Select(h => problem.Links.Disk > 0 && problem.DiskNodes.Contains(h.Device.Node))];
-        _links = new LinkSchedule(problem.Links, nodes.Count);
+        _diskOf = [.. holdings.Select(h => problem.LinksFor(h.Device.Node).Disk > 0
+            && problem.DiskNodes.Contains(h.Device.Node))];
+        _links = new LinkSchedule([.. _nodeFirst.Select(i => problem.LinksFor(holdings[i].Device.Node))]);
         _sent = new long[holdings.Count];
         _lastFree = new int[holdings.Count];
         Array.Fill(_lastFree, -1);
@@ -235,7 +236,7 @@ internal sealed class PlanDraft
         var disk = _diskOf[to]
             ? _links.StorageFinish(SourceKind.Disk, _nodeOf[to], bytes, earliest)
             : double.PositiveInfinity;
-        var store = Problem.Links.Store > 0
+        var store = Problem.LinksFor(Holdings[to].Device.Node).Store > 0
             ? _links.StorageFinish(SourceKind.Store, _nodeOf[to], bytes, earliest)
             : double.PositiveInfinity;
         finish = Math.Min(disk, store);
