@@ -224,12 +224,4 @@ public sealed partial class PlannerActor
         EnterIdle($"planning anew: {cause}");
         Wish(cause, _failedInARow == 1 ? TimeSpan.Zero : _options.Settle * (1 << Math.Clamp(_failedInARow - 2, 0, 5)));
     }
-
-    private void EndChange(string outcome)
-    {
-        var record = _change!.Record(outcome, Now);
-        _change = null;
-        _log.Info("Reconfiguration {0}", record);
-        Persist(new ReconfigurationEnded(record), ended => Remember(ended.Record));
-    }
 }

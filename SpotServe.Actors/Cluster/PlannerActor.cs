@@ -5,7 +5,6 @@ using Akka.Persistence;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
-using static SpotServe.Actors.Cluster.PlannerEvents;
 
 namespace SpotServe.Actors.Cluster;
 
@@ -18,8 +17,6 @@ namespace SpotServe.Actors.Cluster;
 /// </summary>
 public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
 {
-    private const int TimelineMax = 100;
-
     private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(50);
 
     private readonly PlannerOptions _options;
@@ -47,21 +44,7 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
         _membership = membership;
         _wanted = options.Wanted;
         _separations = new Separations(options.Apart, options.ApartMax, options.Doubt);
-        var decided = new Dictionary<Epoch, Layout>();
-        Recover<LayoutDecided>(happened =>
-        {
-            _epoch = happened.Epoch;
-            decided[happened.Epoch] = happened.Layout;
-        });
-        // Its pages are only known once its devices have reported; until then nothing is planned from it.
-        Recover<LayoutActivated>(happened => _serving =
-            new ServingEpoch(happened.Epoch, decided[happened.Epoch], []));
-        Recover<CutOverBegun>(_ => _serving = null);
-        Recover<ReconfigurationEnded>(ended => Remember(ended.Record));
-        Recover<PlannerStarted>(started => _term = started.Term);
-        // From here on the journal refuses what an older planner writes that was given up and wakes up.
-        Recover<RecoveryCompleted>(_ => Persist(
-            new PlannerStarted(_epoch, _term + 1, Now), started => _term = started.Term));
+        RecoversFromJournal();
         Gathering();
     }
 
@@ -151,6 +134,8 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
         Command<HandoverProtocol.IMessage>(late => _log.Debug("Ignored {0} while {1}", late, _phase));
         Command<ReplicaControlProtocol.IEvent>(late => _log.Debug("Ignored {0} while {1}", late, _phase));
         Command<NodeHoldings>(_ => { });
+        Command<DeleteMessagesFailure>(OnNotDeleted);
+        Command<DeleteMessagesSuccess>(_ => { });
     }
 
     private bool IsOfChange(IEpochMessage message) => message.Epoch == _change!.Epoch;
@@ -243,12 +228,6 @@ public sealed partial class PlannerActor : ReceivePersistentActor, IWithTimers
     private Timeline TimelineNow() => new(_change is null
         ? [.. _timeline]
         : [.. _timeline, _change.Record(ReconfigurationRecord.UnderWay, Now)]);
-
-    private void Remember(ReconfigurationRecord record)
-    {
-        _timeline.Add(record);
-        if (_timeline.Count > TimelineMax) _timeline.RemoveAt(0);
-    }
 
     private void OnReplicaLoad(ReplicaControlProtocol.ReplicaLoad load)
     {

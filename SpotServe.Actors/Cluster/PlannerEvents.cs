@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Cluster;
@@ -29,4 +30,20 @@ public static class PlannerEvents
     {
         public Epoch Epoch => Record.Epoch;
     }
+
+    /// <summary>All that matters of the events before it, written while nothing is under way; they may be
+    /// deleted.</summary>
+    /// <param name="Epoch">The newest that was decided.</param>
+    /// <param name="Term">Of the planner that wrote it.</param>
+    /// <param name="Serving">Null when nothing serves.</param>
+    /// <param name="Timeline">The latest reconfigurations, oldest first.</param>
+    public sealed record PlannerCheckpoint(
+        Epoch Epoch,
+        long Term,
+        DateTimeOffset At,
+        CheckpointedEpoch? Serving,
+        ImmutableArray<ReconfigurationRecord> Timeline) : IPlannerEvent;
 }
+
+/// <summary>An epoch that serves. Its pages are not part of it: its devices know them.</summary>
+public sealed record CheckpointedEpoch(Epoch Epoch, Layout Layout);

@@ -100,6 +100,10 @@ public sealed record PlannerOptions
     /// <summary>Longest time without progress in loading or connecting before the layout is given up.</summary>
     public TimeSpan ProgressMax { get; init; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>Journal entries after which all that matters is written anew, and what is older than the time before
+    /// that deleted: some four a reconfiguration.</summary>
+    public int CheckpointEvery { get; init; } = 400;
+
     /// <summary>B: sequences that a replica runs at once.</summary>
     public int SequencesMax
     {

@@ -12,7 +12,8 @@ internal static class StoredPlannerEvents
         .Writes<PlannerEvents.CutOverBegun, CutOverBegunV1>("cut-over-begun.1", CutOverBegunV1.Of)
         .Writes<PlannerEvents.LayoutActivated, LayoutActivatedV1>("layout-activated.1", LayoutActivatedV1.Of)
         .Writes<PlannerEvents.ReconfigurationEnded, ReconfigurationEndedV1>(
-            "reconfiguration-ended.1", ReconfigurationEndedV1.Of);
+            "reconfiguration-ended.1", ReconfigurationEndedV1.Of)
+        .Writes<PlannerEvents.PlannerCheckpoint, PlannerCheckpointV1>("planner-checkpoint.1", PlannerCheckpointV1.Of);
 
     private sealed record PlannerStartedV1(long Epoch, long Term, DateTimeOffset At) : IJournalForm
     {
@@ -87,5 +88,38 @@ internal static class StoredPlannerEvents
                 p.Name, TimeSpan.FromSeconds(p.Start), TimeSpan.FromSeconds(p.Duration)))],
             new WeightSources(WeightsReused, WeightsFromPeers, WeightsFromFolder), Pages,
             Pause is { } pause ? TimeSpan.FromSeconds(pause) : null, Sequences, TokensRecomputed, Outcome));
+    }
+
+    private sealed record ServingV1(long Epoch, DegreesV1 Degrees, LayersV1[] StageLayers, DeviceV1[] Placement)
+    {
+        public static ServingV1 Of(CheckpointedEpoch e) => new(
+            e.Epoch.Value,
+            DegreesV1.Of(e.Layout.Degrees),
+            [.. e.Layout.StageLayers.Select(l => new LayersV1(l.First, l.End))],
+            [.. e.Layout.Placement.Select(d => new DeviceV1(d.Node, d.Index))]);
+
+        public CheckpointedEpoch ToEpoch() => new(new Epoch(Epoch), new Layout(
+            Degrees.ToDegrees(),
+            [.. StageLayers.Select(l => new LayerRange(l.First, l.End))],
+            [.. Placement.Select(d => new DeviceId(d.Node, d.Index))]));
+    }
+
+    private sealed record PlannerCheckpointV1(
+        long Epoch, long Term, DateTimeOffset At, ReconfigurationEndedV1[] Timeline, ServingV1? Serving = null)
+        : IJournalForm
+    {
+        public static PlannerCheckpointV1 Of(PlannerEvents.PlannerCheckpoint e) => new(
+            e.Epoch.Value,
+            e.Term,
+            e.At,
+            [.. e.Timeline.Select(record => ReconfigurationEndedV1.Of(new(record)))],
+            e.Serving is { } serving ? ServingV1.Of(serving) : null);
+
+        public object ToEvent() => new PlannerEvents.PlannerCheckpoint(
+            new Epoch(Epoch),
+            Term,
+            At,
+            Serving?.ToEpoch(),
+            [.. Timeline.Select(ended => ((PlannerEvents.ReconfigurationEnded)ended.ToEvent()).Record)]);
     }
 }

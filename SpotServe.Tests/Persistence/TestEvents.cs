@@ -40,5 +40,18 @@ internal static class TestEvents
             new Epoch(5), "the first nodes are there", At, null, new LayoutDegrees(1, 3, 1, 8), [],
             default, 0, null, 0, 0, "given up: node a:1#7 was lost")),
         new PlannerEvents.PlannerStarted(new Epoch(4), 3, At),
+        new PlannerEvents.PlannerCheckpoint(
+            new Epoch(6),
+            3,
+            At,
+            new CheckpointedEpoch(new Epoch(5), new Layout(
+                new LayoutDegrees(1, 2, 1, 8),
+                [new LayerRange(0, 4), new LayerRange(4, 8)],
+                [new("a:1#7", 0), new("b:2#9", 0)])),
+            [
+                new ReconfigurationRecord(
+                    new Epoch(5), "the first nodes are there", At, null, new LayoutDegrees(1, 2, 1, 8), [],
+                    default, 0, null, 0, 0, ReconfigurationRecord.Served),
+            ]),
     ];
 }

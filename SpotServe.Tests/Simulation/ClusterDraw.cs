@@ -55,6 +55,7 @@ internal sealed record ClusterDraw(
                 StepTokensMax = 32,
                 WorkingBytes = 4_000,
                 GatherMax = TimeSpan.FromSeconds(5),
+                CheckpointEvery = random.Next(2) == 0 ? 6 : 400,
                 Mode = random.Next(7) == 0 ? MigrationMode.StopThenMigrate : MigrationMode.CopyWhileServing,
             });
     }

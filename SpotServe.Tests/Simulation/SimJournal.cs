@@ -13,16 +13,23 @@ internal sealed class SimDatabase : IRequestJournal
 
     public IReadOnlyList<IPersistentRepresentation> Of(string id) => _events.GetValueOrDefault(id) ?? [];
 
-    /// <returns>False when another has written there before: the entry's writer has been replaced.</returns>
+    /// <returns>False when another has written there before, and that was not deleted: the entry's writer has been
+    /// replaced.</returns>
     public bool TryWrite(IPersistentRepresentation entry)
     {
         if (!_events.TryGetValue(entry.PersistenceId, out var list)) _events[entry.PersistenceId] = list = [];
-        if (list.Count > 0 && entry.SequenceNr <= list[^1].SequenceNr) return false;
-        list.Add(entry);
+        var at = list.FindIndex(other => other.SequenceNr >= entry.SequenceNr);
+        if (at >= 0 && list[at].SequenceNr == entry.SequenceNr) return false;
+        list.Insert(at < 0 ? list.Count : at, entry);
         return true;
     }
 
-    public void Delete(string id) => _events.Remove(id);
+    public void Delete(string id, long to)
+    {
+        if (!_events.TryGetValue(id, out var list)) return;
+        list.RemoveAll(entry => entry.SequenceNr <= to);
+        if (list.Count == 0) _events.Remove(id);
+    }
 
     public Task<ImmutableArray<RequestId>> FindOpenAsync(int max, CancellationToken cancel)
     {
@@ -61,7 +68,7 @@ public sealed class SimJournal : ReceiveActor
         });
         Receive<DeleteMessagesTo>(delete =>
         {
-            world.Database.Delete(delete.PersistenceId);
+            world.Database.Delete(delete.PersistenceId, delete.ToSequenceNr);
             delete.PersistentActor.Tell(new DeleteMessagesSuccess(delete.ToSequenceNr), ActorRefs.NoSender);
         });
     }
