@@ -10,8 +10,9 @@ namespace SpotServe.Tests.Simulation;
 /// </summary>
 public sealed class ReplayTests
 {
+    // Among these are some that differed in every process while actors stopped in the order of hash codes.
     private const int FirstSeed = 200;
-    private const int SeedCount = 23;
+    private const int SeedCount = 11;
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
 
     [Theory]
@@ -41,8 +42,9 @@ public sealed class ReplayTests
         File.Delete(file);
 
         Assert.True(there.Length == SeedCount, $"The other process ran {there.Length} of {SeedCount} seeds:\n{output}");
-        var differing = here.Zip(there, (ours, theirs) => (ours, theirs)).Where(pair => pair.ours != pair.theirs);
-        Assert.Empty(differing.Select(pair => $"here {pair.ours}, there {pair.theirs}"));
+        var differing = here.Zip(there).Where(pair => pair.Item1 != pair.Item2)
+            .Select(pair => $"\nhere:  {pair.Item1}\nthere: {pair.Item2}").ToArray();
+        Assert.True(differing.Length == 0, $"{differing.Length} of {SeedCount} differ: {string.Concat(differing)}");
     }
 
     private static Process StartSimulation(string traces)
