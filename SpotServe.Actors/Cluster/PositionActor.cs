@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Akka.Actor;
 using Akka.Event;
 using SpotServe.Actors.Execution;
@@ -21,6 +20,7 @@ public sealed class PositionActor : ReceiveActor, IWithTimers
     private readonly IDeviceRuntime _runtime;
     private readonly IStageLauncher _launcher;
     private readonly Func<ConnectPosition, StageAssignment, IStepPipeline, Props> _replicaProps;
+    private readonly TimeProvider _clock;
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly CancellationTokenSource _work = new();
     private readonly PageCopyJobs _copyJobs;
@@ -39,13 +39,15 @@ public sealed class PositionActor : ReceiveActor, IWithTimers
         PreparePosition command,
         IDeviceRuntime runtime,
         IStageLauncher launcher,
-        Func<ConnectPosition, StageAssignment, IStepPipeline, Props> replicaProps)
+        Func<ConnectPosition, StageAssignment, IStepPipeline, Props> replicaProps,
+        TimeProvider clock)
     {
         _command = command;
         _epoch = command.Epoch;
         _runtime = runtime;
         _launcher = launcher;
         _replicaProps = replicaProps;
+        _clock = clock;
         _copyJobs = new PageCopyJobs(Self);
         Become(Preparing);
     }
@@ -57,14 +59,14 @@ public sealed class PositionActor : ReceiveActor, IWithTimers
     protected override void PreStart()
     {
         var (parent, epoch, device) = (Context.Parent, _epoch, _command.Device);
-        var started = Stopwatch.GetTimestamp();
+        var started = _clock.GetTimestamp();
         var progress = new Forward(loaded => parent.Tell(new DeviceLoading(epoch, device, loaded)));
         _log.Info("Preparing position {0} of {1}, layers {2}", Assignment.Position, epoch, Assignment.Layers);
         _preparation = _runtime.PrepareAsync(
             _command.Order, _launcher.FetcherFor(epoch, _command.Endpoints), progress, _work.Token);
         _preparation.PipeTo(
             Self,
-            success: engine => new EngineReady(engine, Stopwatch.GetElapsedTime(started)),
+            success: engine => new EngineReady(engine, _clock.GetElapsedTime(started)),
             failure: error => new Broken("could not load its weights", error));
     }
 

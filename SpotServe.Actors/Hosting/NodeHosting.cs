@@ -53,7 +53,13 @@ public static class NodeHosting
         Action<string> onUnfit,
         Action<string> onReleased,
         TimeProvider clock) => Props.Create(() => new NodeActor(
-            node, model, planner, index => ShardProps(node, index, runtimes, launcher), onUnfit, onReleased, clock));
+            node,
+            model,
+            planner,
+            index => ShardProps(node, index, runtimes, launcher, clock),
+            onUnfit,
+            onReleased,
+            clock));
 
     private static void AddDeparture(ActorSystem system, IActorRef node, NodeDeparture departure)
     {
@@ -71,10 +77,14 @@ public static class NodeHosting
     }
 
     private static Props ShardProps(
-        NodeInfo node, int index, ImmutableArray<IDeviceRuntime> runtimes, IStageLauncher launcher) =>
+        NodeInfo node,
+        int index,
+        ImmutableArray<IDeviceRuntime> runtimes,
+        IStageLauncher launcher,
+        TimeProvider clock) =>
         Props.Create(() => new ShardActor(
             new DeviceId(node.Node, index), runtimes[index], launcher,
-            command => Props.Create(() => new PositionActor(command, runtimes[index], launcher, ReplicaProps))));
+            command => Props.Create(() => new PositionActor(command, runtimes[index], launcher, ReplicaProps, clock))));
 
     private static Props ReplicaProps(
         ClusterProtocol.ConnectPosition position, StageAssignment assignment, IStepPipeline pipeline) =>

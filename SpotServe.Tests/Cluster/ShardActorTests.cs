@@ -186,7 +186,7 @@ public sealed class ShardActorTests : TestKit
         var props = replica ?? Props.Create(() => new Echo(_replica.Ref));
         return _node.ChildActorOf(
             Props.Create(() => new ShardActor(Device, _device, _device, command => Props.Create(
-                () => new PositionActor(command, _device, _device, (_, _, _) => props)))),
+                () => new PositionActor(command, _device, _device, (_, _, _) => props, TimeProvider.System)))),
             "shard",
             SupervisorStrategy.DefaultStrategy,
             CancellationToken.None);

@@ -11,7 +11,16 @@ namespace SpotServe.Tests.Simulation;
 /// <param name="Broken">The first broken law, or null.</param>
 /// <param name="Trace">Equal for two runs of one seed.</param>
 internal sealed record SimOutcome(
-    int Seed, string? Broken, ulong Trace, TimeSpan Took, int Requests, int Reconfigurations, TimeSpan LongestGap);
+    int Seed, string? Broken, ulong Trace, TimeSpan Took, int Requests, int Reconfigurations, TimeSpan LongestGap)
+{
+    /// <summary>The broken law without its stack, which differs with what the compiler has inlined.</summary>
+    public string? Law => Broken?.Split('\n')[0];
+
+    /// <summary>A single line, equal in every process.</summary>
+    public override string ToString() =>
+        $"seed {Seed}: trace {Trace:x16}, {Took.TotalSeconds} s, {Requests} requests, {Reconfigurations} layouts, "
+        + $"longest gap {LongestGap.TotalSeconds} s, {Law ?? "no law broken"}";
+}
 
 /// <summary>
 /// One seed from beginning to end: clients stream through a cluster on which faults fall; then all is well, and every
@@ -49,16 +58,23 @@ internal sealed class ClusterSimulation
         _faults.Draw(FaultsFrom, FaultsUntil, Healed);
     }
 
+    /// <summary>On a thread of its own: without the test framework's synchronisation context, which would take
+    /// continuations away, and without what an earlier seed left to its thread.</summary>
     /// <param name="log">Gets a line for everything of note; null for speed.</param>
     public static SimOutcome Run(int seed, Action<string>? log = null)
     {
-        var world = new SimWorld(seed) { Log = log };
         SimOutcome? outcome = null;
-        world.Enter(() =>
+        var thread = new Thread(() =>
         {
-            var system = SimAkka.Create(log is not null);
-            outcome = new ClusterSimulation(world, system).Run();
+            var world = new SimWorld(seed) { Log = log };
+            world.Enter(() =>
+            {
+                var system = SimAkka.Create(log is not null);
+                outcome = new ClusterSimulation(world, system).Run();
+            });
         });
+        thread.Start();
+        thread.Join();
         return outcome!;
     }
 

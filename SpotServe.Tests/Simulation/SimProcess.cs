@@ -21,7 +21,6 @@ internal sealed class SimProcess
         _world = world;
         Host = host;
         Name = name;
-        StableHash = Stable.Hash(name);
         world.Register(this);
         _guardian = system.ActorOf(Props.Create(() => new Guardian(this, world)), name);
     }
@@ -29,8 +28,6 @@ internal sealed class SimProcess
     public string Host { get; }
 
     public string Name { get; }
-
-    public ulong StableHash { get; }
 
     public bool IsDead { get; private set; }
 
@@ -56,7 +53,6 @@ internal sealed class SimProcess
     public void Run(IRunnable run)
     {
         if (IsDead) return;
-        _world.Note(StableHash);
         if (IsHung) _heldRuns.Add(run);
         else run.Run();
     }

@@ -7,7 +7,7 @@ namespace SpotServe.Tests.Simulation;
 /// <summary>
 /// One thread, one virtual clock, one seed: everything that happens in a simulated cluster happens here, in an order
 /// that the seed draws. Actors are real ones; their mailboxes, timers and messages between processes are the world's.
-/// Two runs of a seed are the same run.
+/// Two runs of a seed are the same run, in whatever process.
 /// </summary>
 internal sealed class SimWorld
 {
@@ -18,7 +18,11 @@ internal sealed class SimWorld
     private static SimWorld? _current;
 
     private readonly PriorityQueue<Action, (long Due, long Order)> _events = new();
-    private readonly List<(IRunnable Run, SimProcess? Process)> _ready = [];
+    private readonly Dictionary<IRunnable, int> _ageOf = new(ReferenceEqualityComparer.Instance);
+
+    /// <summary>By age, not by when it became ready: Akka stops an actor's children in the order of their names' hash
+    /// codes, which every process draws anew.</summary>
+    private readonly SortedList<int, (IRunnable Run, SimProcess? Process)> _ready = [];
     private readonly Dictionary<IActorRef, SimProcess?> _processOf = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<string, SimProcess> _processes = [];
     private readonly int _thread = Environment.CurrentManagedThreadId;
@@ -51,7 +55,7 @@ internal sealed class SimWorld
 
     public TimeSpan Now => new(_now);
 
-    /// <summary>A hash of all that happened, in its order.</summary>
+    /// <summary>A hash of all that happened, in its order and at its time.</summary>
     public ulong Trace { get; private set; } = 14_695_981_039_346_656_037;
 
     /// <summary>The first broken law; nothing more happens after it.</summary>
@@ -125,7 +129,11 @@ internal sealed class SimWorld
         return process;
     }
 
-    public void Ready(IRunnable run, SimProcess? process) => _ready.Add((run, process));
+    public void Ready(IRunnable run, SimProcess? process)
+    {
+        if (!_ageOf.TryGetValue(run, out var age)) _ageOf[run] = age = _ageOf.Count;
+        _ready.Add(age, (run, process));
+    }
 
     /// <summary>Lets the world go on until a condition holds, time is over, or a law is broken.</summary>
     /// <returns>Whether the condition holds.</returns>
@@ -153,6 +161,7 @@ internal sealed class SimWorld
             var action = _events.Dequeue();
             if (next.Due > _now) steps = 0;
             _now = next.Due;
+            Note((ulong)_now);
             try
             {
                 action();
@@ -169,9 +178,9 @@ internal sealed class SimWorld
     private void RunOne()
     {
         var index = _ready.Count == 1 ? 0 : Random.Next(_ready.Count);
-        var (run, process) = _ready[index];
-        _ready[index] = _ready[^1];
-        _ready.RemoveAt(_ready.Count - 1);
+        var (run, process) = _ready.GetValueAtIndex(index);
+        Note((ulong)_ready.GetKeyAtIndex(index));
+        _ready.RemoveAt(index);
         if (process is null) run.Run();
         else process.Run(run);
     }
