@@ -12,6 +12,8 @@ public sealed partial class PlannerActor
 {
     private readonly Dictionary<string, RegisteredNode> _nodes = [];
     private readonly Dictionary<string, DateTimeOffset> _notices = [];
+    /// <summary>Those in <see cref="_notices"/> whose deadline was never told.</summary>
+    private readonly HashSet<string> _leavingUntold = [];
     private readonly Dictionary<string, DateTimeOffset> _accused = [];
     private readonly HashSet<IActorRef> _gateways = [];
     private LayoutDegrees? _wanted;
@@ -77,7 +79,9 @@ public sealed partial class PlannerActor
     private void OnNotice(NodeNotice notice)
     {
         if (!_nodes.ContainsKey(notice.Node)) return;
-        if (_notices.TryGetValue(notice.Node, out var known) && known <= notice.Deadline) return;
+        // A told deadline counts more than one that was taken because the membership changed before the notice came.
+        var isUntold = _leavingUntold.Remove(notice.Node);
+        if (!isUntold && _notices.TryGetValue(notice.Node, out var known) && known <= notice.Deadline) return;
         _notices[notice.Node] = notice.Deadline;
         var left = notice.Deadline - Now;
         _log.Warning("Node {0} leaves in {1:0.0} s ({2})", notice.Node, left.TotalSeconds, notice.Source);
@@ -90,6 +94,7 @@ public sealed partial class PlannerActor
         {
             // Without a notice there is no deadline; it waits for its release as long as its own limits allow.
             _notices[node] = Now + _options.LeaveMax;
+            _leavingUntold.Add(node);
             Leave(node, $"node {node} leaves the cluster");
         }
     }
@@ -110,6 +115,7 @@ public sealed partial class PlannerActor
             if (!_nodes.TryGetValue(name, out var node))
             {
                 _notices.Remove(name);
+                _leavingUntold.Remove(name);
                 continue;
             }
 
@@ -247,6 +253,7 @@ public sealed partial class PlannerActor
     {
         if (!_nodes.Remove(node)) return;
         _notices.Remove(node);
+        _leavingUntold.Remove(node);
         _accused.Remove(node);
         _holdings.Remove(node);   // What it held is no source for the plan that is being made.
         _separations.Forget(node);

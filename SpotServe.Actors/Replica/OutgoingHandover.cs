@@ -74,7 +74,9 @@ internal sealed class OutgoingHandover
     public void Advance()
     {
         foreach (var target in _targets) Advance(target);
-        if (_isReadyTold || !_targets.All(target => target.IsCaughtUp || target.IsStopped)) return;
+        // With a dead target the change is over: a word of being ready would stop what serves for nothing.
+        if (_isReadyTold || _targets.Any(target => target.IsDead)) return;
+        if (!_targets.All(target => target.IsCaughtUp || target.IsStopped)) return;
         _isReadyTold = true;
         _asker.Tell(new HandoverReady(Epoch, _replica, NewEpoch), _self);
     }
@@ -110,7 +112,6 @@ internal sealed class OutgoingHandover
     {
         var dead = _targets.Where(target => target.Leader.Equals(leader)).ToArray();
         foreach (var target in dead) (target.IsStopped, target.IsDead) = (true, true);
-        if (dead.Length > 0) Advance();
         return dead.Length > 0;
     }
 

@@ -35,11 +35,10 @@ public sealed class ChaosTests(ITestOutputHelper output)
         await underway.Task.WaitAsync(TimeSpan.FromMinutes(1), Cancel);
 
         var started = Stopwatch.GetTimestamp();
-        List<SeedProcess> ended = [];
         while (Stopwatch.GetElapsedTime(started).TotalSeconds < seconds && load.Wrong.Count == 0)
         {
             await PauseAsync(TimeSpan.FromSeconds(2 + (6 * random.NextDouble())));
-            await DisturbAsync(cluster, random, ended, what => output.WriteLine(
+            await DisturbAsync(cluster, random, what => output.WriteLine(
                 $"{Stopwatch.GetElapsedTime(started).TotalSeconds:0.0} s: {what}"));
         }
 
@@ -48,26 +47,22 @@ public sealed class ChaosTests(ITestOutputHelper output)
         output.WriteLine($"{load.Finished} streams; {load.Gaps()}");
         if (load.Wrong.Count > 0) TellWhatTheSeedSaid(cluster);
         foreach (var line in await ReconfigurationLine.AllAsync(cluster.Http)) output.WriteLine(line.ToString());
-        foreach (var node in ended) await node.DisposeAsync();
 
         Assert.Empty(load.Wrong);
         Assert.True(load.Finished >= Streams, $"only {load.Finished} streams came to an end");
     }
 
-    private static async Task DisturbAsync(
-        HandMadeCluster cluster, Random random, List<SeedProcess> ended, Action<string> tell)
+    private static async Task DisturbAsync(HandMadeCluster cluster, Random random, Action<string> tell)
     {
         var node = cluster.Nodes[random.Next(cluster.Nodes.Count)];
         switch (random.Next(5))
         {
             case 0 or 1 when cluster.Nodes.Count > NodesMin:
                 tell($"SIGKILL of {node.Id}");
-                ended.Add(node);
                 cluster.End(node, "KILL");
                 break;
             case 2 when cluster.Nodes.Count > NodesMin:
                 tell($"notice of {GraceSeconds} s to {node.Id}");
-                ended.Add(node);
                 cluster.End(node, "TERM");
                 break;
             case 3:

@@ -14,8 +14,6 @@ namespace SpotServe.Tests.Chaos;
 public sealed class ControlFailureTests(ITestOutputHelper output)
 {
     private const int Nodes = 4;
-    private const int Unread = 3;
-    private const int PiecesToBeUnderway = 3;
     private static readonly TimeSpan StreamsMax = TimeSpan.FromSeconds(100);
     private static readonly IReadOnlyList<GoldenStories.Story> Stories = GoldenStories.Load();
 
@@ -47,20 +45,19 @@ public sealed class ControlFailureTests(ITestOutputHelper output)
         var journal = JournalOptions.Sqlite(cluster.DataFolder(0));
         var stop = Stories[0].Text[400..420];
         var stopped = await ResumingClient.SubmitAsync(cluster.Http[0], Stories[0], stop, Cancel);
-        var (unread, clients, streams) = await BeginAsync(cluster, 8);
+        var requests = await OpenRequests.BeginAsync(cluster.Http, 8);
 
         cluster.KillSeed(0);
         cluster.StartSeed(0);
         var started = Stopwatch.GetTimestamp();
-        await streams.WaitAsync(StreamsMax, Cancel);
-        await EndedAsync(journal, 1 + unread.Length + clients.Length);
+        await requests.AllRead.WaitAsync(StreamsMax, Cancel);
+        await OpenRequests.EndedAsync(journal, 1 + requests.Count);
         output.WriteLine(
             $"all ended {Stopwatch.GetElapsedTime(started).TotalSeconds:0.0} s after the start of the new process");
 
-        Tell(clients);
-        Assert.All(clients, client => Assert.True(client.Broken > 0));
-        AssertGolden(clients);
-        await AssertGoldenAsync(cluster.Http[0], unread);
+        Tell(requests);
+        Assert.All(requests.Clients, client => Assert.True(client.Broken > 0));
+        await requests.AssertGoldenAsync(cluster.Http[0]);
         var ended = await ReadAsync(cluster.Http[0], stopped);
         Assert.Equal("stop", ended.GetProperty("finish_reason").GetString());
         Assert.Equal(Stories[0].Text[..400], ended.GetProperty("text").GetString());
@@ -69,19 +66,18 @@ public sealed class ControlFailureTests(ITestOutputHelper output)
 
     private async Task KillAsync(ControlCluster cluster, int killed, int count, JournalDatabase database)
     {
-        var before = await database.QueryAsync(EndedSql);
-        var (unread, clients, streams) = await BeginAsync(cluster, count);
+        var before = await OpenRequests.EndedCountAsync(database.Options);
+        var requests = await OpenRequests.BeginAsync(cluster.Http, count);
 
         cluster.KillSeed(killed);
-        await streams.WaitAsync(StreamsMax, Cancel).ContinueWith(
+        await requests.AllRead.WaitAsync(StreamsMax, Cancel).ContinueWith(
             all => Assert.True(all.IsCompletedSuccessfully, $"{all.Exception}\n{cluster.LogsOf((killed + 1) % 3)}"),
             TaskScheduler.Default);
-        await EndedAsync(database.Options, Convert.ToInt32(before) + unread.Length + clients.Length);
+        await OpenRequests.EndedAsync(database.Options, before + requests.Count);
 
-        Tell(clients);
-        Assert.Contains(clients, client => client.Broken > 0);
-        AssertGolden(clients);
-        await AssertGoldenAsync(cluster.Http[(killed + 1) % 3], unread);
+        Tell(requests);
+        Assert.Contains(requests.Clients, client => client.Broken > 0);
+        await requests.AssertGoldenAsync(cluster.Http[(killed + 1) % 3]);
     }
 
     /// <summary>All nodes vanish at once, each with a last opinion of the rest: no control node is given up.</summary>
@@ -93,76 +89,12 @@ public sealed class ControlFailureTests(ITestOutputHelper output)
         {
             var client = new ResumingClient([cluster.Http[control]], Stories[control]);
             await client.ReadAsync(0, _ => { }, Cancel).WaitAsync(StreamsMax, Cancel);
-            AssertGolden([client]);
+            client.AssertGolden();
             Assert.Equal(0, client.Broken);
         }));
     }
 
-    /// <summary>Streams at all control nodes, and requests that nobody reads; returns when all streams are under
-    /// way.</summary>
-    private static async Task<((string Id, GoldenStories.Story Story)[] Unread, ResumingClient[] Clients, Task All)>
-        BeginAsync(ControlCluster cluster, int count)
-    {
-        var waiting = count;
-        var underway = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        var unread = await Task.WhenAll(Enumerable.Range(0, Unread).Select(async i =>
-        {
-            var story = Stories[i % Stories.Count];
-            return (await ResumingClient.SubmitAsync(
-                cluster.Http[i % cluster.Http.Count], story, stop: null, Cancel), story);
-        }));
-        ResumingClient[] clients = [.. Enumerable.Range(0, count).Select(
-            i => new ResumingClient(cluster.Http, Stories[i % Stories.Count]))];
-        var all = Task.WhenAll(clients.Select((client, i) => client.ReadAsync(
-            i % cluster.Http.Count,
-            pieces =>
-            {
-                if (pieces == PiecesToBeUnderway && Interlocked.Decrement(ref waiting) == 0) underway.TrySetResult();
-            },
-            Cancel)));
-        await Task.WhenAny(underway.Task, all).WaitAsync(StreamsMax, Cancel);
-        return (unread, clients, all);
-    }
-
-    /// <summary>Waits until so many requests have ended, by what the journal says: asking for one would wake
-    /// it.</summary>
-    private static async Task EndedAsync(JournalOptions journal, int count)
-    {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
-        limit.CancelAfter(TimeSpan.FromSeconds(30));
-        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(200));
-        while (Convert.ToInt32(await JournalDatabase.QueryAsync(journal, EndedSql)) < count)
-        {
-            try
-            {
-                await timer.WaitForNextTickAsync(limit.Token);
-            }
-            catch (OperationCanceledException) when (!Cancel.IsCancellationRequested)
-            {
-                var ended = await JournalDatabase.QueryAsync(journal, EndedSql);
-                Assert.Fail($"waited for {count} requests to end, but {ended} have");
-            }
-        }
-    }
-
-    private const string EndedSql = "SELECT COUNT(*) FROM journal WHERE manifest LIKE 'request-finished.%'";
-
-    private void Tell(ResumingClient[] clients) => output.WriteLine(
-        $"{clients.Count(client => client.Broken > 0)} of {clients.Length} connections broke; longest gaps " +
-        string.Join(", ", clients.Select(client => $"{client.LongestGap.TotalSeconds:0.0}")) + " s");
-
-    private static void AssertGolden(ResumingClient[] clients) => Assert.All(
-        clients, client => Assert.True(client.Story.Matches(client.Text), $"came out as: {client.Text}"));
-
-    private static async Task AssertGoldenAsync(HttpClient http, (string Id, GoldenStories.Story Story)[] unread)
-    {
-        foreach (var (id, story) in unread)
-        {
-            var body = await ReadAsync(http, id);
-            Assert.Equal("completed", body.GetProperty("status").GetString());
-            Assert.True(story.Matches(body.GetProperty("text").GetString()!), body.ToString());
-        }
-    }
+    private void Tell(OpenRequests requests) => output.WriteLine(requests.ToString());
 
     private static async Task<JsonElement> ReadAsync(HttpClient http, string id) =>
         await http.GetFromJsonAsync<JsonElement>($"/v1/requests/{id}", Cancel);

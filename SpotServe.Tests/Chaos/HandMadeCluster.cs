@@ -7,6 +7,7 @@ internal sealed class HandMadeCluster : IAsyncDisposable
 {
     private static readonly Dictionary<string, string> Secret = new() { ["SPOTSERVE_SECRET"] = "chaos has a secret" };
     private readonly List<SeedProcess> _nodes = [];
+    private readonly List<SeedProcess> _ended = [];
     private readonly SeedProcess _seed;
     private readonly string _address;
     private readonly int _graceSeconds;
@@ -50,15 +51,20 @@ internal sealed class HandMadeCluster : IAsyncDisposable
     /// <summary>Sends a signal after which the node does not come back.</summary>
     public void End(SeedProcess node, string signal)
     {
-        SeedProcess.Signal(node.Id, signal);
+        if (signal == "KILL") node.Kill();
+        else SeedProcess.Signal(node.Id, signal);
         _nodes.Remove(node);
+        _ended.Add(node);
     }
+
+    /// <summary>All that the seed and the nodes said last, for the message of a failed test.</summary>
+    public string WhatWasSaid() => LastWords.Of(_seed, _nodes);
 
     public async ValueTask DisposeAsync()
     {
         Http?.Dispose();
-        foreach (var node in _nodes) SeedProcess.Signal(node.Id, "KILL");
-        foreach (var node in _nodes) await node.DisposeAsync();
+        foreach (var node in _nodes.Concat(_ended)) node.Kill();
+        foreach (var node in _nodes.Concat(_ended)) await node.DisposeAsync();
         await _seed.DisposeAsync();
     }
 }

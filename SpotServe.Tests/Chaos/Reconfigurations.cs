@@ -39,20 +39,29 @@ internal sealed record ReconfigurationLine(
 
     /// <summary>Waits until the newest reconfiguration led to these degrees and is over; a minute at most.</summary>
     /// <param name="explain">Added to the message of a failure.</param>
+    /// <param name="after">It began after this.</param>
     public static async Task<ReconfigurationLine> UntilServingAsync(
-        HttpClient http, string degrees, Func<string>? explain = null)
+        HttpClient http, string degrees, Func<string>? explain = null, DateTimeOffset after = default)
     {
         using var timer = new PeriodicTimer(Period);
         ReconfigurationLine[] all = [];
         for (var attempt = 0; attempt < AttemptsMax; attempt++)
         {
             all = await AllAsync(http);
-            if (all is [.., { IsServing: true } last] && last.To == degrees) return last;
+            if (all is [.., { IsServing: true } last] && last.To == degrees && last.StartedAt > after)
+                return last;
             await timer.WaitForNextTickAsync(TestContext.Current.CancellationToken);
         }
 
         Assert.Fail($"waited for {degrees}:\n{string.Join<ReconfigurationLine>('\n', all)}\n{explain?.Invoke()}");
         return all[^1];
+    }
+
+    /// <summary>The phase that it was in; null before and after all of them.</summary>
+    public string? PhaseAt(DateTimeOffset time)
+    {
+        var ms = (time - StartedAt).TotalMilliseconds;
+        return Phases.FirstOrDefault(phase => phase.StartMs <= ms && ms < phase.StartMs + phase.DurationMs)?.Name;
     }
 
     public override string ToString() =>

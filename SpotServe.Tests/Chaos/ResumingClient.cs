@@ -67,6 +67,9 @@ internal sealed class ResumingClient(IReadOnlyList<HttpClient> controls, GoldenS
         return response.Headers.GetValues("X-Request-Id").Single();
     }
 
+    /// <summary>Fails when what it read is not the text of an undisturbed run.</summary>
+    public void AssertGolden() => Assert.True(story.Matches(Text), $"came out as: {Text}");
+
     private HttpRequestMessage Ask() => Ask(story, stop: null);
 
     private static HttpRequestMessage Ask(GoldenStories.Story story, string? stop) =>

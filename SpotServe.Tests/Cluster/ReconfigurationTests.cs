@@ -162,6 +162,20 @@ public sealed class ReconfigurationTests : PlannerTestKit
         node.Commands.FishForMessage<PreemptNode>(_ => true, cancellationToken: Cancel);
     }
 
+    [Fact]
+    public void Deadline_of_a_notice_counts_also_when_the_member_was_seen_to_leave_before_it_came()
+    {
+        var planner = Planner(devices: 1, wanted: null);
+        Join(planner, "a:1#1");
+        var deadline = Clock.GetUtcNow() + TimeSpan.FromMinutes(2);
+
+        planner.Tell(new MemberLeaving("a:1"));
+        planner.Tell(new NodeNotice("a:1#1", deadline, "signal"));
+        planner.Tell(new NodeNotice("a:1#1", deadline + TimeSpan.FromMinutes(1), "file"));
+
+        Assert.Equal(deadline, View(planner).Leaving["a:1#1"]);
+    }
+
     private void Notice(IActorRef planner, ScriptedNode node)
     {
         planner.Tell(new NodeNotice(node.Name, Clock.GetUtcNow() + TimeSpan.FromSeconds(30), "admin"));

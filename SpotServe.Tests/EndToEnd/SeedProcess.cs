@@ -38,6 +38,15 @@ internal sealed partial class SeedProcess : IAsyncDisposable
 
     public static string BundledModel => Path.Combine(AppContext.BaseDirectory, "models", "tinystories-4m");
 
+    /// <summary>Where a seed logs what its actors do.</summary>
+    public string LogFile => Path.Combine(DataFolder, "logs", "seed.log");
+
+    /// <summary>"host:port" by which the cluster knows a node that was started by hand; null until it has said
+    /// it.</summary>
+    public string? ClusterAddress => Listening().Match(Output) is { Success: true } match
+        ? match.Groups[1].Value
+        : null;
+
     public int Id => _process.Id;
 
     public string Output => string.Join('\n', _lines);
@@ -144,11 +153,9 @@ internal sealed partial class SeedProcess : IAsyncDisposable
         .Select(folder => int.TryParse(Path.GetFileName(folder), out var id) ? id : 0)
         .Where(id => id > 0 && ParentOf(id) == Id)];
 
-    /// <summary>Ends it without notice, if it still runs.</summary>
-    public void Kill()
-    {
-        if (!_process.HasExited) Signal(Id, "KILL");
-    }
+    /// <summary>Ends it without notice, if it still runs: at once, where <see cref="Signal"/> starts a program
+    /// first.</summary>
+    public void Kill() => _process.Kill();
 
     /// <summary>Sends a signal, e.g. "TERM" or "KILL", to any process.</summary>
     public static void Signal(int processId, string signal)
@@ -215,6 +222,9 @@ internal sealed partial class SeedProcess : IAsyncDisposable
 
         if (Ready().Match(line) is { Success: true } match) _ready.TrySetResult(new Uri(match.Groups[1].Value));
     }
+
+    [GeneratedRegex(@"Remoting started; listening on addresses : \[akka\.tcp://\w+@([^\]]+)\]")]
+    private static partial Regex Listening();
 
     [GeneratedRegex(@"Ready: (http://\S+)")]
     private static partial Regex Ready();

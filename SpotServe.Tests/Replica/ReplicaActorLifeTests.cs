@@ -53,6 +53,40 @@ public sealed class ReplicaActorLifeTests : ReplicaTestKit
         await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Handover_is_ready_when_its_target_took_the_pages_and_never_when_it_died(bool dies)
+    {
+        const int Pages = 4;
+        Start();
+        var planner = CreateTestProbe();
+        var next = CreateTestProbe();
+        Submit(Request("a", Pages * KvPage.Tokens, 9), Entity);
+        for (var step = 0; step < 2; step++) await Pipeline.StepAsync(Cancel);
+        await TokensAsync(Entity);
+
+        Replica.Tell(
+            new HandoverProtocol.BeginHandover(
+                Epoch, Epoch.Next, [new(0, next.Ref, [], IsHome: true, Limits.PageCount, ReservedPages: 0)]),
+            planner.Ref);
+        var round = await next.FishForMessageAsync<HandoverProtocol.PagesReady>(_ => true, cancellationToken: Cancel);
+        if (dies)
+        {
+            Watch(next.Ref);
+            Sys.Stop(next.Ref);
+            await ExpectTerminatedAsync(next.Ref, cancellationToken: Cancel);
+            Advance(seconds: 30);
+        }
+        else
+        {
+            Replica.Tell(new HandoverProtocol.PagesTaken(Epoch.Next, 3, round.Round), next.Ref);
+        }
+
+        await LoadAsync();
+        Assert.Equal(!dies, planner.HasMessages);
+    }
+
     [Fact]
     public async Task A_lost_pipeline_is_told_to_the_parent_and_to_every_request()
     {

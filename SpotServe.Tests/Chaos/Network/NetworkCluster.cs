@@ -79,16 +79,7 @@ internal sealed class NetworkCluster : IAsyncDisposable
     }
 
     /// <summary>All that the seed and the nodes said last, for the message of a failed test.</summary>
-    public string WhatWasSaid()
-    {
-        const int LinesMax = 60;
-        var log = Path.Combine(Seed.DataFolder, "logs", "seed.log");
-        var seed = File.Exists(log) ? File.ReadAllLines(log) : [];
-        var nodes = _nodes.Select(node => $"{node.Host.Address}:\n{LastLines(node.Process.Output.Split('\n'))}");
-        return $"seed:\n{LastLines(seed)}\n{string.Join('\n', nodes)}";
-
-        static string LastLines(string[] lines) => string.Join('\n', lines.TakeLast(LinesMax));
-    }
+    public string WhatWasSaid() => LastWords.Of(Seed, _nodes.Select(node => node.Process));
 
     public async ValueTask DisposeAsync()
     {

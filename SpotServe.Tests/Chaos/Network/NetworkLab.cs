@@ -90,6 +90,11 @@ internal sealed class NetworkLab : IDisposable
         IpTool.Run("ip", $"netns exec {_router} tc qdisc del dev {host.Port} root");
     }
 
+    /// <summary>Bytes that a host has sent since it is there.</summary>
+    public long SentBy(NetworkHost host) => long.Parse(
+        IpTool.Run("ip", $"netns exec {_router} cat /sys/class/net/{host.Port}/statistics/rx_bytes"),
+        CultureInfo.InvariantCulture);
+
     public void Dispose()
     {
         foreach (var host in _hosts) Remove(host.Space);

@@ -26,7 +26,7 @@ public sealed class PartitionTests(ITestOutputHelper output)
     public async Task Node_that_nobody_reaches_is_planned_without_and_comes_back_clean()
     {
         await using var cluster = await NetworkCluster.StartAsync(4, ["--layout", "1,4,1"], NodeFlags);
-        using var load = await RunningLoad.StartAsync(cluster, Streams);
+        using var load = await RunningLoad.StartAsync(cluster.Http, Streams, cluster.WhatWasSaid);
         var cut = cluster.Nodes[1];
 
         // Short: what it had to say meanwhile, about an epoch that is over, arrives late.
@@ -53,7 +53,7 @@ public sealed class PartitionTests(ITestOutputHelper output)
     {
         await using var cluster = await NetworkCluster.StartAsync(
             4, ["--layout", "1,4,1"], NodeFlags, spareHosts: 1);
-        using var load = await RunningLoad.StartAsync(cluster, Streams);
+        using var load = await RunningLoad.StartAsync(cluster.Http, Streams, cluster.WhatWasSaid);
 
         cluster.Lab.Partition([cluster.Nodes[1].Host], [cluster.Nodes[2].Host]);
         await ServesAsync(cluster, "(1,3,1)");
@@ -73,7 +73,7 @@ public sealed class PartitionTests(ITestOutputHelper output)
     public async Task Seed_that_no_node_reaches_goes_on_with_them_soon_after_and_takes_them_back_late()
     {
         await using var cluster = await NetworkCluster.StartAsync(3, ["--layout", "1,3,1"], NodeFlags);
-        using var load = await RunningLoad.StartAsync(cluster, Streams);
+        using var load = await RunningLoad.StartAsync(cluster.Http, Streams, cluster.WhatWasSaid);
 
         cluster.Lab.Isolate(cluster.SeedHost);
         await PauseAsync(TimeSpan.FromSeconds(5));

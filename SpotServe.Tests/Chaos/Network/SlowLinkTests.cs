@@ -44,7 +44,7 @@ public sealed class SlowLinkTests(ITestOutputHelper output)
     {
         await using var cluster = await NetworkCluster.StartAsync(
             4, ["--layout", "1,3,1"], ["--memory", "2", "--grace", $"{graceSeconds}"]);
-        using var load = await RunningLoad.StartAsync(cluster, Streams);
+        using var load = await RunningLoad.StartAsync(cluster.Http, Streams, cluster.WhatWasSaid);
         var leaving = cluster.Nodes[1];
 
         cluster.Lab.LimitBandwidth(leaving.Host, bitsPerSecond);

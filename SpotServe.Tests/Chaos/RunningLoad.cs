@@ -1,23 +1,25 @@
 using SpotServe.Tests.EndToEnd;
 using Xunit;
 
-namespace SpotServe.Tests.Chaos.Network;
+namespace SpotServe.Tests.Chaos;
 
 /// <summary>Streams that run beside a test until it has done what it does.</summary>
 internal sealed class RunningLoad : IDisposable
 {
     private static readonly TimeSpan UnderwayMax = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan FinishMax = TimeSpan.FromMinutes(1);
-    private readonly NetworkCluster _cluster;
+    private readonly HttpClient _http;
+    private readonly Func<string> _explain;
     private readonly StreamLoad _load;
     private readonly CancellationTokenSource _enough = new();
     private readonly Task _streams;
     private readonly TaskCompletionSource _underway = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private RunningLoad(NetworkCluster cluster, int streams)
+    private RunningLoad(HttpClient http, int streams, Func<string> explain)
     {
-        _cluster = cluster;
-        _load = new StreamLoad(cluster.Http, GoldenStories.Load());
+        _http = http;
+        _explain = explain;
+        _load = new StreamLoad(http, GoldenStories.Load());
         _streams = _load.RunAsync(streams, int.MaxValue, _enough.Token, _underway);
     }
 
@@ -28,9 +30,10 @@ internal sealed class RunningLoad : IDisposable
     public int Pieces => _load.Pieces;
 
     /// <summary>Begins, and waits until every stream has shown some pieces.</summary>
-    public static async Task<RunningLoad> StartAsync(NetworkCluster cluster, int streams)
+    /// <param name="explain">Added to the message of a failure.</param>
+    public static async Task<RunningLoad> StartAsync(HttpClient http, int streams, Func<string> explain)
     {
-        var load = new RunningLoad(cluster, streams);
+        var load = new RunningLoad(http, streams, explain);
         await load._underway.Task.WaitAsync(UnderwayMax, TestContext.Current.CancellationToken);
         return load;
     }
@@ -46,13 +49,19 @@ internal sealed class RunningLoad : IDisposable
         }
         catch (TimeoutException)
         {
-            Assert.Fail($"streams did not end within {FinishMax.TotalSeconds:0} s:\n{_cluster.WhatWasSaid()}");
+            Assert.Fail($"streams did not end within {FinishMax.TotalSeconds:0} s:\n{_explain()}");
         }
 
-        if (_load.Wrong.Count > 0) Assert.Fail($"{string.Join('\n', _load.Wrong)}\n{_cluster.WhatWasSaid()}");
+        AssertNothingWrong();
         await ReplicaState.UntilAsync(
-            _cluster.Http, "all pages free", replicas => replicas.All(replica => replica.IsIdle));
+            _http, "all pages free", replicas => replicas.All(replica => replica.IsIdle));
         return _load.Gaps();
+    }
+
+    /// <summary>Fails when a stream that is over was not the text of an undisturbed run.</summary>
+    public void AssertNothingWrong()
+    {
+        if (_load.Wrong.Count > 0) Assert.Fail($"{string.Join('\n', _load.Wrong)}\n{_explain()}");
     }
 
     public void Dispose()
