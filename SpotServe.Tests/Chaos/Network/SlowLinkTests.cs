@@ -27,11 +27,13 @@ public sealed class SlowLinkTests(ITestOutputHelper output)
     public async Task Weights_come_over_and_pages_are_given_up_when_the_grace_is_too_short_for_both()
     {
         // How long weights take depends on the machine, so the link gets slower when they are over.
-        var line = await TakeAwayAsync(SlowBitsPerSecond, graceSeconds: 12, whenPagesGo: VerySlowBitsPerSecond);
+        var lines = await TakeAwayAsync(SlowBitsPerSecond, graceSeconds: 12, whenPagesGo: VerySlowBitsPerSecond);
 
-        Assert.StartsWith("node", line.Cause, StringComparison.Ordinal);   // the first plan, not one after a loss
-        Assert.True(line.WeightsFromPeers > line.WeightsFromDisk, line.ToString());
-        Assert.True(line.TokensRecomputed > 0, line.ToString());
+        Assert.StartsWith("node", lines[0].Cause, StringComparison.Ordinal);
+        Assert.True(lines[0].WeightsFromPeers > lines.Sum(line => line.WeightsFromDisk), lines[0].ToString());
+        // Where even the old replica's last step does not come over in time, the new one is given up with its pages,
+        // and the layout is made once more from the weights that did.
+        Assert.True(lines[0].TokensRecomputed > 0 || !lines[0].IsServing, lines[0].ToString());
     }
 
     [Fact]
@@ -39,7 +41,8 @@ public sealed class SlowLinkTests(ITestOutputHelper output)
         await TakeAwayAsync(VerySlowBitsPerSecond, graceSeconds: 4);
 
     /// <summary>Gives notice to the one node with a slow link; a spare one takes its place.</summary>
-    private async Task<ReconfigurationLine> TakeAwayAsync(
+    /// <returns>The changes from the notice on.</returns>
+    private async Task<ReconfigurationLine[]> TakeAwayAsync(
         double bitsPerSecond, int graceSeconds, double? whenPagesGo = null)
     {
         await using var cluster = await NetworkCluster.StartAsync(
@@ -56,11 +59,12 @@ public sealed class SlowLinkTests(ITestOutputHelper output)
         }
 
         Assert.Equal(0, await leaving.Process.ExitCodeAsync(TimeSpan.FromSeconds(graceSeconds + 5)));
-        var line = await ReconfigurationLine.UntilServingAsync(cluster.Http, "(1,3,1)", cluster.WhatWasSaid);
+        await ReconfigurationLine.UntilServingAsync(cluster.Http, "(1,3,1)", cluster.WhatWasSaid);
 
         output.WriteLine((await load.EndAsync()).ToString());
-        foreach (var each in await ReconfigurationLine.AllAsync(cluster.Http)) output.WriteLine(each.ToString());
-        return line;
+        var lines = await ReconfigurationLine.AllAsync(cluster.Http);
+        foreach (var line in lines) output.WriteLine(line.ToString());
+        return lines[1..];   // without the first layout
     }
 
     private static async Task UntilPagesGoAsync(HttpClient http)
