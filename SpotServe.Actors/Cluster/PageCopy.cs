@@ -38,6 +38,34 @@ internal static class PageCopy
         return bytes;
     }
 
+    /// <summary>Fetches a piece of one page from every device that pages will come from, and drops it: then links are
+    /// up and the code of both ends has run before a stopped replica waits for them. Harmless when it fails.</summary>
+    /// <exception cref="SliceLostException">A source is gone, or not reached.</exception>
+    public static async Task RehearseAsync(
+        IDeviceRuntime runtime,
+        ISliceFetcher fetcher,
+        ClusterProtocol.ConnectPosition connect,
+        StageAssignment assignment,
+        PageOrigin origin,
+        CancellationToken cancel)
+    {
+        var position = assignment.Position;
+        foreach (var old in origin.Expects[position.Replica])
+        {
+            foreach (var move in PageMoves.Of(
+                runtime.Model, origin.Layout, old, connect.Layout, position, inPlace: default))
+            {
+                if (move.From.Node == connect.Device.Node) continue;
+                var layer = new LayerRange(move.Layers.First, move.Layers.First + 1);
+                var page = new PageRun(origin.Epoch, layer, move.KvHeads, [0]);
+                using var into = runtime.OpenPages(page with { Epoch = connect.Epoch });
+                if (into is null) return;
+                var request = new SliceRequest(connect.Epoch, move.From, null, page, Urgent: true);
+                await fetcher.FetchAsync(request, new Dropped(into), cancel).ConfigureAwait(false);
+            }
+        }
+    }
+
     private static async Task<long> MoveAsync(
         IDeviceRuntime runtime,
         ISliceFetcher fetcher,
@@ -54,5 +82,23 @@ internal static class PageCopy
             ?? throw new SliceLostException(request, "the new engine has no such pages");
         await fetcher.FetchAsync(request, into, cancel).ConfigureAwait(false);
         return into.Bytes;
+    }
+
+    /// <summary>Takes what another block would, and keeps nothing.</summary>
+    private sealed class Dropped(ITransferBlock block) : ITransferBlock
+    {
+        public long Bytes => block.Bytes;
+
+        public Span<byte> Direct(long offset) => [];
+
+        public void Read(long offset, Span<byte> into) => block.Read(offset, into);
+
+        public void Write(long offset, ReadOnlySpan<byte> from)
+        {
+        }
+
+        public void Dispose()
+        {
+        }
     }
 }

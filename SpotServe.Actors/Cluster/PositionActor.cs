@@ -12,10 +12,8 @@ namespace SpotServe.Actors.Cluster;
 /// (the engine thread waits for steps; on (d,0,0) the replica actor is there), Closing. It never goes back: a failure
 /// is told to the parent, which closes it. On the leader's position it also has pages copied for its replica.
 /// </summary>
-public sealed class PositionActor : ReceiveActor, IWithTimers
+public sealed partial class PositionActor : ReceiveActor, IWithTimers
 {
-    private static readonly TimeSpan RepeatAfter = TimeSpan.FromMilliseconds(500);
-
     private readonly PreparePosition _command;
     private readonly IDeviceRuntime _runtime;
     private readonly IStageLauncher _launcher;
@@ -115,6 +113,7 @@ public sealed class PositionActor : ReceiveActor, IWithTimers
     {
         Receive<PreparePosition>(_ => ReportPrepared());
         Receive<ConnectPosition>(_ => ReportConnected());
+        Receive<Rehearsed>(_ => OnRehearsed());
         Receive<CopyDevicePages>(OnCopyDevicePages);
         Receive<HandoverProtocol.CopyPages>(OnCopyPages);
         Receive<DevicePagesCopied>(_copyJobs.OnCopied);
@@ -180,7 +179,13 @@ public sealed class PositionActor : ReceiveActor, IWithTimers
         }
 
         Context.Parent.Tell(new StateChanged(new PositionReport(_epoch, Assignment, true, _replica)));
-        ReportConnected();
+        if (_connect!.Origin is not { } origin)
+        {
+            ReportConnected();
+            return;
+        }
+
+        Rehearse(origin);
     }
 
     private void ReportPrepared() =>
@@ -191,38 +196,6 @@ public sealed class PositionActor : ReceiveActor, IWithTimers
         Context.Parent.Tell(new DeviceConnected(_epoch, _command.Device));
         if (_replica is null) return;
         Context.Parent.Tell(new ReplicaStarted(_epoch, Assignment.Position.Replica, _replica));
-    }
-
-    /// <summary>From this position's replica: every device of the replica copies its part.</summary>
-    private void OnCopyPages(HandoverProtocol.CopyPages copy)
-    {
-        var layout = _connect!.Layout;
-        var devices = layout.Positions
-            .Where(position => position.Replica == Assignment.Position.Replica)
-            .Select(layout.DeviceAt)
-            .ToList();
-        _copyJobs.Begin(copy, Sender, devices, device => _connect.Nodes[device.Node].Tell(new CopyDevicePages(
-            _epoch, device, copy.Job, copy.OldReplica, copy.From, copy.To, copy.Urgent)));
-        if (Timers.IsTimerActive(nameof(RepeatCopies))) return;
-        Timers.StartPeriodicTimer(nameof(RepeatCopies), RepeatCopies.Instance, RepeatAfter);
-    }
-
-    private void OnRepeatCopies()
-    {
-        if (_copyJobs.IsIdle) Timers.Cancel(nameof(RepeatCopies));
-        else _copyJobs.Repeat();
-    }
-
-    private void OnCopyDevicePages(CopyDevicePages copy)
-    {
-        // A job that comes again is answered again, not done again: by now its pages may be another sequence's.
-        if (!_deviceCopies.IsNew(copy.Job, Sender, Self)) return;
-        var device = _command.Device;
-        PageCopy.RunAsync(_runtime, _pageFetcher!, _connect!, Assignment, copy, _work.Token).PipeTo(
-            Self,
-            success: bytes => new CopyEnded(copy.Job, new DevicePagesCopied(_epoch, copy.Job, device, bytes)),
-            failure: error => new CopyEnded(
-                copy.Job, new DevicePagesLost(_epoch, copy.Job, device, error.Message)));
     }
 
     private void Fail(string what, Exception error)
@@ -294,11 +267,6 @@ public sealed class PositionActor : ReceiveActor, IWithTimers
     private sealed record Broken(string What, Exception Error) : INoSerializationVerificationNeeded;
 
     private sealed record CopyEnded(long Job, IEpochMessage Answer) : INoSerializationVerificationNeeded;
-
-    private sealed record RepeatCopies
-    {
-        public static RepeatCopies Instance { get; } = new();
-    }
 
     /// <summary>Unlike <see cref="Progress{T}"/> it reports on the caller's thread, in order.</summary>
     private sealed class Forward(Action<LoadProgress> report) : IProgress<LoadProgress>
