@@ -35,6 +35,7 @@ internal static class TorchDevices
         var count = cuda.is_available() ? cuda.device_count() : 0;
         if (index >= count) throw new TorchLoadException($"{name}: this machine has {count} usable GPUs.");
         TorchNative.SetThreads(threads);
+        TorchNative.SwitchCudnnAttentionOff();
         return new Device(DeviceType.CUDA, index.Value);
     }
 

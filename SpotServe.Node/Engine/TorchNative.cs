@@ -62,6 +62,24 @@ public static partial class TorchNative
         torch.set_num_threads(threads);
     }
 
+    /// <summary>Has libtorch do attention on GPUs without cuDNN, whose kernels for 16-bit types with a mask give
+    /// different bits from call to call on Hopper. TorchSharp has no switch for it; libtorch's is a setter of its
+    /// global context. Call after <see cref="EnsureLoaded"/>.</summary>
+    /// <exception cref="TorchLoadException">This libtorch has no such switch.</exception>
+    internal static unsafe void SwitchCudnnAttentionOff()
+    {
+        const string Context = "_ZN2at13globalContextEv", Setter = "_ZN2at7Context14setSDPUseCuDNNEb";
+        if (!NativeLibrary.TryGetExport(CpuLibrary, Context, out var context)
+            || !NativeLibrary.TryGetExport(CpuLibrary, Setter, out var setter))
+        {
+            throw new TorchLoadException(
+                $"libtorch from {LoadedFrom} has no switch for cuDNN's attention, which does not repeat its results; "
+                + "use libtorch 2.5 or later.");
+        }
+
+        ((delegate* unmanaged<nint, byte, void>)setter)(((delegate* unmanaged<nint>)context)(), 0);
+    }
+
     private static string LoadLibraries(string? given)
     {
         // libgomp reads its settings once, when it is loaded. Threads that spin while they wait bring several nodes

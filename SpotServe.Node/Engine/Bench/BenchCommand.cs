@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using SpotServe.Actors.Planning;
 using SpotServe.Node.Bench;
 
 namespace SpotServe.Node.Engine.Bench;
@@ -10,42 +9,21 @@ public static class BenchCommand
 {
     public static Command Create()
     {
-        Option<string> device = new("--device")
-        {
-            Description = "cpu, cuda or cuda:N",
-            DefaultValueFactory = _ => "cpu",
-        };
-        Option<string> shape = new("--shape")
-        {
-            Description = "tiny, 160m, 1b or 7b",
-            DefaultValueFactory = _ => "160m",
-        };
-        Option<string> type = new("--dtype")
-        {
-            Description = "float32, bfloat16 or float16",
-            DefaultValueFactory = _ => "float32",
-        };
-        Option<string> layout = new("--layout")
-        {
-            Description = "P,M: pipeline stages and tensor ranks, in this process",
-            DefaultValueFactory = _ => "1,1",
-        };
-        var batch = Number("--batch", "sequences that decode together", 1);
-        var threads = Number("--threads", "threads in all, shared by the ranks", Environment.ProcessorCount);
-        var context = Number("--context", "tokens in each sequence's cache", 64);
-        var steps = Number("--steps", "decode steps of a round", 32);
-        var rounds = Number("--rounds", "rounds; the median is reported", 3);
+        EngineFlags engine = new();
+        TransferFlags transfer = new();
         Option<bool> links = new("--links")
         {
             Description = "measure the data plane instead: all-reduce and hand-off beside a bare socket",
         };
-        TransferFlags transfer = new();
-        Option<string?> torchLib = new("--torch-lib") { Description = "lib folder of an installed PyTorch" };
-
+        Option<bool> verify = new("--verify")
+        {
+            Description = "compare instead of measuring: run the same decode --rounds times, logits bit by bit",
+        };
         var command = new Command("bench", "Measure decode and prefill of a model shape with made weights.")
         {
-            device, shape, type, batch, layout, threads, context, steps, rounds, links, torchLib,
+            links, verify,
         };
+        engine.AddTo(command);
         transfer.AddTo(command);
         command.SetAction(async (parsed, cancel) =>
         {
@@ -55,19 +33,10 @@ public static class BenchCommand
                 return 0;
             }
 
-            if (await transfer.RunIfAskedAsync(parsed, parsed.GetValue(rounds), cancel)) return 0;
+            if (await transfer.RunIfAskedAsync(parsed, engine.Rounds(parsed), cancel)) return 0;
             try
             {
-                var (stages, ranks) = ParseLayout(parsed.GetValue(layout)!);
-                var result = EngineBench.Run(
-                    new BenchOptions(
-                        parsed.GetValue(device)!, BenchShape.Named(parsed.GetValue(shape)!),
-                        ParseType(parsed.GetValue(type)!), parsed.GetValue(batch), stages, ranks,
-                        parsed.GetValue(threads), parsed.GetValue(context), parsed.GetValue(steps),
-                        parsed.GetValue(rounds), parsed.GetValue(torchLib)),
-                    parsed.InvocationConfiguration.Error.WriteLine);
-                parsed.InvocationConfiguration.Output.WriteLine(Table(result));
-                return 0;
+                return Run(parsed, engine.Read(parsed), parsed.GetValue(verify));
             }
             catch (Exception error) when (error is ArgumentException or TorchLoadException)
             {
@@ -76,6 +45,20 @@ public static class BenchCommand
             }
         });
         return command;
+    }
+
+    private static int Run(ParseResult parsed, BenchOptions options, bool verifies)
+    {
+        var (output, log) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+        if (!verifies)
+        {
+            output.WriteLine(Table(EngineBench.Run(options, log.WriteLine)));
+            return 0;
+        }
+
+        var repeated = RepeatCheck.Run(options, log.WriteLine);
+        output.WriteLine(repeated);
+        return repeated.UnequalSteps == 0 ? 0 : 1;
     }
 
     /// <summary>The figures as text; medians over the rounds, with the range.</summary>
@@ -111,33 +94,4 @@ public static class BenchCommand
 
     private static string Format(double value) =>
         Math.Round(value, value >= 100 ? 0 : 2).ToString(CultureInfo.InvariantCulture);
-
-    private static Option<int> Number(string name, string description, int value)
-    {
-        var option = new Option<int>(name) { Description = description, DefaultValueFactory = _ => value };
-        option.Validators.Add(result =>
-        {
-            if (result.Tokens.Count > 0 && result.GetValueOrDefault<int>() is < 1 or > 1 << 20)
-                result.AddError($"{name} must be 1 to {1 << 20}.");
-        });
-        return option;
-    }
-
-    private static (int Stages, int Ranks) ParseLayout(string text)
-    {
-        var parts = text.Split(',');
-        return parts.Length == 2
-            && int.TryParse(parts[0], CultureInfo.InvariantCulture, out var stages)
-            && int.TryParse(parts[1], CultureInfo.InvariantCulture, out var ranks)
-                ? (stages, ranks)
-                : throw new ArgumentException($"--layout \"{text}\" is not P,M, e.g. 2,1.");
-    }
-
-    private static ElementType ParseType(string text) => text switch
-    {
-        "float32" => ElementType.Float32,
-        "float16" => ElementType.Float16,
-        "bfloat16" => ElementType.BFloat16,
-        _ => throw new ArgumentException($"--dtype \"{text}\" is not float32, float16 or bfloat16."),
-    };
 }

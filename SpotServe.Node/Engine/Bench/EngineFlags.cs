@@ -1,0 +1,92 @@
+using System.CommandLine;
+using System.Globalization;
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Node.Engine.Bench;
+
+/// <summary>What an engine is measured with, on the command line.</summary>
+internal sealed class EngineFlags
+{
+    private readonly Option<string> _device = new("--device")
+    {
+        Description = "cpu, cuda or cuda:N",
+        DefaultValueFactory = _ => "cpu",
+    };
+
+    private readonly Option<string> _shape = new("--shape")
+    {
+        Description = $"one of {string.Join(", ", BenchShape.All.Select(shape => shape.Name))}",
+        DefaultValueFactory = _ => "160m",
+    };
+
+    private readonly Option<string> _type = new("--dtype")
+    {
+        Description = "float32, bfloat16 or float16",
+        DefaultValueFactory = _ => "float32",
+    };
+
+    private readonly Option<string> _layout = new("--layout")
+    {
+        Description = "P,M: pipeline stages and tensor ranks, in this process",
+        DefaultValueFactory = _ => "1,1",
+    };
+
+    private readonly Option<int> _batch = Number("--batch", "sequences that decode together", 1);
+    private readonly Option<int> _threads =
+        Number("--threads", "threads in all, shared by the ranks", Environment.ProcessorCount);
+
+    private readonly Option<int> _context = Number("--context", "tokens in each sequence's cache", 64);
+    private readonly Option<int> _steps = Number("--steps", "decode steps of a round", 32);
+    private readonly Option<int> _rounds = Number("--rounds", "rounds; the median is reported", 3);
+    private readonly Option<string?> _torchLib = new("--torch-lib")
+    {
+        Description = "lib folder of an installed PyTorch",
+    };
+
+    public void AddTo(Command command)
+    {
+        Option[] all = [_device, _shape, _type, _batch, _layout, _threads, _context, _steps, _rounds, _torchLib];
+        foreach (var option in all) command.Options.Add(option);
+    }
+
+    public int Rounds(ParseResult parsed) => parsed.GetValue(_rounds);
+
+    /// <exception cref="ArgumentException">A value is none that can be measured.</exception>
+    public BenchOptions Read(ParseResult parsed)
+    {
+        var (stages, ranks) = ParseLayout(parsed.GetValue(_layout)!);
+        return new BenchOptions(
+            parsed.GetValue(_device)!, BenchShape.Named(parsed.GetValue(_shape)!), ParseType(parsed.GetValue(_type)!),
+            parsed.GetValue(_batch), stages, ranks, parsed.GetValue(_threads), parsed.GetValue(_context),
+            parsed.GetValue(_steps), parsed.GetValue(_rounds), parsed.GetValue(_torchLib));
+    }
+
+    private static Option<int> Number(string name, string description, int value)
+    {
+        var option = new Option<int>(name) { Description = description, DefaultValueFactory = _ => value };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Count > 0 && result.GetValueOrDefault<int>() is < 1 or > 1 << 20)
+                result.AddError($"{name} must be 1 to {1 << 20}.");
+        });
+        return option;
+    }
+
+    private static (int Stages, int Ranks) ParseLayout(string text)
+    {
+        var parts = text.Split(',');
+        return parts.Length == 2
+            && int.TryParse(parts[0], CultureInfo.InvariantCulture, out var stages)
+            && int.TryParse(parts[1], CultureInfo.InvariantCulture, out var ranks)
+                ? (stages, ranks)
+                : throw new ArgumentException($"--layout \"{text}\" is not P,M, e.g. 2,1.");
+    }
+
+    private static ElementType ParseType(string text) => text switch
+    {
+        "float32" => ElementType.Float32,
+        "float16" => ElementType.Float16,
+        "bfloat16" => ElementType.BFloat16,
+        _ => throw new ArgumentException($"--dtype \"{text}\" is not float32, float16 or bfloat16."),
+    };
+}
