@@ -65,7 +65,12 @@ public sealed class GenerationClient(Lazy<ControlActors> actors, ClusterBoard bo
                     new RequestProtocol.Describe(id), AskAgainAfter, cancel).ConfigureAwait(false) switch
                 {
                     RequestProtocol.Described known =>
-                        new RequestDescription(known.At, known.PromptTokens, known.Stops, known.StopTokens),
+                        new RequestDescription(known.At, known.PromptTokens, known.Stops, known.StopTokens)
+                        {
+                            TokenCount = known.TokenCount,
+                            HasEnded = known.Finished is not null,
+                            IsFull = known.IsFull,
+                        },
                     RequestProtocol.Unknown => throw new RequestUnknownException(id),
                     _ => throw new UnreachableException(),
                 };

@@ -29,6 +29,7 @@ public interface IGenerationClient
     /// finish reason. Ending the enumeration early does not cancel the request.
     /// </summary>
     /// <exception cref="RequestUnknownException">No such request, or it was forgotten.</exception>
+    /// <exception cref="TooManyReadersException">It takes no more readers.</exception>
     IAsyncEnumerable<TokenBatch> StreamAsync(RequestId id, int fromIndex, CancellationToken cancel);
 
     /// <summary>Stops a request whose client went away. Fire and forget.</summary>
@@ -62,7 +63,17 @@ public abstract record Admission
 /// <param name="Stops">Texts that end it.</param>
 /// <param name="StopTokens">Tokens that end it and are no part of its text.</param>
 public sealed record RequestDescription(
-    DateTimeOffset At, int PromptTokens, ImmutableArray<string> Stops, ImmutableArray<int> StopTokens);
+    DateTimeOffset At, int PromptTokens, ImmutableArray<string> Stops, ImmutableArray<int> StopTokens)
+{
+    /// <summary>Tokens committed when it was asked.</summary>
+    public int TokenCount { get; init; }
+
+    /// <summary>Whether no more tokens follow.</summary>
+    public bool HasEnded { get; init; }
+
+    /// <summary>Whether it takes no more readers.</summary>
+    public bool IsFull { get; init; }
+}
 
 /// <summary>Some generated tokens; Error is set when Finished is Failed.</summary>
 public sealed record TokenBatch(int FirstIndex, ImmutableArray<int> Tokens, FinishReason? Finished, string? Error);
@@ -80,6 +91,10 @@ public sealed record ServiceStatus(bool Serving, string Detail, string? ModelNam
 
 /// <summary>The request is not known to the cluster.</summary>
 public sealed class RequestUnknownException(RequestId id) : Exception($"Request {id} is unknown.");
+
+/// <summary>The request has as many readers as it may have.</summary>
+public sealed class TooManyReadersException(RequestId id)
+    : Exception($"Request {id} has as many readers as it may have. Close one of them, or try again later.");
 
 /// <summary>The request's entity did not answer.</summary>
 public sealed class RequestSilentException(RequestId id, TimeSpan waited) : Exception(

@@ -31,6 +31,7 @@ internal sealed class StreamActor : ReceiveActor, IWithTimers
         _silenceMax = silenceMax;
         Receive<TokensAvailable>(OnTokens);
         Receive<Terminated>(OnEntityEnded);
+        Receive<TooManyReaders>(_ => Stop(new TooManyReadersException(_id)));
         Receive<Unknown>(_ => Stop(new RequestUnknownException(_id)));
         Receive<CheckSilence>(_ => OnCheckSilence());
     }

@@ -14,9 +14,7 @@ public sealed partial class RequestEntity
         {
             if (_nextIndexOf.Count >= _options.SubscribersMax)
             {
-                Sender.Tell(new TokensAvailable(
-                    _id, 0, [], FinishReason.Failed,
-                    $"Request {_id} already has {_options.SubscribersMax} readers. Close one of them."));
+                Sender.Tell(new TooManyReaders(_id, _options.SubscribersMax));
                 return;
             }
 
@@ -51,7 +49,12 @@ public sealed partial class RequestEntity
     {
         var accepted = _state.Accepted!;
         Sender.Tell(new Described(
-            _id, accepted.At, accepted.Prompt.Length, accepted.Parameters.StopTokens, accepted.Stops));
+            _id, accepted.At, accepted.Prompt.Length, accepted.Parameters.StopTokens, accepted.Stops)
+        {
+            TokenCount = _state.Tokens.Count,
+            Finished = _state.Finished?.Reason,
+            IsFull = _nextIndexOf.Count >= _options.SubscribersMax,
+        });
     }
 
     private void AnswerUnknown()

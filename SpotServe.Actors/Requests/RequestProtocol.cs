@@ -32,13 +32,26 @@ public static class RequestProtocol
     /// <param name="StopTokens">Of <see cref="GenerationParameters"/>.</param>
     public sealed record Described(
         RequestId Id, DateTimeOffset At, int PromptTokens, ImmutableArray<int> StopTokens, ImmutableArray<string> Stops)
-        : IMessage;
+        : IMessage
+    {
+        /// <summary>Tokens committed so far.</summary>
+        public int TokenCount { get; init; }
+
+        /// <summary>Null while it is open.</summary>
+        public FinishReason? Finished { get; init; }
+
+        /// <summary>Whether it has as many readers as it may have.</summary>
+        public bool IsFull { get; init; }
+    }
 
     /// <summary>
     /// Send me tokens from this index on, now and as they are committed. A repeated one replaces the sender's earlier
     /// one, so a subscriber that has heard nothing for a while simply subscribes again.
     /// </summary>
     public sealed record Subscribe(RequestId Id, int FromIndex) : IMessage;
+
+    /// <summary>The answer to <see cref="Subscribe"/> when the request has as many readers as it may have.</summary>
+    public sealed record TooManyReaders(RequestId Id, int ReadersMax) : IMessage;
 
     public sealed record Unsubscribe(RequestId Id) : IMessage;
 

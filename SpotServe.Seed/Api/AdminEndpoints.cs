@@ -15,11 +15,12 @@ internal sealed class AdminEndpoints(IClusterOperator cluster, ApiOptions option
     /// <summary>POST /admin/nodes/{node}/preempt?seconds=30: as if the node's cloud had given it notice.</summary>
     public async Task PreemptAsync(HttpContext http)
     {
+        await JsonBody.CheckEmptyAsync(http).ConfigureAwait(false);
         var text = (string?)http.Request.Query["seconds"] ?? "30";
         if (!double.TryParse(text, CultureInfo.InvariantCulture, out var seconds)
             || seconds is not (>= 0 and <= GraceMax))
         {
-            throw ApiException.BadField("seconds", $"is {text}; it must be 0 to {GraceMax}.");
+            throw ApiException.BadField("seconds", $"is {RequestFields.Shorten(text)}; it must be 0 to {GraceMax}.");
         }
 
         var node = Uri.UnescapeDataString((string)http.GetRouteValue("node")!);
@@ -32,15 +33,16 @@ internal sealed class AdminEndpoints(IClusterOperator cluster, ApiOptions option
     /// <summary>POST /admin/layout {"layout": "1,2,2"}, or null to let the cluster choose.</summary>
     public async Task ChangeLayoutAsync(HttpContext http)
     {
-        var body = await ReadAsync(http).ConfigureAwait(false);
+        using var body = await JsonBody.ReadAsync(http).ConfigureAwait(false);
+        var text = LayoutOf(body.RootElement);
         LayoutDegrees? wanted;
         try
         {
-            wanted = body.Layout is { } text ? LayoutConstraints.Parse(text, batchSize: 1) : null;
+            wanted = text is null ? null : LayoutConstraints.Parse(text, batchSize: 1);
         }
         catch (Exception error) when (error is FormatException or ArgumentException)
         {
-            throw ApiException.BadField("layout", $"is {body.Layout}: {error.Message}");
+            throw ApiException.BadField("layout", $"is {RequestFields.Shorten(text!)}: {error.Message}");
         }
 
         var refusal = await AskAsync(() => cluster.ChangeLayoutAsync(wanted, http.RequestAborted))
@@ -50,8 +52,20 @@ internal sealed class AdminEndpoints(IClusterOperator cluster, ApiOptions option
             throw new ApiException(HttpStatusCode.Conflict, refusal, "layout", "layout_impossible");
         }
 
-        var what = body.Layout is null ? "the cluster chooses" : $"layout {body.Layout} as soon as it fits";
+        var what = text is null ? "the cluster chooses" : $"layout {text} as soon as it fits";
         await AcceptAsync(http, what).ConfigureAwait(false);
+    }
+
+    /// <summary>An operator's order says what it wants in so many words: a wrong name must not undo the last
+    /// one.</summary>
+    private static string? LayoutOf(JsonElement body)
+    {
+        var members = body.EnumerateObject().Select(RequestFields.NameOf).ToArray();
+        if (members.FirstOrDefault(name => name != "layout") is { } other)
+            throw ApiException.BadField(other, "is not known; \"layout\" is the only field.");
+        if (members.Length == 0)
+            throw ApiException.BadField("layout", "is missing: give \"D,P,M\", or null to let the cluster choose.");
+        return new RequestFields(body).Text("layout");
     }
 
     /// <summary>GET /admin/reconfigurations: the latest hundred, oldest first.</summary>
@@ -62,21 +76,6 @@ internal sealed class AdminEndpoints(IClusterOperator cluster, ApiOptions option
             new ReconfigurationsBody([.. timeline.Select(ReconfigurationBody.Of)]),
             ApiJson.Plain.ReconfigurationsBody,
             cancellationToken: http.RequestAborted).ConfigureAwait(false);
-    }
-
-    private static async Task<LayoutBody> ReadAsync(HttpContext http)
-    {
-        try
-        {
-            return await http.Request.ReadFromJsonAsync(ApiJson.Plain.LayoutBody, http.RequestAborted)
-                .ConfigureAwait(false) ?? throw new JsonException("it is null");
-        }
-        catch (Exception error) when (error is JsonException or InvalidOperationException)
-        {
-            throw new ApiException(
-                HttpStatusCode.BadRequest,
-                "The body must be JSON like {\"layout\": \"1,2,2\"} with Content-Type: application/json.");
-        }
     }
 
     private async Task<T> AskAsync<T>(Func<Task<T>> ask)
@@ -102,9 +101,6 @@ internal sealed class AdminEndpoints(IClusterOperator cluster, ApiOptions option
             new HealthBody(what), ApiJson.Plain.HealthBody, cancellationToken: http.RequestAborted);
     }
 }
-
-/// <summary>POST /admin/layout.</summary>
-internal sealed record LayoutBody(string? Layout);
 
 /// <summary>GET /admin/reconfigurations.</summary>
 internal sealed record ReconfigurationsBody(IReadOnlyList<ReconfigurationBody> Reconfigurations);

@@ -19,6 +19,12 @@ internal sealed class ApiException(
     public static ApiException BadField(string field, string problem) =>
         new(HttpStatusCode.BadRequest, $"\"{field}\" {problem}", field, "invalid_value");
 
+    public static ApiException ModelNotFound(string asked, string served) => new(
+        HttpStatusCode.NotFound,
+        $"The model \"{RequestFields.Shorten(asked)}\" is not served here; \"{served}\" is.",
+        "model",
+        "model_not_found");
+
     public async Task WriteAsync(HttpContext http)
     {
         http.Response.StatusCode = (int)Status;
@@ -35,6 +41,8 @@ internal sealed class ApiException(
     private static string TypeOf(HttpStatusCode status) => status switch
     {
         HttpStatusCode.TooManyRequests => "rate_limit_error",
+        HttpStatusCode.Unauthorized => "authentication_error",
+        HttpStatusCode.Forbidden => "permission_error",
         >= HttpStatusCode.InternalServerError => "server_error",
         _ => "invalid_request_error",
     };

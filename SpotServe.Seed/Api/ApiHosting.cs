@@ -1,18 +1,24 @@
-using System.Net;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using SpotServe.Actors.Gateway;
 
 namespace SpotServe.Seed.Api;
 
 /// <summary>Puts the HTTP interface into a web application.</summary>
-public static partial class ApiHosting
+public static class ApiHosting
 {
+    private static readonly string[] Reading = [HttpMethods.Get, HttpMethods.Head];
+
     /// <summary>Adds the interface. <see cref="IGenerationClient"/>, <see cref="IClusterOperator"/> and
     /// <see cref="CompletionModel"/> must be registered as singletons beside it.</summary>
-    public static IServiceCollection AddCompletionApi(this IServiceCollection services, ApiOptions options)
+    public static IServiceCollection AddCompletionApi(
+        this IServiceCollection services, ApiOptions options, AccessOptions access)
     {
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(options);
+        services.AddSingleton(access);
+        services.AddSingleton<AccessPolicy>();
+        services.AddSingleton<ApiEdge>();
+        services.AddSingleton<OpenResponses>();
         services.AddSingleton<CompletionReader>();
         services.AddSingleton<CompletionResponse>();
         services.AddSingleton<CompletionEndpoints>();
@@ -22,53 +28,28 @@ public static partial class ApiHosting
         return services;
     }
 
-    /// <summary>Maps all paths, and an answer in OpenAI's form for the unknown ones.</summary>
+    /// <summary>Maps all paths behind the edge. Whatever is read can be asked for with HEAD.</summary>
     public static void MapCompletionApi(this WebApplication app)
     {
         var completions = app.Services.GetRequiredService<CompletionEndpoints>();
         var requests = app.Services.GetRequiredService<RequestEndpoints>();
         var status = app.Services.GetRequiredService<StatusEndpoints>();
         var admin = app.Services.GetRequiredService<AdminEndpoints>();
-        var log = app.Services.GetRequiredService<ILogger<CompletionEndpoints>>();
+        var edge = app.Services.GetRequiredService<ApiEdge>();
 
-        app.MapPost("/v1/completions", Edge(log, completions.PostAsync));
-        app.MapGet("/v1/requests/{id}", Edge(log, http => requests.GetAsync(http, (string)http.GetRouteValue("id")!)));
-        app.MapGet("/v1/models", status.GetModelsAsync);
-        app.MapGet("/health", StatusEndpoints.GetHealthAsync);
-        app.MapGet("/ready", status.GetReadyAsync);
-        app.MapGet("/admin/replicas", status.GetReplicasAsync);
-        app.MapGet("/admin/reconfigurations", Edge(log, admin.GetReconfigurationsAsync));
-        app.MapPost("/admin/layout", Edge(log, admin.ChangeLayoutAsync));
-        app.MapPost("/admin/nodes/{node}/preempt", Edge(log, admin.PreemptAsync));
-        app.MapGet("/", status.GetFrontAsync);
-        app.MapFallback(Edge(log, http => throw new ApiException(
-            HttpStatusCode.NotFound, $"There is no {http.Request.Method} {http.Request.Path}.", code: "not_found")));
+        app.Use(next => http => edge.InvokeAsync(http, next));
+        // Named here so that it comes after the edge: by itself it would come first.
+        app.UseRouting();
+        app.MapPost("/v1/completions", completions.PostAsync);
+        app.MapMethods("/v1/requests/{id}", Reading, requests.GetAsync);
+        app.MapMethods("/v1/models", Reading, status.GetModelsAsync);
+        app.MapMethods("/v1/models/{**id}", Reading, status.GetModelAsync);
+        app.MapMethods("/health", Reading, StatusEndpoints.GetHealthAsync);
+        app.MapMethods("/ready", Reading, status.GetReadyAsync);
+        app.MapMethods("/admin/replicas", Reading, status.GetReplicasAsync);
+        app.MapMethods("/admin/reconfigurations", Reading, admin.GetReconfigurationsAsync);
+        app.MapPost("/admin/layout", admin.ChangeLayoutAsync);
+        app.MapPost("/admin/nodes/{node}/preempt", admin.PreemptAsync);
+        app.MapMethods("/", Reading, status.GetFrontAsync);
     }
-
-    /// <summary>The edge of the process: what went wrong becomes an answer here, and nowhere else.</summary>
-    private static RequestDelegate Edge(ILogger log, RequestDelegate handle) => async http =>
-    {
-        try
-        {
-            await handle(http).ConfigureAwait(false);
-        }
-        catch (ApiException error) when (!http.Response.HasStarted)
-        {
-            await error.WriteAsync(http).ConfigureAwait(false);
-        }
-        catch (Exception) when (http.RequestAborted.IsCancellationRequested)
-        {
-            // The client is gone; there is nobody to tell.
-        }
-        catch (Exception error) when (!http.Response.HasStarted && error is not BadHttpRequestException)
-        {
-            LogFailed(log, http.Request.Path, error);
-            var answer = new ApiException(
-                HttpStatusCode.InternalServerError, "This server failed; its log says why.", code: "internal_error");
-            await answer.WriteAsync(http).ConfigureAwait(false);
-        }
-    };
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "{Path} failed")]
-    private static partial void LogFailed(ILogger log, string path, Exception error);
 }

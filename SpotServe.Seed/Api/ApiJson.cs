@@ -57,11 +57,11 @@ internal sealed record RequestBody(
 [JsonSerializable(typeof(CompletionBody))]
 [JsonSerializable(typeof(ErrorEnvelope))]
 [JsonSerializable(typeof(ModelListBody))]
+[JsonSerializable(typeof(ModelBody))]
 [JsonSerializable(typeof(HealthBody))]
 [JsonSerializable(typeof(ReadyBody))]
 [JsonSerializable(typeof(ReplicasBody))]
 [JsonSerializable(typeof(RequestBody))]
-[JsonSerializable(typeof(LayoutBody))]
 [JsonSerializable(typeof(ReconfigurationsBody))]
 internal sealed partial class ApiJson : JsonSerializerContext
 {

@@ -1,5 +1,5 @@
 using System.Collections.Immutable;
-using System.Runtime.CompilerServices;
+using SpotServe.Actors;
 using SpotServe.Seed.Tokenization;
 
 namespace SpotServe.Seed.Api;
@@ -12,42 +12,34 @@ public sealed record CompletionModel(string Name, ITokenizer Tokenizer, Immutabl
 /// <summary>Bounds of the HTTP interface. Each is checked when it is set.</summary>
 public sealed record ApiOptions
 {
+    private static readonly TimeSpan Longest = TimeSpan.FromHours(1);
+
     /// <summary>Most bytes of a request's body; beyond it the answer is 413.</summary>
-    public int BodyBytesMax { get; init => field = Checked(value, 1024, 64 << 20); } = 1 << 20;
+    public int BodyBytesMax { get; init => field = Bounds.Between(value, 1024, 64 << 20); } = 1 << 20;
 
-    public int PromptCharsMax { get; init => field = Checked(value, 1, 16 << 20); } = 400_000;
+    public int PromptCharsMax { get; init => field = Bounds.Between(value, 1, 16 << 20); } = 400_000;
 
-    public int PromptTokensMax { get; init => field = Checked(value, 1, 1 << 20); } = 131_072;
+    public int PromptTokensMax { get; init => field = Bounds.Between(value, 1, 1 << 20); } = 131_072;
 
     /// <summary>Most tokens that a request may ask for.</summary>
-    public int CompletionTokensMax { get; init => field = Checked(value, 1, 1 << 20); } = 131_072;
+    public int CompletionTokensMax { get; init => field = Bounds.Between(value, 1, 1 << 20); } = 131_072;
 
     /// <summary>Tokens generated when a request does not say; 16, as OpenAI does.</summary>
-    public int CompletionTokensDefault { get; init => field = Checked(value, 1, 1 << 20); } = 16;
+    public int CompletionTokensDefault { get; init => field = Bounds.Between(value, 1, 1 << 20); } = 16;
 
-    public int StopsMax { get; init => field = Checked(value, 0, 64); } = 4;
+    public int StopsMax { get; init => field = Bounds.Between(value, 0, 64); } = 4;
 
-    public int StopCharsMax { get; init => field = Checked(value, 1, 4096); } = 256;
+    public int StopCharsMax { get; init => field = Bounds.Between(value, 1, 4096); } = 256;
 
-    /// <summary>Completions answered at once, streamed or not; beyond it the answer is 429.</summary>
-    public int OpenResponsesMax { get; init => field = Checked(value, 1, 65_536); } = 1024;
+    /// <summary>Completions and streams answered at once; beyond it the answer is 429.</summary>
+    public int OpenResponsesMax { get; init => field = Bounds.Between(value, 1, 65_536); } = 1024;
 
     /// <summary>A response that gets no token for this long ends with an error; the request goes on.</summary>
-    public TimeSpan SilenceMax { get; init => field = Checked(value); } = TimeSpan.FromMinutes(5);
+    public TimeSpan SilenceMax { get; init => field = Bounds.Positive(value, Longest); } = TimeSpan.FromMinutes(5);
 
     /// <summary>Most time that GET /v1/requests/{id} waits for what there is so far.</summary>
-    public TimeSpan SnapshotWait { get; init => field = Checked(value); } = TimeSpan.FromSeconds(2);
+    public TimeSpan SnapshotWait { get; init => field = Bounds.Positive(value, Longest); } = TimeSpan.FromSeconds(2);
 
     /// <summary>Said in Retry-After when this process, not the cluster, is full.</summary>
-    public TimeSpan RetryAfter { get; init => field = Checked(value); } = TimeSpan.FromSeconds(2);
-
-    private static int Checked(int value, int min, int max, [CallerMemberName] string name = "") =>
-        value >= min && value <= max
-            ? value
-            : throw new ArgumentOutOfRangeException(name, value, $"Must be {min} to {max}.");
-
-    private static TimeSpan Checked(TimeSpan value, [CallerMemberName] string name = "") =>
-        value > TimeSpan.Zero && value <= TimeSpan.FromHours(1)
-            ? value
-            : throw new ArgumentOutOfRangeException(name, value, "Must be more than 0 and at most an hour.");
+    public TimeSpan RetryAfter { get; init => field = Bounds.Positive(value, Longest); } = TimeSpan.FromSeconds(2);
 }

@@ -1,7 +1,5 @@
 using System.Globalization;
 using System.Net;
-using System.Text.Json;
-using Microsoft.AspNetCore.Http.Features;
 using SpotServe.Actors.Gateway;
 
 namespace SpotServe.Seed.Api;
@@ -11,7 +9,8 @@ internal sealed class CompletionEndpoints(
     IGenerationClient cluster,
     CompletionModel model,
     ApiOptions options,
-    CompletionResponse response)
+    CompletionResponse response,
+    OpenResponses open)
 {
     /// <summary>"true" lets a request go on when its client disconnects.</summary>
     public const string DetachHeader = "X-SpotServe-Detach";
@@ -19,33 +18,17 @@ internal sealed class CompletionEndpoints(
     /// <summary>The request's id, for GET /v1/requests/{id}.</summary>
     public const string IdHeader = "X-Request-Id";
 
-    private const int JsonDepthMax = 16;
+    /// <summary>Names the fields of a request that are not known here and changed nothing.</summary>
+    public const string IgnoredHeader = "X-SpotServe-Ignored-Fields";
 
     private readonly CompletionRequestReader _reader = new(model, options);
-    private int _open;
 
     public async Task PostAsync(HttpContext http)
     {
         var detached = IsDetached(http);
         var request = await ReadAsync(http).ConfigureAwait(false);
-        if (Interlocked.Increment(ref _open) > options.OpenResponsesMax)
-        {
-            Interlocked.Decrement(ref _open);
-            throw new ApiException(
-                HttpStatusCode.TooManyRequests,
-                $"{options.OpenResponsesMax} completions are being answered, which is the limit. Try again later.",
-                code: "too_many_responses",
-                retryAfter: options.RetryAfter);
-        }
-
-        try
-        {
-            await AnswerAsync(http, request, detached).ConfigureAwait(false);
-        }
-        finally
-        {
-            Interlocked.Decrement(ref _open);
-        }
+        using var place = open.Enter();
+        await AnswerAsync(http, request, detached).ConfigureAwait(false);
     }
 
     private async Task AnswerAsync(HttpContext http, CompletionRequest request, bool detached)
@@ -76,27 +59,10 @@ internal sealed class CompletionEndpoints(
 
     private async Task<CompletionRequest> ReadAsync(HttpContext http)
     {
-        if (http.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
-            limit.MaxRequestBodySize = options.BodyBytesMax;
-        try
-        {
-            using var body = await JsonDocument.ParseAsync(
-                http.Request.Body,
-                new JsonDocumentOptions { MaxDepth = JsonDepthMax, AllowDuplicateProperties = false },
-                http.RequestAborted).ConfigureAwait(false);
-            return _reader.Read(body.RootElement, cluster.Status.ContextMax);
-        }
-        catch (JsonException error)
-        {
-            throw new ApiException(HttpStatusCode.BadRequest, $"The body is no valid JSON: {error.Message}");
-        }
-        catch (BadHttpRequestException error) when (error.StatusCode == StatusCodes.Status413PayloadTooLarge)
-        {
-            throw new ApiException(
-                HttpStatusCode.RequestEntityTooLarge,
-                $"The body has more than {options.BodyBytesMax:N0} bytes, which is the limit. Shorten the prompt.",
-                code: "body_too_large");
-        }
+        using var body = await JsonBody.ReadAsync(http).ConfigureAwait(false);
+        var request = _reader.Read(body.RootElement, cluster.Status.ContextMax);
+        if (!request.Ignored.IsEmpty) http.Response.Headers[IgnoredHeader] = string.Join(", ", request.Ignored);
+        return request;
     }
 
     private static Admission.Accepted Accepted(Admission admission) => admission switch

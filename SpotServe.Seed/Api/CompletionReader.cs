@@ -20,7 +20,8 @@ internal abstract record CompletionPiece
     public sealed record End(int TokenCount, string Text, string FinishReason) : CompletionPiece;
 
     /// <summary>It cannot go on.</summary>
-    public sealed record Broken(string Error) : CompletionPiece;
+    /// <param name="TokenCount">Tokens generated, when the request itself ended so; null when it may go on.</param>
+    public sealed record Broken(string Error, int? TokenCount = null) : CompletionPiece;
 }
 
 /// <summary>Turns a request's tokens into text pieces. The same tokens give the same pieces, whoever reads and
@@ -62,7 +63,7 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
 
             if (batch.Finished is not { } reason) continue;
             yield return reason == FinishReason.Failed
-                ? new CompletionPiece.Broken(batch.Error ?? "The cluster gave no reason.")
+                ? new CompletionPiece.Broken(batch.Error ?? "The cluster gave no reason.", count)
                 : Ended(reason);
             yield break;
         }

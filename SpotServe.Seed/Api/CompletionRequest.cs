@@ -11,4 +11,8 @@ internal sealed record CompletionRequest(
     GenerationParameters Parameters,
     ImmutableArray<string> Stops,
     bool Stream,
-    bool IncludeUsage);
+    bool IncludeUsage)
+{
+    /// <summary>Names of fields that are not known here; as other servers do, they are read over.</summary>
+    public ImmutableArray<string> Ignored { get; init; } = [];
+}

@@ -10,10 +10,12 @@ namespace SpotServe.Seed.Api;
 
 /// <summary>
 /// Reads the body of POST /v1/completions. Read by hand, not into an object, because every complaint has to name the
-/// field, its value and the limit, and because a field that is not known must not be ignored.
+/// field, its value and the limit, and because the client is told which fields were not known.
 /// </summary>
 internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions options)
 {
+    private const int IgnoredMax = 16;
+
     private static readonly string[] Fields =
     [
         "model", "prompt", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "stream", "stream_options",
@@ -26,14 +28,8 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
     /// limit.</exception>
     public CompletionRequest Read(JsonElement root, int contextMax)
     {
-        if (root.ValueKind != JsonValueKind.Object)
-            throw new ApiException(HttpStatusCode.BadRequest, "The body must be a JSON object.");
-        foreach (var member in root.EnumerateObject())
-        {
-            if (!Fields.Contains(member.Name))
-                throw ApiException.BadField(member.Name, $"is not known. Known fields: {string.Join(", ", Fields)}.");
-        }
-
+        var ignored = ImmutableArray.CreateBuilder<string>();
+        NoteUnknown(root, "", Fields, ignored);
         var body = new RequestFields(root);
         CheckModel(body);
         CheckNeutral(body);
@@ -45,7 +41,7 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
         var sampling = new SamplingParameters(
             (float)body.Number("temperature", 1, 0, 2),
             (float)body.Number("top_p", 1, float.Epsilon, 1),
-            (int)body.Integer("top_k", 0, 0, model.Tokenizer.VocabularySize),
+            TopK(body),
             Seed(body));
         var stream = body.Flag("stream", false);
         return new CompletionRequest(
@@ -54,19 +50,36 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
                 (int)completionTokens, sampling, body.Flag("ignore_eos", false) ? [] : model.StopTokens),
             Stops(body),
             stream,
-            IncludeUsage(body, stream));
+            IncludeUsage(body, stream, ignored))
+        {
+            Ignored = ignored.ToImmutable(),
+        };
+    }
+
+    /// <summary>Bounded, and only what may stand in a header: the names are a stranger's.</summary>
+    private static void NoteUnknown(
+        JsonElement root, string prefix, string[] known, ImmutableArray<string>.Builder ignored)
+    {
+        foreach (var member in root.EnumerateObject())
+        {
+            var name = prefix + RequestFields.NameOf(member);
+            if (known.Contains(name) || ignored.Count == IgnoredMax) continue;
+            ignored.Add(string.Concat(name.Select(InHeader)));
+        }
+
+        static char InHeader(char c) => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.' ? c : '?';
+    }
+
+    /// <summary>0, -1 and whatever exceeds the vocabulary ask for all tokens, as elsewhere.</summary>
+    private int TopK(RequestFields body)
+    {
+        var asked = body.Integer("top_k", 0, -1, int.MaxValue);
+        return asked is -1 || asked > model.Tokenizer.VocabularySize ? 0 : (int)asked;
     }
 
     private void CheckModel(RequestFields body)
     {
-        if (body.Text("model") is { } name && name != model.Name)
-        {
-            throw new ApiException(
-                HttpStatusCode.NotFound,
-                $"The model \"{RequestFields.Shorten(name)}\" is not served here; \"{model.Name}\" is.",
-                "model",
-                "model_not_found");
-        }
+        if (body.Text("model") is { } name && name != model.Name) throw ApiException.ModelNotFound(name, model.Name);
     }
 
     /// <summary>OpenAI's fields that are not built here are welcome at the value that asks for nothing.</summary>
@@ -146,9 +159,7 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
         var ids = ImmutableArray.CreateBuilder<int>(array.GetArrayLength());
         foreach (var item in array.EnumerateArray())
         {
-            var isToken = item.ValueKind == JsonValueKind.Number
-                && item.TryGetInt32(out var id) && id >= 0 && id < vocabulary;
-            if (!isToken)
+            if (RequestFields.WholeNumber(item) is not { } id || id < 0 || id >= vocabulary)
             {
                 throw ApiException.BadField(
                     "prompt",
@@ -156,7 +167,7 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
                     $"token ids are integers of 0 to {vocabulary - 1}.");
             }
 
-            ids.Add(item.GetInt32());
+            ids.Add((int)id);
         }
 
         return ids.DrainToImmutable();
@@ -203,18 +214,18 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
         return stops;
     }
 
-    private static bool IncludeUsage(RequestFields body, bool stream)
+    private static bool IncludeUsage(
+        RequestFields body, bool stream, ImmutableArray<string>.Builder ignored)
     {
+        const string prefix = "stream_options.";
         if (!body.Has("stream_options")) return false;
         if (!stream) throw ApiException.BadField("stream_options", "goes with \"stream\": true only.");
         var asked = body["stream_options"];
         if (asked.ValueKind != JsonValueKind.Object) throw body.Bad("stream_options", "must be an object");
-        foreach (var member in asked.EnumerateObject())
-        {
-            if (member.Name != "include_usage")
-                throw ApiException.BadField($"stream_options.{member.Name}", "is not known; \"include_usage\" is.");
-        }
-
-        return new RequestFields(asked, "stream_options.").Flag("include_usage", false);
+        // Chunks are not padded against eavesdroppers who count bytes: what would ask for it changes no text.
+        NoteUnknown(asked, prefix, [prefix + "include_usage", prefix + "include_obfuscation"], ignored);
+        var fields = new RequestFields(asked, prefix);
+        fields.Flag("include_obfuscation", false);
+        return fields.Flag("include_usage", false);
     }
 }

@@ -39,6 +39,13 @@ internal sealed partial class CompletionResponse(
         {
             await AddErrorAsync(http, events, Interrupted(id)).ConfigureAwait(false);
         }
+        catch (TooManyReadersException error)
+        {
+            // Another reader came between the question and this one.
+            await AddErrorAsync(http, events, new ApiException(
+                HttpStatusCode.TooManyRequests, error.Message, code: "too_many_readers",
+                retryAfter: options.RetryAfter)).ConfigureAwait(false);
+        }
         catch (Exception error) when (http.Response.HasStarted && !http.RequestAborted.IsCancellationRequested)
         {
             LogBroken(log, id, error);
@@ -112,7 +119,9 @@ internal sealed partial class CompletionResponse(
                 events.AddDone();
                 return true;
             case CompletionPiece.Broken broken:
-                events.Add(Failed(id, broken.Error).Body, ApiJson.Plain.ErrorEnvelope, name: "error");
+                // The id of an end, as above: with it an EventSource that connects again gets 204.
+                events.Add(
+                    Failed(id, broken.Error).Body, ApiJson.Plain.ErrorEnvelope, broken.TokenCount, name: "error");
                 return true;
             default:
                 throw new System.Diagnostics.UnreachableException();

@@ -12,6 +12,7 @@ internal sealed class RequestEndpoints(
     IGenerationClient cluster,
     CompletionReader reader,
     CompletionResponse response,
+    OpenResponses open,
     ApiOptions options,
     TimeProvider time)
 {
@@ -21,29 +22,22 @@ internal sealed class RequestEndpoints(
 
     private const int IdCharsMax = 128;
 
-    public async Task GetAsync(HttpContext http, string id)
+    public async Task GetAsync(HttpContext http)
     {
-        if (id.Length > IdCharsMax) throw Unknown(id[..IdCharsMax]);
-        var request = new RequestId(id);
+        var id = (string)http.GetRouteValue("id")!;
+        if (id.Length > IdCharsMax || !id.All(IsOfId)) throw Unknown(RequestFields.Shorten(id));
+        using var place = open.Enter();
         try
         {
-            var lastSeen = LastSeen(http);
-            var notes = await cluster.DescribeAsync(request, http.RequestAborted).ConfigureAwait(false);
-            if (WantsStream(http))
-            {
-                await response.StreamAsync(http, request, notes, lastSeen, includeUsage: false).ConfigureAwait(false);
-            }
-            else
-            {
-                var body = await SnapshotAsync(request, notes, http.RequestAborted).ConfigureAwait(false);
-                await http.Response
-                    .WriteAsJsonAsync(body, ApiJson.Plain.RequestBody, cancellationToken: http.RequestAborted)
-                    .ConfigureAwait(false);
-            }
+            await AnswerAsync(http, new RequestId(id)).ConfigureAwait(false);
         }
         catch (RequestUnknownException)
         {
             throw Unknown(id);
+        }
+        catch (TooManyReadersException error)
+        {
+            throw TooManyReaders(error);
         }
         catch (RequestSilentException error)
         {
@@ -51,6 +45,32 @@ internal sealed class RequestEndpoints(
                 HttpStatusCode.ServiceUnavailable, error.Message, code: "request_silent",
                 retryAfter: options.RetryAfter);
         }
+    }
+
+    private async Task AnswerAsync(HttpContext http, RequestId id)
+    {
+        var lastSeen = LastSeen(http);
+        var notes = await cluster.DescribeAsync(id, http.RequestAborted).ConfigureAwait(false);
+        if (!WantsStream(http))
+        {
+            var body = await SnapshotAsync(id, notes, http.RequestAborted).ConfigureAwait(false);
+            await http.Response
+                .WriteAsJsonAsync(body, ApiJson.Plain.RequestBody, cancellationToken: http.RequestAborted)
+                .ConfigureAwait(false);
+            return;
+        }
+
+        if (notes.HasEnded && lastSeen >= notes.TokenCount)
+        {
+            // An EventSource connects again after every end of a stream, and only this keeps it from doing so.
+            http.Response.StatusCode = StatusCodes.Status204NoContent;
+            return;
+        }
+
+        // Before the headers go out this can still be said with a status.
+        if (notes.IsFull) throw TooManyReaders(new TooManyReadersException(id));
+        if (HttpMethods.IsHead(http.Request.Method)) SseWriter.SetHeaders(http.Response);
+        else await response.StreamAsync(http, id, notes, lastSeen, includeUsage: false).ConfigureAwait(false);
     }
 
     private async Task<RequestBody> SnapshotAsync(
@@ -98,6 +118,12 @@ internal sealed class RequestEndpoints(
 
         return body with { Text = text.ToString(), CompletionTokens = count };
     }
+
+    /// <summary>What ids are made of; anything else was never given out, and the cluster need not be asked.</summary>
+    private static bool IsOfId(char c) => char.IsAsciiLetterOrDigit(c) || c is '-' or '_';
+
+    private ApiException TooManyReaders(TooManyReadersException error) => new(
+        HttpStatusCode.TooManyRequests, error.Message, code: "too_many_readers", retryAfter: options.RetryAfter);
 
     private static bool WantsStream(HttpContext http) =>
         http.Request.Headers.ContainsKey("Last-Event-ID")

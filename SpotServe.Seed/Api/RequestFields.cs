@@ -10,6 +10,9 @@ internal readonly struct RequestFields(JsonElement root, string prefix = "")
 {
     private const int ShownMax = 80;
 
+    /// <summary>2^53: beyond it a double is no longer a certain whole number.</summary>
+    private const double WholeMax = 9_007_199_254_740_992;
+
     public JsonElement this[string name] => root.TryGetProperty(name, out var value) ? value : default;
 
     public bool Has(string name) => this[name].ValueKind is not (JsonValueKind.Undefined or JsonValueKind.Null);
@@ -28,11 +31,19 @@ internal readonly struct RequestFields(JsonElement root, string prefix = "")
     public long Integer(string name, long fallback, long min, long max)
     {
         if (!Has(name)) return fallback;
-        var value = this[name];
-        return value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number)
-            && number >= min && number <= max
+        return WholeNumber(this[name]) is { } number && number >= min && number <= max
             ? number
             : throw Bad(name, min == max ? Say($"must be {min}") : Say($"must be an integer of {min} to {max}"));
+    }
+
+    /// <summary>3, 3.0 and 3e0 are the same number, and clients that compute with doubles write the second.</summary>
+    public static long? WholeNumber(JsonElement value)
+    {
+        if (value.ValueKind != JsonValueKind.Number) return null;
+        if (value.TryGetInt64(out var whole)) return whole;
+        return value.TryGetDouble(out var real) && Math.Abs(real) <= WholeMax && Math.Floor(real) == real
+            ? (long)real
+            : null;
     }
 
     public double Number(string name, double fallback, double min, double max)
@@ -63,6 +74,22 @@ internal readonly struct RequestFields(JsonElement root, string prefix = "")
         catch (InvalidOperationException)
         {
             throw ApiException.BadField(name, "is no valid Unicode: half of a surrogate pair stands alone.");
+        }
+    }
+
+    /// <summary>A member's name, shortened.</summary>
+    public static string NameOf(JsonProperty member)
+    {
+        try
+        {
+            return Shorten(member.Name);
+        }
+        catch (InvalidOperationException)
+        {
+            throw new ApiException(
+                System.Net.HttpStatusCode.BadRequest,
+                "A name in the body is no valid Unicode: half of a surrogate pair stands alone.",
+                code: "invalid_json");
         }
     }
 

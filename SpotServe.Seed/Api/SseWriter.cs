@@ -17,13 +17,18 @@ internal sealed class SseWriter(HttpResponse response)
     /// <summary>Sends the headers; from here on errors are events.</summary>
     public async Task StartAsync(CancellationToken cancel)
     {
+        SetHeaders(response);
+        await response.StartAsync(cancel).ConfigureAwait(false);
+        // Kestrel would else keep the headers until there is something to send with them.
+        await FlushAsync(cancel).ConfigureAwait(false);
+    }
+
+    public static void SetHeaders(HttpResponse response)
+    {
         response.ContentType = "text/event-stream";
         response.Headers.CacheControl = "no-cache";
         // Proxies such as nginx would else collect the events.
         response.Headers["X-Accel-Buffering"] = "no";
-        await response.StartAsync(cancel).ConfigureAwait(false);
-        // Kestrel would else keep the headers until there is something to send with them.
-        await FlushAsync(cancel).ConfigureAwait(false);
     }
 
     /// <summary>Adds an event; sent with the next <see cref="FlushAsync"/>.</summary>

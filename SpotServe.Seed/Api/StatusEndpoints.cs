@@ -12,10 +12,19 @@ internal sealed class StatusEndpoints(
 
     private readonly long _started = time.GetUtcNow().ToUnixTimeSeconds();
 
+    private ModelBody Model => new(model.Name, "model", _started, "spotserve");
+
     public Task GetModelsAsync(HttpContext http) => http.Response.WriteAsJsonAsync(
-        new ModelListBody("list", [new ModelBody(model.Name, "model", _started, "spotserve")]),
-        ApiJson.Plain.ModelListBody,
-        cancellationToken: http.RequestAborted);
+        new ModelListBody("list", [Model]), ApiJson.Plain.ModelListBody, cancellationToken: http.RequestAborted);
+
+    /// <summary>GET /v1/models/{id}; ids of models may have slashes.</summary>
+    public Task GetModelAsync(HttpContext http)
+    {
+        var id = (string)http.GetRouteValue("id")!;
+        if (id != model.Name) throw ApiException.ModelNotFound(id, model.Name);
+        return http.Response.WriteAsJsonAsync(
+            Model, ApiJson.Plain.ModelBody, cancellationToken: http.RequestAborted);
+    }
 
     /// <summary>The process lives; says nothing of the cluster.</summary>
     public static Task GetHealthAsync(HttpContext http) => http.Response.WriteAsJsonAsync(
@@ -57,11 +66,12 @@ internal sealed class StatusEndpoints(
             $$"""
             SpotServe serves {{model.Name}} ({{(status.Serving ? "ready" : "not ready")}}: {{status.Detail}})
 
-            curl -N {{http.Request.Scheme}}://{{http.Request.Host}}/v1/completions -d '{{Example}}'
+            curl -N {{http.Request.Scheme}}://{{http.Request.Host}}/v1/completions \
+              -H 'Content-Type: application/json' -d '{{Example}}'
 
             POST /v1/completions     OpenAI's; {{CompletionEndpoints.DetachHeader}}: true goes on without you
             GET  /v1/requests/{id}   a request's text so far; as a stream with Last-Event-ID
-            GET  /v1/models          what is served
+            GET  /v1/models          what is served; /v1/models/{id} too
             GET  /ready  /health     does a layout serve; does the process live
             GET  /admin/replicas     queues and cache pages
             GET  /admin/reconfigurations          what changed, why, and what it cost

@@ -59,6 +59,8 @@ internal sealed class SeedFlags
 
     private PlannerFlags Planner { get; } = new();
 
+    private HttpAccessFlags Access { get; } = new();
+
     public void AddTo(Command command)
     {
         command.Options.Add(Model);
@@ -70,6 +72,7 @@ internal sealed class SeedFlags
         command.Options.Add(SequencesMax);
         command.Options.Add(OpenRequestsMax);
         Planner.AddTo(command);
+        Access.AddTo(command);
     }
 
     /// <summary>Checks everything that can be checked before a process or port is touched.</summary>
@@ -104,6 +107,7 @@ internal sealed class SeedFlags
             OpenRequestsMax = open,
             Migration = Planner.ReadMigration(parsed),
             Rates = Planner.ReadRates(parsed),
+            Access = Access.Read(parsed),
         };
     }
 

@@ -147,7 +147,9 @@ internal sealed class SeedHost : IAsyncDisposable
             StopSearch = (stops, skipped) => new StopTokenSearch(tokenizer, stops, skipped),
         };
         AddCluster(builder.Services, options, requests, board);
-        builder.Services.AddCompletionApi(new ApiOptions { OpenResponsesMax = options.OpenRequestsMax });
+        builder.Services.AddCompletionApi(
+            new ApiOptions { OpenResponsesMax = options.OpenRequestsMax },
+            options.Access with { IsLoopback = IPAddress.IsLoopback(Resolve(options.Host)) });
         var app = builder.Build();
         app.MapCompletionApi();
         return app;

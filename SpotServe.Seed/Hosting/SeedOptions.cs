@@ -1,6 +1,7 @@
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
+using SpotServe.Seed.Api;
 
 namespace SpotServe.Seed.Hosting;
 
@@ -23,6 +24,9 @@ public sealed record SeedOptions
 
     /// <summary>Null: the planner picks.</summary>
     public LayoutDegrees? Layout { get; init; }
+
+    /// <summary>Who may ask what by HTTP.</summary>
+    public AccessOptions Access { get; init; } = new();
 
     /// <summary>Folder of the journal and of logs.</summary>
     public required string DataFolder { get; init; }

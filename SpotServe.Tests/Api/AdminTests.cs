@@ -97,8 +97,13 @@ internal sealed class FakeOperator : IClusterOperator
         return Task.FromResult(Refusal);
     }
 
-    public Task<string?> ChangeLayoutAsync(LayoutDegrees? wanted, CancellationToken cancel) =>
-        Task.FromResult(Refusal);
+    public List<LayoutDegrees?> Wanted { get; } = [];
+
+    public Task<string?> ChangeLayoutAsync(LayoutDegrees? wanted, CancellationToken cancel)
+    {
+        Wanted.Add(wanted);
+        return Task.FromResult(Refusal);
+    }
 
     public Task<ImmutableArray<ReconfigurationRecord>> TimelineAsync(CancellationToken cancel) =>
         Task.FromResult(Timeline);

@@ -32,7 +32,7 @@ internal sealed class ApiServer : IAsyncDisposable
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
-    public static async Task<ApiServer> StartAsync(ApiOptions? options = null)
+    public static async Task<ApiServer> StartAsync(ApiOptions? options = null, AccessOptions? access = null)
     {
         var cluster = new FakeCluster();
         var builder = WebApplication.CreateSlimBuilder();
@@ -41,7 +41,8 @@ internal sealed class ApiServer : IAsyncDisposable
         builder.Services.AddSingleton<IGenerationClient>(cluster);
         builder.Services.AddSingleton<IClusterOperator>(cluster.Operator);
         builder.Services.AddSingleton(new CompletionModel(Model, TokenizerFiles.Bundled, [0]));
-        builder.Services.AddCompletionApi(options ?? new ApiOptions());
+        builder.Services.AddCompletionApi(
+            options ?? new ApiOptions(), access ?? new AccessOptions { IsLoopback = true });
         var app = builder.Build();
         app.MapCompletionApi();
         await app.StartAsync(Cancel);

@@ -57,7 +57,8 @@ public sealed class FailureTests
             const string body = """{"prompt": "Once"}""";
             await socket.GetStream().WriteAsync(
                 Encoding.ASCII.GetBytes(
-                    $"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {body.Length}\r\n\r\n{body}"),
+                    $"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n" +
+                    "Content-Type: application/json\r\n" + $"Content-Length: {body.Length}\r\n\r\n{body}"),
                 Cancel);
             while (server.Cluster.Submitted.IsEmpty) await Task.Yield();
         }

@@ -29,6 +29,9 @@ internal sealed class FakeCluster : IGenerationClient
     /// <summary>Whether requests do not answer, as those of a lost control node.</summary>
     public bool IsSilent { get; set; }
 
+    /// <summary>Whether requests take no more readers.</summary>
+    public bool IsFull { get; set; }
+
     /// <summary>What the next submissions are answered; null accepts them.</summary>
     public Admission? Answer { get; set; }
 
@@ -59,8 +62,14 @@ internal sealed class FakeCluster : IGenerationClient
         var known = Submitted.FirstOrDefault(one => one.Id == id);
         if (known is null && !_past.ContainsKey(id)) throw new RequestUnknownException(id);
         if (known is null) return Task.FromResult(new RequestDescription(AcceptedAt, 1, [], []));
+        var past = _past.GetValueOrDefault(id, []);
         return Task.FromResult(new RequestDescription(
-            AcceptedAt, known.Prompt.Length, known.Stops, known.Parameters.StopTokens));
+            AcceptedAt, known.Prompt.Length, known.Stops, known.Parameters.StopTokens)
+        {
+            TokenCount = past.Sum(batch => batch.Tokens.Length),
+            HasEnded = past.Any(batch => batch.Finished is not null),
+            IsFull = IsFull,
+        });
     }
 
     public async IAsyncEnumerable<TokenBatch> StreamAsync(

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text;
 using SpotServe.Seed.Api;
 using Xunit;
 
@@ -6,12 +7,13 @@ namespace SpotServe.Tests.Api;
 
 public sealed class ValidationTests
 {
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
     [Theory]
-    [InlineData("""{"prompt": "a", "temperatur": 1}""", "temperatur", "temperature")]
     [InlineData("""{"prompt": "a", "temperature": 2.5}""", "temperature", "0 to 2; it is 2.5")]
     [InlineData("""{"prompt": "a", "temperature": "hot"}""", "temperature", "it is \"hot\"")]
     [InlineData("""{"prompt": "a", "top_p": 0}""", "top_p", "above 0 and up to 1; it is 0")]
-    [InlineData("""{"prompt": "a", "top_k": -1}""", "top_k", "0 to 2048; it is -1")]
+    [InlineData("""{"prompt": "a", "top_k": -2}""", "top_k", "-1 to 2147483647; it is -2")]
     [InlineData("""{"prompt": "a", "seed": 0.5}""", "seed", "it is 0.5")]
     [InlineData("""{"prompt": "a", "max_tokens": 0}""", "max_tokens", "1 to 131072; it is 0")]
     [InlineData("""{"prompt": "a", "max_tokens": 1023}""", "max_tokens", "limit is 1,024")]
@@ -22,7 +24,9 @@ public sealed class ValidationTests
     [InlineData("""{"prompt": "a", "presence_penalty": 1}""", "presence_penalty", "must be 0; it is 1")]
     [InlineData("""{"prompt": "a", "stream": "yes"}""", "stream", "true or false")]
     [InlineData("""{"prompt": "a", "stream_options": {"include_usage": true}}""", "stream_options", "\"stream\": true")]
-    [InlineData("""{"prompt": "a", "stream": true, "stream_options": {"x": 1}}""", "stream_options.x", "include_usage")]
+    [InlineData("""{"prompt": "a", "stream": true, "stream_options": 1}""", "stream_options", "must be an object")]
+    [InlineData("""{"prompt": "a", "max_tokens": 3.5}""", "max_tokens", "it is 3.5")]
+    [InlineData("""{"prompt": "a", "max_tokens": 1e99}""", "max_tokens", "it is 1e99")]
     [InlineData("""{"prompt": "a", "stop": ["1", "2", "3", "4", "5"]}""", "stop", "5 strings; the limit is 4")]
     [InlineData("""{"prompt": "a", "stop": ""}""", "stop", "empty")]
     [InlineData("""{"prompt": "a", "stop": 7}""", "stop", "it is 7")]
@@ -46,6 +50,40 @@ public sealed class ValidationTests
         Assert.Equal("invalid_request_error", error.GetProperty("type").GetString());
         Assert.Contains(says, error.GetProperty("message").GetString(), StringComparison.Ordinal);
         Assert.Empty(server.Cluster.Submitted);
+    }
+
+    [Theory]
+    [InlineData("\"top_k\": -1", 0)]
+    [InlineData("\"top_k\": 4096", 0)]
+    [InlineData("\"top_k\": 5.0", 5)]
+    [InlineData("\"max_tokens\": 3.0", 0)]
+    [InlineData("\"max_tokens\": null, \"stop\": null, \"stream_options\": null, \"n\": null", 0)]
+    [InlineData("\"stream\": true, \"stream_options\": {\"include_obfuscation\": false}", 0)]
+    public async Task Request_as_other_servers_take_it_is_taken(string fields, int topK)
+    {
+        await using var server = await ApiServer.StartAsync();
+        server.Cluster.Script = FakeCluster.Tokens([300]);
+
+        using var content = new StringContent(
+            $$"""{"prompt": [1.0], {{fields}}}""", Encoding.UTF8, "application/json");
+        using var response = await server.Client.PostAsync("/v1/completions", content, Cancel);
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        Assert.False(response.Headers.Contains("X-SpotServe-Ignored-Fields"));
+        Assert.Equal(topK, server.Cluster.Last.Parameters.Sampling.TopK);
+    }
+
+    [Fact]
+    public async Task Fields_that_are_not_known_are_named_in_a_header_and_change_nothing()
+    {
+        await using var server = await ApiServer.StartAsync();
+        server.Cluster.Script = FakeCluster.Tokens([300]);
+
+        var (response, _) = await server.PostAsync(
+            """{"prompt": "a", "min_q": 1, "é\n": {}, "stream": false, "stream_options": null}""");
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        Assert.Equal("min_q, ??", Assert.Single(response.Headers.GetValues("X-SpotServe-Ignored-Fields")));
     }
 
     [Theory]

@@ -213,6 +213,27 @@ public sealed class RequestEntityTests : TestKit
         _reader.ExpectMsg<Unknown>(cancellationToken: Cancel);
     }
 
+    [Fact]
+    public void Reader_beyond_the_limit_is_told_so_and_the_request_goes_on_for_the_others()
+    {
+        var entity = RoutedEntity(new Epoch(1));
+        entity.Tell(new Subscribe(Id, 0), _reader);
+        for (var i = 1; i < new RequestOptions().SubscribersMax; i++)
+            entity.Tell(new Subscribe(Id, 0), CreateTestProbe());
+        var last = CreateTestProbe();
+
+        entity.Tell(new Subscribe(Id, 0), last);
+        entity.Tell(new Describe(Id), last);
+        Generate(entity, new Epoch(1), 0, [10], FinishReason.Length);
+
+        last.ExpectMsg<TooManyReaders>(cancellationToken: Cancel);
+        Assert.True(last.ExpectMsg<Described>(cancellationToken: Cancel).IsFull);
+        Assert.Equal([10], ReadToEnd(out _));
+        entity.Tell(new Describe(Id), last);
+        var described = last.ExpectMsg<Described>(cancellationToken: Cancel);
+        Assert.Equal((1, FinishReason.Length), (described.TokenCount, described.Finished));
+    }
+
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     private IActorRef Entity(int? stopAt = null) => Sys.ActorOf(Props(stopAt));

@@ -1,3 +1,4 @@
+using System.Net.Http.Headers;
 using SpotServe.Tests.EndToEnd;
 
 namespace SpotServe.Tests.Chaos.Network;
@@ -8,7 +9,14 @@ internal sealed record NetworkNode(NetworkHost Host, SeedProcess Process);
 /// <summary>The real programs, each on a host of its own: the seed on the first, nodes on the others.</summary>
 internal sealed class NetworkCluster : IAsyncDisposable
 {
-    private static readonly Dictionary<string, string> Secret = new() { ["SPOTSERVE_SECRET"] = "hosts have a secret" };
+    private const string AdminKey = "operators-have-a-key";
+
+    private static readonly Dictionary<string, string> Secret = new()
+    {
+        ["SPOTSERVE_SECRET"] = "hosts have a secret",
+        ["SPOTSERVE_ADMIN_KEY"] = AdminKey,
+    };
+
     private readonly List<NetworkNode> _nodes = [];
     private readonly string[] _nodeFlags;
     private string _seedAddress = "";
@@ -60,6 +68,7 @@ internal sealed class NetworkCluster : IAsyncDisposable
             cluster._seedAddress = (await seed.LineAsync("--seed ")).Split("--seed ")[1].Split(' ')[0];
             for (var i = 0; i < nodes; i++) cluster.AddNode();
             cluster.Http = await seed.ReadyAsync();
+            cluster.Http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", AdminKey);
             return cluster;
         }
         catch
