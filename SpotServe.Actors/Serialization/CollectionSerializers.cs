@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 using Akka.Actor;
 using Hyperion;
 using Hyperion.ValueSerializers;
@@ -107,6 +108,25 @@ internal sealed class TokenArraySerializer(ushort index) : IndexedSerializer<Imm
         var items = ImmutableArray.CreateBuilder<int>(count);
         for (var i = 0; i < count; i++) items.Add(Varint.Read(stream));
         return items.MoveToImmutable();
+    }
+}
+
+/// <summary>Bytes as they are.</summary>
+internal sealed class BytesSerializer(ushort index) : IndexedSerializer<ImmutableArray<byte>>(index)
+{
+    protected override void Write(Stream stream, ImmutableArray<byte> value, SerializerSession session)
+    {
+        WriteCount(stream, value.IsDefault ? -1 : value.Length);
+        if (!value.IsDefault) stream.Write(value.AsSpan());
+    }
+
+    protected override ImmutableArray<byte> Read(Stream stream, DeserializerSession session)
+    {
+        var count = ReadCount(stream);
+        if (count < 0) return default;
+        var bytes = new byte[count];
+        stream.ReadExactly(bytes);
+        return ImmutableCollectionsMarshal.AsImmutableArray(bytes);
     }
 }
 

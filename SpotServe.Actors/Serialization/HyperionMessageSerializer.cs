@@ -51,7 +51,14 @@ public sealed class HyperionMessageSerializer : Akka.Serialization.Serializer
 
     /// <exception cref="UnknownMessageTypeException">The message or something in it is not on the list.</exception>
     /// <exception cref="MessageTooLongException">It has more than <see cref="MessageBytesMax"/> bytes.</exception>
-    public override byte[] ToBinary(object obj)
+    public override byte[] ToBinary(object obj) => Write(obj, MessageBytesMax);
+
+    /// <exception cref="UnknownMessageTypeException">The bytes name a type.</exception>
+    /// <exception cref="MessageFormatException">The bytes are damaged or of another build.</exception>
+    public override object FromBinary(byte[] bytes, Type type) => Read(bytes, MessageBytesMax);
+
+    /// <summary>As <see cref="ToBinary"/>, for messages that do not travel in one frame.</summary>
+    internal byte[] Write(object obj, int bytesMax)
     {
         var type = obj.GetType();
         if (!_types.IsKnown(type))
@@ -65,19 +72,18 @@ public sealed class HyperionMessageSerializer : Akka.Serialization.Serializer
         BinaryPrimitives.WriteUInt32LittleEndian(fingerprint, _types.Fingerprint);
         stream.Write(fingerprint);
         _hyperion.Serialize(obj, stream);
-        return stream.Length <= MessageBytesMax
+        return stream.Length <= bytesMax
             ? stream.ToArray()
-            : throw new MessageTooLongException(type, stream.Length, MessageBytesMax);
+            : throw new MessageTooLongException(type, stream.Length, bytesMax);
     }
 
-    /// <exception cref="UnknownMessageTypeException">The bytes name a type.</exception>
-    /// <exception cref="MessageFormatException">The bytes are damaged or of another build.</exception>
-    public override object FromBinary(byte[] bytes, Type type)
+    /// <summary>As <see cref="FromBinary"/>, for messages that did not come in one frame.</summary>
+    internal object Read(byte[] bytes, int bytesMax)
     {
-        if (bytes.Length > MessageBytesMax)
+        if (bytes.Length > bytesMax)
         {
             throw new MessageFormatException(
-                $"A message of {bytes.Length:N0} bytes; at most {MessageBytesMax:N0} are sent.");
+                $"A message of {bytes.Length:N0} bytes; at most {bytesMax:N0} are sent.");
         }
 
         if (bytes.Length <= FingerprintBytes)

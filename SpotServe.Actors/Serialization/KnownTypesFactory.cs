@@ -37,6 +37,7 @@ internal sealed class KnownTypesFactory(MessageTypes types, ExtendedActorSystem 
         {
             if (typeof(IActorRef).IsAssignableFrom(collection)) return new ActorRefSerializer(index, system);
             if (collection == typeof(ImmutableArray<int>)) return new TokenArraySerializer(index);
+            if (collection == typeof(ImmutableArray<byte>)) return new BytesSerializer(index);
             var definition = collection.GetGenericTypeDefinition() == typeof(ImmutableArray<>)
                 ? typeof(ImmutableArraySerializer<>)
                 : typeof(ImmutableDictionarySerializer<,>);

@@ -13,11 +13,10 @@ public sealed class UnknownMessageTypeException(string typeName, string reason)
 }
 
 /// <summary>
-/// A message exceeds <see cref="HyperionMessageSerializer.MessageBytesMax"/>; bulk goes over the data plane.
+/// A message exceeds what one frame carries, or what may be sent in fragments.
 /// </summary>
 public sealed class MessageTooLongException(Type type, long messageBytes, int messageBytesMax) : SerializationException(
-    $"{type.Name} takes {messageBytes:N0} bytes; a control message may have {messageBytesMax:N0}. Send less at once, " +
-    "or send it over the data plane.")
+    $"{type.Name} takes {messageBytes:N0} bytes; it may have {messageBytesMax:N0}.")
 {
     public long MessageBytes { get; } = messageBytes;
 

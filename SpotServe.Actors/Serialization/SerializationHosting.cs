@@ -1,5 +1,6 @@
 using Akka.Actor;
 using Akka.Hosting;
+using SpotServe.Actors.Fragments;
 
 namespace SpotServe.Actors.Serialization;
 
@@ -17,7 +18,9 @@ public static class SerializationHosting
             .AddHocon(
                 $"akka.actor.serializers.json = \"{typeof(UnboundMessageSerializer).AssemblyQualifiedName}\"",
                 HoconAddMode.Prepend)
-            .WithCustomSerializer("spotserve-messages", MessageTypes.OfSpotServe.Messages, only.Of);
+            .WithCustomSerializer("spotserve-messages", MessageTypes.OfSpotServe.Messages, only.Of)
+            // It must be there before the first fragment comes.
+            .AddStartup((system, _) => LargeMessages.Of(system));
     }
 
     /// <summary>

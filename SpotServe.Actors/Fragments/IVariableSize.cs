@@ -1,0 +1,23 @@
+namespace SpotServe.Actors.Fragments;
+
+/// <summary>
+/// A message that is mostly short and sometimes long, and sent so often that measuring each by writing it would cost.
+/// </summary>
+internal interface IVariableSize
+{
+    /// <summary>It takes no more than this, in bytes; cheap to say.</summary>
+    long BytesMax { get; }
+}
+
+/// <summary>Upper bounds of what parts of a message take.</summary>
+internal static class SizeBounds
+{
+    /// <summary>Ids, numbers and type marks of a message.</summary>
+    public const int Frame = 1_024;
+
+    /// <summary>A token is a varint.</summary>
+    public static long Tokens(long count) => count * Serialization.Varint.BytesMax;
+
+    /// <summary>UTF-8 takes three bytes at most for each UTF-16 unit.</summary>
+    public static long Text(string? text) => 3L * (text?.Length ?? 0);
+}
