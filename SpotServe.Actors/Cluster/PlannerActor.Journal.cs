@@ -1,5 +1,6 @@
 using Akka.Event;
 using Akka.Persistence;
+using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Planning;
 using static SpotServe.Actors.Cluster.PlannerEvents;
 
@@ -33,6 +34,18 @@ public sealed partial class PlannerActor
         // From here on the journal refuses what an older planner writes that was given up and wakes up.
         Recover<RecoveryCompleted>(_ => Persist(
             new PlannerStarted(_epoch, _term + 1, Now), started => _term = started.Term));
+    }
+
+    protected override void OnPersistFailure(Exception cause, object @event, long sequenceNr)
+    {
+        base.OnPersistFailure(cause, @event, sequenceNr);
+        _options.Journal.Failed(cause.Message);
+    }
+
+    protected override void OnRecoveryFailure(Exception reason, object? message = null)
+    {
+        base.OnRecoveryFailure(reason, message);
+        if (JournalHealth.DamageIn(reason) is { } damage) _options.Journal.PlannerDamaged(damage);
     }
 
     private void OnRecovered(PlannerCheckpoint checkpoint)

@@ -1,4 +1,5 @@
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Cluster;
@@ -6,6 +7,9 @@ namespace SpotServe.Actors.Cluster;
 /// <summary>What the planner was asked for, and how long it waits for whom.</summary>
 public sealed record PlannerOptions
 {
+    /// <summary>Is told when the planner's own journal fails or is damaged.</summary>
+    public JournalHealth Journal { get; init; } = new();
+
     /// <summary>The layout to serve; null lets the planner pick one for the nodes that are there.</summary>
     public LayoutDegrees? Wanted { get; init; }
 

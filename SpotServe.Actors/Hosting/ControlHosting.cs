@@ -40,6 +40,7 @@ public static class ControlHosting
         GatewayOptions gateway,
         RequestOptions requests,
         IRequestJournal journal,
+        IJournalProbe probe,
         ClusterBoard board,
         TimeProvider clock) => builder
         .WithSingleton<PlannerKey>(
@@ -47,6 +48,8 @@ public static class ControlHosting
             PlannerProps(planner, clock, AkkaMembership.Instance),
             new ClusterSingletonOptions { Role = ControlRole })
         .AddGateway(gateway, board, clock)
+        .WithActors((system, _) => system.ActorOf(
+            JournalWatch.Props(probe, gateway.Journal, new JournalWatchOptions(), clock), "journal-watch"))
         .WithSingleton<RequestKeeperKey>(
             "request-keeper",
             (_, registry, _) => RequestKeeper.Props(

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using SpotServe.Actors.DataPlane;
+using SpotServe.Actors.Hosting;
 using SpotServe.Seed.Hosting;
 using SpotServe.Seed.Narration;
 
@@ -10,6 +11,11 @@ internal static class ServeCommand
 {
     /// <summary>Environment variable with the text that all processes of a cluster share.</summary>
     public const string SecretVariable = "SPOTSERVE_SECRET";
+
+    /// <summary>Said when the actor system ended and nobody had asked for it.</summary>
+    public const string GaveUp =
+        "This control node heard too few of the others and gave itself up, or they gave it up, so that no two " +
+        "parts of the cluster plan at once. Start it again: it joins under its address.";
 
     private static readonly Option<string> Host = new("--host")
     {
@@ -37,7 +43,7 @@ internal static class ServeCommand
         command.Options.Add(Host);
         command.Options.Add(ClusterPort);
         command.Options.Add(Seed);
-        command.SetAction((parsed, cancel) => RootCommands.Guarded(() => RunAsync(flags, parsed, cancel), cancel));
+        command.SetAction((parsed, cancel) => RootCommands.Serving(() => RunAsync(flags, parsed, cancel), cancel));
         return command;
     }
 
@@ -45,11 +51,14 @@ internal static class ServeCommand
     {
         var port = parsed.GetValue(ClusterPort);
         SeedFlags.RequireRange("--cluster-port", port, 0, 65_535);
-        var host = parsed.GetValue(Host)!;
+        var host = Told(HostNames.Own("--host", parsed.GetValue(Host)!));
         var options = flags.Read(parsed, host, port, devicesPerNode: 1);
         options = options with
         {
-            Seeds = ControlSeeds.Read(parsed.GetValue(Seed) ?? [], $"{host}:{port}", options.Database),
+            Seeds = ControlSeeds.Read(
+                [.. (parsed.GetValue(Seed) ?? []).Select(seed => Told(HostNames.Peer("--seed", seed)))],
+                $"{host}:{port}",
+                options.Database),
             Secret = ReadSecret(),
         };
         await using var seed = await SeedHost.StartAsync(options, cancel);
@@ -60,12 +69,14 @@ internal static class ServeCommand
         var seeds = options.Seeds.Count == 0 ? [cluster] : options.Seeds;
         Console.WriteLine($"  SpotServe.Node --seed {string.Join(" --seed ", seeds)} --model DIR --host IP");
         seed.Board.Changed += narrator.OnView;
+        seed.Journal.Told += narrator.OnJournal;
         using var ready = new ReadyLine(seed, Console.Out);
         await Task.WhenAny(WaitForStop(cancel), seed.Ended);
-        return cancel.IsCancellationRequested ? 0 : throw new UsageException(
-            "This control node heard too few of the others and gave itself up, or they gave it up, so that no two " +
-            "parts of the cluster plan at once. Start it again: it joins under its address.");
+        return cancel.IsCancellationRequested ? 0 : throw new UsageException(GaveUp);
     }
+
+    private static string Told((string? Value, string? Refusal) read) =>
+        read.Value ?? throw new UsageException(read.Refusal!);
 
     private static ClusterSecret? ReadSecret()
     {
