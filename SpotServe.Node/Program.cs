@@ -1,4 +1,5 @@
 using System.CommandLine;
+using SpotServe.Actors.Hosting;
 using SpotServe.Node.Commands;
 using SpotServe.Node.Engine.Bench;
 
@@ -6,4 +7,10 @@ var root = new RootCommand("A SpotServe node: joins a cluster and serves its sha
 JoinCommand.Configure(root);
 root.Subcommands.Add(BenchCommand.Create());
 // Signals are the join command's: to it SIGTERM is a notice with a grace period, not an end.
-return await root.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });
+var invocation = new InvocationConfiguration
+{
+    ProcessTerminationTimeout = null,
+    EnableDefaultExceptionHandler = false,
+};
+return await ProcessEdge.RunAsync(
+    JoinCommand.ProgramName, () => root.Parse(args).InvokeAsync(invocation), JoinCommand.IsExpected);

@@ -24,6 +24,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     private readonly Dictionary<RequestId, RouteEntry> _routes = [];
     private ClusterProtocol.PlannerView? _view;
     private DateTimeOffset _unservedSince;
+    private DateTimeOffset? _heardAt;
 
     /// <param name="planner">Proxy of the planner singleton.</param>
     /// <param name="requests">The shard region of request entities, which starts after this actor.</param>
@@ -38,6 +39,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
         _unservedSince = clock.GetUtcNow();
         Receive<Generate>(OnGenerate);
         Receive<RequestProtocol.Accepted>(OnAccepted);
+        Receive<RequestProtocol.NotAccepted>(OnNotAccepted);
         Receive<RequestProtocol.Route>(OnRoute);
         Receive<RequestProtocol.RouteEnded>(message => RemoveRoute(message.Id));
         Receive<ClusterProtocol.PlannerView>(OnView);
@@ -80,6 +82,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
                 $"No layout serves: {_view?.Detail ?? "the planner has not been heard yet"}.", _options.RetryAfter);
         }
 
+        if (_options.Journal.Trouble is { } trouble) return NotWritten(trouble);
         return _routes.Count + _accepting.Count >= _options.OpenRequestsMax
             ? new Admission.Busy(
                 $"{_options.OpenRequestsMax:N0} requests are open, the most this gateway takes " +
@@ -93,6 +96,17 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
         if (_accepting.Remove(accepted.Id, out var pending))
             pending.ReplyTo.Tell(new Admission.Accepted(accepted.Id, accepted.At));
     }
+
+    private void OnNotAccepted(RequestProtocol.NotAccepted refused)
+    {
+        if (!_accepting.Remove(refused.Id, out var pending)) return;
+        pending.ReplyTo.Tell(NotWritten(refused.Reason));
+        // The write may have worked all the same, its answer lost: then nobody knows the request's id.
+        _requests().Tell(new RequestProtocol.CancelRequest(refused.Id));
+    }
+
+    private Admission.Unavailable NotWritten(string trouble) =>
+        new($"The journal takes no writes: {trouble.TrimEnd('.')}. Try again later.", _options.RetryAfter);
 
     private void OnRoute(RequestProtocol.Route command)
     {
@@ -133,6 +147,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
 
     private void OnView(ClusterProtocol.PlannerView view)
     {
+        _heardAt = _clock.GetUtcNow();
         if (_view is not null && (view.Term < _view.Term || view.Epoch < _view.Epoch)) return;
         var served = IsServing;
         var before = _view;
@@ -168,6 +183,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     {
         _planner.Tell(new ClusterProtocol.RegisterGateway(Self));
         var now = _clock.GetUtcNow();
+        _board.Note(new GatewayNote(now, _heardAt, _routes.Count + _accepting.Count, _options.OpenRequestsMax));
         foreach (var (id, pending) in _accepting.Where(accept => accept.Value.Deadline < now).ToArray())
         {
             _accepting.Remove(id);

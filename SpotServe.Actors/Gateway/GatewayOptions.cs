@@ -1,3 +1,4 @@
+using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Gateway;
@@ -9,10 +10,11 @@ public sealed record GatewayOptions
     public int OpenRequestsMax
     {
         get;
-        init => field = value is >= 1 and <= 65_536
-            ? value
-            : throw new ArgumentOutOfRangeException(nameof(OpenRequestsMax), value, "Must be 1 to 65536.");
+        init => field = Bounds.Between(value, 1, 65_536);
     } = 1024;
+
+    /// <summary>While it is in trouble, new requests are refused at once.</summary>
+    public JournalHealth Journal { get; init; } = new();
 
     /// <summary>A request that is not in the journal after this long is answered with 503.</summary>
     public TimeSpan AcceptTimeout { get; init; } = TimeSpan.FromSeconds(10);

@@ -12,9 +12,16 @@ public sealed record ControlActors(ActorSystem System, IActorRef Gateway, IActor
 
 /// <summary>The HTTP edge's way into the actor system: the only place that asks, always with a limit.</summary>
 /// <param name="actors">Lazy, because HTTP is set up before the actor system has started.</param>
-public sealed class GenerationClient(Lazy<ControlActors> actors, ClusterBoard board, GatewayOptions options)
+public sealed class GenerationClient(
+    Lazy<ControlActors> actors, ClusterBoard board, GatewayOptions options, TimeProvider clock)
     : IGenerationClient
 {
+    /// <summary>The gateway speaks every second.</summary>
+    private static readonly TimeSpan GatewaySilenceMax = TimeSpan.FromSeconds(10);
+
+    /// <summary>Longer than a planner takes to move off a lost control node.</summary>
+    private static readonly TimeSpan PlannerSilenceMax = TimeSpan.FromSeconds(30);
+
     private static readonly TimeSpan StreamSilenceMax = TimeSpan.FromSeconds(2);
 
     /// <summary>A question is asked again after this: messages to a lost control node are lost with it.</summary>
@@ -25,7 +32,7 @@ public sealed class GenerationClient(Lazy<ControlActors> actors, ClusterBoard bo
         get
         {
             var view = board.View;
-            return view is null
+            var status = view is null
                 ? new ServiceStatus(false, "waiting for the planner", null, 0)
                 : new ServiceStatus(
                     !view.Replicas.IsEmpty, view.Detail, view.Model?.Name, view.Model?.ContextMax ?? 0)
@@ -33,6 +40,15 @@ public sealed class GenerationClient(Lazy<ControlActors> actors, ClusterBoard bo
                     Epoch = view.ServingEpoch,
                     Replicas = view.Loads,
                 };
+            var note = board.Gateway;
+            return status with
+            {
+                JournalTrouble = options.Journal.Trouble,
+                JournalDamages = options.Journal.Damages,
+                GatewayTrouble = TroubleOf(note),
+                OpenRequests = note?.Open ?? 0,
+                OpenRequestsMax = options.OpenRequestsMax,
+            };
         }
     }
 
@@ -100,6 +116,18 @@ public sealed class GenerationClient(Lazy<ControlActors> actors, ClusterBoard bo
         {
             system.Stop(stream);
         }
+    }
+
+    private string? TroubleOf(GatewayNote? note)
+    {
+        var now = clock.GetUtcNow();
+        if (note is null) return "the gateway has not started yet";
+        if (now - note.At > GatewaySilenceMax) return Say($"the gateway did not move for {now - note.At:g}");
+        return note.HeardAt is { } heard && now - heard > PlannerSilenceMax
+            ? Say($"the planner was last heard {(now - heard).TotalSeconds:0} s ago")
+            : null;
+
+        static string Say(FormattableString text) => text.ToString(System.Globalization.CultureInfo.InvariantCulture);
     }
 
     public void Cancel(RequestId id) => actors.Value.Requests.Tell(new RequestProtocol.CancelRequest(id));

@@ -92,6 +92,20 @@ public sealed record ServiceStatus(bool Serving, string Detail, string? ModelNam
 {
     public Epoch Epoch { get; init; }
 
+    /// <summary>Why new requests cannot be written into the journal; null while they can.</summary>
+    public string? JournalTrouble { get; init; }
+
+    /// <summary>Damaged entries of the journal that were met, the first few, each with what to do.</summary>
+    public IReadOnlyList<string> JournalDamages { get; init; } = [];
+
+    /// <summary>Why the gateway cannot be relied on; null while it can.</summary>
+    public string? GatewayTrouble { get; init; }
+
+    public int OpenRequests { get; init; }
+
+    /// <summary>Beyond it clients get 429.</summary>
+    public int OpenRequestsMax { get; init; }
+
     /// <summary>What each replica reported last, up to about two seconds ago.</summary>
     public ImmutableArray<ReplicaControlProtocol.ReplicaLoad> Replicas { get; init; } = [];
 }

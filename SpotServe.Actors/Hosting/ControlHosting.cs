@@ -40,13 +40,16 @@ public static class ControlHosting
         GatewayOptions gateway,
         RequestOptions requests,
         IRequestJournal journal,
+        IJournalProbe probe,
         ClusterBoard board,
         TimeProvider clock) => builder
         .WithSingleton<PlannerKey>(
             PlannerName,
-            PlannerProps(planner, clock, AkkaMembership.Instance),
+            PlannerProps(planner, clock, AkkaMembership.Instance, gateway.Journal),
             new ClusterSingletonOptions { Role = ControlRole })
         .AddGateway(gateway, board, clock)
+        .WithActors((system, _) => system.ActorOf(
+            JournalWatch.Props(probe, gateway.Journal, new JournalWatchOptions(), clock), "journal-watch"))
         .WithSingleton<RequestKeeperKey>(
             "request-keeper",
             (_, registry, _) => RequestKeeper.Props(
@@ -71,10 +74,11 @@ public static class ControlHosting
     /// is away for a moment, or because a planner that was given up woke up and wrote once more. A singleton's manager
     /// would leave it at that, and nobody would plan any more.
     /// </summary>
-    internal static Props PlannerProps(PlannerOptions options, TimeProvider clock, IMembership membership) =>
+    internal static Props PlannerProps(
+        PlannerOptions options, TimeProvider clock, IMembership membership, JournalHealth health) =>
         BackoffSupervisor.Props(
             Backoff.OnStop(
-                PlannerActor.Props(options, clock, membership),
+                PlannerActor.Props(options, clock, membership, health),
                 PlannerName,
                 minBackoff: TimeSpan.FromSeconds(0.2),
                 maxBackoff: TimeSpan.FromSeconds(5),

@@ -21,6 +21,9 @@ public static class PersistenceHosting
               tag-write-mode = Csv
               # An event is small and every waiting one holds up a stream: what waits goes in one transaction.
               batch-size = 400
+              # An open circuit would fail reads, too, and stay open for longer than a disk stays full. Requests wait
+              # for the journal by themselves (JournalHealth); of the breaker only its limit for a call is wanted.
+              circuit-breaker.max-failures = 1000000
             }
           }
           snapshot-store {

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Event;
 using Akka.Persistence;
+using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 
@@ -18,6 +19,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     private readonly PlannerCore _core;
     private readonly TimeProvider _clock;
     private readonly IMembership _membership;
+    private readonly JournalHealth _health;
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private JournalState _journal = JournalState.Empty;
     private PlannerState? _state;
@@ -26,8 +28,9 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     /// <summary>Sequence number of the last checkpoint; 0 when there is none.</summary>
     private long _checkpointAt;
 
-    public PlannerActor(PlannerOptions options, TimeProvider clock, IMembership membership)
+    public PlannerActor(PlannerOptions options, TimeProvider clock, IMembership membership, JournalHealth health)
     {
+        _health = health;
         _core = new PlannerCore(options);
         _clock = clock;
         _membership = membership;
@@ -42,13 +45,28 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
 
     private PlannerState State => _state ?? throw new InvariantException("nothing is heard before the journal is read");
 
-    public static Props Props(PlannerOptions options, TimeProvider clock, IMembership? membership = null) =>
-        Akka.Actor.Props.Create(() => new PlannerActor(options, clock, membership ?? AkkaMembership.Instance));
+    /// <param name="health">Is told when the planner's own journal fails or is damaged.</param>
+    public static Props Props(
+        PlannerOptions options, TimeProvider clock, IMembership? membership = null, JournalHealth? health = null) =>
+        Akka.Actor.Props.Create(() => new PlannerActor(
+            options, clock, membership ?? AkkaMembership.Instance, health ?? new JournalHealth()));
 
     protected override void PreStart()
     {
         Timers.StartPeriodicTimer(nameof(PlannerInputs.Tick), PlannerInputs.Tick.Instance, TickInterval);
         _membership.Subscribe(Context, Self);
+    }
+
+    protected override void OnPersistFailure(Exception cause, object @event, long sequenceNr)
+    {
+        base.OnPersistFailure(cause, @event, sequenceNr);
+        _health.Failed(cause.Message);
+    }
+
+    protected override void OnRecoveryFailure(Exception reason, object? message = null)
+    {
+        base.OnRecoveryFailure(reason, message);
+        if (JournalHealth.DamageIn(reason) is { } damage) _health.PlannerDamaged(damage);
     }
 
     private void Hears()

@@ -27,6 +27,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     private StopCut _stop = new(search: null);
     private Routed? _route;
     private RequestFinished? _ending;
+    private IActorRef? _acceptedFor;
     private bool _writing;
     private bool _asksForRoute;
     private bool _isHandedOver;
@@ -111,6 +112,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         var accepted = new RequestAccepted(
             _id, _clock.GetUtcNow(), command.Prompt, command.Parameters, command.Stops);
         var replyTo = Sender;
+        _acceptedFor = replyTo;
         Persist(accepted, happened =>
         {
             _state.Apply(happened);
@@ -151,6 +153,14 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
 
     private void AskForRoute()
     {
+        // What a replica generates now could not be committed. The reader or the keeper that started this entity again
+        // would else have it fail as often as the machine can.
+        if (_options.Journal.Trouble is not null)
+        {
+            Timers.StartSingleTimer(nameof(Retry), Retry.Instance, _options.JournalRetry);
+            return;
+        }
+
         _asksForRoute = true;
         _gateway.Tell(new Route(_id, _route?.Epoch ?? Epoch.None));
     }

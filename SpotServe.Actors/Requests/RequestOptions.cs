@@ -1,3 +1,5 @@
+using SpotServe.Actors.Persistence;
+
 namespace SpotServe.Actors.Requests;
 
 /// <summary>Limits of a request's life.</summary>
@@ -11,6 +13,12 @@ public sealed record RequestOptions
 
     /// <summary>Most subscribers of one request.</summary>
     public int SubscribersMax { get; init; } = 16;
+
+    /// <summary>While it is in trouble, a request that cannot be written waits. A health of its own never is.</summary>
+    public JournalHealth Journal { get; init; } = new();
+
+    /// <summary>A request that waits for the journal looks so often whether it takes writes again.</summary>
+    public TimeSpan JournalRetry { get; init; } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Finds stop strings in tokens; null leaves that to whoever reads the request.</summary>
     public StopSearchFactory? StopSearch { get; init; }

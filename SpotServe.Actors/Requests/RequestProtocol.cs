@@ -20,6 +20,9 @@ public static class RequestProtocol
     /// <param name="At">As the journal has it.</param>
     public sealed record Accepted(RequestId Id, DateTimeOffset At) : IMessage;
 
+    /// <summary>The other answer to <see cref="Accept"/>: the journal did not take it, as far as is known.</summary>
+    public sealed record NotAccepted(RequestId Id, string Reason) : IMessage;
+
     /// <summary>
     /// Go on with your life: starts the entity where none runs, and changes nothing where one does.
     /// </summary>

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Hosting;
 using SpotServe.Node.Engine;
 using SpotServe.Node.Hosting;
 using SpotServe.Node.Lifetime;
@@ -11,6 +12,8 @@ namespace SpotServe.Node.Commands;
 /// <summary>What SpotServe.Node does without a verb: joins a cluster and serves until told to go.</summary>
 internal static class JoinCommand
 {
+    public const string ProgramName = "spotserve-node";
+
     /// <summary>After the parent's end, time to leave the cluster in order.</summary>
     private static readonly TimeSpan ParentLostGrace = TimeSpan.FromSeconds(3);
 
@@ -21,8 +24,13 @@ internal static class JoinCommand
         root.SetAction((parsed, cancel) => RunAsync(flags, parsed, cancel));
     }
 
+    /// <summary>Whether an exception's message is all that the user needs to see.</summary>
+    public static bool IsExpected(Exception error) =>
+        error is UsageException or ModelFormatException or TorchLoadException;
+
     private static async Task<int> RunAsync(NodeFlags flags, ParseResult parsed, CancellationToken cancel)
     {
+        using var terminal = Terminal.Take();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         try
         {
@@ -33,11 +41,6 @@ internal static class JoinCommand
             signals.Listen();
             await using var node = await NodeHost.StartAsync(options, clock, stop.Token);
             return await node.RunAsync(FirstNoticeAsync(signals, options, clock, stop.Token), stop.Token);
-        }
-        catch (Exception error) when (error is UsageException or ModelFormatException or TorchLoadException)
-        {
-            await Console.Error.WriteLineAsync($"spotserve-node: {error.Message}");
-            return 1;
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {

@@ -102,14 +102,14 @@ internal sealed class NodeFlags
         }
 
         var model = parsed.GetValue(Model) ?? throw new UsageException("No --model DIR is given.");
-        if (!IPAddress.TryParse(parsed.GetValue(Host), out var host))
+        if (!IPAddress.TryParse(Told(HostNames.Own("--host", parsed.GetValue(Host)!)), out var host))
         {
             throw new UsageException($"--host {parsed.GetValue(Host)} is not an IP address.");
         }
 
         return new NodeOptions
         {
-            Seeds = seeds,
+            Seeds = [.. seeds.Select(seed => Told(HostNames.Peer("--seed", seed)))],
             ModelFolder = model,
             Host = host,
             ClusterPort = InRange("--port", parsed.GetValue(Port), 0, 65_535),
@@ -127,6 +127,9 @@ internal sealed class NodeFlags
             Access = Access.Read(parsed),
         };
     }
+
+    private static string Told((string? Value, string? Refusal) read) =>
+        read.Value ?? throw new UsageException(read.Refusal!);
 
     private static int InRange(string option, int value, int min, int max) =>
         value >= min && value <= max

@@ -67,12 +67,27 @@ internal sealed class NodeMembership : IAsyncDisposable
         var ended = new TaskCompletionSource<MembershipEnd>(TaskCreationOptions.RunContinuationsAsynchronously);
         var departure = new NodeDeparture(clock);
         var host = Build(options, dataPlane, runtimes, departure, ended);
-        await host.StartAsync(cancel);
+        await StartAsync(host, options, cancel);
         var system = host.Services.GetRequiredService<ActorSystem>();
         var membership = new NodeMembership(host, system, departure, ended);
         membership.WatchForEnd();
         await membership.JoinAsync(options, joinMax, cancel);
         return membership;
+    }
+
+    private static async Task StartAsync(IHost host, NodeOptions options, CancellationToken cancel)
+    {
+        try
+        {
+            await host.StartAsync(cancel);
+        }
+        catch (Exception error) when (TransportFailure.In(error) is { } why)
+        {
+            host.Dispose();
+            throw new UsageException(
+                $"The control plane cannot listen on {options.Host}:{options.ClusterPort}: {why.TrimEnd('.')}. " +
+                "Stop the program that has the port, or choose another with --port.");
+        }
     }
 
     /// <summary>Gives a notice to the actors: the node leaves, released or not, by the deadline.</summary>
@@ -198,7 +213,8 @@ internal sealed class NodeMembership : IAsyncDisposable
             if (error is UsageException) throw;
             throw new UsageException(
                 $"No control node at {string.Join(", ", options.Seeds)} took this node in within " +
-                $"{joinMax.TotalSeconds:0} s ({error.Message}). Is the seed running there, and reachable?");
+                $"{joinMax.TotalSeconds:0} s ({error.Message}). Does it run there, can it be " +
+                "reached, and is that the very address that it prints for nodes?");
         }
     }
 

@@ -29,7 +29,23 @@ internal sealed record ModelBody(string Id, string Object, long Created, string 
 
 internal sealed record HealthBody(string Status);
 
-internal sealed record ReadyBody(string Status, string Detail, string Model, int ContextMax);
+internal sealed record ReadyBody(
+    string Status,
+    string Detail,
+    string Model,
+    int ContextMax,
+    LayoutPart Layout,
+    JournalPart Journal,
+    GatewayPart Gateway);
+
+internal sealed record LayoutPart(bool Serves, long Epoch, string Detail);
+
+/// <param name="Writable">Whether the last write or probe worked.</param>
+/// <param name="Trouble">Why not; null when it did.</param>
+/// <param name="Damaged">Entries that cannot be read, each with what to do; serving goes on without them.</param>
+internal sealed record JournalPart(bool Writable, string? Trouble, IReadOnlyList<string> Damaged);
+
+internal sealed record GatewayPart(bool Answers, string? Trouble, int OpenRequests, int OpenRequestsMax);
 
 /// <summary>GET /admin/replicas.</summary>
 internal sealed record ReplicasBody(long Epoch, IReadOnlyList<ReplicaBody> Replicas);

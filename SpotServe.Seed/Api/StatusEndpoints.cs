@@ -33,7 +33,8 @@ internal sealed class StatusEndpoints(
     public Task GetReadyAsync(HttpContext http)
     {
         var status = cluster.Status;
-        if (!status.Serving)
+        var isReady = status is { Serving: true, JournalTrouble: null, GatewayTrouble: null };
+        if (!isReady)
         {
             http.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
             var seconds = Math.Max(1, (long)options.RetryAfter.TotalSeconds);
@@ -41,10 +42,24 @@ internal sealed class StatusEndpoints(
         }
 
         return http.Response.WriteAsJsonAsync(
-            new ReadyBody(status.Serving ? "ready" : "not_ready", status.Detail, model.Name, status.ContextMax),
+            new ReadyBody(
+                isReady ? "ready" : "not_ready",
+                Reason(status),
+                model.Name,
+                status.ContextMax,
+                new LayoutPart(status.Serving, status.Epoch.Value, status.Detail),
+                new JournalPart(status.JournalTrouble is null, status.JournalTrouble, status.JournalDamages),
+                new GatewayPart(
+                    status.GatewayTrouble is null, status.GatewayTrouble, status.OpenRequests, status.OpenRequestsMax)),
             ApiJson.Plain.ReadyBody,
             cancellationToken: http.RequestAborted);
     }
+
+    /// <summary>One line: the first thing that is in the way, else what serves.</summary>
+    private static string Reason(ServiceStatus status) =>
+        status.JournalTrouble is { } journal ? $"the journal takes no writes: {journal}"
+        : status.GatewayTrouble is { } gateway ? gateway
+        : status.Detail;
 
     /// <summary>The replicas' queues and pages, as they last reported them.</summary>
     public Task GetReplicasAsync(HttpContext http)

@@ -32,7 +32,7 @@ internal static class LocalCommand
         flags.AddTo(root);
         root.Options.Add(Device);
         root.Options.Add(Dtype);
-        root.SetAction((parsed, cancel) => RootCommands.Guarded(() => RunAsync(flags, parsed, cancel), cancel));
+        root.SetAction((parsed, cancel) => RootCommands.Serving(() => RunAsync(flags, parsed, cancel), cancel));
     }
 
     private static async Task<int> RunAsync(SeedFlags flags, ParseResult parsed, CancellationToken cancel)
@@ -51,6 +51,7 @@ internal static class LocalCommand
         var seed = await SeedHost.StartAsync(options with { ClusterAccess = access }, cancel);
         var narrator = new ClusterNarrator(Console.Out);
         seed.Board.Changed += narrator.OnView;
+        seed.Journal.Told += narrator.OnJournal;
         var ready = new ReadyLine(seed, Console.Out);
         using var logs = new NodeLogs(options.LogFolder, TimeProvider.System);
         Console.WriteLine($"  seed {seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}; logs in {options.LogFolder}");
@@ -60,13 +61,16 @@ internal static class LocalCommand
             NodeCount = options.DevicesExpected,
             Environment = new Dictionary<string, string> { [AccessSettings.SecretVariable] = secret },
         };
+        var gaveUp = false;
         var watch = new NodeWatch(options.DevicesExpected, logs, Console.Out, cancel);
         var fleet = new LocalFleet(fleetOptions, logs.Write, watch.OnExit);
         try
         {
             var arguments = NodeArguments(parsed, options, seed, fleetOptions);
             for (var i = 0; i < options.DevicesExpected; i++) StartNode(fleet, arguments);
-            await Task.WhenAny(ServeCommand.WaitForStop(cancel), watch.NoneLeftUnless(() => ready.IsPrinted));
+            await Task.WhenAny(
+                ServeCommand.WaitForStop(cancel), watch.NoneLeftUnless(() => ready.IsPrinted), seed.Ended);
+            gaveUp = seed.Ended.IsCompleted && !cancel.IsCancellationRequested;
         }
         finally
         {
@@ -76,7 +80,8 @@ internal static class LocalCommand
             await Task.WhenAll(fleet.StopAsync(), seed.DisposeAsync().AsTask());
         }
 
-        return cancel.IsCancellationRequested ? 0 : throw new UsageException(watch.LastWords());
+        return cancel.IsCancellationRequested ? 0 : throw new UsageException(
+            gaveUp ? ServeCommand.GaveUp : watch.LastWords());
     }
 
     private static void StartNode(LocalFleet fleet, string[] arguments)
@@ -112,11 +117,18 @@ internal static class LocalCommand
         "--host", Loopback,
         "--device", parsed.GetValue(Device)!,
         "--dtype", parsed.GetValue(Dtype)!,
-        "--memory", MemoryPerNode(options.DevicesExpected).ToString("0.###", CultureInfo.InvariantCulture),
+        "--memory", MemoryPerNode(options).ToString("0.###", CultureInfo.InvariantCulture),
         "--threads", fleet.ThreadsPerNode.ToString(CultureInfo.InvariantCulture),
     ];
 
-    /// <summary>Gigabytes: the nodes share four fifths of this machine's memory.</summary>
-    private static double MemoryPerNode(int nodes) =>
-        GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 1e9 * 0.8 / nodes;
+    /// <summary>
+    /// Gigabytes: what the model can make use of, and no more than the node's share of four fifths of the memory that
+    /// is free now. What other programs use is theirs.
+    /// </summary>
+    private static double MemoryPerNode(SeedOptions options)
+    {
+        var share = FreeMemory.Read() * 0.8 / options.DevicesExpected;
+        var use = UsefulMemory.Of(options.Model.Folder, options.SequencesMax) ?? share;
+        return Math.Max(0.001, Math.Min(share, use) / 1e9);
+    }
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Hosting;
 using SpotServe.Seed.Hosting;
 
 namespace SpotServe.Seed.Commands;
@@ -7,12 +8,20 @@ namespace SpotServe.Seed.Commands;
 /// <summary>The command line: no verb starts a whole cluster on this machine.</summary>
 internal static class RootCommands
 {
+    private const string ProgramName = "spotserve";
+
     /// <summary>Longest time from SIGINT or SIGTERM to the end: more than any verb's own limits for stopping.</summary>
     private static readonly TimeSpan StopMax = TimeSpan.FromSeconds(20);
 
     /// <summary>Runs the command line; the exit code is 0 when the user asked for the end.</summary>
-    public static Task<int> InvokeAsync(string[] arguments) =>
-        Create().Parse(arguments).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = StopMax });
+    public static Task<int> InvokeAsync(string[] arguments) => ProcessEdge.RunAsync(
+        ProgramName,
+        () => Create().Parse(arguments).InvokeAsync(new InvocationConfiguration
+        {
+            ProcessTerminationTimeout = StopMax,
+            EnableDefaultExceptionHandler = false,
+        }),
+        IsExpected);
 
     public static RootCommand Create()
     {
@@ -24,21 +33,21 @@ internal static class RootCommands
         return root;
     }
 
-    /// <summary>Runs a verb: what the user got wrong is one line on stderr and exit code 1.</summary>
-    public static async Task<int> Guarded(Func<Task<int>> run, CancellationToken cancel)
+    /// <summary>Runs a verb that serves until it is told to stop.</summary>
+    public static async Task<int> Serving(Func<Task<int>> run, CancellationToken cancel)
     {
+        using var terminal = Terminal.Take();
         try
         {
             return await run();
-        }
-        catch (Exception error) when (error is UsageException or ModelFolderException or ModelFormatException)
-        {
-            await Console.Error.WriteLineAsync($"spotserve: {error.Message}");
-            return 1;
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
             return 0;   // Asked to stop before it had started.
         }
     }
+
+    /// <summary>What the user got wrong, said so that they can mend it.</summary>
+    private static bool IsExpected(Exception error) =>
+        error is UsageException or ModelFolderException or ModelFormatException;
 }

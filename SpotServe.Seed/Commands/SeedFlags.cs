@@ -7,6 +7,9 @@ namespace SpotServe.Seed.Commands;
 /// <summary>Options that the one-command cluster and `serve` share.</summary>
 internal sealed class SeedFlags
 {
+    /// <summary>Environment variable with the connection string.</summary>
+    public const string DatabaseVariable = "SPOTSERVE_DATABASE";
+
     private const int SequencesDefault = 64;
 
     public Option<string?> Model { get; } = new("--model")
@@ -41,8 +44,16 @@ internal sealed class SeedFlags
 
     public Option<string?> Database { get; } = new("--database")
     {
-        Description = "PostgreSQL connection string for the journal (default: a SQLite file in --data).",
+        Description = "PostgreSQL connection string for the journal (default: a SQLite file in --data). Everybody on " +
+            $"this machine can read a command line: give a password in --database-file, {DatabaseVariable} or " +
+            "PGPASSWORD.",
         HelpName = "CONNECTION",
+    };
+
+    public Option<string?> DatabaseFile { get; } = new("--database-file")
+    {
+        Description = "File with the connection string, on its first line.",
+        HelpName = "FILE",
     };
 
     public Option<int> SequencesMax { get; } = new("--sequences-max")
@@ -59,7 +70,7 @@ internal sealed class SeedFlags
 
     private PlannerFlags Planner { get; } = new();
 
-    private HttpAccessFlags Access { get; } = new();
+    private HttpAccessFlags HttpAccess { get; } = new();
 
     public void AddTo(Command command)
     {
@@ -69,10 +80,11 @@ internal sealed class SeedFlags
         command.Options.Add(Port);
         command.Options.Add(Data);
         command.Options.Add(Database);
+        command.Options.Add(DatabaseFile);
         command.Options.Add(SequencesMax);
         command.Options.Add(OpenRequestsMax);
         Planner.AddTo(command);
-        Access.AddTo(command);
+        HttpAccess.AddTo(command);
     }
 
     /// <summary>Checks everything that can be checked before a process or port is touched.</summary>
@@ -102,13 +114,26 @@ internal sealed class SeedFlags
             DevicesExpected = nodes * devicesPerNode,
             Layout = ReadLayout(parsed.GetValue(Layout), model, nodes * devicesPerNode, sequences),
             DataFolder = Path.GetFullPath(data),
-            Database = parsed.GetValue(Database),
+            Database = ReadDatabase(parsed),
             SequencesMax = sequences,
             OpenRequestsMax = open,
             Migration = Planner.ReadMigration(parsed),
             Rates = Planner.ReadRates(parsed),
-            Access = Access.Read(parsed),
+            HttpAccess = HttpAccess.Read(parsed),
         };
+    }
+
+    private string? ReadDatabase(ParseResult parsed)
+    {
+        if (parsed.GetValue(Database) is { } stated) return stated;
+        if (parsed.GetValue(DatabaseFile) is { } file)
+        {
+            return TextFile.ReadFirstLine("--database-file", file) is { Length: > 0 } line
+                ? line
+                : throw new UsageException($"--database-file {file} has no connection string on its first line.");
+        }
+
+        return Environment.GetEnvironmentVariable(DatabaseVariable) is { Length: > 0 } value ? value : null;
     }
 
     public static void RequireRange(string option, int value, int min, int max)

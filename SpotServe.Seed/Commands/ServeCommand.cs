@@ -1,4 +1,5 @@
 using System.CommandLine;
+using SpotServe.Actors.Hosting;
 using SpotServe.Seed.Hosting;
 using SpotServe.Seed.Narration;
 
@@ -7,6 +8,11 @@ namespace SpotServe.Seed.Commands;
 /// <summary>`serve`: one control node, for nodes that are started elsewhere.</summary>
 internal static class ServeCommand
 {
+    /// <summary>Said when the actor system ended and nobody had asked for it.</summary>
+    public const string GaveUp =
+        "This control node heard too few of the others and gave itself up, or they gave it up, so that no two " +
+        "parts of the cluster plan at once. Start it again: it joins under its address.";
+
     private static readonly Option<string> Host = new("--host")
     {
         Description = "Address that clients and nodes reach this machine by.",
@@ -35,7 +41,7 @@ internal static class ServeCommand
         command.Options.Add(Seed);
         var access = new AccessFlags();
         access.AddTo(command);
-        command.SetAction((parsed, cancel) => RootCommands.Guarded(
+        command.SetAction((parsed, cancel) => RootCommands.Serving(
             () => RunAsync(flags, access, parsed, cancel), cancel));
         return command;
     }
@@ -45,11 +51,14 @@ internal static class ServeCommand
     {
         var port = parsed.GetValue(ClusterPort);
         SeedFlags.RequireRange("--cluster-port", port, 0, 65_535);
-        var host = parsed.GetValue(Host)!;
+        var host = Told(HostNames.Own("--host", parsed.GetValue(Host)!));
         var options = flags.Read(parsed, host, port, devicesPerNode: 1);
         options = options with
         {
-            Seeds = ControlSeeds.Read(parsed.GetValue(Seed) ?? [], $"{host}:{port}", options.Database),
+            Seeds = ControlSeeds.Read(
+                [.. (parsed.GetValue(Seed) ?? []).Select(seed => Told(HostNames.Peer("--seed", seed)))],
+                $"{host}:{port}",
+                options.Database),
             ClusterAccess = access.Read(parsed, host),
         };
         await using var seed = await SeedHost.StartAsync(options, cancel);
@@ -63,12 +72,14 @@ internal static class ServeCommand
         var seeds = options.Seeds.Count == 0 ? [cluster] : options.Seeds;
         Console.WriteLine($"  SpotServe.Node --seed {string.Join(" --seed ", seeds)} --model DIR --host IP");
         seed.Board.Changed += narrator.OnView;
+        seed.Journal.Told += narrator.OnJournal;
         using var ready = new ReadyLine(seed, Console.Out);
         await Task.WhenAny(WaitForStop(cancel), seed.Ended);
-        return cancel.IsCancellationRequested ? 0 : throw new UsageException(
-            "This control node heard too few of the others and gave itself up, or they gave it up, so that no two " +
-            "parts of the cluster plan at once. Start it again: it joins under its address.");
+        return cancel.IsCancellationRequested ? 0 : throw new UsageException(GaveUp);
     }
+
+    private static string Told((string? Value, string? Refusal) read) =>
+        read.Value ?? throw new UsageException(read.Refusal!);
 
     /// <summary>Completes when the user or the system asks the process to stop.</summary>
     public static async Task WaitForStop(CancellationToken cancel)

@@ -24,8 +24,14 @@ internal sealed class SeedHost : IAsyncDisposable
     private readonly WebApplication _app;
     private readonly FileStream _dataLock;
 
-    private SeedHost(WebApplication app, FileStream dataLock, ClusterBoard board, Akka.Cluster.Cluster cluster)
+    private SeedHost(
+        WebApplication app,
+        FileStream dataLock,
+        ClusterBoard board,
+        JournalHealth health,
+        Akka.Cluster.Cluster cluster)
     {
+        Journal = health;
         _app = app;
         _dataLock = dataLock;
         Board = board;
@@ -35,6 +41,9 @@ internal sealed class SeedHost : IAsyncDisposable
     }
 
     public ClusterBoard Board { get; }
+
+    /// <summary>Tells when the journal takes no writes, or has entries that cannot be read.</summary>
+    public JournalHealth Journal { get; }
 
     /// <summary>Where HTTP listens; names the port that was picked when 0 was asked for.</summary>
     public Uri HttpAddress { get; }
@@ -51,29 +60,28 @@ internal sealed class SeedHost : IAsyncDisposable
         if (IsTaken(options.Host, options.HttpPort) is { } httpTaken) throw PortTaken(options, httpTaken);
         if (IsTaken(options.Host, options.ClusterPort) is { } clusterTaken)
         {
-            throw new UsageException(
-                $"The control plane cannot listen on {options.Host}:{options.ClusterPort}: {clusterTaken.Message}. " +
-                "Stop the program that has the port, or choose another with --cluster-port.");
+            throw ClusterPortTaken(options, clusterTaken.Message);
         }
 
         var board = new ClusterBoard();
+        var health = new JournalHealth();
         var dataLock = LockData(options);
-        var app = Build(options, board);
+        var app = Build(options, board, health);
         try
         {
             await app.StartAsync(cancel);
         }
-        catch (IOException error)
+        catch (Exception error) when (StartFailure(options, error) is { } failure)
         {
             await app.DisposeAsync();
             await dataLock.DisposeAsync();
-            throw PortTaken(options, error);
+            throw failure;
         }
 
         var system = app.Services.GetRequiredService<ActorSystem>();
         var cluster = Akka.Cluster.Cluster.Get(system);
         if (options.Seeds.Count == 0) cluster.Join(cluster.SelfAddress);
-        return new SeedHost(app, dataLock, board, cluster);
+        return new SeedHost(app, dataLock, board, health, cluster);
     }
 
     public async ValueTask DisposeAsync()
@@ -92,8 +100,8 @@ internal sealed class SeedHost : IAsyncDisposable
     }
 
     /// <summary>
-    /// Why a port cannot be had; null when it can. Kestrel finds out too late: by then the logs and the journal of the
-    /// one that has it are open. Akka's transport never does: it sets SO_REUSEPORT, and the two would share the nodes.
+    /// Why a port cannot be had; null when it can. Kestrel and Akka find out too late: by then the logs and the journal
+    /// of the one that has it are open.
     /// </summary>
     private static SocketException? IsTaken(string host, int port)
     {
@@ -108,6 +116,18 @@ internal sealed class SeedHost : IAsyncDisposable
             return error;
         }
     }
+
+    /// <summary>Another program may have taken a port between the first look and the real one.</summary>
+    private static UsageException? StartFailure(SeedOptions options, Exception error) => error switch
+    {
+        IOException => PortTaken(options, error),
+        _ when TransportFailure.In(error) is { } why => ClusterPortTaken(options, why),
+        _ => null,
+    };
+
+    private static UsageException ClusterPortTaken(SeedOptions options, string why) => new(
+        $"The control plane cannot listen on {options.Host}:{options.ClusterPort}: {why.TrimEnd('.')}. " +
+        "Stop the program that has the port, or choose another with --cluster-port.");
 
     private static UsageException PortTaken(SeedOptions options, Exception error) => new(
         $"Cannot listen on http://{options.Host}:{options.HttpPort}: {error.Message.TrimEnd('.')}. " +
@@ -132,7 +152,7 @@ internal sealed class SeedHost : IAsyncDisposable
         }
     }
 
-    private static WebApplication Build(SeedOptions options, ClusterBoard board)
+    private static WebApplication Build(SeedOptions options, ClusterBoard board, JournalHealth health)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -145,12 +165,13 @@ internal sealed class SeedHost : IAsyncDisposable
         builder.Services.AddSingleton(new CompletionModel(options.Model.Name, tokenizer, options.Model.StopTokens));
         var requests = new RequestOptions
         {
+            Journal = health,
             StopSearch = request => new StopTokenSearch(tokenizer, request),
         };
         AddCluster(builder.Services, options, requests, board);
         builder.Services.AddCompletionApi(
             new ApiOptions { OpenResponsesMax = options.OpenRequestsMax },
-            options.Access with { IsLoopback = IPAddress.IsLoopback(Resolve(options.Host)) });
+            options.HttpAccess with { IsLoopback = IPAddress.IsLoopback(Resolve(options.Host)) });
         var app = builder.Build();
         app.MapCompletionApi();
         return app;
@@ -159,7 +180,7 @@ internal sealed class SeedHost : IAsyncDisposable
     private static void AddCluster(
         IServiceCollection services, SeedOptions options, RequestOptions requests, ClusterBoard board)
     {
-        var gateway = new GatewayOptions { OpenRequestsMax = options.OpenRequestsMax };
+        var gateway = new GatewayOptions { OpenRequestsMax = options.OpenRequestsMax, Journal = requests.Journal };
         var planner = new PlannerOptions
         {
             Wanted = options.Layout,
@@ -187,7 +208,8 @@ internal sealed class SeedHost : IAsyncDisposable
             .AddSpotServeSerialization()
             .AddSpotServePersistence(journal)
             .AddControl(
-                planner, gateway, requests, new RequestJournal(journal), board, TimeProvider.System));
+                planner, gateway, requests, new RequestJournal(journal), new JournalProbe(journal), board,
+                TimeProvider.System));
         services.AddSingleton<IGenerationClient>(provider => new GenerationClient(
             new Lazy<ControlActors>(() =>
             {
@@ -198,7 +220,8 @@ internal sealed class SeedHost : IAsyncDisposable
                     registry.Get<RequestsKey>());
             }),
             board,
-            gateway));
+            gateway,
+            TimeProvider.System));
         services.AddSingleton<IClusterOperator>(provider => new ClusterOperator(new Lazy<IActorRef>(
             () => provider.GetRequiredService<ActorRegistry>().Get<PlannerKey>())));
     }

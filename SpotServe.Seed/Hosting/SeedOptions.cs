@@ -26,7 +26,7 @@ public sealed record SeedOptions
     public LayoutDegrees? Layout { get; init; }
 
     /// <summary>Who may ask what by HTTP.</summary>
-    public AccessOptions Access { get; init; } = new();
+    public AccessOptions HttpAccess { get; init; } = new();
 
     /// <summary>Folder of the journal and of logs.</summary>
     public required string DataFolder { get; init; }

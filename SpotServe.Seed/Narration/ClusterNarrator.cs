@@ -33,6 +33,9 @@ public sealed class ClusterNarrator(TextWriter output)
         }
     }
 
+    /// <summary>What the journal's state means for those who use the cluster. From any thread.</summary>
+    public void OnJournal(string line) => output.WriteLine($"  {line}");
+
     private void TellNodes(PlannerView view)
     {
         foreach (var node in view.Nodes.Where(node => _nodes.Add(node.Node)))

@@ -86,6 +86,76 @@ public sealed class ProcessLifeTests
         Assert.Empty(Directory.GetFileSystemEntries(seed.DataFolder));
     }
 
+    [Theory]
+    [InlineData("serve --cluster-port 0 --host 0.0.0.0", "0.0.0.0", "10.0.0.1")]
+    [InlineData("serve --cluster-port 0 --seed somewhere", "--seed somewhere", "HOST:PORT")]
+    [InlineData("--admin-key-file /no/such/key", "--admin-key-file", "/no/such/key")]
+    [InlineData("--database-file /no/such/file", "--database-file", "/no/such/file")]
+    [InlineData("--layout 99999999999,1,1", "99999999999")]
+    public async Task Mistake_of_the_operator_is_one_line_and_exit_code_1(string arguments, params string[] said)
+    {
+        await using var seed = SeedProcess.Begin(["--port", "0", .. arguments.Split(' ')]);
+
+        var code = await seed.ExitCodeAsync(RefusalMax);
+
+        Assert.Equal(1, code);
+        var line = Assert.Single(seed.Errors);
+        Assert.All(said, part => Assert.Contains(part, line, StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("--seed nowhere", "HOST:PORT")]
+    [InlineData("--seed 127.0.0.1:1 --host 0.0.0.0", "0.0.0.0")]
+    [InlineData("--seed 127.0.0.1:1 --port {0}", "--port")]
+    [InlineData("--seed 127.0.0.1:1 --data-port {0}", "--data-port")]
+    public async Task Mistake_at_a_node_is_one_line_and_exit_code_1(string arguments, string said)
+    {
+        using var other = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        other.Start();
+        var port = ((System.Net.IPEndPoint)other.LocalEndpoint).Port;
+        await using var node = SeedProcess.BeginNode(
+            new Dictionary<string, string> { ["SPOTSERVE_SECRET"] = "nodes have a secret" },
+            [
+                "--model", SeedProcess.BundledModel,
+                .. arguments.Replace("{0}", $"{port}", StringComparison.Ordinal).Split(' '),
+            ]);
+
+        var code = await node.ExitCodeAsync(RefusalMax);
+
+        Assert.Equal(1, code);
+        Assert.Contains(said, Assert.Single(node.Errors), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Second_node_on_one_port_is_refused_and_the_first_stays()
+    {
+        var secret = new Dictionary<string, string> { ["SPOTSERVE_SECRET"] = "nodes have a secret" };
+        string[] arguments = ["--model", SeedProcess.BundledModel, "--seed", "127.0.0.1:1", "--port"];
+        await using var first = SeedProcess.BeginNode(secret, [.. arguments, "0"]);
+        await first.LineAsync("listening on addresses");
+        var port = first.ClusterAddress!.Split(':')[1];
+        await using var second = SeedProcess.BeginNode(secret, [.. arguments, port]);
+
+        var code = await second.ExitCodeAsync(RefusalMax);
+
+        Assert.Equal(1, code);
+        var line = Assert.Single(second.Errors);
+        Assert.Contains($":{port}", line, StringComparison.Ordinal);
+        Assert.Contains("--port", line, StringComparison.Ordinal);
+        Assert.False(first.HasExited);
+    }
+
+    [Fact]
+    public async Task Too_few_open_files_are_one_line_and_exit_code_1()
+    {
+        await using var seed = SeedProcess.BeginUnder("ulimit -n 256", "--port", "0");
+
+        var code = await seed.ExitCodeAsync(RefusalMax);
+
+        Assert.Equal(1, code);
+        Assert.Contains("ulimit -n", Assert.Single(seed.Errors), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Data_folder_of_another_seed_is_one_line_and_exit_code_1()
     {

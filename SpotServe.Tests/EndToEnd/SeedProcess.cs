@@ -49,6 +49,8 @@ internal sealed partial class SeedProcess : IAsyncDisposable
 
     public int Id => _process.Id;
 
+    public bool HasExited => _process.HasExited;
+
     public string Output => string.Join('\n', _lines);
 
     /// <summary>What it wrote to standard error.</summary>
@@ -79,6 +81,14 @@ internal sealed partial class SeedProcess : IAsyncDisposable
     /// <summary>Runs the seed with additions to its environment, without waiting for anything.</summary>
     public static SeedProcess Begin(Dictionary<string, string> environment, params string[] arguments) =>
         BeginIn(null, environment, arguments);
+
+    /// <summary>Runs the seed in a shell, behind a command of that shell's.</summary>
+    public static SeedProcess BeginUnder(string shell, params string[] arguments)
+    {
+        var data = Directory.CreateTempSubdirectory("spotserve-test-").FullName;
+        return Begin(["sh", "-c", $"{shell} && exec \"$@\"", "sh", "dotnet", Program("SpotServe.Seed"), .. arguments,
+            "--data", data], data, []);
+    }
 
     /// <summary>Runs a node by hand, without waiting for anything.</summary>
     public static SeedProcess BeginNode(Dictionary<string, string> environment, params string[] arguments) =>
@@ -112,15 +122,18 @@ internal sealed partial class SeedProcess : IAsyncDisposable
         // replaced, as is ip before it.
         string[] command = ["env", "--default-signal=INT", "dotnet"];
         if (space is not null) command = ["ip", "netns", "exec", space, .. command];
+        return Begin([.. command, program, .. arguments], dataFolder, environment);
+    }
+
+    private static SeedProcess Begin(string[] command, string dataFolder, Dictionary<string, string> environment)
+    {
         var start = new ProcessStartInfo(command[0], command[1..])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             RedirectStandardInput = true,
         };
-        start.ArgumentList.Add(program);
         foreach (var (name, value) in environment) start.Environment[name] = value;
-        foreach (var argument in arguments) start.ArgumentList.Add(argument);
         return new SeedProcess(new Process { StartInfo = start }, dataFolder);
     }
 

@@ -1,0 +1,48 @@
+using System.Text.Json;
+
+namespace SpotServe.Seed.Fleet;
+
+/// <summary>How much memory a node can make use of for a model, so that it is not given all that there is.</summary>
+internal static class UsefulMemory
+{
+    /// <summary>Weights that are stored in 16 bits may be computed with in 32.</summary>
+    private const int WideningMax = 2;
+
+    /// <summary>While a layout changes, the slices of the old one and of the new one are there together.</summary>
+    private const int LayoutsMax = 2;
+
+    /// <summary>Room for what a step computes with.</summary>
+    private const long WorkBytes = 256 << 20;
+
+    /// <summary>
+    /// Bytes for all weights and for the cache of so many sequences of the model's full length: a single node that is
+    /// left must be able to serve alone. Never too small; far too large where heads share keys and values.
+    /// </summary>
+    /// <returns>Null when the folder does not say enough.</returns>
+    public static double? Of(string modelFolder, int sequencesMax)
+    {
+        try
+        {
+            using var config = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(modelFolder, "config.json")));
+            var root = config.RootElement;
+            if (root.ValueKind != JsonValueKind.Object || Number(root, "num_hidden_layers") is not { } layers
+                || Number(root, "hidden_size") is not { } hidden
+                || Number(root, "max_position_embeddings") is not { } context)
+            {
+                return null;
+            }
+
+            var weights = new DirectoryInfo(modelFolder).EnumerateFiles("*.safetensors").Sum(file => file.Length);
+            var cachePerToken = 2.0 * layers * hidden * sizeof(float);
+            return (1.0 * weights * WideningMax * LayoutsMax) + (cachePerToken * context * sequencesMax) + WorkBytes;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException)
+        {
+            return null;
+        }
+    }
+
+    private static double? Number(JsonElement root, string name) =>
+        root.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number
+        && value.TryGetDouble(out var number) && number > 0 ? number : null;
+}
