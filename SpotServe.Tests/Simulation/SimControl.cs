@@ -3,6 +3,7 @@ using Akka.Cluster.Sharding;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Hosting;
+using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Tests.Simulation;
@@ -57,7 +58,9 @@ internal sealed class SimControl
                 _cluster.World.Database, () => Region!, new RequestKeeperOptions(), _cluster.World.Clock),
             "request-keeper");
         Process.Spawn(
-            ControlHosting.PlannerProps(options, _cluster.World.Clock, _cluster.Membership), "planner", then);
+            ControlHosting.PlannerProps(options, _cluster.World.Clock, _cluster.Membership, new JournalHealth()),
+            "planner",
+            then);
     }
 }
 
