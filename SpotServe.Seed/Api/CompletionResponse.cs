@@ -96,7 +96,7 @@ internal sealed partial class CompletionResponse(
     }
 
     /// <summary>Adds what a piece says; true when it was the last one.</summary>
-    private bool Add(
+    private static bool Add(
         SseWriter events,
         RequestId id,
         RequestDescription notes,

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using SpotServe.Actors.Execution;
 
 namespace SpotServe.Seed.Templating;
 
@@ -25,7 +26,7 @@ internal sealed class ChatTemplate
     }
 
     /// <summary>The template of a model folder; null when it has none.</summary>
-    /// <exception cref="ChatTemplateException">The folder has one that cannot be used; the message says which file,
+    /// <exception cref="ModelFormatException">The folder has one that cannot be used; the message says which file,
     /// where and why.</exception>
     public static ChatTemplate? Open(string folder)
     {
@@ -43,7 +44,7 @@ internal sealed class ChatTemplate
         }
         catch (TemplateException error)
         {
-            throw new ChatTemplateException(
+            throw new ModelFormatException(
                 $"The chat template of {path} cannot be used: {error.Message}. Put a template without it into " +
                 $"{FileName} of the model folder.",
                 error);
@@ -84,11 +85,11 @@ internal sealed class ChatTemplate
             var document = JsonDocument.Parse(File.ReadAllBytes(path));
             if (document.RootElement.ValueKind == JsonValueKind.Object) return document;
             document.Dispose();
-            throw new ChatTemplateException($"{path} is no JSON object.");
+            throw new ModelFormatException($"{path} is no JSON object.");
         }
         catch (JsonException error)
         {
-            throw new ChatTemplateException($"{path} is not JSON: {error.Message}", error);
+            throw new ModelFormatException($"{path} is not JSON: {error.Message}", error);
         }
     }
 
@@ -106,7 +107,7 @@ internal sealed class ChatTemplate
             }
         }
 
-        throw new ChatTemplateException(
+        throw new ModelFormatException(
             $"\"chat_template\" of {path} is neither a text nor a list with one named \"default\".");
     }
 
@@ -130,6 +131,3 @@ internal sealed class ChatTemplate
             ? value.GetString()
             : null;
 }
-
-/// <summary>A model folder's chat template cannot be used.</summary>
-internal sealed class ChatTemplateException(string message, Exception? inner = null) : Exception(message, inner);

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using SpotServe.Actors.Execution;
 using SpotServe.Seed.Templating;
 using SpotServe.Tests.Tokenization;
 using Xunit;
@@ -64,7 +65,7 @@ public sealed class ChatTemplateTests
         using var folder = new ModelFolder();
         folder.Write(file, text);
 
-        var error = Assert.Throws<ChatTemplateException>(() => ChatTemplate.Open(folder.Path));
+        var error = Assert.Throws<ModelFormatException>(() => ChatTemplate.Open(folder.Path));
 
         Assert.Contains(expected, error.Message, StringComparison.Ordinal);
         Assert.Contains(folder.Path, error.Message, StringComparison.Ordinal);
