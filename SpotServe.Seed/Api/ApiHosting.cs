@@ -21,7 +21,10 @@ public static class ApiHosting
         services.AddSingleton<OpenResponses>();
         services.AddSingleton<CompletionReader>();
         services.AddSingleton<CompletionResponse>();
-        services.AddSingleton<CompletionEndpoints>();
+        services.AddSingleton<TextForm>();
+        services.AddSingleton<ChatForm>();
+        services.AddSingleton<CompletionRequestReader>();
+        services.AddSingleton<ChatRequestReader>();
         services.AddSingleton<RequestEndpoints>();
         services.AddSingleton<StatusEndpoints>();
         services.AddSingleton<AdminEndpoints>();
@@ -31,7 +34,8 @@ public static class ApiHosting
     /// <summary>Maps all paths behind the edge. Whatever is read can be asked for with HEAD.</summary>
     public static void MapCompletionApi(this WebApplication app)
     {
-        var completions = app.Services.GetRequiredService<CompletionEndpoints>();
+        var completions = Generating<CompletionRequestReader, TextForm>(app.Services);
+        var chats = Generating<ChatRequestReader, ChatForm>(app.Services);
         var requests = app.Services.GetRequiredService<RequestEndpoints>();
         var status = app.Services.GetRequiredService<StatusEndpoints>();
         var admin = app.Services.GetRequiredService<AdminEndpoints>();
@@ -41,6 +45,7 @@ public static class ApiHosting
         // Named here so that it comes after the edge: by itself it would come first.
         app.UseRouting();
         app.MapPost("/v1/completions", completions.PostAsync);
+        app.MapPost("/v1/chat/completions", chats.PostAsync);
         app.MapMethods("/v1/requests/{id}", Reading, requests.GetAsync);
         app.MapMethods("/v1/models", Reading, status.GetModelsAsync);
         app.MapMethods("/v1/models/{**id}", Reading, status.GetModelAsync);
@@ -52,4 +57,13 @@ public static class ApiHosting
         app.MapPost("/admin/nodes/{node}/preempt", admin.PreemptAsync);
         app.MapMethods("/", Reading, status.GetFrontAsync);
     }
+
+    private static CompletionEndpoints Generating<TReader, TForm>(IServiceProvider services)
+        where TReader : IGenerationRequestReader
+        where TForm : CompletionForm => new(
+            services.GetRequiredService<IGenerationClient>(),
+            services.GetRequiredService<TReader>(),
+            services.GetRequiredService<TForm>(),
+            services.GetRequiredService<CompletionResponse>(),
+            services.GetRequiredService<OpenResponses>());
 }

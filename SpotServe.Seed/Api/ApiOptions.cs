@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using SpotServe.Actors;
+using SpotServe.Seed.Templating;
 using SpotServe.Seed.Tokenization;
 
 namespace SpotServe.Seed.Api;
@@ -7,7 +8,11 @@ namespace SpotServe.Seed.Api;
 /// <summary>The model as HTTP clients see it; registered beside <see cref="ApiOptions"/>.</summary>
 /// <param name="Name">What clients call it.</param>
 /// <param name="StopTokens">Tokens that end a text unless the client ignores them.</param>
-public sealed record CompletionModel(string Name, ITokenizer Tokenizer, ImmutableArray<int> StopTokens);
+public sealed record CompletionModel(string Name, ITokenizer Tokenizer, ImmutableArray<int> StopTokens)
+{
+    /// <summary>Makes prompts of conversations; null where the model's folder has none.</summary>
+    internal ChatTemplate? ChatTemplate { get; init; }
+}
 
 /// <summary>Bounds of the HTTP interface. Each is checked when it is set.</summary>
 public sealed record ApiOptions
@@ -20,6 +25,9 @@ public sealed record ApiOptions
     public int PromptCharsMax { get; init => field = Bounds.Between(value, 1, 16 << 20); } = 400_000;
 
     public int PromptTokensMax { get; init => field = Bounds.Between(value, 1, 1 << 20); } = 131_072;
+
+    /// <summary>Messages of a conversation.</summary>
+    public int MessagesMax { get; init => field = Bounds.Between(value, 1, 65_536); } = 4096;
 
     /// <summary>Most tokens that a request may ask for.</summary>
     public int CompletionTokensMax { get; init => field = Bounds.Between(value, 1, 1 << 20); } = 131_072;

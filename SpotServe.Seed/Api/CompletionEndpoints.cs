@@ -4,11 +4,12 @@ using SpotServe.Actors.Gateway;
 
 namespace SpotServe.Seed.Api;
 
-/// <summary>POST /v1/completions: read, submit to the cluster, answer.</summary>
+/// <summary>POST /v1/completions and /v1/chat/completions: read, submit to the cluster, answer. The paths differ in how
+/// the prompt is read and in the form of the answer.</summary>
 internal sealed class CompletionEndpoints(
     IGenerationClient cluster,
-    CompletionModel model,
-    ApiOptions options,
+    IGenerationRequestReader reader,
+    CompletionForm form,
     CompletionResponse response,
     OpenResponses open)
 {
@@ -20,8 +21,6 @@ internal sealed class CompletionEndpoints(
 
     /// <summary>Names the fields of a request that are not known here and changed nothing.</summary>
     public const string IgnoredHeader = "X-SpotServe-Ignored-Fields";
-
-    private readonly CompletionRequestReader _reader = new(model, options);
 
     public async Task PostAsync(HttpContext http)
     {
@@ -43,11 +42,12 @@ internal sealed class CompletionEndpoints(
         {
             if (request.Stream)
             {
-                await response.StreamAsync(http, id, notes, lastSeen: -1, request.IncludeUsage).ConfigureAwait(false);
+                await response.StreamAsync(http, id, notes, form, lastSeen: -1, request.IncludeUsage)
+                    .ConfigureAwait(false);
             }
             else
             {
-                await response.WriteAsync(http, id, notes).ConfigureAwait(false);
+                await response.WriteAsync(http, id, notes, form).ConfigureAwait(false);
             }
         }
         finally
@@ -60,7 +60,7 @@ internal sealed class CompletionEndpoints(
     private async Task<CompletionRequest> ReadAsync(HttpContext http)
     {
         using var body = await JsonBody.ReadAsync(http).ConfigureAwait(false);
-        var request = _reader.Read(body.RootElement, cluster.Status.ContextMax);
+        var request = reader.Read(body.RootElement, cluster.Status.ContextMax);
         if (!request.Ignored.IsEmpty) http.Response.Headers[IgnoredHeader] = string.Join(", ", request.Ignored);
         return request;
     }

@@ -7,7 +7,6 @@ namespace SpotServe.Seed.Api;
 /// <summary>Writes one request's completion to one HTTP response, streamed or whole.</summary>
 internal sealed partial class CompletionResponse(
     CompletionReader reader,
-    CompletionModel model,
     ApiOptions options,
     IHostApplicationLifetime lifetime,
     TimeProvider time,
@@ -15,7 +14,12 @@ internal sealed partial class CompletionResponse(
 {
     /// <summary>Streams the pieces after token <paramref name="lastSeen"/> (-1: all).</summary>
     public async Task StreamAsync(
-        HttpContext http, RequestId id, RequestDescription notes, int lastSeen, bool includeUsage)
+        HttpContext http,
+        RequestId id,
+        RequestDescription notes,
+        CompletionForm form,
+        int lastSeen,
+        bool includeUsage)
     {
         using var silence = new CancellationTokenSource(options.SilenceMax, time);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(
@@ -25,10 +29,11 @@ internal sealed partial class CompletionResponse(
         {
             // The request is known: its headers need not wait for its first token.
             await events.StartAsync(ending.Token).ConfigureAwait(false);
+            if (lastSeen < 0) form.AddStart(events, id, notes);
             await foreach (var piece in reader.ReadAsync(id, notes, ending.Token).ConfigureAwait(false))
             {
                 silence.CancelAfter(options.SilenceMax);
-                var ended = Add(events, id, notes, piece, lastSeen, includeUsage);
+                var ended = Add(events, id, notes, form, piece, lastSeen, includeUsage);
                 await events.FlushAsync(ending.Token).ConfigureAwait(false);
                 if (ended) return;
             }
@@ -55,7 +60,7 @@ internal sealed partial class CompletionResponse(
 
     /// <summary>Answers with the whole completion.</summary>
     /// <exception cref="ApiException">It failed, or was interrupted.</exception>
-    public async Task WriteAsync(HttpContext http, RequestId id, RequestDescription notes)
+    public async Task WriteAsync(HttpContext http, RequestId id, RequestDescription notes, CompletionForm form)
     {
         using var silence = new CancellationTokenSource(options.SilenceMax, time);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(
@@ -75,10 +80,8 @@ internal sealed partial class CompletionResponse(
                         throw Failed(id, broken.Error);
                     case CompletionPiece.End end:
                         text.Append(end.Text);
-                        var body = Body(
-                            id, notes, text.ToString(), end.FinishReason, Usage(notes.PromptTokens, end.TokenCount));
-                        await http.Response.WriteAsJsonAsync(
-                            body, ApiJson.Plain.CompletionBody, cancellationToken: http.RequestAborted)
+                        var usage = Usage(notes.PromptTokens, end.TokenCount);
+                        await form.WriteAsync(http, id, notes, text.ToString(), end.FinishReason, usage)
                             .ConfigureAwait(false);
                         return;
                     default:
@@ -93,29 +96,24 @@ internal sealed partial class CompletionResponse(
     }
 
     /// <summary>Adds what a piece says; true when it was the last one.</summary>
-    private bool Add(
+    private static bool Add(
         SseWriter events,
         RequestId id,
         RequestDescription notes,
+        CompletionForm form,
         CompletionPiece piece,
         int lastSeen,
         bool includeUsage)
     {
-        var chunk = ApiJson.Plain.CompletionBody;
         switch (piece)
         {
             case CompletionPiece.Token token:
-                if (token.Index > lastSeen) events.Add(Body(id, notes, token.Text, null, null), chunk, token.Index);
+                if (token.Index > lastSeen) form.AddText(events, id, notes, token.Text, token.Index);
                 return false;
             case CompletionPiece.End end:
                 if (end.TokenCount > lastSeen)
-                    events.Add(Body(id, notes, end.Text, end.FinishReason, null), chunk, end.TokenCount);
-                if (includeUsage)
-                {
-                    var usage = Usage(notes.PromptTokens, end.TokenCount);
-                    events.Add(Body(id, notes, null, null, usage), chunk);
-                }
-
+                    form.AddEnd(events, id, notes, end.Text, end.FinishReason, end.TokenCount);
+                if (includeUsage) form.AddUsage(events, id, notes, Usage(notes.PromptTokens, end.TokenCount));
                 events.AddDone();
                 return true;
             case CompletionPiece.Broken broken:
@@ -127,16 +125,6 @@ internal sealed partial class CompletionResponse(
                 throw new System.Diagnostics.UnreachableException();
         }
     }
-
-    /// <param name="text">Null: a chunk without a choice.</param>
-    private CompletionBody Body(
-        RequestId id, RequestDescription notes, string? text, string? finish, UsageBody? usage) =>
-        new(id.Value,
-            "text_completion",
-            notes.At.ToUnixTimeSeconds(),
-            model.Name,
-            text is null ? [] : [new ChoiceBody(0, text, finish)],
-            usage);
 
     private static UsageBody Usage(int prompt, int completion) => new(prompt, completion, prompt + completion);
 

@@ -12,6 +12,7 @@ internal sealed class RequestEndpoints(
     IGenerationClient cluster,
     CompletionReader reader,
     CompletionResponse response,
+    TextForm form,
     OpenResponses open,
     ApiOptions options,
     TimeProvider time)
@@ -70,7 +71,7 @@ internal sealed class RequestEndpoints(
         // Before the headers go out this can still be said with a status.
         if (notes.IsFull) throw TooManyReaders(new TooManyReadersException(id));
         if (HttpMethods.IsHead(http.Request.Method)) SseWriter.SetHeaders(http.Response);
-        else await response.StreamAsync(http, id, notes, lastSeen, includeUsage: false).ConfigureAwait(false);
+        else await response.StreamAsync(http, id, notes, form, lastSeen, includeUsage: false).ConfigureAwait(false);
     }
 
     private async Task<RequestBody> SnapshotAsync(

@@ -93,8 +93,11 @@ internal readonly struct RequestFields(JsonElement root, string prefix = "")
         }
     }
 
-    public ApiException Bad(string name, string must) =>
-        ApiException.BadField(prefix + name, $"{must}; it is {Shorten(this[name].GetRawText())}.");
+    public ApiException Bad(string name, string must) => ApiException.BadField(
+        prefix + name,
+        this[name].ValueKind == JsonValueKind.Undefined
+            ? $"{must}; it is missing."
+            : $"{must}; it is {Shorten(this[name].GetRawText())}.");
 
     public static string Shorten(string text) => text.Length <= ShownMax ? text : text[..ShownMax] + "...";
 

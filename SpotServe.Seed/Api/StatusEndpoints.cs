@@ -85,6 +85,7 @@ internal sealed class StatusEndpoints(
               -H 'Content-Type: application/json' -d '{{Example}}'
 
             POST /v1/completions     OpenAI's; {{CompletionEndpoints.DetachHeader}}: true goes on without you
+            POST /v1/chat/completions             the same for conversations, by the model's chat template
             GET  /v1/requests/{id}   a request's text so far; as a stream with Last-Event-ID
             GET  /v1/models          what is served; /v1/models/{id} too
             GET  /ready  /health     does a layout serve; does the process live

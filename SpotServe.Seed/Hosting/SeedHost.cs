@@ -13,6 +13,7 @@ using SpotServe.Actors.Requests;
 using SpotServe.Actors.Serialization;
 using SpotServe.Seed.Api;
 using SpotServe.Seed.Narration;
+using SpotServe.Seed.Templating;
 using SpotServe.Seed.Tokenization;
 
 namespace SpotServe.Seed.Hosting;
@@ -162,7 +163,10 @@ internal sealed class SeedHost : IAsyncDisposable
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(Resolve(options.Host), options.HttpPort));
         builder.Services.AddSingleton<IHostLifetime, CommandLifetime>();
         var tokenizer = TokenizerLoader.Load(options.Model.Folder);
-        builder.Services.AddSingleton(new CompletionModel(options.Model.Name, tokenizer, options.Model.StopTokens));
+        builder.Services.AddSingleton(new CompletionModel(options.Model.Name, tokenizer, options.Model.StopTokens)
+        {
+            ChatTemplate = ChatTemplate.Open(options.Model.Folder),
+        });
         var requests = new RequestOptions
         {
             Journal = health,

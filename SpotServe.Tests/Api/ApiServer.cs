@@ -7,6 +7,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using SpotServe.Actors.Gateway;
 using SpotServe.Seed.Api;
+using SpotServe.Seed.Templating;
 using SpotServe.Seed.Tokenization;
 using SpotServe.Tests.Tokenization;
 using Xunit;
@@ -34,7 +35,10 @@ internal sealed class ApiServer : IAsyncDisposable
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     public static async Task<ApiServer> StartAsync(
-        ApiOptions? options = null, AccessOptions? access = null, ITokenizer? tokenizer = null)
+        ApiOptions? options = null,
+        AccessOptions? access = null,
+        ITokenizer? tokenizer = null,
+        ChatTemplate? chatTemplate = null)
     {
         var cluster = new FakeCluster();
         var builder = WebApplication.CreateSlimBuilder();
@@ -42,7 +46,10 @@ internal sealed class ApiServer : IAsyncDisposable
         builder.Logging.ClearProviders();
         builder.Services.AddSingleton<IGenerationClient>(cluster);
         builder.Services.AddSingleton<IClusterOperator>(cluster.Operator);
-        builder.Services.AddSingleton(new CompletionModel(Model, tokenizer ?? TokenizerFiles.Bundled, [0]));
+        builder.Services.AddSingleton(new CompletionModel(Model, tokenizer ?? TokenizerFiles.Bundled, [0])
+        {
+            ChatTemplate = chatTemplate,
+        });
         builder.Services.AddCompletionApi(
             options ?? new ApiOptions(), access ?? new AccessOptions { IsLoopback = true });
         var app = builder.Build();
@@ -56,9 +63,10 @@ internal sealed class ApiServer : IAsyncDisposable
     /// <summary>Stops the server as Ctrl-C does, while responses may be open.</summary>
     public Task StopAsync() => _app.StopAsync(Cancel);
 
-    public async Task<(HttpResponseMessage Response, JsonElement Body)> PostAsync(string json)
+    public async Task<(HttpResponseMessage Response, JsonElement Body)> PostAsync(
+        string json, string path = "/v1/completions")
     {
-        var response = await Client.PostAsync("/v1/completions", Json(json), Cancel);
+        var response = await Client.PostAsync(path, Json(json), Cancel);
         return (response, JsonDocument.Parse(await response.Content.ReadAsStringAsync(Cancel)).RootElement);
     }
 
@@ -69,9 +77,13 @@ internal sealed class ApiServer : IAsyncDisposable
     }
 
     /// <summary>Starts a streamed completion; returns when its headers have come.</summary>
-    public async Task<SseReader> StreamAsync(string json, params (string Name, string Value)[] headers)
+    public Task<SseReader> StreamAsync(string json, params (string Name, string Value)[] headers) =>
+        StreamAtAsync("/v1/completions", json, headers);
+
+    /// <summary>Starts a stream at a path; returns when its headers have come.</summary>
+    public async Task<SseReader> StreamAtAsync(string path, string json, params (string Name, string Value)[] headers)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions") { Content = Json(json) };
+        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = Json(json) };
         foreach (var (name, value) in headers) request.Headers.Add(name, value);
         return await SseReader.OpenAsync(Client, request, Cancel);
     }

@@ -1,0 +1,222 @@
+using System.Collections.Immutable;
+using System.Net;
+using System.Security.Cryptography;
+using System.Text.Json;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Requests;
+using SpotServe.Seed.Tokenization;
+
+namespace SpotServe.Seed.Api;
+
+/// <summary>
+/// Reads what the bodies of completions and of chat completions have in common. Read by hand, not into an object,
+/// because every complaint has to name the field, its value and the limit, and because the client is told which fields
+/// were not known.
+/// </summary>
+internal sealed class GenerationFields(CompletionModel model, ApiOptions options)
+{
+    private const int IgnoredMax = 16;
+
+    /// <summary>The fields that are read here.</summary>
+    public static ImmutableArray<string> Known { get; } =
+    [
+        "model", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "stop_token_ids", "stream",
+        "stream_options", "ignore_eos", "skip_special_tokens", "n", "presence_penalty", "frequency_penalty",
+        "logit_bias", "user",
+    ];
+
+    /// <summary>The request that a body makes of a prompt.</summary>
+    /// <param name="known">All fields that the path knows, <see cref="Known"/> among them.</param>
+    /// <param name="completionTokens">Most tokens to generate.</param>
+    /// <exception cref="ApiException">A field cannot be what it is; says which, its value and the limit.</exception>
+    public CompletionRequest Read(
+        JsonElement root, ImmutableArray<string> known, ImmutableArray<int> prompt, int completionTokens)
+    {
+        var ignored = ImmutableArray.CreateBuilder<string>();
+        NoteUnknown(root, "", known, ignored);
+        var body = new RequestFields(root);
+        CheckNeutral(body);
+        var sampling = new SamplingParameters(
+            (float)body.Number("temperature", 1, 0, 2),
+            (float)body.Number("top_p", 1, float.Epsilon, 1),
+            TopK(body),
+            Seed(body));
+        var stream = body.Flag("stream", false);
+        return new CompletionRequest(
+            prompt,
+            new GenerationParameters(completionTokens, sampling, StopTokens(body))
+            {
+                ShowsSpecialTokens = !body.Flag("skip_special_tokens", true),
+            },
+            Stops(body),
+            stream,
+            IncludeUsage(body, stream, ignored))
+        {
+            Ignored = ignored.ToImmutable(),
+        };
+    }
+
+    public void CheckModel(RequestFields body)
+    {
+        if (body.Text("model") is { } name && name != model.Name) throw ApiException.ModelNotFound(name, model.Name);
+    }
+
+    /// <param name="field">Where the text stands, for complaints.</param>
+    /// <param name="addSpecialTokens">Adds what the model expects around a prompt.</param>
+    public ImmutableArray<int> Encode(string field, string text, bool addSpecialTokens)
+    {
+        if (text.Length > options.PromptCharsMax)
+        {
+            throw ApiException.BadField(
+                field, $"has {text.Length:N0} characters; the limit is {options.PromptCharsMax:N0}. Shorten it.");
+        }
+
+        try
+        {
+            return [.. model.Tokenizer.Encode(text, addSpecialTokens)];
+        }
+        catch (TextTooComplexException error)
+        {
+            throw ApiException.BadField(field, error.Message);
+        }
+    }
+
+    public ImmutableArray<int> TokenIds(string field, JsonElement array)
+    {
+        var vocabulary = model.Tokenizer.VocabularySize;
+        var ids = ImmutableArray.CreateBuilder<int>(array.GetArrayLength());
+        foreach (var item in array.EnumerateArray())
+        {
+            if (RequestFields.WholeNumber(item) is not { } id || id < 0 || id >= vocabulary)
+            {
+                throw ApiException.BadField(
+                    field,
+                    $"holds {RequestFields.Shorten(item.GetRawText())} at [{ids.Count}]; " +
+                    $"token ids are integers of 0 to {vocabulary - 1}.");
+            }
+
+            ids.Add((int)id);
+        }
+
+        return ids.DrainToImmutable();
+    }
+
+    /// <summary>Refuses a prompt that is empty or longer than any may be.</summary>
+    public void CheckPrompt(string field, ImmutableArray<int> prompt)
+    {
+        if (prompt.IsEmpty) throw ApiException.BadField(field, "is empty; it needs at least 1 token.");
+        if (prompt.Length <= options.PromptTokensMax) return;
+        throw ApiException.BadField(
+            field, $"has {prompt.Length:N0} tokens; the limit is {options.PromptTokensMax:N0}. Shorten it.");
+    }
+
+    /// <param name="contextMax">Tokens of prompt and completion together; 0 when not known yet.</param>
+    /// <param name="lengthField">Where <paramref name="completionTokens"/> was asked for.</param>
+    public static void CheckContext(
+        string promptField, int promptTokens, string lengthField, long completionTokens, int contextMax)
+    {
+        if (contextMax == 0 || promptTokens + completionTokens <= contextMax) return;
+        throw new ApiException(
+            HttpStatusCode.BadRequest,
+            $"The prompt has {promptTokens:N0} tokens and \"{lengthField}\" is {completionTokens:N0}; together " +
+            $"the model's limit is {contextMax:N0}. Shorten the prompt or ask for fewer tokens.",
+            promptTokens < contextMax ? lengthField : promptField,
+            "context_length_exceeded");
+    }
+
+    /// <summary>Bounded, and only what may stand in a header: the names are a stranger's.</summary>
+    private static void NoteUnknown(
+        JsonElement root, string prefix, ImmutableArray<string> known, ImmutableArray<string>.Builder ignored)
+    {
+        foreach (var member in root.EnumerateObject())
+        {
+            var name = prefix + RequestFields.NameOf(member);
+            if (known.Contains(name) || ignored.Count == IgnoredMax) continue;
+            ignored.Add(string.Concat(name.Select(InHeader)));
+        }
+
+        static char InHeader(char c) => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.' ? c : '?';
+    }
+
+    /// <summary>OpenAI's fields that are not built here are welcome at the value that asks for nothing.</summary>
+    private static void CheckNeutral(RequestFields body)
+    {
+        body.Integer("n", 1, 1, 1);
+        body.Number("presence_penalty", 0, 0, 0);
+        body.Number("frequency_penalty", 0, 0, 0);
+        body.Text("user");
+        if (body.Has("logit_bias")
+            && !(body["logit_bias"] is { ValueKind: JsonValueKind.Object } bias && !bias.EnumerateObject().Any()))
+        {
+            throw body.Bad("logit_bias", "must be null or {}");
+        }
+    }
+
+    /// <summary>0, -1 and whatever exceeds the vocabulary ask for all tokens, as elsewhere.</summary>
+    private int TopK(RequestFields body)
+    {
+        var asked = body.Integer("top_k", 0, -1, int.MaxValue);
+        return asked is -1 || asked > model.Tokenizer.VocabularySize ? 0 : (int)asked;
+    }
+
+    /// <summary>A drawn seed when none is given: two requests alike then differ, as with any such server.</summary>
+    private static ulong Seed(RequestFields body) => body.Has("seed")
+        ? unchecked((ulong)body.Integer("seed", 0, long.MinValue, long.MaxValue))
+        : BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong)));
+
+    /// <summary>The model's own unless they are ignored, and those that the request adds.</summary>
+    private ImmutableArray<int> StopTokens(RequestFields body)
+    {
+        var ends = body.Flag("ignore_eos", false) ? [] : model.StopTokens;
+        if (!body.Has("stop_token_ids")) return ends;
+        var asked = body["stop_token_ids"];
+        if (asked.ValueKind != JsonValueKind.Array) throw body.Bad("stop_token_ids", "must be an array of token ids");
+        if (asked.GetArrayLength() > options.StopTokensMax)
+        {
+            throw ApiException.BadField(
+                "stop_token_ids", $"has {asked.GetArrayLength()} ids; the limit is {options.StopTokensMax}.");
+        }
+
+        return [.. ends.Concat(TokenIds("stop_token_ids", asked)).Distinct()];
+    }
+
+    private ImmutableArray<string> Stops(RequestFields body)
+    {
+        if (!body.Has("stop")) return [];
+        var stop = body["stop"];
+        ImmutableArray<string> stops = stop.ValueKind switch
+        {
+            JsonValueKind.String => [RequestFields.TextOf("stop", stop)],
+            JsonValueKind.Array when stop.GetArrayLength() > options.StopsMax => throw ApiException.BadField(
+                "stop", $"has {stop.GetArrayLength()} strings; the limit is {options.StopsMax}."),
+            JsonValueKind.Array => [.. stop.EnumerateArray().Select(item => RequestFields.TextOf("stop", item))],
+            _ => throw body.Bad("stop", $"must be a string or up to {options.StopsMax} strings"),
+        };
+        foreach (var text in stops)
+        {
+            if (text.Length == 0) throw ApiException.BadField("stop", "holds an empty string; leave it out.");
+            if (text.Length > options.StopCharsMax)
+            {
+                throw ApiException.BadField(
+                    "stop", $"holds a string of {text.Length} characters; the limit is {options.StopCharsMax}.");
+            }
+        }
+
+        return stops;
+    }
+
+    private static bool IncludeUsage(
+        RequestFields body, bool stream, ImmutableArray<string>.Builder ignored)
+    {
+        const string prefix = "stream_options.";
+        if (!body.Has("stream_options")) return false;
+        if (!stream) throw ApiException.BadField("stream_options", "goes with \"stream\": true only.");
+        var asked = body["stream_options"];
+        if (asked.ValueKind != JsonValueKind.Object) throw body.Bad("stream_options", "must be an object");
+        // Chunks are not padded against eavesdroppers who count bytes: what would ask for it changes no text.
+        NoteUnknown(asked, prefix, [prefix + "include_usage", prefix + "include_obfuscation"], ignored);
+        var fields = new RequestFields(asked, prefix);
+        fields.Flag("include_obfuscation", false);
+        return fields.Flag("include_usage", false);
+    }
+}
