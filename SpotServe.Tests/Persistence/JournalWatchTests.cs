@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using Akka.Actor;
 using Akka.TestKit;
 using Akka.TestKit.Xunit;
 using SpotServe.Actors.Persistence;
@@ -28,11 +27,11 @@ public sealed class JournalWatchTests : TestKit
         _probe.Error = new IOException("disk full");
 
         Advance(TimeSpan.FromSeconds(2));
-        AwaitCondition(() => _health.Trouble == "disk full", TimeSpan.FromSeconds(10));
+        Await(() => _health.Trouble == "disk full");
         _probe.Error = null;
         Advance(TimeSpan.FromSeconds(0.5));
 
-        AwaitCondition(() => _health.Trouble is null, TimeSpan.FromSeconds(10));
+        Await(() => _health.Trouble is null);
         Assert.Equal(2, _told.Count);
     }
 
@@ -56,6 +55,9 @@ public sealed class JournalWatchTests : TestKit
         Assert.Equal(_health.Damages, _told);
         Assert.InRange(_told.Count, 2, 20);
     }
+
+    private void Await(Func<bool> condition) => AwaitCondition(
+        condition, TimeSpan.FromSeconds(10), cancellationToken: TestContext.Current.CancellationToken);
 
     private void Advance(TimeSpan time) => AwaitAssert(
         () =>

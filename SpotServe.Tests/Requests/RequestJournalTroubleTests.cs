@@ -59,7 +59,9 @@ public sealed class RequestJournalTroubleTests : TestKit
     {
         var first = Accepted();
         Generate(first, 0, [10]);
-        AwaitAssert(() => Assert.Equal(1, Described(first).TokenCount));
+        AwaitAssert(
+            () => Assert.Equal(1, Described(first).TokenCount),
+            cancellationToken: TestContext.Current.CancellationToken);
         FickleJournal.Failure = "disk full";
         Watch(first);
 
