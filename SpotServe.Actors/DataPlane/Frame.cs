@@ -12,12 +12,20 @@ public enum FrameKind : byte
     /// <summary>Hidden states of the step's tokens, [tokens, hidden].</summary>
     Activations = 2,
 
-    /// <summary>Part of a collective operation; the step counts the rounds of the collective from 1.</summary>
+    /// <summary>Part of a collective operation; the step is the plan's, times 2^24, and the round within it, from
+    /// 1.</summary>
     Partial = 3,
 
     /// <summary>Drawn tokens of the step, int32 each.</summary>
     Tokens = 4,
+
+    /// <summary>In place of what was due of the step: it failed (<see cref="StepFailureCodec"/>), the link goes
+    /// on.</summary>
+    StepFailed = 5,
 }
+
+/// <summary>What a frame's header says.</summary>
+public readonly record struct FrameInfo(FrameKind Kind, long Step, int PayloadBytes);
 
 /// <summary>The 24 bytes before every payload, little-endian: magic, kind, flags (0), length, epoch, step.</summary>
 internal readonly record struct FrameHeader(FrameKind Kind, int PayloadBytes, Epoch Epoch, long Step)
@@ -36,27 +44,20 @@ internal readonly record struct FrameHeader(FrameKind Kind, int PayloadBytes, Ep
         BinaryPrimitives.WriteInt64LittleEndian(into[16..], Step);
     }
 
-    /// <summary>Reads a header and compares it with what must come next.</summary>
+    /// <summary>Reads a header of a link of <paramref name="epoch"/>.</summary>
     /// <returns>What is wrong with it, or null.</returns>
-    public static string? Read(
-        ReadOnlySpan<byte> from, FrameKind kind, Epoch epoch, long step, int payloadBytesMax, out int payloadBytes)
+    public static string? Read(ReadOnlySpan<byte> from, Epoch epoch, out FrameInfo frame)
     {
-        payloadBytes = 0;
+        frame = default;
         var magic = BinaryPrimitives.ReadUInt16LittleEndian(from);
         if (magic != Magic) return $"not a frame (it begins with 0x{magic:x4})";
-        if (from[2] != (byte)kind) return $"a frame of kind {from[2]} where {kind} was due";
         if (from[3] != 0) return $"a frame with unknown flags {from[3]}";
-        var length = BinaryPrimitives.ReadInt32LittleEndian(from[4..]);
-        if (length < 0 || length > payloadBytesMax)
-        {
-            return $"a payload of {length} bytes; the limit is {payloadBytesMax}";
-        }
-
         var sentEpoch = BinaryPrimitives.ReadInt64LittleEndian(from[8..]);
         if (sentEpoch != epoch.Value) return $"a frame of epoch e{sentEpoch} on a link of {epoch}";
-        var sentStep = BinaryPrimitives.ReadInt64LittleEndian(from[16..]);
-        if (sentStep != step) return $"step {sentStep} where {step} was due";
-        payloadBytes = length;
+        frame = new FrameInfo(
+            (FrameKind)from[2],
+            BinaryPrimitives.ReadInt64LittleEndian(from[16..]),
+            BinaryPrimitives.ReadInt32LittleEndian(from[4..]));
         return null;
     }
 }

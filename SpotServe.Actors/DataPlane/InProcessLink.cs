@@ -39,18 +39,9 @@ public sealed class InProcessLink : ILink
         if (!_out.Write(new FrameHeader(kind, payload.Length, Key.Epoch, step), payload)) throw Lost();
     }
 
-    public int ReceiveHeader(FrameKind kind, long step, int payloadBytesMax)
-    {
-        if (!_in.Peek(out var header)) throw Lost();
-        var violation =
-            header.Kind != kind ? $"a frame of kind {header.Kind} where {kind} was due"
-            : header.PayloadBytes > payloadBytesMax
-                ? $"a payload of {header.PayloadBytes} bytes; the limit is {payloadBytesMax}"
-            : header.Step != step ? $"step {header.Step} where {step} was due"
-            : null;
-        if (violation is not null) throw new PeerLostException(Peer, $"it sent {violation}");
-        return header.PayloadBytes;
-    }
+    public FrameInfo ReceiveHeader() => _in.Peek(out var header)
+        ? new FrameInfo(header.Kind, header.Step, header.PayloadBytes)
+        : throw Lost();
 
     public void ReceivePayload(Span<byte> payload) => _in.Take(payload);
 

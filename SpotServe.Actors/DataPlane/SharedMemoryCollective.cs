@@ -8,6 +8,7 @@ namespace SpotServe.Actors.DataPlane;
 public sealed class SharedMemoryCollective : ICollective
 {
     private readonly SharedMemoryGroup _group;
+    private long _step;
 
     internal SharedMemoryCollective(SharedMemoryGroup group, int rank)
     {
@@ -19,15 +20,23 @@ public sealed class SharedMemoryCollective : ICollective
 
     public int RankCount => _group.RankCount;
 
+    public void BeginStep(long step)
+    {
+        Invariant.Holds(step > _step);
+        _step = step;
+    }
+
+    public void Abandon(StepFailure failure) => _group.Abandon(_step, failure);
+
     public void AllReduceSum(Span<float> values)
     {
-        if (values.Length > 0) _group.AllReduceSum(Rank, values);
+        if (values.Length > 0) _group.AllReduceSum(Rank, _step, values);
     }
 
     public void GatherToFirst(ReadOnlySpan<float> mine, Span<float> all)
     {
         Invariant.Holds(Rank != 0 || all.Length == mine.Length * RankCount);
-        if (mine.Length > 0) _group.GatherToFirst(Rank, mine, all);
+        if (mine.Length > 0) _group.GatherToFirst(Rank, _step, mine, all);
     }
 
     /// <summary>Leaves the group; ranks that wait for this one get a <see cref="PeerLostException"/>.</summary>
@@ -48,16 +57,25 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
     /// <summary>Longest vector that is copied: a second meeting costs more than adding this many M times.</summary>
     public const int CopiedFloatsMax = 8 * 1024;
 
+    /// <summary>Failures of the latest steps that are kept: more than a rank can lag behind.</summary>
+    private const int FailuresKept = 64;
+
     private readonly object _gate = new();
 
+    /// <summary>By step, modulo their number: each is given to the ranks of that very step, whose chunks it
+    /// names.</summary>
+    private readonly (long Step, StepFailure? Failure)[] _failures = new (long, StepFailure?)[FailuresKept];
+
     /// <summary>Copies by turn and rank. Two turns: who is ahead by one writes where nobody reads any more, because
-    /// all have met since.</summary>
+    /// all have met since. The turn is the number of the meeting, so that ranks agree on it also after a step that some
+    /// of them abandoned earlier than others.</summary>
     private readonly float[][][] _copies;
-    private readonly int[] _turns;
     private readonly float*[] _values;
     private int _arrived;
     private long _meeting;
     private int _length;
+    private long _meetingStep;
+    private long _abandonedStep;
     private (string Peer, string Reason)? _ended;
 
     public SharedMemoryGroup(int rankCount)
@@ -66,7 +84,6 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
         RankCount = rankCount;
         _copies = [.. Enumerable.Range(0, 2).Select(_ =>
             Enumerable.Range(0, rankCount).Select(_ => new float[CopiedFloatsMax]).ToArray())];
-        _turns = new int[rankCount];
         _values = new float*[rankCount];
     }
 
@@ -82,11 +99,11 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
     /// <summary>Releases all ranks.</summary>
     public void Dispose() => End("the stage's collective", "it was closed");
 
-    internal void AllReduceSum(int rank, Span<float> values)
+    internal void AllReduceSum(int rank, long step, Span<float> values)
     {
         if (values.Length <= CopiedFloatsMax)
         {
-            var copies = Copy(rank, values);
+            var copies = Copy(rank, step, values);
             copies[0].AsSpan(0, values.Length).CopyTo(values);
             for (var from = 1; from < RankCount; from++)
             {
@@ -98,18 +115,18 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
 
         fixed (float* mine = values)
         {
-            Publish(rank, mine, values.Length);
+            Publish(rank, step, mine, values.Length);
             var length = (long)values.Length;
             AddSlice((int)(length * rank / RankCount), (int)(length * (rank + 1) / RankCount));
-            MeetToPart();
+            MeetToPart(step);
         }
     }
 
-    internal void GatherToFirst(int rank, ReadOnlySpan<float> mine, Span<float> all)
+    internal void GatherToFirst(int rank, long step, ReadOnlySpan<float> mine, Span<float> all)
     {
         if (mine.Length <= CopiedFloatsMax)
         {
-            var copies = Copy(rank, mine);
+            var copies = Copy(rank, step, mine);
             for (var from = 0; rank == 0 && from < RankCount; from++)
             {
                 copies[from].AsSpan(0, mine.Length).CopyTo(all[(from * mine.Length)..]);
@@ -120,13 +137,28 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
 
         fixed (float* pinned = mine)
         {
-            Publish(rank, pinned, mine.Length);
+            Publish(rank, step, pinned, mine.Length);
             for (var from = 0; rank == 0 && from < RankCount; from++)
             {
                 new ReadOnlySpan<float>(_values[from], mine.Length).CopyTo(all[(from * mine.Length)..]);
             }
 
-            MeetToPart();
+            MeetToPart(step);
+        }
+    }
+
+    /// <summary>A rank takes no further part in a step: those that wait for it, or come later, fail, too.</summary>
+    internal void Abandon(long step, StepFailure failure)
+    {
+        lock (_gate)
+        {
+            ref var known = ref _failures[step % FailuresKept];
+            if (known.Failure is not null && known.Step >= step) return;
+            known = (step, failure);
+            _abandonedStep = Math.Max(_abandonedStep, step);
+            // Ranks that have come to a meeting of this step leave it; one of the next step has begun without them.
+            if (_meetingStep == step) _arrived = 0;
+            Monitor.PulseAll(_gate);
         }
     }
 
@@ -142,35 +174,34 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
     }
 
     /// <summary>Gives the others a copy and waits for theirs.</summary>
-    private float[][] Copy(int rank, ReadOnlySpan<float> values)
+    private float[][] Copy(int rank, long step, ReadOnlySpan<float> values)
     {
-        var copies = _copies[_turns[rank]];
-        _turns[rank] ^= 1;
+        var copies = _copies[Volatile.Read(ref _meeting) & 1];
         values.CopyTo(copies[rank]);
-        Meet(values.Length, canEnd: true);
+        Meet(step, values.Length, canEnd: true);
         return copies;
     }
 
     /// <summary>Shows the others where the values lie and waits for theirs.</summary>
-    private void Publish(int rank, float* values, int length)
+    private void Publish(int rank, long step, float* values, int length)
     {
         _values[rank] = values;
-        Meet(length, canEnd: true);
+        Meet(step, length, canEnd: true);
     }
 
     /// <summary>Waits until nobody uses this rank's memory any more. Between the two meetings ranks only compute, so
     /// all of them come; heeding a departure here would free memory under another rank's hands.</summary>
-    private void MeetToPart() => Meet(length: 0, canEnd: false);
+    private void MeetToPart(long step) => Meet(step, length: 0, canEnd: false);
 
     /// <summary>Waits for all ranks to come with as many values. It happens for all of them or for none.</summary>
-    private void Meet(int length, bool canEnd)
+    private void Meet(long step, int length, bool canEnd)
     {
         long meeting;
         lock (_gate)
         {
-            if (canEnd && _ended is not null) throw Lost();
+            if (canEnd) ThrowIfOver(step);
             meeting = _meeting;
-            if (_arrived == 0) _length = length;
+            if (_arrived == 0) (_length, _meetingStep) = (length, step);
             if (_length != length)
             {
                 End("a rank of this process", $"it came with {_length} values, another with {length}");
@@ -196,10 +227,18 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
         {
             while (_meeting == meeting)
             {
-                if (canEnd && _ended is not null) throw Lost();
+                if (canEnd) ThrowIfOver(step);
                 Monitor.Wait(_gate);
             }
         }
+    }
+
+    private void ThrowIfOver(long step)
+    {
+        if (_ended is not null) throw Lost();
+        var (failed, failure) = _failures[step % FailuresKept];
+        if (failure is not null && failed == step) throw new StepFailedException(failure);
+        Invariant.Holds(_abandonedStep <= step, "a rank hears of a step's failure before it is forgotten");
     }
 
     private PeerLostException Lost() => new(_ended!.Value.Peer, _ended.Value.Reason);

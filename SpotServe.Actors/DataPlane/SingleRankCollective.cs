@@ -9,6 +9,14 @@ public sealed class SingleRankCollective : ICollective
 
     public int RankCount => 1;
 
+    public void BeginStep(long step)
+    {
+    }
+
+    public void Abandon(StepFailure failure)
+    {
+    }
+
     public void AllReduceSum(Span<float> values)
     {
     }

@@ -51,7 +51,7 @@ public sealed class SocketLink : ILink
         SendAll(payload[first..]);
     }
 
-    public int ReceiveHeader(FrameKind kind, long step, int payloadBytesMax)
+    public FrameInfo ReceiveHeader()
     {
         while (_receivedTo - _receivedFrom < FrameHeader.Bytes)
         {
@@ -59,11 +59,10 @@ public sealed class SocketLink : ILink
             _receivedTo += ReceiveSome(_received.AsSpan(_receivedTo));
         }
 
-        var violation = FrameHeader.Read(
-            _received.AsSpan(_receivedFrom), kind, Key.Epoch, step, payloadBytesMax, out var payloadBytes);
+        var violation = FrameHeader.Read(_received.AsSpan(_receivedFrom), Key.Epoch, out var frame);
         if (violation is not null) throw this.Lost($"it sent {violation}");
         _receivedFrom += FrameHeader.Bytes;
-        return payloadBytes;
+        return frame;
     }
 
     public void ReceivePayload(Span<byte> payload)

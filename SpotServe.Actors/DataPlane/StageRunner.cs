@@ -7,6 +7,11 @@ namespace SpotServe.Actors.DataPlane;
 /// The engine thread of one position: takes plans in order, hidden states from the previous stage, runs the step, and
 /// hands on what comes out. Owns the links, not the engine.
 /// </summary>
+/// <remarks>
+/// A step that fails for what it was asked to compute ends nothing but itself: its failure goes on in place of what was
+/// due, to the next stage and at last to the leader, and the other ranks of the stage are told, so that none waits for
+/// this one. All ranks go on with the next step. Only a lost device or peer ends the thread.
+/// </remarks>
 public sealed class StageRunner : IDisposable
 {
     /// <summary>How long disposal waits for the thread: a step cannot be interrupted in its computation.</summary>
@@ -23,7 +28,8 @@ public sealed class StageRunner : IDisposable
 
     /// <param name="limits">Plans beyond these are refused as a violation of the leader's.</param>
     /// <param name="failed">At most once, from the engine thread, unless disposed before: a
-    /// <see cref="PeerLostException"/>, <see cref="EngineLostException"/>, or a bug's exception.</param>
+    /// <see cref="PeerLostException"/>, <see cref="EngineLostException"/>, or what else is not of a step
+    /// (<see cref="StepFailure.IsOfTheStep"/>).</param>
     /// <param name="pacer">Hears how long steps take; null when nothing needs to be held back for them.</param>
     public StageRunner(
         IStageEngine engine,
@@ -93,19 +99,45 @@ public sealed class StageRunner : IDisposable
         for (long step = 1; !_stopping; step++)
         {
             ReceivePlan(step, ref encoded, plan);
+            var failure = StepFailure.OfTokens(plan, _limits.VocabularySize);
             if (_links.ActivationsIn is { } previous)
             {
-                previous.Receive(FrameKind.Activations, step, _engine.Input(plan.TokenCount));
+                failure = previous.ReceiveOrFailure(
+                    FrameKind.Activations, step, _engine.Input(plan.TokenCount), plan.Chunks.Length) ?? failure;
             }
 
+            _links.Collective.BeginStep(step);
             // From here on, since waiting for the previous stage is not this one's work.
             _meter?.Begin();
             var sampled = drawn.AsSpan(0, plan.SampleCount);
-            _engine.Step(plan, _links.Collective, sampled);
+            failure ??= TryStep(plan, sampled);
+            if (failure is not null)
+            {
+                _links.Collective.Abandon(failure);
+                _links.ActivationsOut?.Send(step, failure);
+                _links.Results?.Send(step, failure);
+            }
+            else
+            {
+                _links.ActivationsOut?.Send(FrameKind.Activations, step, _engine.Output(plan.TokenCount));
+                _links.Results?.Send(FrameKind.Tokens, step, MemoryMarshal.AsBytes(sampled));
+            }
 
-            _links.ActivationsOut?.Send(FrameKind.Activations, step, _engine.Output(plan.TokenCount));
-            _links.Results?.Send(FrameKind.Tokens, step, MemoryMarshal.AsBytes(sampled));
             _meter?.End(plan.TokenCount);
+        }
+    }
+
+    /// <returns>Why the step failed, or null.</returns>
+    private StepFailure? TryStep(StepPlan plan, Span<int> sampled)
+    {
+        try
+        {
+            _engine.Step(plan, _links.Collective, sampled);
+            return _links.Results is null ? null : StepFailure.OfDrawn(plan, sampled, _limits.VocabularySize);
+        }
+        catch (Exception error) when (StepFailure.IsOfTheStep(error))
+        {
+            return StepFailure.Of(error);
         }
     }
 

@@ -16,6 +16,7 @@ public sealed class StepPipeline : IStepPipeline
     private readonly StepPlanLimits _limits;
     private readonly List<LinkWriter> _writers = [];
     private readonly int[] _sampleCounts;
+    private readonly int[] _chunkCounts;
     private readonly Thread _reader;
     private readonly Thread _watcher;
     private Action<StepResult>? _onResult;
@@ -32,6 +33,7 @@ public sealed class StepPipeline : IStepPipeline
         _links = links;
         _limits = limits;
         _sampleCounts = new int[StepsInFlightMax(links.StageCount)];
+        _chunkCounts = new int[_sampleCounts.Length];
         _reader = new Thread(ReadResults) { IsBackground = true, Name = $"results-{links.Results.Key}" };
         _watcher = new Thread(Watch) { IsBackground = true, Name = $"watcher-{links.Results.Key}" };
     }
@@ -71,6 +73,7 @@ public sealed class StepPipeline : IStepPipeline
         var encoded = _encoded.AsSpan(0, length);
         StepPlanCodec.Encode(plan, encoded);
         _sampleCounts[plan.StepId % _sampleCounts.Length] = plan.SampleCount;
+        _chunkCounts[plan.StepId % _chunkCounts.Length] = plan.Chunks.Length;
         Volatile.Write(ref _submitted, plan.StepId);
         // Remote ranks first: their plans have the longer way.
         foreach (var writer in _writers) writer.Write(plan.StepId, encoded);
@@ -117,16 +120,24 @@ public sealed class StepPipeline : IStepPipeline
     private void ReadResult(long step)
     {
         var link = _links.Results;
-        var length = link.ReceiveHeader(FrameKind.Tokens, step, sizeof(int) * _limits.SequencesMax);
+        var frame = link.ReceiveHeader();
         if (step > Volatile.Read(ref _submitted))
         {
             throw link.Lost($"it sent a result of step {step}, which was not submitted");
         }
 
-        var sampleCount = _sampleCounts[step % _sampleCounts.Length];
-        if (length != sizeof(int) * sampleCount)
+        if (frame.Kind == FrameKind.StepFailed)
         {
-            throw link.Lost($"it sent {length} bytes for {sampleCount} tokens of step {step}");
+            var failure = link.ReceiveFailure(frame, step, _chunkCounts[step % _chunkCounts.Length]);
+            Tell(new StepResult(step, []) { Failure = failure });
+            return;
+        }
+
+        link.Check(frame, FrameKind.Tokens, step, sizeof(int) * _limits.SequencesMax);
+        var sampleCount = _sampleCounts[step % _sampleCounts.Length];
+        if (frame.PayloadBytes != sizeof(int) * sampleCount)
+        {
+            throw link.Lost($"it sent {frame.PayloadBytes} bytes for {sampleCount} tokens of step {step}");
         }
 
         var tokens = new int[sampleCount];
@@ -137,8 +148,13 @@ public sealed class StepPipeline : IStepPipeline
             throw link.Lost($"it drew token {token}; there are {_limits.VocabularySize}");
         }
 
-        Volatile.Write(ref _completed, step);
-        if (!_stopping) _onResult!(new StepResult(step, ImmutableCollectionsMarshal.AsImmutableArray(tokens)));
+        Tell(new StepResult(step, ImmutableCollectionsMarshal.AsImmutableArray(tokens)));
+    }
+
+    private void Tell(StepResult result)
+    {
+        Volatile.Write(ref _completed, result.StepId);
+        if (!_stopping) _onResult!(result);
     }
 
     /// <summary>Ranks send nothing on their plan links, so one that becomes readable has been closed.</summary>

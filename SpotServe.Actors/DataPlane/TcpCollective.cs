@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.DataPlane;
@@ -12,6 +13,10 @@ namespace SpotServe.Actors.DataPlane;
 /// Nobody can block for ever in sending: all go in rounds of at most <see cref="ChunkFloats"/> to and from each peer,
 /// and no rank begins a round before it has everyone's frame of the last one. So at most two frames to a peer are
 /// unread at a time, and these fit <see cref="SendBufferBytes"/>, which the kernel holds without the peer's help.
+/// A rank that abandons a step says so on every link, in place of what was due. Before its next step it reads each link
+/// up to where that peer has left the old step, too, so that nothing of it piles up. A peer that needed nothing more of
+/// this rank never abandons: its first frame of the next step shows it, and every step begins with a sum, in which all
+/// send before they wait.
 /// </remarks>
 public sealed class TcpCollective : ICollective
 {
@@ -25,10 +30,21 @@ public sealed class TcpCollective : ICollective
     /// <summary>Most floats to or from one peer in a round.</summary>
     private const int ChunkFloats = 16 * 1024;
 
+    /// <summary>Frames carry step and round in one number.</summary>
+    private const int RoundBits = 24;
+
+    /// <summary>Most chunks that a step can have: what bounds a failure's bytes.</summary>
+    private const int ChunksMax = 65_536;
+
     private readonly SocketLink?[] _links;
     private readonly float[]?[] _theirs;
     private readonly int _wholeBytesMax;
+    private readonly FrameInfo?[] _pending;
+    private readonly bool[] _hasLeft;
+    private byte[] _skipped = [];
+    private long _step;
     private long _round;
+    private bool _isAbandoned;
 
     /// <param name="links">By rank; null at this one's place.</param>
     /// <param name="wholeBytesMax">Most bytes of a vector that is sent whole.</param>
@@ -39,6 +55,8 @@ public sealed class TcpCollective : ICollective
         Rank = rank;
         _links = [.. links];
         _theirs = [.. links.Select(link => link is null ? null : new float[ChunkFloats])];
+        _pending = new FrameInfo?[links.Count];
+        _hasLeft = new bool[links.Count];
         _wholeBytesMax = links.Count == 2 ? int.MaxValue : wholeBytesMax;
     }
 
@@ -57,6 +75,29 @@ public sealed class TcpCollective : ICollective
 
     public int RankCount => _links.Length;
 
+    private long Tag => (_step << RoundBits) | _round;
+
+    public void BeginStep(long step)
+    {
+        Invariant.Holds(step > _step);
+        for (var rank = 0; _isAbandoned && rank < RankCount; rank++)
+        {
+            if (rank != Rank && !_hasLeft[rank]) SkipStep(rank);
+        }
+
+        _isAbandoned = false;
+        _hasLeft.AsSpan().Clear();
+        _step = step;
+        _round = 0;
+    }
+
+    public void Abandon(StepFailure failure)
+    {
+        _isAbandoned = true;
+        var encoded = StepFailureCodec.Encode(failure);
+        foreach (var link in _links) link?.Send(FrameKind.StepFailed, _step << RoundBits, encoded);
+    }
+
     public void AllReduceSum(Span<float> values)
     {
         if ((long)values.Length * sizeof(float) <= _wholeBytesMax)
@@ -71,11 +112,11 @@ public sealed class TcpCollective : ICollective
 
     public void GatherToFirst(ReadOnlySpan<float> mine, Span<float> all)
     {
-        _round++;
+        NextRound();
         if (Rank != 0)
         {
             // Rank 0 takes it before it begins anything else, so this waits for nothing that waits for us.
-            _links[0]!.Send(FrameKind.Partial, _round, mine);
+            _links[0]!.Send(FrameKind.Partial, Tag, mine);
             return;
         }
 
@@ -83,7 +124,7 @@ public sealed class TcpCollective : ICollective
         mine.CopyTo(all);
         for (var from = 1; from < RankCount; from++)
         {
-            _links[from]!.Receive(FrameKind.Partial, _round, all.Slice(from * mine.Length, mine.Length));
+            ReceivePart(from, all.Slice(from * mine.Length, mine.Length));
         }
     }
 
@@ -98,8 +139,8 @@ public sealed class TcpCollective : ICollective
         for (var at = 0; at < values.Length; at += ChunkFloats)
         {
             var chunk = values.Slice(at, Math.Min(ChunkFloats, values.Length - at));
-            _round++;
-            for (var i = 1; i < RankCount; i++) To(i).Send(FrameKind.Partial, _round, chunk);
+            NextRound();
+            for (var i = 1; i < RankCount; i++) To(i).Send(FrameKind.Partial, Tag, chunk);
             ReceivePartials(chunk.Length);
             AddInRankOrder(chunk);
         }
@@ -112,20 +153,20 @@ public sealed class TcpCollective : ICollective
         {
             // Frames may be empty where slices differ by an element: a round always hears from everyone.
             var mine = SliceOf(values, Rank, at);
-            _round++;
+            NextRound();
             for (var i = 1; i < RankCount; i++)
             {
-                To(i).Send(FrameKind.Partial, _round, SliceOf(values, (Rank + i) % RankCount, at));
+                To(i).Send(FrameKind.Partial, Tag, SliceOf(values, (Rank + i) % RankCount, at));
             }
 
             ReceivePartials(mine.Length);
             AddInRankOrder(mine);
 
-            _round++;
-            for (var i = 1; i < RankCount; i++) To(i).Send(FrameKind.Partial, _round, mine);
+            NextRound();
+            for (var i = 1; i < RankCount; i++) To(i).Send(FrameKind.Partial, Tag, mine);
             for (var rank = 0; rank < RankCount; rank++)
             {
-                _links[rank]?.Receive(FrameKind.Partial, _round, SliceOf(values, rank, at));
+                if (rank != Rank) ReceivePart(rank, SliceOf(values, rank, at));
             }
         }
     }
@@ -145,8 +186,79 @@ public sealed class TcpCollective : ICollective
     {
         for (var rank = 0; rank < RankCount; rank++)
         {
-            _links[rank]?.Receive(FrameKind.Partial, _round, _theirs[rank].AsSpan(0, count));
+            if (rank != Rank) ReceivePart(rank, _theirs[rank].AsSpan(0, count));
         }
+    }
+
+    /// <summary>Receives another rank's part of this round.</summary>
+    private void ReceivePart(int rank, Span<float> into)
+    {
+        var link = _links[rank]!;
+        while (true)
+        {
+            var frame = TakeHeader(rank);
+            var step = frame.Step >> RoundBits;
+            if (step < _step)
+            {
+                Skip(link, frame);
+                continue;
+            }
+
+            if (frame.Kind == FrameKind.StepFailed && step == _step)
+            {
+                _hasLeft[rank] = true;
+                throw new StepFailedException(link.ReceiveFailure(frame, _step << RoundBits, ChunksMax));
+            }
+
+            var bytes = into.Length * sizeof(float);
+            link.Check(frame, FrameKind.Partial, Tag, bytes);
+            link.CheckLength(frame, bytes);
+            link.ReceivePayload(MemoryMarshal.AsBytes(into));
+            return;
+        }
+    }
+
+    /// <summary>Reads a rank's frames up to where it has left the step that this one abandoned.</summary>
+    private void SkipStep(int rank)
+    {
+        while (true)
+        {
+            var frame = TakeHeader(rank);
+            var step = frame.Step >> RoundBits;
+            if (step > _step)
+            {
+                _pending[rank] = frame;
+                return;
+            }
+
+            Skip(_links[rank]!, frame);
+            if (frame.Kind == FrameKind.StepFailed && step == _step) return;
+        }
+    }
+
+    private FrameInfo TakeHeader(int rank)
+    {
+        if (_pending[rank] is not { } pending) return _links[rank]!.ReceiveHeader();
+        _pending[rank] = null;
+        return pending;
+    }
+
+    private void Skip(SocketLink link, FrameInfo frame)
+    {
+        if (frame.PayloadBytes < 0) throw link.Lost($"it sent a payload of {frame.PayloadBytes} bytes");
+        if (_skipped.Length == 0) _skipped = new byte[ChunkFloats * sizeof(float)];
+        for (var left = frame.PayloadBytes; left > 0;)
+        {
+            var part = _skipped.AsSpan(0, Math.Min(left, _skipped.Length));
+            link.ReceivePayload(part);
+            left -= part.Length;
+        }
+    }
+
+    private void NextRound()
+    {
+        _round++;
+        Invariant.Holds(_round < 1L << RoundBits, "a step has a bounded number of rounds");
     }
 
     private void AddInRankOrder(Span<float> mine)

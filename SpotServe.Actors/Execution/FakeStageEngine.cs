@@ -22,6 +22,7 @@ public sealed class FakeStageEngine : IStageEngine
     private readonly float[] _partial;
     private readonly float[] _scores;
     private readonly float[] _allScores;
+    private readonly List<ChunkFault> _faults = [];
     private int _tokens;
 
     /// <param name="beforeStep">Called at the start of each step; what it throws ends the step.</param>
@@ -91,14 +92,19 @@ public sealed class FakeStageEngine : IStageEngine
         }
 
         if (!Assignment.IsLast) return;
+        var faults = _faults;
+        faults.Clear();
         var drawn = 0;
-        foreach (ref readonly var chunk in plan.Chunks)
+        for (var index = 0; index < plan.Chunks.Length; index++)
         {
+            ref readonly var chunk = ref plan.Chunks[index];
             if (chunk.Samples == 0) continue;
             ScoreChunk(chunk);
             collective.GatherToFirst(_scores, _allScores);
-            if (Assignment.Position.Rank == 0) sampled[drawn++] = BestToken();
+            if (Assignment.Position.Rank == 0) sampled[drawn++] = Draw(chunk, index, faults);
         }
+
+        ThrowFor(faults);
     }
 
     /// <summary>Runs a step on all ranks of a stage at once, on the caller's thread: what <see cref="Step"/> does on
@@ -123,9 +129,12 @@ public sealed class FakeStageEngine : IStageEngine
         }
 
         if (!first.Assignment.IsLast) return;
+        var faults = first._faults;
+        faults.Clear();
         var drawn = 0;
-        foreach (ref readonly var chunk in plan.Chunks)
+        for (var index = 0; index < plan.Chunks.Length; index++)
         {
+            ref readonly var chunk = ref plan.Chunks[index];
             if (chunk.Samples == 0) continue;
             for (var i = 0; i < ranks.Length; i++)
             {
@@ -133,8 +142,10 @@ public sealed class FakeStageEngine : IStageEngine
                 ranks[i]._scores.CopyTo(first._allScores, i * first._scores.Length);
             }
 
-            sampled[drawn++] = first.BestToken();
+            sampled[drawn++] = first.Draw(chunk, index, faults);
         }
+
+        ThrowFor(faults);
     }
 
     public void Dispose()
@@ -150,6 +161,7 @@ public sealed class FakeStageEngine : IStageEngine
         Invariant.Holds(_weightsAreRight);
         Invariant.Holds(_weights is null || FakeWeights.AreHeld(_weights));
         _beforeStep?.Invoke(plan);
+        if (FakePoison.IsIn(plan, FakePoisonKind.LostDevice)) throw new EngineLostException("a sequence poisoned it");
         _tokens = plan.TokenCount;
         if (Assignment.IsFirst) Embed(plan);
         else _input.AsSpan(0, _tokens * _model.HiddenSize).CopyTo(_hidden);
@@ -165,6 +177,11 @@ public sealed class FakeStageEngine : IStageEngine
             RunChunk(layer, chunk, plan.Pages.Slice(chunk.PageOffset, chunk.PageCount));
         }
 
+        // Of one rank alone, where the others are about to wait for it.
+        var isLastRank = Assignment.Position.Rank == Assignment.RankCount - 1;
+        Invariant.Holds(
+            !isLastRank || layer != Assignment.Layers.End - 1 || !FakePoison.IsIn(plan, FakePoisonKind.BrokenInvariant),
+            "a sequence poisoned it");
         return partial;
     }
 
@@ -223,6 +240,14 @@ public sealed class FakeStageEngine : IStageEngine
         {
             _scores[token - vocabulary.First] = FakeModel.Score(wish, token);
         }
+    }
+
+    private int Draw(in SequenceChunk chunk, int index, List<ChunkFault> faults) =>
+        FakePoison.Drawn(chunk, index, BestToken(), _model.VocabularySize, faults);
+
+    private static void ThrowFor(List<ChunkFault> faults)
+    {
+        if (faults.Count > 0) throw new StepFailedException(new StepFailure(faults[0].Reason, [.. faults]));
     }
 
     private int BestToken()

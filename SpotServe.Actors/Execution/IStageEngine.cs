@@ -52,8 +52,12 @@ public interface IStageEngine : IDisposable
     /// <param name="collective">Joins the ranks of this stage; a world of one when M = 1.</param>
     /// <param name="sampled">Length <see cref="StepPlan.SampleCount"/>; written on the last stage's rank 0
     /// only.</param>
+    /// <exception cref="StepFailedException">Some chunks cannot be computed (logits that are no numbers, say): names
+    /// them. The engine goes on with the next step.</exception>
     /// <exception cref="PeerLostException">A rank of this stage went away during the step.</exception>
     /// <exception cref="EngineLostException">The device failed; the engine is of no further use.</exception>
+    /// <remarks>Any other exception is taken for the step's own failure, with an unknown culprit: the engine must be
+    /// fit for the next step after it, whose chunks may be the same ones.</remarks>
     void Step(StepPlan plan, ICollective collective, Span<int> sampled);
 }
 
@@ -64,13 +68,26 @@ public interface ICollective : IDisposable
 
     int RankCount { get; }
 
+    /// <summary>All operations from here on belong to this step. What ranks sent for earlier steps, in which one of
+    /// them failed, is dropped. Steps ascend.</summary>
+    /// <exception cref="PeerLostException">A rank went away.</exception>
+    void BeginStep(long step);
+
+    /// <summary>This rank takes no further part in the step that began last. Ranks that wait for it, or come to, get
+    /// a <see cref="StepFailedException"/> with the same failure; those that need nothing more of it never
+    /// notice.</summary>
+    /// <exception cref="PeerLostException">A rank went away.</exception>
+    void Abandon(StepFailure failure);
+
     /// <summary>Replaces <paramref name="values"/> by the sum over the ranks, added in rank order, so that every rank
     /// and every run gets the same bits.</summary>
+    /// <exception cref="StepFailedException">A rank abandoned the step; this one must do so, too.</exception>
     /// <exception cref="PeerLostException">A rank went away.</exception>
     void AllReduceSum(Span<float> values);
 
     /// <summary>Brings each rank's equally long block to rank 0, where <paramref name="all"/> receives them in rank
     /// order; other ranks pass an empty span.</summary>
+    /// <exception cref="StepFailedException">A rank abandoned the step; this one must do so, too.</exception>
     /// <exception cref="PeerLostException">A rank went away.</exception>
     void GatherToFirst(ReadOnlySpan<float> mine, Span<float> all);
 }

@@ -23,4 +23,8 @@ public interface IStepPipeline : IDisposable
 }
 
 /// <summary>Tokens that a step drew, one for each sampling chunk of its plan, in chunk order.</summary>
-public sealed record StepResult(long StepId, ImmutableArray<int> Tokens);
+public sealed record StepResult(long StepId, ImmutableArray<int> Tokens)
+{
+    /// <summary>Set when the step failed: it drew nothing, and nothing that it wrote into pages counts.</summary>
+    public StepFailure? Failure { get; init; }
+}

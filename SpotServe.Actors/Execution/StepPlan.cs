@@ -58,6 +58,18 @@ public sealed class StepPlan
 
     public ReadOnlySpan<int> Pages => CollectionsMarshal.AsSpan(_pages);
 
+    /// <summary>Index of the chunk after whose last token the step draws for the <paramref name="sample"/>th
+    /// time.</summary>
+    public int ChunkOfSample(int sample)
+    {
+        for (var index = 0; index < _chunks.Count; index++)
+        {
+            if (_chunks[index].Samples != 0 && sample-- == 0) return index;
+        }
+
+        throw new InvariantException("a step samples no more often than its chunks say");
+    }
+
     public void Clear(long stepId)
     {
         StepId = stepId;

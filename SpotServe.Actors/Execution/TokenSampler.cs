@@ -22,7 +22,7 @@ public static class TokenSampler
     /// softmax(logits / temperature), after only the TopK likeliest and of those only the likeliest with mass TopP are
     /// left (equal ones in order of id).</returns>
     /// <exception cref="ArithmeticException">Logits hold NaN or positive infinity, or are all negative infinity: the
-    /// model or its weights are broken.</exception>
+    /// model, its weights or this sequence's cache are broken.</exception>
     public static int Draw(ReadOnlySpan<float> logits, SamplingParameters sampling, int position)
     {
         Invariant.Holds(logits.Length > 0);
@@ -68,13 +68,13 @@ public static class TokenSampler
         for (var i = 0; i < logits.Length; i++)
         {
             if (float.IsNaN(logits[i]))
-                throw new ArithmeticException($"The logit of token {i} is not a number: the model is broken.");
+                throw new ArithmeticException($"The logit of token {i} is not a number.");
             if (logits[i] > logits[best]) best = i;
         }
 
         return float.IsFinite(logits[best])
             ? best
-            : throw new ArithmeticException($"The largest logit is {logits[best]}: the model is broken.");
+            : throw new ArithmeticException($"The largest logit is {logits[best]}.");
     }
 
     private static int Pick(ReadOnlySpan<double> weights, int fallback, double target)

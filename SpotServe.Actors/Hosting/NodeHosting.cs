@@ -84,10 +84,16 @@ public static class NodeHosting
         TimeProvider clock) =>
         Props.Create(() => new ShardActor(
             new DeviceId(node.Node, index), runtimes[index], launcher,
-            command => Props.Create(() => new PositionActor(command, runtimes[index], launcher, ReplicaProps, clock))));
+            command => Props.Create(() => new PositionActor(
+                command, runtimes[index], launcher,
+                (position, assignment, pipeline) => ReplicaProps(position, assignment, pipeline, runtimes[index].Model),
+                clock))));
 
     private static Props ReplicaProps(
-        ClusterProtocol.ConnectPosition position, StageAssignment assignment, IStepPipeline pipeline) =>
+        ClusterProtocol.ConnectPosition position,
+        StageAssignment assignment,
+        IStepPipeline pipeline,
+        ModelSpec model) =>
         ReplicaActor.Props(
             position.Epoch,
             assignment.Position.Replica,
@@ -100,6 +106,7 @@ public static class NodeHosting
                 PageCount = assignment.PageCount,
                 StepsInFlightMax = assignment.StageCount,
                 ContextMax = position.ContextMax,
+                VocabularySize = model.VocabularySize,
             },
             pipeline,
             expects: position.Origin?.Expects[assignment.Position.Replica]);

@@ -15,11 +15,11 @@ internal sealed class FinishedRequests(int requestsMax)
 
     public int Count => _byId.Count;
 
-    public void Add(RequestId id, ReadOnlySpan<int> generated, FinishReason reason)
+    public void Add(RequestId id, ReadOnlySpan<int> generated, FinishReason reason, string? error = null)
     {
         Remove(id);
         if (_byId.Count == requestsMax) Remove(_oldestFirst.First!.Value.Id);
-        _byId.Add(id, _oldestFirst.AddLast(new Finished(id, [.. generated], reason)));
+        _byId.Add(id, _oldestFirst.AddLast(new Finished(id, [.. generated], reason, error)));
         Invariant.Holds(_byId.Count == _oldestFirst.Count);
     }
 
@@ -34,5 +34,7 @@ internal sealed class FinishedRequests(int requestsMax)
         if (_byId.Remove(id, out var node)) _oldestFirst.Remove(node);
     }
 
-    internal sealed record Finished(RequestId Id, ImmutableArray<int> Generated, FinishReason Reason);
+    /// <param name="Error">Why it failed, when it did.</param>
+    internal sealed record Finished(
+        RequestId Id, ImmutableArray<int> Generated, FinishReason Reason, string? Error);
 }

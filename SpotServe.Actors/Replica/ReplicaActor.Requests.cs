@@ -80,7 +80,8 @@ public sealed partial class ReplicaActor
         var generated = finished.Generated.AsSpan();
         if (generated.Length >= submit.Committed.Length && Agree(generated, submit.Committed.AsSpan()))
         {
-            Resend(submit, generated, finished.Reason);
+            if (finished.Error is { } error) Sender.Tell(Ended(submit.Id, error));
+            else Resend(submit, generated, finished.Reason);
             return true;
         }
 
@@ -149,6 +150,10 @@ public sealed partial class ReplicaActor
     private void Reject(ReplicaProtocol.Submit submit, string reason, bool permanent = false) =>
         Sender.Tell(new ReplicaProtocol.Rejected(
             submit.Epoch, submit.Id, $"Replica {_replica} refused the request: {reason}.", permanent));
+
+    /// <summary>The request's own fault: it goes on nowhere.</summary>
+    private ReplicaProtocol.Rejected Ended(RequestId id, string error) =>
+        new(_epoch, id, $"The model cannot go on with this request: {error}.", Permanent: true);
 
     private void RejectAll(string reason)
     {

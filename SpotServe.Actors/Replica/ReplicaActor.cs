@@ -175,11 +175,16 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         var outcomes = Complete(completed.Step);
         PlanSteps(); // Before telling anyone: the devices should not wait for the mail.
         Publish(outcomes);
+        if (_scheduler.UnexplainedEndsInARow < _settings.UnexplainedEndsMax) return;
+        Self.Tell(new PipelineLost(
+            _epoch, $"{_settings.UnexplainedEndsMax} requests in a row failed alone: the engine is taken for broken"));
     }
 
     private ReadOnlySpan<SequenceOutcome> Complete(StepResult result)
     {
         _stepsCompleted++;
+        if (result.Failure is { } failure)
+            _log.Warning("Step {Step} of {Epoch} failed: {Reason}", result.StepId, _epoch, failure.Reason);
         return _scheduler.Complete(result);
     }
 
@@ -202,6 +207,15 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         {
             if (outcome.Finished == FinishReason.Cancelled) continue; // Nobody asks any more.
             var id = outcome.Sequence.Id;
+            if (outcome.Error is { } error)
+            {
+                _log.Warning("{Id} is ended: {Reason}", id, error);
+                _subscribers.Tell(id, Ended(id, error), Self);
+                _finished.Add(id, outcome.Sequence.Generated, FinishReason.Failed, error);
+                Forget(id);
+                continue;
+            }
+
             ImmutableArray<int> tokens = outcome.Token is { } token ? [token] : [];
             _subscribers.Tell(
                 id, new ReplicaProtocol.TokensGenerated(_epoch, id, outcome.Index, tokens, outcome.Finished), Self);

@@ -26,6 +26,17 @@ public sealed record ReplicaSettings
     /// <summary>After the first sequences were handed over: longest wait for all the others and their pages.</summary>
     public TimeSpan HandoverMax { get; init => field = Positive(value); } = TimeSpan.FromSeconds(5);
 
+    /// <summary>So many requests that failed one after another, each alone in its step, with no step succeeding in
+    /// between and none of them named: the engine is broken, not they, and the replica counts as lost.</summary>
+    public int UnexplainedEndsMax
+    {
+        get;
+        init => field = value is >= 1 and <= 65_536
+            ? value
+            : throw new ArgumentOutOfRangeException(
+                nameof(UnexplainedEndsMax), value, "UnexplainedEndsMax must be 1 to 65536.");
+    } = 8;
+
     /// <summary>Finished requests whose tokens are kept for a sender that missed them.</summary>
     public int FinishedRequestsMax
     {

@@ -100,7 +100,7 @@ public sealed partial class ReplicaScheduler
         if (sequence.CachedTokens == sequence.TokenCount - 1 && sequence.GeneratedCount > 0)
         {
             sequence.Phase = SequencePhase.Decode;
-            _decodeReady.AddLast(sequence);
+            MakeReady(sequence);
             return;
         }
 
@@ -109,7 +109,7 @@ public sealed partial class ReplicaScheduler
         {
             sequence.Phase = SequencePhase.Prefill;
             _prefilling++;
-            _prefillReady.AddBySeniority(sequence);
+            MakeReady(sequence);
             return;
         }
 

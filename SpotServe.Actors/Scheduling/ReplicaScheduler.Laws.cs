@@ -26,7 +26,8 @@ public sealed partial class ReplicaScheduler
         Invariant.Holds(prefilling == _prefilling);
         Invariant.Holds(pages == _pages.UsedCount, "every used page is in one page table");
         Invariant.Holds(
-            inFlight - _cancelledInFlight + _prefillReady.Count + _decodeReady.Count == _running.Count,
+            inFlight - _cancelledInFlight + _prefillReady.Count + _decodeReady.Count + _apart.Count
+                == _running.Count,
             "a running sequence is ready or in flight");
         Invariant.Holds(
             _running.Count + _waiting.Count == _sequences.Count, "a sequence either runs or waits");
@@ -65,7 +66,8 @@ public sealed partial class ReplicaScheduler
         Invariant.Holds(sequence.CachedTokens + sequence.TokensInFlight <= sequence.TokenCount);
         if (sequence.IsInFlight) return;
         var decodes = sequence.Phase == SequencePhase.Decode;
-        Invariant.Holds(sequence.Container == (decodes ? _decodeReady : _prefillReady));
+        if (sequence.ApartUntil is not null) Invariant.Holds(_apart.Contains(sequence.Container));
+        else Invariant.Holds(sequence.Container == (decodes ? _decodeReady : _prefillReady));
         Invariant.Holds(!decodes || sequence.CachedTokens == sequence.TokenCount - 1);
     }
 

@@ -61,7 +61,7 @@ public sealed partial class ReplicaScheduler
             sequence.Residence++;
             _running.Add(sequence);
             _prefilling++;
-            _prefillReady.AddBySeniority(sequence);
+            MakeReady(sequence);
             tokens += sequence.TokenCount;
         }
     }

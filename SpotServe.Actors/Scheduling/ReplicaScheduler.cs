@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using SpotServe.Actors.Execution;
@@ -91,6 +92,12 @@ public sealed partial class ReplicaScheduler
             return new Submission.TooLong(request.Prompt.Length, _limits.ContextMax - 1);
         }
 
+        if (FirstOutside(request) is { } token)
+        {
+            var where = StepFailure.OutsideVocabulary(token, _limits.VocabularySize);
+            return new Submission.Malformed($"{char.ToUpperInvariant(where[0])}{where[1..]}.");
+        }
+
         var sequence = new Sequence(request, _lastTicket + 1, _limits.ContextMax);
         if (sequence.Ending is { } reason) return new Submission.Complete(reason);
         if (_waiting.Count >= _limits.QueuedRequestsMax) return new Submission.QueueFull(_limits.QueuedRequestsMax);
@@ -130,9 +137,20 @@ public sealed partial class ReplicaScheduler
         if (_steps.IsFull) return false;
         var step = _steps.Prepare(_lastStepId + 1);
         plan.Clear(step.Id);
-        PlanDecode(plan, step);
-        AdmitWaiting();
-        PlanPrefill(plan, step);
+        if (_apartIsDue) PlanApart(plan, step);
+        if (plan.TokenCount == 0)
+        {
+            PlanDecode(plan, step);
+            AdmitWaiting();
+            PlanPrefill(plan, step);
+            _apartIsDue = !_apart.IsEmpty;
+            if (plan.TokenCount == 0) PlanApart(plan, step);
+        }
+        else
+        {
+            _apartIsDue = false;
+        }
+
         if (plan.TokenCount == 0) return false;
         Invariant.Holds(plan.TokenCount <= _limits.StepTokensMax);
         Invariant.Holds(plan.Chunks.Length <= _limits.SequencesMax);
@@ -142,7 +160,7 @@ public sealed partial class ReplicaScheduler
         return true;
     }
 
-    /// <summary>Takes in the oldest step's tokens.</summary>
+    /// <summary>Takes in the oldest step's tokens, or that it failed.</summary>
     /// <returns>One outcome for each sequence that got a token or ended; valid until the next call.</returns>
     /// <exception cref="InvariantException">Not the oldest step, or not as many tokens as it draws.</exception>
     public ReadOnlySpan<SequenceOutcome> Complete(StepResult result)
@@ -150,20 +168,40 @@ public sealed partial class ReplicaScheduler
         Invariant.Holds(_steps.Count > 0, "a completed step was in flight");
         var step = _steps.Oldest;
         Invariant.Holds(result.StepId == step.Id, "steps complete in the order of planning");
-        Invariant.Holds(result.Tokens.Length == step.SampleCount, "a step draws a token for each sampling chunk");
         _outcomes.Clear();
+        if (result.Failure is { } failure) Fail(step, failure);
+        else TakeIn(step, result);
+        _steps.RemoveOldest();
+        return CollectionsMarshal.AsSpan(_outcomes);
+    }
+
+    private void TakeIn(StepsInFlight.Step step, StepResult result)
+    {
+        Invariant.Holds(result.Tokens.Length == step.SampleCount, "a step draws a token for each sampling chunk");
+        UnexplainedEndsInARow = 0;
         var drawn = 0;
         foreach (var sequence in step.Sequences)
         {
             int? token = sequence.SamplesInFlight ? result.Tokens[drawn++] : null;
             Count(sequence);
+            if (sequence.CachedTokens > sequence.ApartUntil) sequence.ApartUntil = null;
             if (sequence.Phase == SequencePhase.Cancelled) OnCancelledReturned(sequence);
-            else if (token is null) _prefillReady.AddBySeniority(sequence);
+            else if (token is null) MakeReady(sequence);
             else OnDrawn(sequence, token.Value);
         }
+    }
 
-        _steps.RemoveOldest();
-        return CollectionsMarshal.AsSpan(_outcomes);
+    private int? FirstOutside(GenerationRequest request)
+    {
+        foreach (var tokens in (ReadOnlySpan<ImmutableArray<int>>)[request.Prompt, request.Committed])
+        {
+            foreach (var token in tokens)
+            {
+                if ((uint)token >= (uint)_limits.VocabularySize) return token;
+            }
+        }
+
+        return null;
     }
 
     private void Count(Sequence sequence)
@@ -202,7 +240,7 @@ public sealed partial class ReplicaScheduler
 
         if (sequence.Phase == SequencePhase.Prefill) _prefilling--;
         sequence.Phase = SequencePhase.Decode;
-        _decodeReady.AddLast(sequence);
+        MakeReady(sequence);
         _outcomes.Add(new SequenceOutcome(sequence, index, token, null, 0));
     }
 

@@ -27,6 +27,9 @@ public sealed record SchedulerLimits
     /// <summary>Most tokens of a sequence, prompt and generation together.</summary>
     public required int ContextMax { get; init => field = InRange(value, 16_777_216); }
 
+    /// <summary>Token ids are below it: a request that holds another can run nowhere.</summary>
+    public int VocabularySize { get; init => field = InRange(value, int.MaxValue); } = int.MaxValue;
+
     /// <summary>Throws unless the limits fit each other.</summary>
     /// <exception cref="ArgumentException">Two limits contradict; the message says which and what to do.</exception>
     public void Check()

@@ -94,6 +94,10 @@ public sealed class Sequence
     /// <summary>Whether the step in flight draws a token for it.</summary>
     public bool SamplesInFlight { get; internal set; }
 
+    /// <summary>It runs apart from others until more tokens than these are in the cache; null when it runs with
+    /// all.</summary>
+    internal int? ApartUntil { get; set; }
+
     /// <summary>Page table: position p lies in page [p / 16], slot p mod 16.</summary>
     public ReadOnlySpan<int> Pages => CollectionsMarshal.AsSpan(PageList);
 

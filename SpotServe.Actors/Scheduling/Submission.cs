@@ -43,5 +43,6 @@ public abstract record Submission
 /// <param name="Token">The new token; null when the sequence ended without one (stop token, cancelled).</param>
 /// <param name="Finished">Why it ended, or null while it goes on.</param>
 /// <param name="PagesFreed">Pages that went free with it.</param>
+/// <param name="Error">Why it failed, when it did.</param>
 public readonly record struct SequenceOutcome(
-    Sequence Sequence, int Index, int? Token, FinishReason? Finished, int PagesFreed);
+    Sequence Sequence, int Index, int? Token, FinishReason? Finished, int PagesFreed, string? Error = null);

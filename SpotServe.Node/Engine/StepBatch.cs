@@ -43,7 +43,7 @@ internal sealed unsafe class StepBatch : IDisposable
         _assignment = assignment;
         _model = model;
         // Padded page tables are at most [SequencesMax, pages of the longest context].
-        _capacity = checked((assignment.StepTokensMax * 4) + assignment.SequencesMax
+        _capacity = checked((assignment.StepTokensMax * 5) + assignment.SequencesMax
             + (assignment.SequencesMax * KvPage.Count(model.ContextMax)));
         var host = zeros([_capacity], ScalarType.Int64);
         var onCpu = device.type == DeviceType.CPU;
@@ -74,6 +74,10 @@ internal sealed unsafe class StepBatch : IDisposable
     /// <summary>Place in that page, [tokens].</summary>
     public Tensor SlotOffsets { get; private set; } = null!;
 
+    /// <summary>Pages whose first slot this step writes, [pages]: whatever a sequence before left in them is to go, as
+    /// masked attention still multiplies it, and one that is no number would spread.</summary>
+    public Tensor FreshPages { get; private set; } = null!;
+
     /// <summary>Rows whose next token is drawn, [samples].</summary>
     public Tensor SampleRows { get; private set; } = null!;
 
@@ -88,9 +92,9 @@ internal sealed unsafe class StepBatch : IDisposable
         _used = 0;
         int tokens = Reserve(TokenCount), positions = _positionsAt = Reserve(TokenCount),
             pages = _pagesAt = Reserve(TokenCount), offsets = _offsetsAt = Reserve(TokenCount),
-            samples = Reserve(SampleCount);
+            samples = Reserve(SampleCount), fresh = Reserve(FreshPageCount(plan));
 
-        var sample = 0;
+        var (sample, freshCount) = (0, 0);
         foreach (ref readonly var chunk in plan.Chunks)
         {
             for (var i = 0; i < chunk.Count; i++)
@@ -101,6 +105,7 @@ internal sealed unsafe class StepBatch : IDisposable
                 _data[positions + row] = position;
                 _data[pages + row] = plan.Pages[chunk.PageOffset + (position / KvPage.Tokens)];
                 _data[offsets + row] = position % KvPage.Tokens;
+                if (position % KvPage.Tokens == 0) _data[fresh + freshCount++] = _data[pages + row];
             }
 
             if (chunk.Samples != 0) _data[samples + sample++] = chunk.TokenOffset + chunk.Count - 1;
@@ -113,6 +118,7 @@ internal sealed unsafe class StepBatch : IDisposable
         SlotPages = View(pages, TokenCount);
         SlotOffsets = View(offsets, TokenCount);
         SampleRows = View(samples, SampleCount);
+        FreshPages = View(fresh, freshCount);
     }
 
     /// <summary>Position of a row's token, read on the host.</summary>
@@ -166,6 +172,17 @@ internal sealed unsafe class StepBatch : IDisposable
             Invariant.Holds(chunk.Start >= 0 && chunk.Start + chunk.Count <= _model.ContextMax);
             Invariant.Holds(chunk.PageCount == KvPage.Count(chunk.Start + chunk.Count));
         }
+    }
+
+    private static int FreshPageCount(StepPlan plan)
+    {
+        var count = 0;
+        foreach (ref readonly var chunk in plan.Chunks)
+        {
+            count += KvPage.Count(chunk.Start + chunk.Count) - KvPage.Count(chunk.Start);
+        }
+
+        return count;
     }
 
     private void AddGroups(StepPlan plan)

@@ -92,7 +92,9 @@ internal sealed class TorchStageEngine : IStageEngine
             _stage.Collective = collective;
             Run(plan, sampled);
         }
-        catch (ExternalException error)
+        // On a GPU every later call may fail, too. On the CPU an operation that was refused leaves nothing behind, so
+        // it is the step's own failure, unless memory is short.
+        catch (ExternalException error) when (!_stage.OnCpu || IsShortOfMemory(error))
         {
             throw new EngineLostException(
                 $"Step {plan.StepId} failed on {_stage.Device}: {error.Message}", error);
@@ -135,7 +137,9 @@ internal sealed class TorchStageEngine : IStageEngine
         var drawsHere = Assignment.Position.Rank == 0;
         Invariant.Holds(!drawsHere || sampled.Length == plan.SampleCount);
         var drawn = new int[drawsHere ? plan.SampleCount : 0];
-        _back.Apply(residual, (sample, logits) => drawn[sample] = Draw(plan, sample, logits));
+        var faults = new List<ChunkFault>();
+        _back.Apply(residual, (sample, logits) => drawn[sample] = Draw(plan, sample, logits, faults));
+        if (faults.Count > 0) throw new StepFailedException(new StepFailure(faults[0].Reason, [.. faults]));
         drawn.CopyTo(sampled);
     }
 
@@ -146,22 +150,26 @@ internal sealed class TorchStageEngine : IStageEngine
         return _stage.OnCpu ? host : host.to(_stage.Device);
     }
 
-    private int Draw(StepPlan plan, int sample, float[] logits)
+    /// <param name="faults">Sequences whose logits are no numbers; the others' tokens are drawn all the same.</param>
+    private int Draw(StepPlan plan, int sample, float[] logits, List<ChunkFault> faults)
     {
         LogitsObserved?.Invoke(sample, logits);
-        ref readonly var chunk = ref SamplingChunk(plan, sample);
-        return TokenSampler.Draw(logits, chunk.Sampling, chunk.Start + chunk.Count);
-    }
-
-    private static ref readonly SequenceChunk SamplingChunk(StepPlan plan, int sample)
-    {
-        foreach (ref readonly var chunk in plan.Chunks)
+        var index = plan.ChunkOfSample(sample);
+        ref readonly var chunk = ref plan.Chunks[index];
+        try
         {
-            if (chunk.Samples != 0 && sample-- == 0) return ref chunk;
+            return TokenSampler.Draw(logits, chunk.Sampling, chunk.Start + chunk.Count);
         }
-
-        throw new InvariantException("a step samples no more often than its chunks say");
+        catch (ArithmeticException error)
+        {
+            faults.Add(new ChunkFault(index, error.Message.TrimEnd('.')));
+            return 0;
+        }
     }
+
+    private static bool IsShortOfMemory(ExternalException error) =>
+        error.Message.Contains("allocate memory", StringComparison.OrdinalIgnoreCase)
+        || error.Message.Contains("out of memory", StringComparison.OrdinalIgnoreCase);
 
     private Tensor StagingBuffer(int hidden)
     {

@@ -74,8 +74,6 @@ public sealed class StepPlanCodecTests
     [InlineData(48, 0x7fc00000, "Temperature = NaN")]
     [InlineData(52, 0x7f800000, "TopP = ")]
     [InlineData(56, -1, "TopK = -1")]
-    [InlineData(68, 500, "token 500; there are 500")]
-    [InlineData(72, -1, "token -1")]
     [InlineData(80, 100, "page 100; there are 100")]
     public void Decoding_says_what_is_wrong_when_a_number_is(int at, int number, string violation)
     {
@@ -99,7 +97,6 @@ public sealed class StepPlanCodecTests
     {
         Assert.InRange(plan.TokenCount, 1, Limits.StepTokensMax);
         Assert.InRange(plan.Chunks.Length, 1, Limits.SequencesMax);
-        foreach (var token in plan.Tokens) Assert.InRange(token, 0, Limits.VocabularySize - 1);
         foreach (var page in plan.Pages) Assert.InRange(page, 0, Limits.PageCount - 1);
         foreach (var chunk in plan.Chunks)
         {

@@ -128,6 +128,14 @@ public sealed class FakeStageEngineTests
 
         public int RankCount => 2;
 
+        public void BeginStep(long step)
+        {
+        }
+
+        public void Abandon(StepFailure failure)
+        {
+        }
+
         public void AllReduceSum(Span<float> values)
         {
         }

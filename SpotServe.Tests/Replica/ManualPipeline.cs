@@ -42,6 +42,13 @@ internal sealed class ManualPipeline(int stageCount, int pageCount) : IStepPipel
         _onResult!(result);
     }
 
+    /// <summary>Lets the oldest step in flight fail, waiting for one to be submitted.</summary>
+    public async Task FailStepAsync(StepFailure failure, CancellationToken cancel)
+    {
+        var result = await _results.Reader.ReadAsync(cancel);
+        _onResult!(new StepResult(result.StepId, []) { Failure = failure });
+    }
+
     /// <summary>Completes every step as it comes, until cancelled or disposed.</summary>
     public async Task RunAsync(CancellationToken cancel)
     {

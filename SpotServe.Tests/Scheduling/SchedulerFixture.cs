@@ -19,6 +19,12 @@ internal sealed class SchedulerFixture
 
     public ReplicaScheduler Scheduler { get; }
 
+    /// <summary>Whether a planned step fails; none does by default.</summary>
+    public Func<StepPlan, StepFailure?> Fails { get; set; } = _ => null;
+
+    /// <summary>Why requests failed.</summary>
+    public Dictionary<string, string> Errors { get; } = [];
+
     public Dictionary<string, List<int>> Generated { get; } = [];
 
     public Dictionary<string, FinishReason> Finished { get; } = [];
@@ -72,7 +78,11 @@ internal sealed class SchedulerFixture
         if (!Scheduler.TryPlan(_plan)) return false;
         Planned.Clear();
         foreach (var chunk in _plan.Chunks) Planned.Add((chunk.Start, chunk.Count, chunk.Samples == 1));
-        _results.Enqueue(new StepResult(_plan.StepId, _model.Run(_plan)));
+        // One that fails has written all the same: nothing of that may count.
+        var drawn = _model.Run(_plan);
+        _results.Enqueue(Fails(_plan) is { } failure
+            ? new StepResult(_plan.StepId, []) { Failure = failure }
+            : new StepResult(_plan.StepId, drawn));
         Scheduler.CheckLaws();
         return true;
     }
@@ -84,6 +94,7 @@ internal sealed class SchedulerFixture
         {
             var id = outcome.Sequence.Id.Value;
             if (outcome.Finished is { } reason) Finished[id] = reason;
+            if (outcome.Error is { } error) Errors[id] = error;
             if (outcome.Token is not { } token) continue;
             Xunit.Assert.Equal(Generated[id].Count, outcome.Index);
             Generated[id].Add(token);

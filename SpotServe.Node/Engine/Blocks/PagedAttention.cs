@@ -109,6 +109,7 @@ internal sealed class PagedAttention : IDisposable
 
         var keysValues = all.narrow(1, _heads.QueryWidth, 2 * _heads.KvWidth)
             .view(-1, 2, _heads.KvHeads, _heads.HeadSize);
+        if (_stage.Batch.FreshPages.shape[0] > 0) _pages.index_fill_(0, _stage.Batch.FreshPages, 0);
         _slots.index_put_(keysValues, _stage.Batch.SlotPages, _stage.Batch.SlotOffsets);
     }
 

@@ -1,0 +1,85 @@
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Replica;
+using SpotServe.Tests.Scheduling;
+using Xunit;
+
+namespace SpotServe.Tests.Replica;
+
+/// <summary>What a replica does with steps that failed: it goes on, and tells those who are at fault.</summary>
+public sealed class FailedStepTests : ReplicaTestKit
+{
+    private static readonly StepFailure Unnamed = new("something broke", []);
+
+    [Fact]
+    public async Task A_named_request_ends_with_the_reason_and_the_others_go_on()
+    {
+        Start();
+        var (bad, good) = (SchedulerFixture.Request("bad", 5, 10), SchedulerFixture.Request("good", 6, 3));
+        var other = CreateTestProbe();
+        Submit(bad, Entity);
+        await Pipeline.StepAsync(Cancel);
+        await TokensAsync(Entity);
+        Submit(good, other);
+        await LoadAsync();
+        await Pipeline.StepAsync(Cancel);   // "bad" was alone in it
+        await TokensAsync(Entity);
+
+        await Pipeline.FailStepAsync(new StepFailure("named", [new ChunkFault(0, "it is no number")]), Cancel);
+
+        var rejected = await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
+        Assert.True(rejected.Permanent);
+        Assert.Contains("it is no number", rejected.Reason);
+        _ = Pipeline.RunAsync(Cancel);
+        var (tokens, _) = await ReadToEndAsync(other);
+        Assert.Equal(SchedulerFixture.Alone(good, Limits), tokens);
+        Assert.Equal(Limits.PageCount, (await LoadAsync()).FreePages);
+        await Parent.ExpectNoMsgAsync(TimeSpan.Zero, Cancel);
+    }
+
+    [Fact]
+    public async Task A_request_that_failed_is_answered_alike_when_it_is_submitted_again()
+    {
+        Start();
+        var bad = SchedulerFixture.Request("bad", 5, 10);
+        Submit(bad, Entity);
+        await Pipeline.FailStepAsync(Unnamed, Cancel);
+        var first = await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
+
+        Submit(bad, Entity);
+
+        Assert.Equal(first, await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel));
+    }
+
+    [Fact]
+    public async Task A_request_with_a_token_that_the_model_does_not_have_is_refused_for_good()
+    {
+        Limits = Limits with { VocabularySize = 97 };
+        Start();
+        var request = SchedulerFixture.Request("r", 5, 10);
+
+        Submit(request with { Prompt = [1, 97] }, Entity);
+        Submit(request, Entity, committed: [3, -1]);
+
+        var prompt = await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
+        Assert.True(prompt.Permanent);
+        Assert.Contains("Token id 97 is outside the model's vocabulary of 97 tokens", prompt.Reason);
+        var committed = await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
+        Assert.True(committed.Permanent);
+        Assert.Contains("Token id -1", committed.Reason);
+    }
+
+    [Fact]
+    public async Task An_engine_that_fails_every_request_alone_is_lost_and_not_they()
+    {
+        Start(new ReplicaSettings { UnexplainedEndsMax = 2 });
+        for (var i = 1; i <= 2; i++)
+        {
+            Submit(SchedulerFixture.Request($"r{i}", 5, 10), Entity);
+            await Pipeline.FailStepAsync(Unnamed, Cancel);
+            await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
+        }
+
+        var lost = await Parent.ExpectMsgAsync<ReplicaControlProtocol.ReplicaLost>(cancellationToken: Cancel);
+        Assert.Contains("2 requests in a row failed alone", lost.Reason);
+    }
+}
