@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Event;
+using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
@@ -13,9 +14,6 @@ namespace SpotServe.Actors.Cluster;
 /// </summary>
 public sealed class NodeActor : ReceiveActor, IWithTimers
 {
-    /// <summary>How often the node reports; the planner takes ten missed reports for a loss.</summary>
-    public static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(500);
-
     private readonly ModelSpec _model;
     private readonly IActorRef _planner;
     private readonly Action<string> _onUnfit;
@@ -84,7 +82,7 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
     public ITimerScheduler Timers { get; set; } = null!;
 
     protected override void PreStart() =>
-        Timers.StartPeriodicTimer(nameof(Report), Report.Instance, TimeSpan.Zero, ReportInterval);
+        Timers.StartPeriodicTimer(nameof(Report), Report.Instance, TimeSpan.Zero, PlannerLimits.ReportInterval);
 
     protected override SupervisorStrategy SupervisorStrategy() => new OneForOneStrategy(
         maxNrOfRetries: 3,

@@ -3,9 +3,9 @@ using Akka.Cluster.Hosting;
 using Akka.Cluster.Sharding;
 using Akka.Hosting;
 using Akka.Pattern;
-using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Persistence;
+using SpotServe.Actors.Planner;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Hosting;

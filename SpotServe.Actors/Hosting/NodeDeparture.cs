@@ -1,4 +1,5 @@
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Planner;
 
 namespace SpotServe.Actors.Hosting;
 
@@ -13,7 +14,7 @@ public sealed class NodeDeparture(TimeProvider clock)
     public static readonly TimeSpan GraceMax = TimeSpan.FromMinutes(15);
 
     /// <summary>Kept of the grace period for leaving the cluster in order.</summary>
-    public static readonly TimeSpan LeaveTime = TimeSpan.FromSeconds(2);
+    public static readonly TimeSpan LeaveTime = PlannerLimits.LeaveTime;
 
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource<PreemptionNotice> _noticed =

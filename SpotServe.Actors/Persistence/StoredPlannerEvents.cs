@@ -1,4 +1,5 @@
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Persistence;

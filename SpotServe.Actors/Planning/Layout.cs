@@ -32,6 +32,12 @@ public sealed record Layout(
 
     public DeviceId DeviceAt(Position position) => Placement[IndexOf(position)];
 
+    /// <summary>Whether a device of this node has a position.</summary>
+    public bool Uses(string node) => Placement.Any(device => device.Node == node);
+
+    /// <summary>The position of a device that has one.</summary>
+    public Position PositionOf(DeviceId device) => PositionAt(Placement.IndexOf(device));
+
     public LayerRange LayersOf(Position position) =>
         StageLayers[(position.Replica * Degrees.Stages) + position.Stage];
 

@@ -1,6 +1,7 @@
 using Akka.Actor;
 using Akka.TestKit;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using Xunit;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
@@ -73,7 +74,7 @@ public sealed class PlannerActorTests : PlannerTestKit
     [Fact]
     public void Layouts_that_fail_before_they_serve_are_tried_after_longer_and_longer_waits()
     {
-        var planner = Planner(devices: 1, wanted: null, new PlannerOptions { Settle = TimeSpan.FromSeconds(1) });
+        var planner = Planner(devices: 1, wanted: null, Limited(new() { Settle = TimeSpan.FromSeconds(1) }));
         var nodes = Join(planner, "a:1#1");
         Tick(planner);
         FailToLoad(planner, nodes[0], new Epoch(1));
@@ -95,7 +96,7 @@ public sealed class PlannerActorTests : PlannerTestKit
     [Fact]
     public void Device_without_progress_has_the_layout_given_up()
     {
-        var planner = Planner(devices: 1, wanted: null, new PlannerOptions { ProgressMax = TimeSpan.FromSeconds(3) });
+        var planner = Planner(devices: 1, wanted: null, Limited(new() { ProgressMax = TimeSpan.FromSeconds(3) }));
         var nodes = Join(planner, "a:1#1");
         Tick(planner);
         nodes[0].Commands.FishForMessage<PreparePosition>(_ => true, cancellationToken: Cancel);
@@ -187,6 +188,8 @@ public sealed class PlannerActorTests : PlannerTestKit
         nodes[0].Commands.FishForMessage<PreparePosition>(
             message => message.Epoch == new Epoch(2), cancellationToken: Cancel);
     }
+
+    private static PlannerOptions Limited(PlannerLimits limits) => new() { Limits = limits };
 
     private void Stop(IActorRef planner)
     {

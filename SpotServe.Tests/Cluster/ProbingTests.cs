@@ -1,4 +1,5 @@
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Planner;
 using SpotServe.Actors.Execution;
 using Xunit;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
@@ -31,11 +32,11 @@ public sealed class ProbingTests : PlannerTestKit
         var (planner, joined) = JoinServing(options);
         joined.Commands.FishForMessage<ProbeSources>(_ => true, cancellationToken: Cancel);
 
-        Tick(planner, options.ProbeMax / 2);
+        Tick(planner, options.Limits.ProbeMax / 2);
         Register(planner, joined);
         joined.Commands.FishForMessage<ProbeSources>(_ => true, cancellationToken: Cancel);
         Assert.Equal(PlannerPhase.Serving, View(planner).Phase);
-        Tick(planner, options.ProbeMax / 2);
+        Tick(planner, options.Limits.ProbeMax / 2);
         Tick(planner);
 
         Assert.Equal(PlannerPhase.Planning, View(planner).Phase);
@@ -47,7 +48,7 @@ public sealed class ProbingTests : PlannerTestKit
         var options = new PlannerOptions { Stated = new SourceRates(1e9, 1e8) };
         var (planner, joined) = JoinServing(options);
 
-        Tick(planner, options.Coalesce);
+        Tick(planner, options.Limits.Coalesce);
         Tick(planner);
 
         Assert.Equal(PlannerPhase.Planning, View(planner).Phase);

@@ -1,6 +1,7 @@
 using Akka.Actor;
 using Akka.TestKit;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using Xunit;
@@ -115,13 +116,13 @@ public sealed class ReconfigurationTests : PlannerTestKit
         var next = Connect(planner, nodes[..2], epoch);
         replicas[0].FishForMessage<HandoverProtocol.BeginHandover>(_ => true, cancellationToken: Cancel);
 
-        PassUntil(deadline - options.DeadlineReserve);
+        PassUntil(deadline - options.Limits.DeadlineReserve);
         replicas[0].FishForMessage<ReplicaControlProtocol.Drain>(_ => true, cancellationToken: Cancel);
-        PassUntil(deadline - options.HandoverReserve);
+        PassUntil(deadline - options.Limits.HandoverReserve);
 
         next[0].FishForMessage<HandoverProtocol.ServeNow>(message => message.Epoch == epoch, cancellationToken: Cancel);
         // The node itself begins to leave then; both waits are useless unless they are over before.
-        Assert.True(options.HandoverReserve > SpotServe.Actors.Hosting.NodeDeparture.LeaveTime);
+        Assert.True(options.Limits.HandoverReserve > SpotServe.Actors.Hosting.NodeDeparture.LeaveTime);
 
         void PassUntil(DateTimeOffset time)
         {

@@ -3,6 +3,7 @@ using Akka.Actor;
 using Akka.TestKit;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using Xunit;
 
@@ -56,7 +57,7 @@ public sealed class SourceChoiceTests
             new LayoutDegrees(2, 1, 1, options.SequencesMax),
             Model,
             [Node("a"), Node("b") with { Rates = rates }],
-            [new DeviceHoldings(new DeviceId("a", 0), all, []), new DeviceHoldings(new DeviceId("b", 0), [], [])],
+            [new HeldDevice(new DeviceId("a", 0), all, []), new HeldDevice(new DeviceId("b", 0), [], [])],
             Serving: null,
             Caches: [],
             ImmutableDictionary<string, TimeSpan>.Empty));

@@ -1,6 +1,6 @@
 using System.Text;
-using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Persistence;
+using SpotServe.Actors.Planner;
 using SpotServe.Actors.Requests;
 using SpotServe.Tests.Serialization;
 using SpotServe.Tests.Tidy;

@@ -1,5 +1,5 @@
-using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Tests.Simulation;
@@ -54,7 +54,7 @@ internal sealed record ClusterDraw(
                 SequencesMax = SequencesMax,
                 StepTokensMax = 32,
                 WorkingBytes = 4_000,
-                GatherMax = TimeSpan.FromSeconds(5),
+                Limits = new() { GatherMax = TimeSpan.FromSeconds(5) },
                 CheckpointEvery = random.Next(2) == 0 ? 6 : 400,
                 Mode = random.Next(7) == 0 ? MigrationMode.StopThenMigrate : MigrationMode.CopyWhileServing,
             });

@@ -1,8 +1,8 @@
 using Akka.Actor;
 using Akka.Cluster.Sharding;
-using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Hosting;
+using SpotServe.Actors.Planner;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Tests.Simulation;

@@ -1,5 +1,5 @@
 using Akka.Actor;
-using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Planner;
 using SpotServe.Actors.Hosting;
 
 namespace SpotServe.Tests.Simulation;

@@ -1,8 +1,9 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 
-namespace SpotServe.Actors.Cluster;
+namespace SpotServe.Actors.Planner;
 
 /// <summary>What the next layout is decided from.</summary>
 /// <param name="Staying">Nodes that the layout may use, in a stable order.</param>
@@ -10,19 +11,19 @@ namespace SpotServe.Actors.Cluster;
 /// <param name="Serving">The epoch that serves now, if one does.</param>
 /// <param name="Caches">The requests in the caches of the serving replicas that are whole.</param>
 /// <param name="Leaving">Nodes under notice, with the time that is left.</param>
-public sealed record DecisionInput(
+internal sealed record DecisionInput(
     PlannerOptions Options,
     LayoutDegrees? Wanted,
     ModelSpec Model,
     ImmutableArray<NodeInfo> Staying,
-    ImmutableArray<DeviceHoldings> Holdings,
+    ImmutableArray<HeldDevice> Holdings,
     ServingEpoch? Serving,
     ImmutableArray<ReplicaCache> Caches,
     ImmutableDictionary<string, TimeSpan> Leaving);
 
 /// <summary>An epoch that serves.</summary>
 /// <param name="Pages">KV pages of each replica.</param>
-public sealed record ServingEpoch(Epoch Epoch, Layout Layout, ImmutableArray<int> Pages);
+internal sealed record ServingEpoch(Epoch Epoch, Layout Layout, ImmutableArray<int> Pages);
 
 /// <summary>The next layout and how each of its devices gets what it needs.</summary>
 /// <param name="Pages">KV pages of each replica.</param>
@@ -33,7 +34,7 @@ public sealed record ServingEpoch(Epoch Epoch, Layout Layout, ImmutableArray<int
 /// <param name="Origin">Null when no pages are gone on with.</param>
 /// <param name="KeepsServing">Whether the old layout goes on until the new one is ready.</param>
 /// <param name="Notes">What a person should know.</param>
-public sealed record LayoutDecision(
+internal sealed record LayoutDecision(
     Layout Layout,
     ImmutableArray<int> Pages,
     ImmutableDictionary<DeviceId, ImmutableArray<WeightOrder>> Orders,
@@ -100,7 +101,7 @@ public sealed record LayoutDecision(
         [.. input.Holdings.Select(held => new Holding(held.Device, held.Weights, CachesOf(input, held)))];
 
     /// <summary>Pages of the serving epoch only: those of any other are of no use to anyone.</summary>
-    private static ImmutableArray<CacheSlice> CachesOf(DecisionInput input, DeviceHoldings held)
+    private static ImmutableArray<CacheSlice> CachesOf(DecisionInput input, HeldDevice held)
     {
         if (input.Serving is not { } serving) return [];
         return

@@ -1,7 +1,8 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Planning;
 
-namespace SpotServe.Actors.Cluster;
+namespace SpotServe.Actors.Planner;
 
 /// <summary>The rates that sources are chosen by: what the operator states, else what nodes measured, else what is
 /// usual. Pure.</summary>

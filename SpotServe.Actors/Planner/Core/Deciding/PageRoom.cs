@@ -1,8 +1,9 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 
-namespace SpotServe.Actors.Cluster;
+namespace SpotServe.Actors.Planner;
 
 /// <summary>
 /// Page counts of a new layout while an old one still serves, and which devices go on with the pages they have. A
@@ -154,4 +155,4 @@ internal sealed class PageRoom
 
 /// <summary>An old replica hands requests to a new one.</summary>
 /// <param name="IsHome">The new one keeps the old one's page ids.</param>
-public sealed record Succession(int Old, int New, bool IsHome);
+internal sealed record Succession(int Old, int New, bool IsHome);

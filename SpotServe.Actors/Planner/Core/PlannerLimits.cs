@@ -1,21 +1,16 @@
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
+using System.Runtime.CompilerServices;
 
-namespace SpotServe.Actors.Cluster;
+namespace SpotServe.Actors.Planner;
 
-/// <summary>What the planner was asked for, and how long it waits for whom.</summary>
-public sealed record PlannerOptions
+/// <summary>How long the planner waits for whom. Some of these times only make sense one after the other;
+/// <see cref="InOrder"/> checks that.</summary>
+public sealed record PlannerLimits
 {
-    /// <summary>The layout to serve; null lets the planner pick one for the nodes that are there.</summary>
-    public LayoutDegrees? Wanted { get; init; }
+    /// <summary>How often a node reports.</summary>
+    public static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>Mark of the cluster's secret; null takes that of the first node that reports.</summary>
-    public string? SecretMark { get; init; }
-
-    /// <summary>
-    /// Devices to wait for before the first layout; fewer are used once <see cref="GatherMax"/> is over.
-    /// </summary>
-    public int DevicesExpected { get; init; } = 1;
+    /// <summary>What a node keeps of its grace period for leaving the cluster in order.</summary>
+    public static readonly TimeSpan LeaveTime = TimeSpan.FromSeconds(2);
 
     /// <summary>Longest wait for the expected devices before serving with fewer.</summary>
     public TimeSpan GatherMax { get; init; } = TimeSpan.FromSeconds(30);
@@ -52,26 +47,13 @@ public sealed record PlannerOptions
     /// <summary>Time that a node which leaves the cluster without a notice is taken to have.</summary>
     public TimeSpan LeaveMax { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>Before a notice's deadline the old layout stops this much earlier, ready or not: the node itself leaves
-    /// 2 s before it, and until then the rest has to be handed over.</summary>
+    /// <summary>Before a notice's deadline the old layout stops this much earlier, ready or not: until the node itself
+    /// leaves, the rest has to be handed over.</summary>
     public TimeSpan DeadlineReserve { get; init; } = TimeSpan.FromSeconds(4);
 
     /// <summary>Before a notice's deadline the new layout serves this much earlier, with what it was handed over by
     /// then: a little before the node leaves.</summary>
     public TimeSpan HandoverReserve { get; init; } = TimeSpan.FromSeconds(2.5);
-
-    /// <summary>Whether the old layout goes on while bytes move (ours) or stops first (the paper's way, kept to
-    /// compare).</summary>
-    public MigrationMode Mode { get; init; } = MigrationMode.CopyWhileServing;
-
-    /// <summary>What the operator says of the rates that weights come at: holds, whatever nodes measure.</summary>
-    public SourceRates Stated { get; init; } = SourceRates.Unknown;
-
-    /// <summary>Rates that sources are chosen by where nobody has stated or measured any.</summary>
-    public LinkRates Links { get; init; } = LinksDefault;
-
-    /// <summary>10 Gb/s between nodes, and local disks at half of that.</summary>
-    public static LinkRates LinksDefault { get; } = new(6e9, 1.25e9, 0.6e9, 0, 0.0005);
 
     /// <summary>Longest wait for what a node that joins measures; without it, others' rates are taken for its
     /// own.</summary>
@@ -100,28 +82,41 @@ public sealed record PlannerOptions
     /// <summary>Longest time without progress in loading or connecting before the layout is given up.</summary>
     public TimeSpan ProgressMax { get; init; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>Journal entries after which all that matters is written anew, and what is older than the time before
-    /// that deleted: some four a reconfiguration.</summary>
-    public int CheckpointEvery { get; init; } = 400;
-
-    /// <summary>B: sequences that a replica runs at once.</summary>
-    public int SequencesMax
+    /// <summary>Checks what has to end before what.</summary>
+    /// <exception cref="ArgumentException">Two of them are in the wrong order; the message names both.</exception>
+    internal PlannerLimits InOrder()
     {
-        get;
-        init => field = value is >= 1 and <= 1024
-            ? value
-            : throw new ArgumentOutOfRangeException(nameof(SequencesMax), value, "Must be 1 to 1024.");
-    } = 64;
+        Ordered(Coalesce, AnswerMax);
+        Ordered(AccusedAnswerMax, AnswerMax);
+        Ordered(RepeatAfter, AnswerMax);
+        Ordered(RepeatAfter, SuspectAfter);
+        Ordered(RepeatAfter, CutOverMax);
+        Ordered(RepeatAfter, ReleaseMax);
+        Ordered(RepeatAfter, ProgressMax);
+        Ordered(RepeatAfter, PreCopyPagesMax);
+        // A node reports several times before it is asked, and is asked before it is taken for lost.
+        Ordered(2 * ReportInterval, SuspectAfter);
+        Ordered(SuspectAfter, NodeSilenceMax);
+        Ordered(AnswerMax, NodeSilenceMax);
+        // Under notice: the old layout stops, the new one serves, the node leaves, the machine goes.
+        Ordered(LeaveTime, HandoverReserve);
+        Ordered(HandoverReserve, DeadlineReserve);
+        Ordered(DeadlineReserve, LeaveMax);
+        Ordered(Apart, ApartMax);
+        Ordered(DoubtedConnectMax, ProgressMax);
+        Ordered(DoubtedConnectMax, Doubt);
+        return this;
+    }
 
-    /// <summary>Tokens of one engine step, prefill and decode together.</summary>
-    public int StepTokensMax
+    private static void Ordered(
+        TimeSpan sooner,
+        TimeSpan later,
+        [CallerArgumentExpression(nameof(sooner))] string? soonerName = null,
+        [CallerArgumentExpression(nameof(later))] string? laterName = null)
     {
-        get;
-        init => field = value is >= 16 and <= 65_536
-            ? value
-            : throw new ArgumentOutOfRangeException(nameof(StepTokensMax), value, "Must be 16 to 65536.");
-    } = 512;
-
-    /// <summary>Kept free on each device for activations and temporaries.</summary>
-    public long WorkingBytes { get; init; } = 256L << 20;
+        if (sooner > TimeSpan.Zero && sooner <= later) return;
+        throw new ArgumentException(
+            $"{soonerName} is {sooner.TotalSeconds} s; it must be above 0 and at most {laterName}, which is " +
+            $"{later.TotalSeconds} s.");
+    }
 }

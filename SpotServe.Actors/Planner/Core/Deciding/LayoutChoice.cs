@@ -2,10 +2,10 @@ using System.Collections.Immutable;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 
-namespace SpotServe.Actors.Cluster;
+namespace SpotServe.Actors.Planner;
 
 /// <summary>Which degrees a set of devices serves with, and how many KV pages they leave room for. Pure.</summary>
-public static class LayoutChoice
+internal static class LayoutChoice
 {
     /// <summary>The wanted degrees when the devices allow them, else the largest layout that they do.</summary>
     /// <returns>Null when no layout of the model fits that many devices.</returns>

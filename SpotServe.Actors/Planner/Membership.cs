@@ -2,7 +2,7 @@ using Akka.Actor;
 using Akka.Cluster;
 using Akka.Remote;
 
-namespace SpotServe.Actors.Cluster;
+namespace SpotServe.Actors.Planner;
 
 /// <summary>Tells the planner which members leave or are lost. Simulations have their own.</summary>
 public interface IMembership

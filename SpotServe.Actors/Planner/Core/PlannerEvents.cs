@@ -1,7 +1,8 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Planning;
 
-namespace SpotServe.Actors.Cluster;
+namespace SpotServe.Actors.Planner;
 
 /// <summary>What the planner's journal holds: decisions and the timeline, never tensors.</summary>
 public static class PlannerEvents

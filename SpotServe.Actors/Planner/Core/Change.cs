@@ -1,0 +1,74 @@
+using System.Collections.Immutable;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Actors.Planner;
+
+/// <summary>One change of layout on its way, and what its line in the timeline will say.</summary>
+/// <param name="Before">The epoch that serves while this one gets ready, if one does.</param>
+/// <param name="From">Degrees that served last.</param>
+/// <param name="Cause">In a person's words.</param>
+internal sealed record Change(
+    Epoch Epoch,
+    LayoutDecision Decision,
+    ServingEpoch? Before,
+    LayoutDegrees? From,
+    string Cause,
+    DateTimeOffset StartedAt)
+{
+    private ImmutableDictionary<DeviceId, LoadProgress> _loaded = ImmutableDictionary<DeviceId, LoadProgress>.Empty;
+    private ImmutableList<ReconfigurationPhase> _phases = [];
+    private (PlannerPhase Name, DateTimeOffset At)? _phase;
+    private DateTimeOffset? _stoppedAt;
+    private TimeSpan? _pause;
+    private long _pageBytes;
+    private long _tokensRecomputed;
+    private int _sequences;
+
+    public Layout Layout => Decision.Layout;
+
+    public ImmutableArray<DeviceProgress> Progress =>
+    [
+        .. Layout.Placement.Where(_loaded.ContainsKey).Select(device => new DeviceProgress(
+            device, Layout.PositionOf(device), _loaded[device].LoadedBytes, _loaded[device].TotalBytes)),
+    ];
+
+    /// <summary>Ends the phase that it was in.</summary>
+    public Change Enter(PlannerPhase phase, DateTimeOffset now) => this with
+    {
+        _phases = PhasesUntil(now),
+        _phase = (phase, now),
+    };
+
+    public Change Loading(DeviceId device, LoadProgress progress) =>
+        this with { _loaded = _loaded.SetItem(device, progress) };
+
+    /// <summary>The order to stop was given, or the last replica lost.</summary>
+    public Change Stopping(DateTimeOffset now) => this with { _stoppedAt = _stoppedAt ?? now };
+
+    /// <summary>A new replica serves with what was handed to it.</summary>
+    public Change Serves(int sequences, long tokensRecomputed, long bytes) => this with
+    {
+        _sequences = _sequences + sequences,
+        _tokensRecomputed = _tokensRecomputed + tokensRecomputed,
+        _pageBytes = _pageBytes + bytes,
+    };
+
+    public Change AllServe(DateTimeOffset now) => this with { _pause = now - _stoppedAt };
+
+    public ReconfigurationRecord Record(string outcome, DateTimeOffset now)
+    {
+        var reused = _loaded.Values.Sum(progress => progress.ReusedBytes);
+        var peers = _loaded.Values.Sum(progress => progress.PeerBytes);
+        var all = _loaded.Values.Sum(progress => progress.LoadedBytes);
+        return new ReconfigurationRecord(
+            Epoch, Cause, StartedAt, From, Layout.Degrees, [.. PhasesUntil(now)],
+            new WeightSources(reused, peers, all - reused - peers), _pageBytes, _pause, _sequences,
+            _tokensRecomputed, outcome);
+    }
+
+    private ImmutableList<ReconfigurationPhase> PhasesUntil(DateTimeOffset now) => _phase is { } phase
+        ? _phases.Add(new ReconfigurationPhase(phase.Name.ToString(), phase.At - StartedAt, now - phase.At))
+        : _phases;
+}

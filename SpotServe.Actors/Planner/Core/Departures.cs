@@ -1,0 +1,58 @@
+using SpotServe.Actors.Cluster;
+
+namespace SpotServe.Actors.Planner;
+
+/// <summary>Nodes that will go: who says so, by when, and when they may.</summary>
+internal static class Departures
+{
+    public static void OnNotice(Turn turn, ClusterProtocol.NodeNotice notice)
+    {
+        var (node, deadline) = (notice.Node, notice.Deadline);
+        if (!turn.State.Nodes.ContainsKey(node)) return;
+        // A told deadline counts more than one that was taken because the membership changed before the notice came.
+        if (turn.State.Leaving.GetValueOrDefault(node) is { IsTold: true } known && known.Deadline <= deadline) return;
+        var left = (deadline - turn.Now).TotalSeconds;
+        turn.Warn("Node {Node} leaves in {Seconds:0.0} s ({Source})", node, left, notice.Source);
+        Leave(
+            turn, node, new Departure(deadline, IsTold: true), $"node {node} leaves in {left:0.#} s ({notice.Source})");
+    }
+
+    public static void OnMemberLeaving(Turn turn, MemberLeaving leaving)
+    {
+        foreach (var node in turn.State.Nodes.Keys.Where(
+            node => node.StartsWith(leaving.Address + "#", StringComparison.Ordinal)))
+        {
+            if (turn.State.Leaving.ContainsKey(node)) continue;
+            // Without a notice there is no deadline; it waits for its release as long as its own limits allow.
+            var departure = new Departure(turn.Now + turn.Limits.LeaveMax, IsTold: false);
+            Leave(turn, node, departure, $"node {node} leaves the cluster");
+        }
+    }
+
+    /// <summary>Nodes that nothing needs any more may go.</summary>
+    public static void ReleaseThoseThatMayGo(Turn turn)
+    {
+        foreach (var name in turn.State.Leaving.Keys)
+        {
+            if (!turn.State.Nodes.TryGetValue(name, out var node))
+            {
+                turn.State = turn.State with { Leaving = turn.State.Leaving.Remove(name) };
+                continue;
+            }
+
+            if (turn.State.ServesOn(name) || turn.Now < node.ToldToGoAt + turn.Limits.RepeatAfter) continue;
+            turn.State = turn.State with
+            {
+                Nodes = turn.State.Nodes.SetItem(name, node with { ToldToGoAt = turn.Now }),
+            };
+            turn.Send(node.Address, new ClusterProtocol.NodeReleased(name));
+        }
+    }
+
+    private static void Leave(Turn turn, string node, Departure departure, string cause)
+    {
+        turn.State = turn.State with { Leaving = turn.State.Leaving.SetItem(node, departure) };
+        turn.State.Phase.OnNodeLeaving(turn, node, cause);
+        turn.Publish();
+    }
+}

@@ -1,0 +1,138 @@
+using SpotServe.Actors.Cluster;
+
+namespace SpotServe.Actors.Planner;
+
+/// <summary>What nodes, members and replicas tell of losses, and what a loss means for who serves.</summary>
+internal static class Losses
+{
+    public static void OnMemberLost(Turn turn, MemberLost lost)
+    {
+        foreach (var node in NodesAt(turn, lost.Address)) LoseNode(turn, node, $"node {node} {lost.How}");
+    }
+
+    public static void OnMemberSuspected(Turn turn, MemberSuspected suspected)
+    {
+        foreach (var node in NodesAt(turn, suspected.Address))
+            Suspect(turn, node, $"the connection to node {node} broke");
+    }
+
+    /// <summary>Some member says so. If it is a node that cannot reach another one, this is no loss.</summary>
+    public static void OnMemberUnreachable(Turn turn, MemberUnreachable member)
+    {
+        foreach (var node in NodesAt(turn, member.Address))
+        {
+            if (turn.Now - turn.State.Nodes[node].SeenAt >= turn.Limits.SuspectAfter)
+                LoseNode(turn, node, $"node {node} is unreachable");
+            else
+                turn.Info("Node {Node} is unreachable for another member, and reports here", node);
+        }
+    }
+
+    /// <summary>Has all nodes asked what they hold, with little patience for this one; if it answers, nothing
+    /// changes.</summary>
+    public static void Suspect(Turn turn, string node, string why)
+    {
+        Accuse(turn, node);
+        turn.State.Phase.OnNodeSuspected(turn, node, why);
+    }
+
+    public static void OnDeviceFailed(Turn turn, ClusterProtocol.DeviceFailed failed)
+    {
+        var cause = $"device {failed.Device} reported: {failed.Reason}";
+        if (failed.LostNode is { } accused)
+        {
+            Accuse(turn, accused);
+            // Also of an epoch that is over by now: the second of the two reports late.
+            if (failed.IsSilent) Apart.OnNotReached(turn, failed.Epoch, failed.Device.Node, accused);
+        }
+
+        if (turn.State.Phase is ChangingPhase changing && changing.Change.Epoch == failed.Epoch)
+            changing.OnDeviceFailed(turn, failed.Device, cause);
+        else if (turn.State.Active is { } active && active.Epoch == failed.Epoch
+            && active.Layout.Placement.Contains(failed.Device))
+            OnServingDeviceFailed(turn, active, failed, cause);
+        else
+        {
+            // Nodes repeat a failure until they hear of it.
+            turn.Debug("Ignored {Failure}: epoch is now {Epoch}", failed, turn.State.Journal.Epoch);
+            turn.Release(failed.Epoch, failed.Device, trim: false);
+        }
+    }
+
+    public static void OnReplicaLost(Turn turn, Replica.ReplicaControlProtocol.ReplicaLost lost)
+    {
+        if (lost.Epoch == turn.State.Active?.Epoch)
+            LoseReplica(turn, lost.Replica, $"replica {lost.Replica} stopped: {lost.Reason}");
+    }
+
+    /// <summary>A node is gone: whatever counts on it is over.</summary>
+    public static void LoseNode(Turn turn, string node, string cause)
+    {
+        if (!turn.State.Nodes.ContainsKey(node)) return;
+        turn.State = turn.State with
+        {
+            Nodes = turn.State.Nodes.Remove(node),
+            Leaving = turn.State.Leaving.Remove(node),
+            Accused = turn.State.Accused.Remove(node),
+            Separations = turn.State.Separations.Forget(node),
+        };
+        turn.Warn("{Cause}", cause);
+        if (turn.State.Active is { } active)
+        {
+            foreach (var position in active.Layout.Positions)
+            {
+                if (active.Layout.DeviceAt(position).Node == node) LoseReplica(turn, position.Replica, cause);
+            }
+        }
+
+        turn.State.Phase.OnNodeLost(turn, node, cause);
+        turn.Publish();
+    }
+
+    /// <summary>A serving replica can serve no more; the others of its epoch go on.</summary>
+    public static void LoseReplica(Turn turn, int replica, string cause)
+    {
+        if (turn.State.Active is not { } active || !active.Replicas.ContainsKey(replica)) return;
+        turn.Warn("Replica {Replica} of {Epoch} is lost: {Cause}", replica, active.Epoch, cause);
+        active = active with { Replicas = active.Replicas.Remove(replica), Loads = active.Loads.Remove(replica) };
+        turn.State = turn.State with
+        {
+            Active = active,
+            LostAllAt = active.IsServing ? turn.State.LostAllAt : turn.Now,
+        };
+        turn.Publish();
+        turn.State.Phase.OnReplicaLost(turn, replica, cause);
+    }
+
+    /// <summary>Nodes that no longer report.</summary>
+    public static void LoseSilentNodes(Turn turn)
+    {
+        var limit = turn.Now - turn.Limits.NodeSilenceMax;
+        foreach (var (name, _) in turn.State.Nodes.Where(node => node.Value.SeenAt < limit))
+        {
+            LoseNode(
+                turn, name, $"node {name} has not reported for {turn.Limits.NodeSilenceMax.TotalSeconds:0.#} s");
+        }
+    }
+
+    private static void OnServingDeviceFailed(
+        Turn turn, ActiveEpoch active, ClusterProtocol.DeviceFailed failed, string cause)
+    {
+        var replica = active.Layout.PositionOf(failed.Device).Replica;
+        var wasServing = active.Replicas.ContainsKey(replica);
+        LoseReplica(turn, replica, cause);
+        // Whether the accused node still lives shows when nodes are asked what they hold. Those that fail later,
+        // because the others closed their links, accuse the living.
+        if (wasServing && failed.LostNode is { } lost
+            && turn.State.Phase is ChangingPhase changing && changing.Change.Layout.Uses(lost))
+        {
+            changing.GiveUp(turn, cause);
+        }
+    }
+
+    private static void Accuse(Turn turn, string node) =>
+        turn.State = turn.State with { Accused = turn.State.Accused.Add(node) };
+
+    private static string[] NodesAt(Turn turn, string address) =>
+        [.. turn.State.Nodes.Keys.Where(node => node.StartsWith(address + "#", StringComparison.Ordinal))];
+}

@@ -1,0 +1,117 @@
+using System.Collections.Immutable;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Replica;
+
+namespace SpotServe.Actors.Planner;
+
+/// <summary>All that the planner knows. Immutable; <see cref="PlannerCore"/> makes the next one.</summary>
+internal sealed record PlannerState
+{
+    public required JournalState Journal { get; init; }
+
+    /// <summary>What is under way, with its own data.</summary>
+    public required Phase Phase { get; init; }
+
+    /// <summary>For a person: what the planner does or waits for.</summary>
+    public required string Detail { get; init; }
+
+    /// <summary>Nodes that report, in the order of their names: so placements are the same whoever came
+    /// first.</summary>
+    public ImmutableSortedDictionary<string, KnownNode> Nodes { get; init; } =
+        ImmutableSortedDictionary.Create<string, KnownNode>(StringComparer.Ordinal);
+
+    /// <summary>Nodes that go away.</summary>
+    public ImmutableSortedDictionary<string, Departure> Leaving { get; init; } =
+        ImmutableSortedDictionary.Create<string, Departure>(StringComparer.Ordinal);
+
+    /// <summary>Nodes that somebody takes for lost, until they answer.</summary>
+    public ImmutableSortedSet<string> Accused { get; init; } =
+        ImmutableSortedSet.Create<string>(StringComparer.Ordinal);
+
+    public Separations Separations { get; init; } = Separations.None;
+
+    /// <summary>Nodes that no layout uses for a time: another one does not reach them.</summary>
+    public ImmutableSortedSet<string> LeftOut { get; init; } =
+        ImmutableSortedSet.Create<string>(StringComparer.Ordinal);
+
+    public ImmutableList<IAddress> Gateways { get; init; } = [];
+
+    /// <summary>Who serves; null when nobody does or it was given up.</summary>
+    public ActiveEpoch? Active { get; init; }
+
+    /// <summary>After a start: what served when the journal ended, until its devices have said whether it still
+    /// does.</summary>
+    public CheckpointedEpoch? Claim { get; init; }
+
+    /// <summary>The plan to be made as soon as nothing else is under way.</summary>
+    public DuePlan? Due { get; init; }
+
+    /// <summary>Degrees that an operator asked for; null lets the planner choose.</summary>
+    public LayoutDegrees? Wanted { get; init; }
+
+    /// <summary>Changes that were given up since one was completed.</summary>
+    public int FailedInARow { get; init; }
+
+    /// <summary>Since when nobody serves, if the last one was lost.</summary>
+    public DateTimeOffset? LostAllAt { get; init; }
+
+    /// <summary>Number of the latest question for holdings.</summary>
+    public long Round { get; init; }
+
+    public ModelSpec? Model => Nodes.IsEmpty ? null : Nodes.First().Value.Model;
+
+    /// <summary>What served last; its replicas may be lost by now, or not known yet.</summary>
+    public Layout? ServedLast => Active?.Layout ?? Claim?.Layout;
+
+    /// <summary>Nodes that a layout may use.</summary>
+    public ImmutableArray<NodeInfo> Staying =>
+    [
+        .. Nodes.Values.Select(node => node.Info).Where(node =>
+            !Leaving.ContainsKey(node.Node) && !node.Devices.IsEmpty && !LeftOut.Contains(node.Node)),
+    ];
+
+    /// <summary>Whether a replica that serves or may serve has a position on this node.</summary>
+    public bool ServesOn(string node) => ServedLast is { } layout && layout.Uses(node);
+}
+
+/// <param name="SeenAt">Of its last report.</param>
+internal sealed record KnownNode(NodeInfo Info, ModelSpec Model, IAddress Address, DateTimeOffset SeenAt)
+{
+    /// <summary>When it was last told that it may go.</summary>
+    public DateTimeOffset ToldToGoAt { get; init; }
+
+    /// <summary>Until then its rates are waited for.</summary>
+    public DateTimeOffset ProbeUntil { get; init; }
+
+    public bool IsProbing(DateTimeOffset now) => Info.Rates is null && now < ProbeUntil;
+}
+
+/// <param name="IsTold">By a notice; false when the deadline was taken because the membership changed before a notice
+/// came.</param>
+internal sealed record Departure(DateTimeOffset Deadline, bool IsTold);
+
+/// <param name="Cause">In a person's words.</param>
+internal sealed record DuePlan(string Cause, DateTimeOffset At);
+
+/// <summary>An epoch that serves.</summary>
+/// <param name="Replicas">Leaders of those that are whole; empty when all were lost.</param>
+/// <param name="Loads">What they reported last.</param>
+internal sealed record ActiveEpoch(
+    ServingEpoch Serving,
+    ImmutableSortedDictionary<int, IAddress> Replicas,
+    ImmutableSortedDictionary<int, ReplicaControlProtocol.ReplicaLoad> Loads)
+{
+    public Epoch Epoch => Serving.Epoch;
+
+    public Layout Layout => Serving.Layout;
+
+    public bool IsServing => !Replicas.IsEmpty;
+
+    /// <summary>Whether the device is part of a replica that serves.</summary>
+    public bool IsAlive(DeviceId device)
+    {
+        var index = Layout.Placement.IndexOf(device);
+        return index >= 0 && Replicas.ContainsKey(Layout.PositionAt(index).Replica);
+    }
+}

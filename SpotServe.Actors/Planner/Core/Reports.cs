@@ -1,0 +1,62 @@
+using SpotServe.Actors.Cluster;
+
+namespace SpotServe.Actors.Planner;
+
+/// <summary>What nodes report of themselves twice a second: who is there, and with what.</summary>
+internal static class Reports
+{
+    public static void OnNode(Turn turn, PlannerInputs.NodeReported report)
+    {
+        var name = report.Node.Node;
+        if (Refusal(turn, report) is { } reason)
+        {
+            turn.Warn("{Reason}", reason);
+            turn.Send(report.Actor, new ClusterProtocol.NodeRefused(reason));
+            return;
+        }
+
+        var before = turn.State.Nodes.GetValueOrDefault(name);
+        var node = before is null
+            ? new KnownNode(report.Node, report.Model, report.Actor, turn.Now)
+            : before with { Info = report.Node, Model = report.Model, Address = report.Actor, SeenAt = turn.Now };
+        turn.State = turn.State with { Nodes = turn.State.Nodes.SetItem(name, node) };
+        if (before is null) OnJoined(turn, node);
+        else OnSeenAgain(turn, before, node);
+    }
+
+    private static void OnJoined(Turn turn, KnownNode node)
+    {
+        var name = node.Info.Node;
+        turn.Info("Node {Node} joined with {Devices}", name, string.Join(", ", node.Info.Devices));
+        turn.Publish();
+        // While the first nodes gather, those that are expected are waited for.
+        if (turn.State.Phase is Gathering && turn.State.Due is null) return;
+        var measures = Probing.Begin(turn, name);
+        turn.PlanAfter($"node {name} joined", measures ? turn.Limits.ProbeMax : turn.Limits.Coalesce);
+    }
+
+    private static void OnSeenAgain(Turn turn, KnownNode before, KnownNode node)
+    {
+        Probing.Continue(turn, before, node);
+        var (name, devices) = (node.Info.Node, node.Info.Devices.Length);
+        if (before.Info.Devices.Length != devices)
+            turn.PlanAfter($"node {name} has {devices} devices left", TimeSpan.Zero);
+    }
+
+    private static string? Refusal(Turn turn, PlannerInputs.NodeReported report)
+    {
+        var (node, theirs) = (report.Node, report.Model);
+        if (turn.State.Model is { } model && theirs.Fingerprint != model.Fingerprint)
+        {
+            return $"This cluster serves {model.Name} (fingerprint {model.Fingerprint}), but node " +
+                $"{node.Node} has {theirs.Name} (fingerprint {theirs.Fingerprint}). " +
+                "Start the node with the cluster's model folder and --dtype.";
+        }
+
+        var mark = turn.Options.SecretMark ?? turn.State.Nodes.Values.FirstOrDefault()?.Info.SecretMark;
+        return mark is null || node.SecretMark == mark
+            ? null
+            : $"Node {node.Node} has another secret than this cluster. " +
+                "Start it with the SPOTSERVE_SECRET of the control nodes and the other nodes.";
+    }
+}

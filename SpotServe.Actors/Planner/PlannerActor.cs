@@ -1,0 +1,166 @@
+using System.Collections.Immutable;
+using Akka.Actor;
+using Akka.Event;
+using Akka.Persistence;
+using SpotServe.Actors.Replica;
+using static SpotServe.Actors.Cluster.ClusterProtocol;
+
+namespace SpotServe.Actors.Planner;
+
+/// <summary>
+/// Cluster singleton around the <see cref="PlannerCore"/>: its mailbox, its journal, its clock and its way to send.
+/// What it is told becomes a step of the core; what follows an entry of the journal is done once that is written.
+/// </summary>
+public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
+{
+    private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(50);
+
+    private readonly PlannerCore _core;
+    private readonly TimeProvider _clock;
+    private readonly IMembership _membership;
+    private readonly ILoggingAdapter _log = Context.GetLogger();
+    private JournalState _journal = JournalState.Empty;
+    private PlannerState? _state;
+    private bool _hasRehearsed;
+
+    /// <summary>Sequence number of the last checkpoint; 0 when there is none.</summary>
+    private long _checkpointAt;
+
+    public PlannerActor(PlannerOptions options, TimeProvider clock, IMembership membership)
+    {
+        _core = new PlannerCore(options);
+        _clock = clock;
+        _membership = membership;
+        Recover<PlannerEvents.IPlannerEvent>(OnRecovered);
+        Recover<RecoveryCompleted>(_ => Take(_core.Begin(_journal, _clock.GetUtcNow())));
+        Hears();
+    }
+
+    public ITimerScheduler Timers { get; set; } = null!;
+
+    public override string PersistenceId => "planner";
+
+    private PlannerState State => _state ?? throw new InvariantException("nothing is heard before the journal is read");
+
+    public static Props Props(PlannerOptions options, TimeProvider clock, IMembership? membership = null) =>
+        Akka.Actor.Props.Create(() => new PlannerActor(options, clock, membership ?? AkkaMembership.Instance));
+
+    protected override void PreStart()
+    {
+        Timers.StartPeriodicTimer(nameof(PlannerInputs.Tick), PlannerInputs.Tick.Instance, TickInterval);
+        _membership.Subscribe(Context, Self);
+    }
+
+    private void Hears()
+    {
+        // Messages with actors in them.
+        Command<RegisterNode>(message => Step(PlannerMessages.Input(message)));
+        Command<NodeHoldings>(message => Step(PlannerMessages.Input(message)));
+        Command<ReplicaStarted>(message => Step(PlannerMessages.Input(message)));
+        Command<RegisterGateway>(OnGateway);
+        Command<Terminated>(gone => Step(new PlannerInputs.GatewayGone(new ActorAddress(gone.ActorRef))));
+        Command<ChangeLayout>(
+            command => Step(new PlannerInputs.LayoutAsked(command.Wanted, new ActorAddress(Sender))));
+        Command<PreemptNode>(command => Step(new PlannerInputs.PreemptionAsked(command, new ActorAddress(Sender))));
+        Command<GetTimeline>(_ => Sender.Tell(PlannerMessages.Timeline(State, _clock.GetUtcNow())));
+        // Messages that the core takes as they are.
+        Command<PlannerInputs.Tick>(Step);
+        Command<NodeNotice>(Step);
+        Command<IEpochMessage>(Step);
+        Command<HandoverProtocol.IMessage>(Step);
+        Command<ReplicaControlProtocol.IEvent>(Step);
+        Command<MemberLost>(Step);
+        Command<MemberSuspected>(Step);
+        Command<MemberUnreachable>(Step);
+        Command<MemberLeaving>(Step);
+        // The journal.
+        Command<DeleteMessagesFailure>(failure => _log.Warning(
+            "Old entries of the planner's journal stay until the next checkpoint: {Reason}", failure.Cause.Message));
+        Command<DeleteMessagesSuccess>(_ => { });
+    }
+
+    private void OnRecovered(PlannerEvents.IPlannerEvent happened)
+    {
+        _journal = _journal.Apply(happened);
+        if (happened is PlannerEvents.PlannerCheckpoint) _checkpointAt = LastSequenceNr;
+    }
+
+    private void OnGateway(RegisterGateway message)
+    {
+        Context.Watch(message.Gateway);
+        Step(new PlannerInputs.GatewayReported(new ActorAddress(message.Gateway)));
+    }
+
+    private void Step(object happened) => Take(_core.Step(State, happened, _clock.GetUtcNow()));
+
+    /// <summary>While an entry is being written the mailbox rests, so that nobody sees a state that may never
+    /// be.</summary>
+    private void Take((PlannerState State, ImmutableArray<PlannerEffect> Effects) next)
+    {
+        _state = next.State;
+        Do(next.Effects, 0);
+        if (_hasRehearsed || next.State.Phase is not Serving) return;
+        _hasRehearsed = true;
+        Rehearsal.Run(_core, next.State, _clock.GetUtcNow());
+    }
+
+    private void Do(ImmutableArray<PlannerEffect> effects, int first)
+    {
+        var next = first;
+        while (next < effects.Length && effects[next] is not PlannerEffect.Persist) Do(effects[next++]);
+        if (next == effects.Length) return;
+        Persist(((PlannerEffect.Persist)effects[next]).Event, written =>
+        {
+            if (written is PlannerEvents.PlannerCheckpoint) DeleteOldEntries();
+            Do(effects, next + 1);
+        });
+    }
+
+    private void Do(PlannerEffect effect)
+    {
+        switch (effect)
+        {
+            case PlannerEffect.Send send:
+                ActorAddress.ActorOf(send.To).Tell(send.Message);
+                break;
+            case PlannerEffect.Connect connect:
+                ActorAddress.ActorOf(connect.To).Tell(PlannerMessages.Message(connect));
+                break;
+            case PlannerEffect.BeginHandover begin:
+                ActorAddress.ActorOf(begin.To).Tell(PlannerMessages.Message(begin));
+                break;
+            case PlannerEffect.Publish:
+                var view = PlannerMessages.View(State);
+                foreach (var gateway in State.Gateways) ActorAddress.ActorOf(gateway).Tell(view);
+                break;
+            case PlannerEffect.Show show:
+                ActorAddress.ActorOf(show.Gateway).Tell(PlannerMessages.View(State));
+                break;
+            case PlannerEffect.Log log:
+                Write(log);
+                break;
+            default:
+                throw new InvariantException($"nobody does {effect}");
+        }
+    }
+
+    private void Write(PlannerEffect.Log log) => _log.Log(
+        log.Severity switch
+        {
+            LogSeverity.Debug => LogLevel.DebugLevel,
+            LogSeverity.Info => LogLevel.InfoLevel,
+            _ => LogLevel.WarningLevel,
+        },
+        null,
+        log.Template,
+        [.. log.Values]);
+
+    /// <summary>What a checkpoint makes needless is deleted at the one after it: until then the journal refuses a
+    /// planner that was replaced meanwhile.</summary>
+    private void DeleteOldEntries()
+    {
+        var before = _checkpointAt;
+        _checkpointAt = LastSequenceNr;
+        if (before > 0) DeleteMessages(before - 1);
+    }
+}

@@ -1,0 +1,75 @@
+using System.Collections.Immutable;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Replica;
+using static SpotServe.Actors.Cluster.ClusterProtocol;
+
+namespace SpotServe.Actors.Planner;
+
+/// <summary>Messages that carry actors, as the core has them and as the wire has them.</summary>
+internal static class PlannerMessages
+{
+    public static PlannerInputs.NodeReported Input(RegisterNode message) =>
+        new(message.Node, message.Model, new ActorAddress(message.NodeActor));
+
+    public static PlannerInputs.LeaderStarted Input(ReplicaStarted message) =>
+        new(message.Epoch, message.Replica, new ActorAddress(message.ReplicaActor));
+
+    public static PlannerInputs.HoldingsReported Input(NodeHoldings message) => new(
+        message.Round,
+        message.Node,
+        [.. message.Devices.Select(device => new HeldDevice(
+            device.Device, device.Weights, [.. device.Positions.Select(Input)]))]);
+
+    public static ConnectPosition Message(PlannerEffect.Connect connect) => new(
+        connect.Epoch,
+        connect.Device,
+        connect.Layout,
+        connect.Endpoints,
+        connect.ContextMax,
+        connect.Nodes.ToImmutableDictionary(node => node.Key, node => ActorAddress.ActorOf(node.Value)),
+        connect.Origin)
+    {
+        Term = connect.Term,
+    };
+
+    public static HandoverProtocol.BeginHandover Message(PlannerEffect.BeginHandover begin) => new(
+        begin.Epoch,
+        begin.NewEpoch,
+        [.. begin.Targets.Select(target => new HandoverProtocol.HandoverTarget(
+            target.NewReplica, ActorAddress.ActorOf(target.Leader), target.Requests, target.IsHome, target.PageCount,
+            target.ReservedPages))]);
+
+    /// <summary>What gateways are shown.</summary>
+    public static PlannerView View(PlannerState state)
+    {
+        var change = (state.Phase as ChangingPhase)?.Change;
+        return new PlannerView(
+            state.Journal.Epoch,
+            state.Phase.Name,
+            state.Detail,
+            state.Model,
+            change?.Layout ?? state.ServedLast,
+            state.Active?.Epoch ?? state.Claim?.Epoch ?? Epoch.None,
+            [.. (state.Active?.Replicas ?? ImmutableSortedDictionary<int, IAddress>.Empty)
+                .Select(replica => new ServingReplica(replica.Key, ActorAddress.ActorOf(replica.Value)))],
+            [.. state.Nodes.Values.Select(node => node.Info)],
+            change?.Progress ?? [])
+        {
+            Term = state.Journal.Term,
+            Loads = [.. state.Active?.Loads.Values ?? []],
+            Leaving = state.Leaving.ToImmutableDictionary(node => node.Key, node => node.Value.Deadline),
+        };
+    }
+
+    public static Timeline Timeline(PlannerState state, DateTimeOffset now) => new(
+        state.Phase is ChangingPhase changing
+            ? [.. state.Journal.Timeline, changing.Change.Record(ReconfigurationRecord.UnderWay, now)]
+            : [.. state.Journal.Timeline]);
+
+    private static HeldPosition Input(PositionReport report) => new(
+        report.Epoch,
+        report.Assignment,
+        report.IsRunning,
+        report.Replica is null ? null : new ActorAddress(report.Replica));
+}
