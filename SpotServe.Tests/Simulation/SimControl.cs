@@ -1,9 +1,9 @@
 using Akka.Actor;
 using Akka.Cluster.Sharding;
-using SpotServe.Actors.Planner;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Persistence;
+using SpotServe.Actors.Planner;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Tests.Simulation;

@@ -44,7 +44,7 @@ internal sealed record Connecting(
         }
     }
 
-    protected override void Wait(Turn turn)
+    protected override void OnWaiting(Turn turn)
     {
         if (turn.Now >= Since + turn.Limits.DoubtedConnectMax && DoubtedPair(turn) is var (node, other))
         {
@@ -53,7 +53,7 @@ internal sealed record Connecting(
             return;
         }
 
-        base.Wait(turn);
+        base.OnWaiting(turn);
     }
 
     protected override void Repeat(Turn turn)

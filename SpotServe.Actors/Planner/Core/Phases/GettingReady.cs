@@ -35,7 +35,7 @@ internal abstract record GettingReady(Change Change, DateTimeOffset Limit, DateT
         else if (turn.Now >= Limit)
             OnLimit(turn);
         else
-            Wait(turn);
+            OnWaiting(turn);
     }
 
     /// <summary>The new replicas count on the pages of the one that is lost. What came in of weights makes the next
@@ -65,7 +65,7 @@ internal abstract record GettingReady(Change Change, DateTimeOffset Limit, DateT
     protected abstract void Repeat(Turn turn);
 
     /// <summary>Neither is the limit over nor somebody silent.</summary>
-    protected virtual void Wait(Turn turn)
+    protected virtual void OnWaiting(Turn turn)
     {
         if (turn.Now < RepeatAt) return;
         turn.Stay(this with { RepeatAt = Later(turn) });

@@ -48,7 +48,7 @@ internal sealed record HandingOver(
         CuttingOver.Begin(turn, Change, Leaders);
     }
 
-    protected override void Wait(Turn turn)
+    protected override void OnWaiting(Turn turn)
     {
         if (turn.State.Leaving.Values.Any(leaving => turn.Now >= leaving.Deadline - turn.Limits.DeadlineReserve))
         {
@@ -57,7 +57,7 @@ internal sealed record HandingOver(
             return;
         }
 
-        base.Wait(turn);
+        base.OnWaiting(turn);
     }
 
     protected override void Repeat(Turn turn)
