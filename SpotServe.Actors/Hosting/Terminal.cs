@@ -2,7 +2,7 @@ namespace SpotServe.Actors.Hosting;
 
 /// <summary>
 /// The process's standard output and error while it serves: what is said there goes through
-/// <see cref="BoundedWriter"/>. Commands that print a result and end do without it, because their reader wants all of it.
+/// <see cref="BoundedWriter"/>. Commands that print a result and end do without it: their reader wants all of it.
 /// </summary>
 public sealed class Terminal : IDisposable
 {

@@ -63,8 +63,8 @@ public sealed class JournalHealth
     /// <summary>The planner's own entries cannot be read: nobody plans until somebody has mended them.</summary>
     public void PlannerDamaged(string damage) => Damaged(
         $"The planner's journal cannot be read, and nothing is planned until it can: {damage.TrimEnd('.')}. Restore " +
-        "the journal from a backup. Or give up the record of past layouts, not the requests: stop all nodes and control " +
-        "nodes, run DELETE FROM journal WHERE persistence_id = 'planner', and start them again.");
+        "the journal from a backup. Or give up the record of past layouts, not the requests: stop all nodes and " +
+        "control nodes, run DELETE FROM journal WHERE persistence_id = 'planner', and start them again.");
 
     /// <summary>An entry cannot be read. What it belongs to is lost, nothing else is. The first few are kept and
     /// told.</summary>

@@ -60,7 +60,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     protected override void OnPersistFailure(Exception cause, object @event, long sequenceNr)
     {
         base.OnPersistFailure(cause, @event, sequenceNr);
-        _health.Failed(cause.Message);
+        if (!JournalConflict.IsIn(cause)) _health.Failed(cause.Message);
     }
 
     protected override void OnRecoveryFailure(Exception reason, object? message = null)

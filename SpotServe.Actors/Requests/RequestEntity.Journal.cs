@@ -17,7 +17,7 @@ public sealed partial class RequestEntity
         // Once for all requests, not once for each: a full disk fails thousands of them in a second.
         if (_options.Journal.Trouble is null)
             _log.Warning("The journal did not take event {Number} of {Id}: {Reason}", sequenceNr, _id, cause.Message);
-        _options.Journal.Failed(cause.Message);
+        if (!JournalConflict.IsIn(cause)) _options.Journal.Failed(cause.Message);
         if (@event is RequestAccepted) _acceptedFor?.Tell(new NotAccepted(_id, cause.Message));
     }
 

@@ -97,7 +97,10 @@ public sealed class SimJournal : ReceiveActor
     }
 
     private sealed class DuplicateEntryException(IPersistentRepresentation entry)
-        : Exception($"{entry.PersistenceId} has an entry {entry.SequenceNr} already.");
+        : System.Data.Common.DbException($"{entry.PersistenceId} has an entry {entry.SequenceNr} already.")
+    {
+        public override string SqlState => JournalConflict.UniqueViolation;
+    }
 }
 
 /// <summary>There are no snapshots.</summary>

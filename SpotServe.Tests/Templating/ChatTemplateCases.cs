@@ -12,8 +12,14 @@ internal static class ChatTemplateCases
     public static IReadOnlyList<JsonArray> Conversations { get; } =
     [
         [Says("user", "Hi")],
-        [Says("system", "Be brief. "), Says("user", " What is 2+2?\n"), Says("assistant", "4"), Says("user", "and 3+3?")],
-        [Says("user", "a\n\nb"), Says("assistant", " <think>x</think>\n\nc  "), Says("user", "{{ not a tag }} {% nor this %}")],
+        [
+            Says("system", "Be brief. "), Says("user", " What is 2+2?\n"), Says("assistant", "4"),
+            Says("user", "and 3+3?"),
+        ],
+        [
+            Says("user", "a\n\nb"), Says("assistant", " <think>x</think>\n\nc  "),
+            Says("user", "{{ not a tag }} {% nor this %}"),
+        ],
         [Says("assistant", "Out of order"), Says("user", "ok")],
         [Says("user", "Grüße, 日本 😀 \"quoted\" 'single' \\ back\tslash")],
         [Says("user", ""), Says("assistant", ""), Says("user", "   ")],

@@ -143,8 +143,9 @@ public sealed class TemplateTests
     public void Any_text_is_a_template_or_refused_with_a_line()
     {
         var piece = Gen.OneOfConst(
-            "{{", "}}", "{%", "%}", "{#", "#}", "-", "+", "if", "for", "in", "set", "macro", "endif", "endfor", "x", "1",
-            "'", "\"", "(", ")", "[", "]", "{", "}", "|", ".", ",", ":", "=", "is", "not", " ", "\n", "\\", "é", "~");
+            "{{", "}}", "{%", "%}", "{#", "#}", "-", "+", "if", "for", "in", "set", "macro", "endif", "endfor", "x",
+            "1", "'", "\"", "(", ")", "[", "]", "{", "}", "|", ".", ",", ":", "=", "is", "not", " ", "\n", "\\", "é",
+            "~");
 
         piece.Array[0, 40].Select(string.Concat).Sample(source =>
         {

@@ -41,7 +41,8 @@ public sealed partial class SizeTests
         {
             if (!Opening().IsMatch(file.Lines[i]) || !SignatureEnd().IsMatch(file.Lines[i - 1])) continue;
             var closing = file.Lines[i].Replace('{', '}');
-            var end = Array.IndexOf(file.Lines, closing, i);
+            // An initializer ends with more behind its brace.
+            var end = Array.FindIndex(file.Lines, i, line => line.StartsWith(closing, StringComparison.Ordinal));
             if (end - i - 1 > MethodLinesMax)
                 yield return $"{file.Path}:{i}: {file.Lines[i - 1].Trim()} has {end - i - 1} lines";
         }
