@@ -64,13 +64,14 @@ public sealed class GenerationClient(Lazy<ControlActors> actors, ClusterBoard bo
                 return await actors.Value.Requests.Ask<RequestProtocol.IMessage>(
                     new RequestProtocol.Describe(id), AskAgainAfter, cancel).ConfigureAwait(false) switch
                 {
-                    RequestProtocol.Described known =>
-                        new RequestDescription(known.At, known.PromptTokens, known.Stops, known.StopTokens)
-                        {
-                            TokenCount = known.TokenCount,
-                            HasEnded = known.Finished is not null,
-                            IsFull = known.IsFull,
-                        },
+                    RequestProtocol.Described known => new RequestDescription(
+                        known.At, known.PromptTokens, known.Tail, known.Stops, known.StopTokens,
+                        known.ShowsSpecialTokens)
+                    {
+                        TokenCount = known.TokenCount,
+                        HasEnded = known.Finished is not null,
+                        IsFull = known.IsFull,
+                    },
                     RequestProtocol.Unknown => throw new RequestUnknownException(id),
                     _ => throw new UnreachableException(),
                 };

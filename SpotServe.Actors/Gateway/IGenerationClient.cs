@@ -60,10 +60,13 @@ public abstract record Admission
 }
 
 /// <summary>What a request was accepted with.</summary>
+/// <param name="Tail">The prompt's last tokens, which its text goes on from: <see cref="PromptTail"/>.</param>
 /// <param name="Stops">Texts that end it.</param>
 /// <param name="StopTokens">Tokens that end it and are no part of its text.</param>
+/// <param name="ShowsSpecialTokens">Whether special tokens are part of its text.</param>
 public sealed record RequestDescription(
-    DateTimeOffset At, int PromptTokens, ImmutableArray<string> Stops, ImmutableArray<int> StopTokens)
+    DateTimeOffset At, int PromptTokens, ImmutableArray<int> Tail, ImmutableArray<string> Stops,
+    ImmutableArray<int> StopTokens, bool ShowsSpecialTokens)
 {
     /// <summary>Tokens committed when it was asked.</summary>
     public int TokenCount { get; init; }
@@ -73,6 +76,10 @@ public sealed record RequestDescription(
 
     /// <summary>Whether it takes no more readers.</summary>
     public bool IsFull { get; init; }
+
+    public static RequestDescription Of(
+        DateTimeOffset at, ImmutableArray<int> prompt, GenerationParameters parameters, ImmutableArray<string> stops) =>
+        new(at, prompt.Length, PromptTail.Of(prompt), stops, parameters.StopTokens, parameters.ShowsSpecialTokens);
 }
 
 /// <summary>Some generated tokens; Error is set when Finished is Failed.</summary>

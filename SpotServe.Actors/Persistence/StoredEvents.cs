@@ -27,18 +27,22 @@ public static class StoredEvents
             Id, At, Prompt, TokensMax, Temperature, TopP, TopK, Seed, StopTokens, []).ToEvent();
     }
 
+    /// <param name="SpecialTokens">True where they are shown; left out where they are not.</param>
     private sealed record RequestAcceptedV2(
         string Id, DateTimeOffset At, string Prompt, int TokensMax, float Temperature, float TopP, int TopK, ulong Seed,
-        string StopTokens, string[] Stops) : IJournalForm
+        string StopTokens, string[] Stops, bool? SpecialTokens = null) : IJournalForm
     {
         public static RequestAcceptedV2 Of(RequestEvents.RequestAccepted e) => new(
             e.Id.Value, e.At, TokenText.Write(e.Prompt), e.Parameters.TokensMax, e.Parameters.Sampling.Temperature,
             e.Parameters.Sampling.TopP, e.Parameters.Sampling.TopK, e.Parameters.Sampling.Seed,
-            TokenText.Write(e.Parameters.StopTokens), [.. e.Stops]);
+            TokenText.Write(e.Parameters.StopTokens), [.. e.Stops], e.Parameters.ShowsSpecialTokens ? true : null);
 
         public object ToEvent() => new RequestEvents.RequestAccepted(
             new RequestId(Id), At, TokenText.Read(Prompt), new GenerationParameters(
-                TokensMax, new SamplingParameters(Temperature, TopP, TopK, Seed), TokenText.Read(StopTokens)),
+                TokensMax, new SamplingParameters(Temperature, TopP, TopK, Seed), TokenText.Read(StopTokens))
+            {
+                ShowsSpecialTokens = SpecialTokens ?? false,
+            },
             [.. Stops]);
     }
 

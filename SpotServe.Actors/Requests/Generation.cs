@@ -13,7 +13,11 @@ public readonly record struct RequestId(string Value)
 /// <param name="TokensMax">Tokens to generate at most, >= 1.</param>
 /// <param name="StopTokens">Tokens that end the generation; the stop token itself is not part of the text.</param>
 public sealed record GenerationParameters(
-    int TokensMax, SamplingParameters Sampling, ImmutableArray<int> StopTokens);
+    int TokensMax, SamplingParameters Sampling, ImmutableArray<int> StopTokens)
+{
+    /// <summary>Whether special tokens are part of the text; else they are left out of it.</summary>
+    public bool ShowsSpecialTokens { get; init; }
+}
 
 /// <summary>Why a generation ended.</summary>
 public enum FinishReason

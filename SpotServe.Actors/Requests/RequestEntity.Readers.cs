@@ -49,7 +49,8 @@ public sealed partial class RequestEntity
     {
         var accepted = _state.Accepted!;
         Sender.Tell(new Described(
-            _id, accepted.At, accepted.Prompt.Length, accepted.Parameters.StopTokens, accepted.Stops)
+            _id, accepted.At, accepted.Prompt.Length, PromptTail.Of(accepted.Prompt), accepted.Parameters.StopTokens,
+            accepted.Stops, accepted.Parameters.ShowsSpecialTokens)
         {
             TokenCount = _state.Tokens.Count,
             Finished = _state.Finished?.Reason,

@@ -125,7 +125,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         var accepted = _state.Accepted!;
         _stop = new StopCut(accepted.Stops.IsEmpty
             ? null
-            : _options.StopSearch?.Invoke(accepted.Stops, accepted.Parameters.StopTokens));
+            : _options.StopSearch?.Invoke(accepted));
         _stop.Take(0, [.. _state.Tokens]);
         // Tokens that stop a request are written together with its end; but not by versions that left it to readers.
         if (_stop.Stopped)

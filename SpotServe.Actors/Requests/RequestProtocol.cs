@@ -29,10 +29,11 @@ public static class RequestProtocol
     /// <see cref="Unknown"/>.</summary>
     public sealed record Describe(RequestId Id) : IMessage;
 
-    /// <param name="StopTokens">Of <see cref="GenerationParameters"/>.</param>
+    /// <param name="Tail">The prompt's last tokens, see <see cref="PromptTail"/>.</param>
+    /// <param name="StopTokens">Of <see cref="GenerationParameters"/>, as the last.</param>
     public sealed record Described(
-        RequestId Id, DateTimeOffset At, int PromptTokens, ImmutableArray<int> StopTokens, ImmutableArray<string> Stops)
-        : IMessage
+        RequestId Id, DateTimeOffset At, int PromptTokens, ImmutableArray<int> Tail, ImmutableArray<int> StopTokens,
+        ImmutableArray<string> Stops, bool ShowsSpecialTokens) : IMessage
     {
         /// <summary>Tokens committed so far.</summary>
         public int TokenCount { get; init; }

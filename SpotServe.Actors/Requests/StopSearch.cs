@@ -12,10 +12,9 @@ public interface IStopSearch
     bool Push(int token);
 }
 
-/// <summary>Begins a search at the start of a text.</summary>
-/// <param name="stops">The texts to look for, at least one.</param>
-/// <param name="skipped">Tokens that are no part of the text.</param>
-public delegate IStopSearch StopSearchFactory(ImmutableArray<string> stops, ImmutableArray<int> skipped);
+/// <summary>Begins a search at the start of a request's text.</summary>
+/// <param name="request">Has at least one stop string.</param>
+public delegate IStopSearch StopSearchFactory(RequestEvents.RequestAccepted request);
 
 /// <summary>
 /// Cuts a request's tokens behind the one that completes a stop string, so that a request ends there whether a client

@@ -29,6 +29,8 @@ public sealed record ApiOptions
 
     public int StopsMax { get; init => field = Bounds.Between(value, 0, 64); } = 4;
 
+    public int StopTokensMax { get; init => field = Bounds.Between(value, 0, 1024); } = 64;
+
     public int StopCharsMax { get; init => field = Bounds.Between(value, 1, 4096); } = 256;
 
     /// <summary>Completions and streams answered at once; beyond it the answer is 429.</summary>

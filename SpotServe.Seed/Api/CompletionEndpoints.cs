@@ -37,7 +37,7 @@ internal sealed class CompletionEndpoints(
         var admission = await cluster.SubmitAsync(
             request.Prompt, request.Parameters, request.Stops, CancellationToken.None).ConfigureAwait(false);
         var (id, at) = Accepted(admission);
-        var notes = new RequestDescription(at, request.Prompt.Length, request.Stops, request.Parameters.StopTokens);
+        var notes = RequestDescription.Of(at, request.Prompt, request.Parameters, request.Stops);
         http.Response.Headers[IdHeader] = id.Value;
         try
         {

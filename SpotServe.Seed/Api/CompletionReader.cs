@@ -36,8 +36,7 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
     public async IAsyncEnumerable<CompletionPiece> ReadAsync(
         RequestId id, RequestDescription notes, [EnumeratorCancellation] CancellationToken cancel)
     {
-        var decoder = model.Tokenizer.StartDecoding(skipSpecialTokens: true);
-        var stops = new StopFinder(notes.Stops);
+        var completion = new CompletionText(model.Tokenizer, notes);
         var count = 0;
         await foreach (var batch in cluster.StreamAsync(id, 0, cancel).ConfigureAwait(false))
         {
@@ -51,10 +50,9 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
             foreach (var token in batch.Tokens)
             {
                 count++;
-                if (notes.StopTokens.Contains(token)) continue;
-                var text = stops.Push(decoder.Push(token));
+                if (completion.Push(token) is not { } text) continue;
                 yield return new CompletionPiece.Token(count - 1, text);
-                if (!stops.Stopped) continue;
+                if (!completion.Stopped) continue;
 
                 if (batch.Finished is null) cluster.Cancel(id);
                 yield return new CompletionPiece.End(count, "", "stop");
@@ -72,9 +70,8 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
 
         CompletionPiece.End Ended(FinishReason reason)
         {
-            var rest = stops.Push(decoder.Finish());
-            rest += stops.Finish();
-            return new CompletionPiece.End(count, rest, stops.Stopped ? "stop" : NameOf(reason));
+            var rest = completion.Finish();
+            return new CompletionPiece.End(count, rest, completion.Stopped ? "stop" : NameOf(reason));
         }
     }
 

@@ -18,9 +18,9 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
 
     private static readonly string[] Fields =
     [
-        "model", "prompt", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "stream", "stream_options",
-        "ignore_eos", "n", "best_of", "echo", "logprobs", "suffix", "presence_penalty", "frequency_penalty",
-        "logit_bias", "user",
+        "model", "prompt", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "stop_token_ids", "stream",
+        "stream_options", "ignore_eos", "skip_special_tokens", "n", "best_of", "echo", "logprobs", "suffix",
+        "presence_penalty", "frequency_penalty", "logit_bias", "user",
     ];
 
     /// <param name="contextMax">Tokens of prompt and completion together; 0 when not known yet.</param>
@@ -47,7 +47,10 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
         return new CompletionRequest(
             prompt,
             new GenerationParameters(
-                (int)completionTokens, sampling, body.Flag("ignore_eos", false) ? [] : model.StopTokens),
+                (int)completionTokens, sampling, StopTokens(body))
+            {
+                ShowsSpecialTokens = !body.Flag("skip_special_tokens", true),
+            },
             Stops(body),
             stream,
             IncludeUsage(body, stream, ignored))
@@ -122,7 +125,7 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
         var ids = prompt.ValueKind switch
         {
             JsonValueKind.String => Encode(RequestFields.TextOf("prompt", prompt)),
-            JsonValueKind.Array => TokenIds(prompt),
+            JsonValueKind.Array => TokenIds("prompt", prompt),
             _ => throw body.Bad("prompt", "must be a string or an array of token ids"),
         };
         if (ids.IsEmpty) throw ApiException.BadField("prompt", "is empty; it needs at least 1 token.");
@@ -153,7 +156,7 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
         }
     }
 
-    private ImmutableArray<int> TokenIds(JsonElement array)
+    private ImmutableArray<int> TokenIds(string field, JsonElement array)
     {
         var vocabulary = model.Tokenizer.VocabularySize;
         var ids = ImmutableArray.CreateBuilder<int>(array.GetArrayLength());
@@ -162,7 +165,7 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
             if (RequestFields.WholeNumber(item) is not { } id || id < 0 || id >= vocabulary)
             {
                 throw ApiException.BadField(
-                    "prompt",
+                    field,
                     $"holds {RequestFields.Shorten(item.GetRawText())} at [{ids.Count}]; " +
                     $"token ids are integers of 0 to {vocabulary - 1}.");
             }
@@ -188,6 +191,22 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
     private static ulong Seed(RequestFields body) => body.Has("seed")
         ? unchecked((ulong)body.Integer("seed", 0, long.MinValue, long.MaxValue))
         : BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong)));
+
+    /// <summary>The model's own unless they are ignored, and those that the request adds.</summary>
+    private ImmutableArray<int> StopTokens(RequestFields body)
+    {
+        var ends = body.Flag("ignore_eos", false) ? [] : model.StopTokens;
+        if (!body.Has("stop_token_ids")) return ends;
+        var asked = body["stop_token_ids"];
+        if (asked.ValueKind != JsonValueKind.Array) throw body.Bad("stop_token_ids", "must be an array of token ids");
+        if (asked.GetArrayLength() > options.StopTokensMax)
+        {
+            throw ApiException.BadField(
+                "stop_token_ids", $"has {asked.GetArrayLength()} ids; the limit is {options.StopTokensMax}.");
+        }
+
+        return [.. ends.Concat(TokenIds("stop_token_ids", asked)).Distinct()];
+    }
 
     private ImmutableArray<string> Stops(RequestFields body)
     {

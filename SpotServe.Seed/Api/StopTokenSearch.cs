@@ -1,23 +1,19 @@
-using System.Collections.Immutable;
+using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Requests;
 using SpotServe.Seed.Tokenization;
 
 namespace SpotServe.Seed.Api;
 
-/// <summary>
-/// Finds stop strings in tokens as <see cref="CompletionReader"/> does, for requests that nobody reads: both see the
-/// same pieces, so both stop at the same token.
-/// </summary>
-internal sealed class StopTokenSearch(
-    ITokenizer tokenizer, ImmutableArray<string> stops, ImmutableArray<int> skipped) : IStopSearch
+/// <summary>Finds stop strings in the tokens of requests that nobody reads, in the text that a reader would
+/// see.</summary>
+internal sealed class StopTokenSearch(ITokenizer tokenizer, RequestEvents.RequestAccepted request) : IStopSearch
 {
-    private readonly StreamingDecoder _decoder = tokenizer.StartDecoding(skipSpecialTokens: true);
-    private readonly StopFinder _stops = new(stops);
+    private readonly CompletionText _text = new(
+        tokenizer, RequestDescription.Of(request.At, request.Prompt, request.Parameters, request.Stops));
 
     public bool Push(int token)
     {
-        if (skipped.Contains(token)) return false;
-        _stops.Push(_decoder.Push(token));
-        return _stops.Stopped;
+        _text.Push(token);
+        return _text.Stopped;
     }
 }

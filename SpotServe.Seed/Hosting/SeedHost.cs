@@ -144,7 +144,7 @@ internal sealed class SeedHost : IAsyncDisposable
         builder.Services.AddSingleton(new CompletionModel(options.Model.Name, tokenizer, options.Model.StopTokens));
         var requests = new RequestOptions
         {
-            StopSearch = (stops, skipped) => new StopTokenSearch(tokenizer, stops, skipped),
+            StopSearch = request => new StopTokenSearch(tokenizer, request),
         };
         AddCluster(builder.Services, options, requests, board);
         builder.Services.AddCompletionApi(

@@ -57,24 +57,37 @@ internal sealed class BpeTokenizer : ITokenizer
     public IReadOnlyList<int> Encode(string text, bool addSpecialTokens)
     {
         var ids = new List<int>((text.Length / 3) + 4);
+        var isAtStart = true;
         if (addSpecialTokens) ids.AddRange(_parts.Prefix);
-        _raw.Split(Sanitize(text), EncodeRaw, ids.Add);
+        _raw.Split(Sanitize(text), EncodeRaw, Add);
         if (addSpecialTokens) ids.AddRange(_parts.Suffix);
         return ids;
 
-        void EncodeRaw(string raw) => _normalized.Split(Normalize(raw), EncodeNormalized, ids.Add);
+        void Add(int id)
+        {
+            ids.Add(id);
+            isAtStart = false;
+        }
+
+        void EncodeRaw(string raw)
+        {
+            _normalized.Split(Normalize(raw), EncodeNormalized, Add);
+            isAtStart = false;
+        }
 
         void EncodeNormalized(string normalized)
         {
+            var whole = new Word(normalized, isAtStart);
+            isAtStart = false;
             if (_parts.PreTokenizer is null)
             {
                 _model.Encode(normalized, ids);
                 return;
             }
 
-            var words = new List<string>((normalized.Length / 4) + 1);
-            _parts.PreTokenizer.Split(normalized, words);
-            foreach (var word in words) _model.Encode(word, ids);
+            var words = new List<Word>((normalized.Length / 4) + 1);
+            _parts.PreTokenizer.Split(whole, words);
+            foreach (var word in words) _model.Encode(word.Text, ids);
         }
     }
 
@@ -87,6 +100,13 @@ internal sealed class BpeTokenizer : ITokenizer
     }
 
     public StreamingDecoder StartDecoding(bool skipSpecialTokens) => new(_table, skipSpecialTokens);
+
+    public StreamingDecoder ContinueDecoding(ReadOnlySpan<int> tail, bool hasMore, bool skipSpecialTokens)
+    {
+        var decoder = new StreamingDecoder(_table, skipSpecialTokens, isBegun: hasMore);
+        foreach (var id in tail) decoder.Push(id);
+        return decoder;
+    }
 
     private string Normalize(string text) => _parts.Normalizer?.Normalize(text) ?? text;
 

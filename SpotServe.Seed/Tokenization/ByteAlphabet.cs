@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace SpotServe.Seed.Tokenization;
 
 /// <summary>
@@ -24,6 +26,16 @@ internal static class ByteAlphabet
     }
 
     public static char CharOf(byte value) => Chars[value];
+
+    /// <summary>A text's bytes in UTF-8, each as its stand-in.</summary>
+    public static string Spell(string text)
+    {
+        Span<byte> bytes = text.Length <= 256 ? stackalloc byte[text.Length * 3] : new byte[text.Length * 3];
+        bytes = bytes[..Encoding.UTF8.GetBytes(text, bytes)];
+        var spelled = new StringBuilder(bytes.Length);
+        foreach (var value in bytes) spelled.Append(Chars[value]);
+        return spelled.ToString();
+    }
 
     /// <summary>The byte that a character stands for, or null when it is not of the alphabet.</summary>
     public static byte? ByteOf(char stand) => stand <= LastChar && Bytes[stand] >= 0 ? (byte)Bytes[stand] : null;

@@ -18,6 +18,12 @@ public interface ITokenizer
     /// <summary>Begins to decode token by token; the pieces together are <see cref="Decode"/> of all ids.</summary>
     StreamingDecoder StartDecoding(bool skipSpecialTokens);
 
+    /// <summary>Begins to decode tokens that follow others: their text reads on from the others' text, a first space
+    /// and a character that both share included.</summary>
+    /// <param name="tail">The last tokens before.</param>
+    /// <param name="hasMore">There is text before these.</param>
+    StreamingDecoder ContinueDecoding(ReadOnlySpan<int> tail, bool hasMore, bool skipSpecialTokens);
+
     /// <summary>The id of a token as the vocabulary writes it, or null.</summary>
     int? IdOf(string token);
 }

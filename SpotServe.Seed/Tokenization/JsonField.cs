@@ -19,6 +19,27 @@ internal readonly record struct JsonField(JsonElement Value, string File, string
         }
     }
 
+    /// <summary>This object, which has none but these members: what is not known could change the result. A member
+    /// that is null says nothing.</summary>
+    public JsonField Knowing(params ReadOnlySpan<string> names)
+    {
+        if (Value.ValueKind != JsonValueKind.Object) throw Bad("must be an object");
+        foreach (var member in Value.EnumerateObject())
+        {
+            if (member.Value.ValueKind != JsonValueKind.Null && !names.Contains(member.Name))
+            {
+                throw this[member.Name].Bad(
+                    "is not known here, so what it changes is not known either; remove it if nothing depends on it");
+            }
+        }
+
+        return this;
+    }
+
+    /// <summary>Names of an object's members.</summary>
+    public string[] Names() => Value.ValueKind == JsonValueKind.Object
+        ? [.. Value.EnumerateObject().Select(member => member.Name)] : throw Bad("must be an object");
+
     public IEnumerable<JsonField> Items()
     {
         if (Value.ValueKind != JsonValueKind.Array) throw Bad("must be an array");
@@ -48,15 +69,19 @@ internal readonly record struct JsonField(JsonElement Value, string File, string
     /// <summary>The error to throw about this value; it shows at most 80 characters of it.</summary>
     public ModelFormatException Bad(string what)
     {
-        var where = Path.Length == 0 ? "the whole file" : $"field \"{Path}\"";
+        var where = Path.Length == 0 ? "the whole file" : $"field \"{Shorten(Path)}\"";
         var raw = Value.ValueKind switch
         {
             JsonValueKind.Undefined => "it is missing",
             JsonValueKind.Object or JsonValueKind.Array => $"it is an {Value.ValueKind.ToString().ToLowerInvariant()}",
             _ => $"it is {Shorten(Value.GetRawText())}",
         };
-        return new ModelFormatException($"{File}: {where} {what}; {raw}.");
+        return new ModelFormatException(OneLine($"{File}: {where} {what}; {raw}."));
     }
+
+    /// <summary>Names and values may hold anything; an error is one line.</summary>
+    private static string OneLine(string text) =>
+        string.Concat(text.Select(c => char.IsControl(c) || c is '\u2028' or '\u2029' ? ' ' : c));
 
     private static string Shorten(string text) => text.Length <= 80 ? text : text[..80] + "...";
 }

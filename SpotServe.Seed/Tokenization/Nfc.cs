@@ -4,7 +4,7 @@ using System.Text;
 namespace SpotServe.Seed.Tokenization;
 
 /// <summary>
-/// Unicode normalization form C. Our own because the runtime's needs ICU, which this product does without
+/// Unicode normalization forms. Our own because the runtime's needs ICU, which this product does without
 /// (invariant globalization); there String.Normalize returns anything that is not ASCII as it came.
 /// </summary>
 internal static class Nfc
@@ -17,7 +17,11 @@ internal static class Nfc
     /// range.</summary>
     private const char FirstCombining = '\u0300';
 
+    /// <summary>Below this nothing decomposes in any form.</summary>
+    private const char FirstDecomposed = '\u00A0';
+
     private static readonly Dictionary<int, int[]> Decompositions = [];
+    private static readonly Dictionary<int, int[]> Compatible = [];
     private static readonly Dictionary<(int, int), int> Compositions = [];
     private static readonly Dictionary<int, byte> Classes = [];
 
@@ -29,6 +33,15 @@ internal static class Nfc
             var code = Hex(parts[0]);
             Decompositions[code] = [.. parts[1..].Select(Hex)];
             if (entry.Contains('+')) Compositions[(Hex(parts[1]), Hex(parts[2]))] = code;
+        }
+
+        foreach (var entry in Entries(NfkcData.Decompositions))
+        {
+            var parts = entry.Split('=', '+');
+            var ends = parts[0].Split('-');
+            int first = Hex(ends[0]), last = Hex(ends[^1]);
+            for (var code = first; code <= last; code++)
+                Compatible[code] = [.. parts[1..].Select(part => Hex(part) + code - first)];
         }
 
         foreach (var entry in Entries(NfcData.CombiningClasses))
@@ -44,15 +57,18 @@ internal static class Nfc
         static int Hex(string text) => int.Parse(text, NumberStyles.HexNumber, CultureInfo.InvariantCulture);
     }
 
-    /// <summary>The text's canonical composition. O(n log n) at worst, in the longest run of combining marks.</summary>
-    public static string Normalize(string text)
+    /// <summary>The text in form D, C, KD or KC. O(n log n) at worst, in the longest run of combining marks.</summary>
+    /// <param name="isCompatible">KD or KC: compatibility forms become what they stand for.</param>
+    /// <param name="composes">C or KC.</param>
+    public static string Normalize(string text, bool isCompatible = false, bool composes = true)
     {
-        if (text.AsSpan().IndexOfAnyInRange(FirstCombining, char.MaxValue) < 0) return text;
+        var firstChanged = composes && !isCompatible ? FirstCombining : FirstDecomposed;
+        if (text.AsSpan().IndexOfAnyInRange(firstChanged, char.MaxValue) < 0) return text;
 
         var codes = new List<int>(text.Length);
-        foreach (var rune in text.EnumerateRunes()) Decompose(rune.Value, codes);
+        foreach (var rune in text.EnumerateRunes()) Decompose(rune.Value, codes, isCompatible);
         Reorder(codes);
-        Compose(codes);
+        if (composes) Compose(codes);
 
         var result = new StringBuilder(codes.Count);
         Span<char> pair = stackalloc char[2];
@@ -60,7 +76,7 @@ internal static class Nfc
         return result.ToString();
     }
 
-    private static void Decompose(int code, List<int> into)
+    private static void Decompose(int code, List<int> into, bool isCompatible)
     {
         var hangul = code - HangulFirst;
         if (hangul is >= 0 and < HangulCount)
@@ -71,7 +87,11 @@ internal static class Nfc
         }
         else if (Decompositions.TryGetValue(code, out var parts))
         {
-            foreach (var part in parts) Decompose(part, into);
+            foreach (var part in parts) Decompose(part, into, isCompatible);
+        }
+        else if (isCompatible && Compatible.TryGetValue(code, out var meant))
+        {
+            foreach (var part in meant) Decompose(part, into, isCompatible);
         }
         else
         {

@@ -13,13 +13,15 @@ public sealed class StreamingDecoder
     private readonly Decoder _utf8;
     private readonly StringBuilder _piece = new();
     private int _stripsLeft;
-    private bool _isFirst = true;
+    private bool _isFirst;
 
-    internal StreamingDecoder(TokenTable table, bool skipSpecialTokens)
+    /// <param name="isBegun">There is text before: nothing is taken off the beginning.</param>
+    internal StreamingDecoder(TokenTable table, bool skipSpecialTokens, bool isBegun = false)
     {
         _table = table;
         _skipSpecialTokens = skipSpecialTokens;
-        _stripsLeft = table.Definition.StripCount;
+        _isFirst = !isBegun;
+        _stripsLeft = isBegun ? 0 : table.Definition.StripCount;
         _utf8 = Encoding.UTF8.GetDecoder();
     }
 
@@ -30,12 +32,17 @@ public sealed class StreamingDecoder
 
         // Text by itself: what waited for more bytes got none, and is shown as broken.
         if (!_table.IsBytes(id)) Append([], flush: true);
+        if (!_isFirst) _piece.Append(_table.Definition.Separator);
         var bytes = _table[id];
         if (_table.Definition.Mark is { } mark) AppendMarked(bytes, mark);
         else Append(bytes, flush: false);
         _isFirst = false;
         return Take();
     }
+
+    /// <summary>The text of a special token that is left out; empty for all others.</summary>
+    public string LeftOut(int id) => _skipSpecialTokens && _table.Shows(id, false) && !_table.Shows(id, true)
+        ? Encoding.UTF8.GetString(_table[id]) : "";
 
     /// <summary>What is left when no more tokens come: U+FFFD for an incomplete character, else nothing.</summary>
     public string Finish()

@@ -8,13 +8,19 @@ namespace SpotServe.Seed.Tokenization;
 /// <param name="ByteFallback">Tokens like "&lt;0x0A&gt;" are single bytes.</param>
 /// <param name="StripFirst">Taken off the text's beginning, up to <paramref name="StripCount"/> times.</param>
 /// <param name="Mark">The metaspace mark, a space except in the first token, where it is nothing; null without.</param>
+/// <param name="Separator">Stands between tokens.</param>
 internal sealed record DecoderDefinition(
     bool ByteLevel,
     IReadOnlyList<(string Pattern, string Content)> Replacements,
     bool ByteFallback,
     char StripFirst,
     int StripCount,
-    char? Mark);
+    char? Mark,
+    string Separator)
+{
+    /// <summary>Tokens as the vocabulary writes them, one after the other.</summary>
+    public static DecoderDefinition Plain { get; } = new(false, [], false, ' ', 0, null, "");
+}
 
 /// <summary>What each token id is when decoded, worked out once: UTF-8 bytes in one block of memory.</summary>
 internal sealed class TokenTable

@@ -13,7 +13,8 @@ public static class TokenizerLoader
     public const int TokenCharsMax = 4096;
     private const int DepthMax = 32;
 
-    /// <summary>Loads <see cref="FileName"/> of a model's folder.</summary>
+    /// <summary>Loads <see cref="FileName"/> of a model's folder, and what <see cref="TokenizerSettings"/> adds to
+    /// it.</summary>
     /// <exception cref="ModelFormatException">Missing, too large, malformed, or with a part that is not supported;
     /// the message names file and field.</exception>
     public static ITokenizer Load(string modelFolder)
@@ -29,7 +30,10 @@ public static class TokenizerLoader
                     $"{path}: {file.Length:N0} bytes; a tokenizer may have {FileBytesMax:N0} at most.");
             }
 
-            return Parse(File.ReadAllBytes(path), path);
+            var settings = Path.Combine(modelFolder, TokenizerSettings.FileName);
+            return Parse(
+                File.ReadAllBytes(path), path,
+                File.Exists(settings) ? TokenizerSettings.Load(settings) : TokenizerSettings.None);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
@@ -40,12 +44,19 @@ public static class TokenizerLoader
     /// <summary>Reads a file's content.</summary>
     /// <param name="name">What errors call the file.</param>
     /// <exception cref="ModelFormatException">As for <see cref="Load"/>.</exception>
-    public static ITokenizer Parse(ReadOnlyMemory<byte> utf8, string name)
+    public static ITokenizer Parse(ReadOnlyMemory<byte> utf8, string name) => Parse(utf8, name, TokenizerSettings.None);
+
+    internal static ITokenizer Parse(ReadOnlyMemory<byte> utf8, string name, TokenizerSettings settings) =>
+        Read(utf8, name, root => new BpeTokenizer(settings.Complete(Parts(root))));
+
+    /// <summary>Reads a JSON file of the tokenizer.</summary>
+    /// <exception cref="ModelFormatException">As for <see cref="Load"/>.</exception>
+    internal static T Read<T>(ReadOnlyMemory<byte> utf8, string name, Func<JsonField, T> read)
     {
         try
         {
             using var document = JsonDocument.Parse(utf8, new JsonDocumentOptions { MaxDepth = DepthMax });
-            return new BpeTokenizer(Parts(new JsonField(document.RootElement, name, "")));
+            return read(new JsonField(document.RootElement, name, ""));
         }
         catch (JsonException error)
         {
@@ -60,8 +71,13 @@ public static class TokenizerLoader
 
     private static TokenizerParts Parts(JsonField root)
     {
+        // Nothing is cut to a length or padded for a prompt; the format's version is 1.0 and nothing else.
+        root.Knowing(
+            "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
+            "decoder", "model");
+        if (root["version"].TextOr("1.0") != "1.0") throw root["version"].Bad("must be \"1.0\"");
         var model = Model(root["model"]);
-        var added = AddedTokens(root["added_tokens"]);
+        var added = AddedTokens(root["added_tokens"], model.Vocabulary);
         var (prefix, suffix) = TokenizerStages.PostProcessor(root["post_processor"]);
         return new TokenizerParts(
             added,
@@ -75,6 +91,15 @@ public static class TokenizerLoader
 
     private static BpeDefinition Model(JsonField model)
     {
+        model.Knowing(
+            "type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
+            "byte_fallback", "ignore_merges", "vocab", "merges");
+        if (model["dropout"] is { IsPresent: true } dropout
+            && !(dropout.Value.ValueKind == JsonValueKind.Number && dropout.Value.GetDouble() == 0))
+        {
+            throw dropout.Bad("leaves merges out by chance, so that a prompt's ids would vary; it must be null or 0");
+        }
+
         if (model["type"].TextOr("BPE") != "BPE")
             throw model["type"].Bad("names a model that is not supported; byte-pair encoding (BPE) is");
         foreach (var name in new[] { "continuing_subword_prefix", "end_of_word_suffix" })
@@ -140,28 +165,39 @@ public static class TokenizerLoader
         return pairs;
     }
 
-    private static List<AddedToken> AddedTokens(JsonField list)
+    /// <summary>A token of the vocabulary keeps the id that it has there, and one that is listed again the id that it
+    /// has: the last entry says how it is found.</summary>
+    private static List<AddedToken> AddedTokens(JsonField list, IReadOnlyDictionary<string, int> vocabulary)
     {
         var tokens = new List<AddedToken>();
         if (!list.IsPresent) return tokens;
-        var contents = new HashSet<string>(StringComparer.Ordinal);
+        var places = new Dictionary<string, int>(StringComparer.Ordinal);
         foreach (var entry in list.Items())
         {
             if (tokens.Count == TokensMax) throw list.Bad($"has more than {TokensMax:N0} tokens");
-            var content = entry["content"].Text();
-            CheckLength(list, content);
-            if (!contents.Add(content)) throw entry["content"].Bad("appears twice in added_tokens");
-            tokens.Add(new AddedToken(
-                entry["id"].Integer(0, TokensMax - 1),
-                content,
-                entry["special"].FlagOr(false),
-                entry["normalized"].FlagOr(true),
-                entry["single_word"].FlagOr(false),
-                entry["lstrip"].FlagOr(false),
-                entry["rstrip"].FlagOr(false)));
+            var token = AddedTokenOf(entry, entry["content"], entry["id"].Integer(0, TokensMax - 1));
+            if (vocabulary.TryGetValue(token.Content, out var known)) token = token with { Id = known };
+            if (places.TryAdd(token.Content, tokens.Count)) tokens.Add(token);
+            else tokens[places[token.Content]] = token with { Id = tokens[places[token.Content]].Id };
         }
 
         return tokens;
+    }
+
+    internal static AddedToken AddedTokenOf(JsonField entry, JsonField content, int id)
+    {
+        entry.Knowing(
+            "__type", "id", "content", "special", "normalized", "single_word", "lstrip", "rstrip");
+        CheckLength(content, content.Text());
+        var isSpecial = entry["special"].FlagOr(false);
+        return new AddedToken(
+            id,
+            content.Text(),
+            isSpecial,
+            entry["normalized"].FlagOr(!isSpecial),
+            entry["single_word"].FlagOr(false),
+            entry["lstrip"].FlagOr(false),
+            entry["rstrip"].FlagOr(false));
     }
 
     private static void CheckLength(JsonField field, string token)

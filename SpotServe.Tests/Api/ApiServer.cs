@@ -7,6 +7,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using SpotServe.Actors.Gateway;
 using SpotServe.Seed.Api;
+using SpotServe.Seed.Tokenization;
 using SpotServe.Tests.Tokenization;
 using Xunit;
 
@@ -32,7 +33,8 @@ internal sealed class ApiServer : IAsyncDisposable
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
-    public static async Task<ApiServer> StartAsync(ApiOptions? options = null, AccessOptions? access = null)
+    public static async Task<ApiServer> StartAsync(
+        ApiOptions? options = null, AccessOptions? access = null, ITokenizer? tokenizer = null)
     {
         var cluster = new FakeCluster();
         var builder = WebApplication.CreateSlimBuilder();
@@ -40,7 +42,7 @@ internal sealed class ApiServer : IAsyncDisposable
         builder.Logging.ClearProviders();
         builder.Services.AddSingleton<IGenerationClient>(cluster);
         builder.Services.AddSingleton<IClusterOperator>(cluster.Operator);
-        builder.Services.AddSingleton(new CompletionModel(Model, TokenizerFiles.Bundled, [0]));
+        builder.Services.AddSingleton(new CompletionModel(Model, tokenizer ?? TokenizerFiles.Bundled, [0]));
         builder.Services.AddCompletionApi(
             options ?? new ApiOptions(), access ?? new AccessOptions { IsLoopback = true });
         var app = builder.Build();

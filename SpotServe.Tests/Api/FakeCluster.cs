@@ -61,10 +61,9 @@ internal sealed class FakeCluster : IGenerationClient
         if (IsSilent) throw new RequestSilentException(id, TimeSpan.FromSeconds(20));
         var known = Submitted.FirstOrDefault(one => one.Id == id);
         if (known is null && !_past.ContainsKey(id)) throw new RequestUnknownException(id);
-        if (known is null) return Task.FromResult(new RequestDescription(AcceptedAt, 1, [], []));
+        if (known is null) return Task.FromResult(new RequestDescription(AcceptedAt, 1, [1], [], [], false));
         var past = _past.GetValueOrDefault(id, []);
-        return Task.FromResult(new RequestDescription(
-            AcceptedAt, known.Prompt.Length, known.Stops, known.Parameters.StopTokens)
+        return Task.FromResult(RequestDescription.Of(AcceptedAt, known.Prompt, known.Parameters, known.Stops) with
         {
             TokenCount = past.Sum(batch => batch.Tokens.Length),
             HasEnded = past.Any(batch => batch.Finished is not null),

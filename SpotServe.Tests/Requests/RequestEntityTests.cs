@@ -240,7 +240,7 @@ public sealed class RequestEntityTests : TestKit
 
     private Props Props(int? stopAt = null)
     {
-        StopSearchFactory? search = stopAt is { } token ? (_, _) => new StopAt(token) : null;
+        StopSearchFactory? search = stopAt is { } token ? _ => new StopAt(token) : null;
         return RequestEntity.Props(Id, new RequestOptions { StopSearch = search }, _clock, _gateway);
     }
 

@@ -8,7 +8,7 @@ namespace SpotServe.Tests.Tokenization;
 public sealed class TokenizerLoaderTests
 {
     [Theory]
-    [InlineData("\"vocab\"", "\"vocabulary\"", "model.vocab")]
+    [InlineData("\"vocab\"", "\"vocabulary\"", "model.vocabulary")]
     [InlineData("\"BPE\"", "\"Unigram\"", "model.type")]
     [InlineData("\"merges\": []", "\"merges\": [\"a b c\"]", "model.merges[0]")]
     [InlineData("\"merges\": []", "\"merges\": [[\"a\", \"zz\"]]", "model.merges[0]")]
@@ -17,9 +17,13 @@ public sealed class TokenizerLoaderTests
     [InlineData("\"merges\": []", "\"merges\": [], \"end_of_word_suffix\": \"</w>\"", "model.end_of_word_suffix")]
     [InlineData("\"a\":97", "\"a\":-1", "model.vocab[\"a\"]")]
     [InlineData("\"a\":97", "\"a\":2000000000", "model.vocab[\"a\"]")]
-    [InlineData("\"normalizer\": null", "\"normalizer\": {\"type\": \"NFKC\"}", "normalizer.type")]
+    [InlineData("\"normalizer\": null", "\"normalizer\": {\"type\": \"Nmt\"}", "normalizer.type")]
     [InlineData("\"post_processor\": null", "\"post_processor\": {\"type\": \"Bert\"}", "post_processor.type")]
-    [InlineData("\"decoder\": {\"type\": \"ByteLevel\"}", "\"decoder\": null", "decoder")]
+    [InlineData("\"decoder\": {\"type\": \"ByteLevel\"}", "\"decoder\": {\"type\": \"CTC\"}", "decoder.type")]
+    [InlineData("\"merges\": []", "\"merges\": [], \"dropout\": 0.1", "model.dropout")]
+    [InlineData("\"merges\": []", "\"merges\": [], \"max_input_chars_per_word\": 7", "model.max_input_chars_per_word")]
+    [InlineData("\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\", \"x\": 1}", "normalizer.x")]
+    [InlineData("\"normalizer\": null", "\"normalizer\": null, \"extra\": 1", "extra")]
     [InlineData("\"added_tokens\": []", "\"added_tokens\": [{\"id\": 1}]", "added_tokens[0].content")]
     [InlineData("\"added_tokens\": []", "\"added_tokens\": [{\"content\": \"x\"}]", "added_tokens[0].id")]
     [InlineData(
@@ -97,7 +101,8 @@ public sealed class TokenizerLoaderTests
             {
               "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"},
               "decoder": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"},
-              "model": {"type": "BPE", "vocab": {"▁": 0, "a": 1, "b": 2, "▁a": 3, "ab": 4}, "merges": ["▁ a", "a b"]}
+              "model": {"type": "BPE", "vocab": {"▁": 0, "a": 1, "b": 2, "▁a": 3, "ab": 4},
+                "merges": ["▁ a", "a b"]}
             }
             """;
         var tokenizer = Parse(json);

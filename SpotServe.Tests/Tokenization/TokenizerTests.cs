@@ -91,7 +91,7 @@ public sealed class TokenizerTests
     public void Pattern_that_runs_away_is_stopped_by_its_time_limit()
     {
         var tokenizer = ByteTokenizer(
-            """{"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated"}""");
+            """{"type": "Split", "pattern": {"Regex": "(?:a|aa)+$"}, "behavior": "Isolated"}""");
 
         Assert.Throws<TextTooComplexException>(() => tokenizer.Encode(new string('a', 60) + "!", false));
     }
