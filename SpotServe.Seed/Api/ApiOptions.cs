@@ -1,13 +1,18 @@
 using System.Collections.Immutable;
 using SpotServe.Actors;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Seed.Tokenization;
 
 namespace SpotServe.Seed.Api;
 
 /// <summary>The model as HTTP clients see it; registered beside <see cref="ApiOptions"/>.</summary>
 /// <param name="Name">What clients call it.</param>
-/// <param name="StopTokens">Tokens that end a text unless the client ignores them.</param>
-public sealed record CompletionModel(string Name, ITokenizer Tokenizer, ImmutableArray<int> StopTokens);
+/// <param name="Defaults">What is done where a request does not say.</param>
+public sealed record CompletionModel(string Name, ITokenizer Tokenizer, GenerationDefaults Defaults)
+{
+    /// <summary>Tokens that end a text unless the client ignores them.</summary>
+    public ImmutableArray<int> StopTokens => Defaults.EndTokens;
+}
 
 /// <summary>Bounds of the HTTP interface. Each is checked when it is set.</summary>
 public sealed record ApiOptions

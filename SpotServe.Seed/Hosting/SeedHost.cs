@@ -141,7 +141,7 @@ internal sealed class SeedHost : IAsyncDisposable
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(Resolve(options.Host), options.HttpPort));
         builder.Services.AddSingleton<IHostLifetime, CommandLifetime>();
         var tokenizer = TokenizerLoader.Load(options.Model.Folder);
-        builder.Services.AddSingleton(new CompletionModel(options.Model.Name, tokenizer, options.Model.StopTokens));
+        builder.Services.AddSingleton(new CompletionModel(options.Model.Name, tokenizer, options.Model.Defaults));
         var requests = new RequestOptions
         {
             StopSearch = request => new StopTokenSearch(tokenizer, request),

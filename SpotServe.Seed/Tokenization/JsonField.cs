@@ -76,12 +76,8 @@ internal readonly record struct JsonField(JsonElement Value, string File, string
             JsonValueKind.Object or JsonValueKind.Array => $"it is an {Value.ValueKind.ToString().ToLowerInvariant()}",
             _ => $"it is {Shorten(Value.GetRawText())}",
         };
-        return new ModelFormatException(OneLine($"{File}: {where} {what}; {raw}."));
+        return new ModelFormatException($"{File}: {where} {what}; {raw}.");
     }
-
-    /// <summary>Names and values may hold anything; an error is one line.</summary>
-    private static string OneLine(string text) =>
-        string.Concat(text.Select(c => char.IsControl(c) || c is '\u2028' or '\u2029' ? ' ' : c));
 
     private static string Shorten(string text) => text.Length <= 80 ? text : text[..80] + "...";
 }

@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace SpotServe.Seed.Tokenization;
 
 /// <summary>A piece of text that is encoded by itself, or cut further.</summary>

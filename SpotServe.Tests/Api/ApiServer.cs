@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using SpotServe.Actors.Gateway;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Seed.Api;
 using SpotServe.Seed.Tokenization;
 using SpotServe.Tests.Tokenization;
@@ -34,7 +35,8 @@ internal sealed class ApiServer : IAsyncDisposable
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     public static async Task<ApiServer> StartAsync(
-        ApiOptions? options = null, AccessOptions? access = null, ITokenizer? tokenizer = null)
+        ApiOptions? options = null, AccessOptions? access = null, ITokenizer? tokenizer = null,
+        GenerationDefaults? defaults = null)
     {
         var cluster = new FakeCluster();
         var builder = WebApplication.CreateSlimBuilder();
@@ -42,7 +44,8 @@ internal sealed class ApiServer : IAsyncDisposable
         builder.Logging.ClearProviders();
         builder.Services.AddSingleton<IGenerationClient>(cluster);
         builder.Services.AddSingleton<IClusterOperator>(cluster.Operator);
-        builder.Services.AddSingleton(new CompletionModel(Model, tokenizer ?? TokenizerFiles.Bundled, [0]));
+        builder.Services.AddSingleton(new CompletionModel(
+            Model, tokenizer ?? TokenizerFiles.Bundled, defaults ?? new GenerationDefaults([0], null, null, null)));
         builder.Services.AddCompletionApi(
             options ?? new ApiOptions(), access ?? new AccessOptions { IsLoopback = true });
         var app = builder.Build();
