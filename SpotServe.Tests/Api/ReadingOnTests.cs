@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Text;
 using CsCheck;
 using SpotServe.Actors.Execution;
@@ -6,7 +5,6 @@ using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Requests;
 using SpotServe.Seed.Api;
 using SpotServe.Seed.Tokenization;
-using SpotServe.Tests.Tokenization;
 using Xunit;
 
 namespace SpotServe.Tests.Api;

@@ -17,7 +17,7 @@ internal sealed class Gemma2 : Llama
         Keys = ["intermediate_size"],
         Flags = ["attention_bias"],
         Numbers = ["query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping"],
-        Unread = ["hidden_act"],
+        Unread = ["hidden_act", "sliding_window_size"],
         Only = [("use_bidirectional_attention", "false")],
         Activation = ("hidden_activation", "gelu_pytorch_tanh"),
         TiedEmbeddings = true,

@@ -42,6 +42,7 @@ internal sealed class Opt : ModelFamily
             "do_layer_norm_before", "enable_bias", "layer_norm_elementwise_affine", "_remove_final_layer_norm",
         ],
         Numbers = ["word_embed_proj_dim"],
+        Unread = ["output_projection"],
         // The reference's norms have an epsilon of their own, which no key changes.
         NormEpsilon = (null, 1e-5),
         Activation = ("activation_function", "relu"),
