@@ -21,7 +21,10 @@ internal sealed class GptNeoX : ModelFamily
     private const string MlpNorm = LayerPrefix + "post_attention_layernorm";
     private const string FinalNorm = Root + "final_layer_norm";
     private const string Embedding = Root + "embed_in.weight";
-    private const string Head = "embed_out.weight";
+    private const string Head = "lm_head.weight";
+
+    /// <summary>What checkpoints of transformers 4 and before call the head.</summary>
+    private const string OldHead = "embed_out.weight";
     private static readonly string[] Projections = [Fused + ".query", Fused + ".key", Fused + ".value"];
     private static readonly string[] Matrices = [.. Projections.Select(name => name + ".weight")];
     private static readonly string[] Biases = [.. Projections.Select(name => name + ".bias")];
@@ -61,9 +64,8 @@ internal sealed class GptNeoX : ModelFamily
                 .. Norm(FinalNorm, hidden),
                 Matrix(HeadName(config), config.Vocabulary, hidden, TensorSplit.Vocabulary),
             ],
-            Aliases: config.TiedEmbeddings
-                ? ImmutableDictionary<string, string>.Empty.Add(Embedding, Head)
-                : ImmutableDictionary<string, string>.Empty,
+            Aliases: ImmutableDictionary<string, string>.Empty
+                .Add(config.TiedEmbeddings ? Embedding : Head, OldHead),
             Stacked: hasBias ? [[.. Matrices], [.. Biases]] : [[.. Matrices]])
         {
             BasePrefix = Root,
