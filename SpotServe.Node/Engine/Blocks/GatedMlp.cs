@@ -18,6 +18,9 @@ internal sealed class GatedMlp(
 {
     private readonly Func<Tensor, Tensor> _activation = Activations.Of(activation);
 
+    /// <summary>Whether it is SwiGLU, which fused kernels know.</summary>
+    public bool IsPlain => activation == Activation.Silu && down.IsPlain;
+
     public void AddTo(Tensor residual, Tensor normed)
     {
         var gated = gate.Apply(normed);

@@ -17,6 +17,9 @@ internal sealed class ColumnLinear(Tensor weight, Tensor? bias = null)
 internal sealed class RowLinear(
     StageContext stage, Tensor weight, Tensor? bias = null, INormalization? norm = null, double multiplier = 1)
 {
+    /// <summary>Whether the sum is added as it is, so that a fused kernel can do it.</summary>
+    public bool IsPlain => norm is null && multiplier == 1;
+
     /// <summary>Adds the product of [rows, this rank's inputs] to <paramref name="residual"/>, [rows,
     /// hidden].</summary>
     public void AddTo(Tensor residual, Tensor values)

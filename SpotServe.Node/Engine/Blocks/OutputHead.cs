@@ -7,7 +7,11 @@ namespace SpotServe.Node.Engine.Blocks;
 /// <summary>What becomes of the product with the vocabulary.</summary>
 /// <param name="Divisor">Logits are divided by it.</param>
 /// <param name="SoftCap">Logits x become cap * tanh(x / cap); 0 for none.</param>
-internal sealed record LogitOptions(double Divisor = 1, double SoftCap = 0);
+internal sealed record LogitOptions(double Divisor = 1, double SoftCap = 0)
+{
+    /// <summary>Whether logits stay as they are, so that a fused kernel can make them.</summary>
+    public bool IsPlain => Divisor == 1 && SoftCap == 0;
+}
 
 /// <summary>
 /// Final norm and the product with the vocabulary, cut over the vocabulary: rank 0 gathers the logits of the rows whose
@@ -39,6 +43,8 @@ internal sealed class OutputHead
         _all = stage.Rank == 0 && stage.RankCount > 1 ? new float[samples * _width * stage.RankCount] : [];
         _row = stage.Rank == 0 ? new float[vocabulary] : [];
     }
+
+    public bool IsPlain => _options.IsPlain;
 
     /// <summary>Computes the logits of the step's sampled rows and hands each row to <paramref name="use"/> on rank
     /// 0.</summary>

@@ -20,6 +20,10 @@ internal sealed record AttentionOptions(
 
     /// <summary>Scores s become cap * tanh(s / cap); 0 for none.</summary>
     public double SoftCap { get; init; }
+
+    /// <summary>Whether this is attention that fused kernels know: scaled by the head size, norms over heads at
+    /// most.</summary>
+    public bool IsPlain => WidthNorm is null && Scale is null && SoftCap == 0;
 }
 
 /// <summary>Self-attention of one layer over this rank's heads, with its keys and values in pages.</summary>

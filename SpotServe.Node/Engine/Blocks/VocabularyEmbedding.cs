@@ -12,6 +12,9 @@ internal sealed class VocabularyEmbedding(StageContext stage, Tensor weight, dou
     private readonly AxisRange _range =
         TensorSlices.Even(stage.Model.VocabularySize, stage.Rank, stage.RankCount);
 
+    /// <summary>Whether rows are used as they are, so that a fused kernel can do it.</summary>
+    public bool IsPlain => multiplier == 1;
+
     /// <summary>The step's tokens as a new float32 tensor [tokens, hidden].</summary>
     public Tensor Apply()
     {
