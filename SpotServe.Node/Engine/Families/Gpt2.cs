@@ -72,11 +72,9 @@ internal sealed class Gpt2 : ModelFamily
             Aliases: config.TiedEmbeddings
                 ? ImmutableDictionary<string, string>.Empty.Add(Embedding, Head)
                 : ImmutableDictionary<string, string>.Empty,
-            Stacked: [[.. Matrices], [.. Biases]])
-        {
-            BasePrefix = Root,
-            Stored = StoredParts(hidden, inner),
-        };
+            Stacked: [[.. Matrices], [.. Biases]],
+            BasePrefix: Root,
+            Stored: StoredParts(hidden, inner));
     }
 
     public override Func<Tensor> Front(StageParts parts)

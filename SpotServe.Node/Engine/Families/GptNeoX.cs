@@ -66,11 +66,9 @@ internal sealed class GptNeoX : ModelFamily
             ],
             Aliases: ImmutableDictionary<string, string>.Empty
                 .Add(config.TiedEmbeddings ? Embedding : Head, OldHead),
-            Stacked: hasBias ? [[.. Matrices], [.. Biases]] : [[.. Matrices]])
-        {
-            BasePrefix = Root,
-            Stored = StoredParts(config, hasBias),
-        };
+            Stacked: hasBias ? [[.. Matrices], [.. Biases]] : [[.. Matrices]],
+            BasePrefix: Root,
+            Stored: StoredParts(config, hasBias));
     }
 
     public override Func<Tensor> Front(StageParts parts) =>

@@ -62,10 +62,8 @@ internal class Llama : ModelFamily
             Aliases: config.TiedEmbeddings
                 ? ImmutableDictionary<string, string>.Empty.Add(Embedding, Head)
                 : ImmutableDictionary<string, string>.Empty,
-            Stacked: HasQueryBias(config) ? [[.. Matrices], [.. Biases]] : [[.. Matrices]])
-        {
-            BasePrefix = "model.",
-        };
+            Stacked: HasQueryBias(config) ? [[.. Matrices], [.. Biases]] : [[.. Matrices]],
+            BasePrefix: "model.");
     }
 
     public override Func<Tensor> Front(StageParts parts) =>

@@ -22,25 +22,22 @@ internal sealed class ModelTypeAttribute(string name) : Attribute
 /// <param name="Aliases">Other checkpoint names of a tensor, tried when it is missing.</param>
 /// <param name="Stacked">Layer tensors that lie in memory one below the other, as <see cref="StageWeights"/> is asked
 /// for them.</param>
+/// <param name="BasePrefix">What names begin with, unless a checkpoint was saved without its head.</param>
+/// <param name="Stored">Tensors that checkpoints have as a part of another one, or the other way round.</param>
 internal sealed record FamilyTensors(
     ImmutableArray<TensorSpec> Front,
     ImmutableArray<TensorSpec> Layer,
     ImmutableArray<TensorSpec> Back,
     ImmutableDictionary<string, string> Aliases,
-    ImmutableArray<ImmutableArray<string>> Stacked)
+    ImmutableArray<ImmutableArray<string>> Stacked,
+    string BasePrefix,
+    ImmutableDictionary<string, StoredPart>? Stored = null)
 {
-    /// <summary>Tensors that checkpoints have as a part of another one, or the other way round.</summary>
-    public ImmutableDictionary<string, StoredPart> Stored { get; init; } =
-        ImmutableDictionary<string, StoredPart>.Empty;
-
-    /// <summary>What names begin with, unless a checkpoint was saved without its head.</summary>
-    public string BasePrefix { get; init; } = "";
-
     /// <summary>How the checkpoint's tensors are found, with the layers' indices filled in.</summary>
     public CheckpointNames Names(int layers)
     {
         var stored = new Dictionary<string, StoredPart>(StringComparer.Ordinal);
-        foreach (var (name, part) in Stored)
+        foreach (var (name, part) in Stored ?? ImmutableDictionary<string, StoredPart>.Empty)
         {
             for (var layer = 0; layer < layers; layer++)
                 stored[At(name, layer)] = part with { Name = At(part.Name, layer) };

@@ -87,10 +87,8 @@ internal sealed class Opt : ModelFamily
             Aliases: config.TiedEmbeddings
                 ? ImmutableDictionary<string, string>.Empty.Add(Embedding, Head)
                 : ImmutableDictionary<string, string>.Empty,
-            Stacked: hasBias ? [[.. Matrices], [.. Biases]] : [[.. Matrices]])
-        {
-            BasePrefix = "model.",
-        };
+            Stacked: hasBias ? [[.. Matrices], [.. Biases]] : [[.. Matrices]],
+            BasePrefix: "model.");
 
         TensorSpec[] Bias(string name, int size, TensorSplit split = TensorSplit.Replicated) =>
             hasBias ? [Vector(name + ".bias", size, split)] : [];
