@@ -61,6 +61,7 @@ public sealed class SchedulerPropertyTests
         private readonly Dictionary<string, (List<int> Alone, int CancelTurn)> _expected = [];
         private readonly HashSet<string> _cancelled = [];
         private readonly Dictionary<Sequence, long> _readySince = new(ReferenceEqualityComparer.Instance);
+        private readonly Dictionary<Sequence, int> _residences = new(ReferenceEqualityComparer.Instance);
         private (Sequence Sequence, bool Runs)? _senior;
 
         public Run(Scenario scenario)
@@ -114,10 +115,40 @@ public sealed class SchedulerPropertyTests
 
         private bool Plan()
         {
-            if (!_fixture.Plan()) return false;
+            var prefilling = _fixture.Scheduler.Sequences.Where(IsReadyToPrefill).ToArray();
+            var planned = _fixture.Plan();
+            AssertNobodyIsAdmittedPastASeniorThatWaits();
+            if (!planned) return false;
+            AssertNoPrefillIsOvertaken(prefilling);
             AssertEveryReadySequenceHasItsTurn();
             AssertTheMostSeniorKeepsItsPages();
             return true;
+        }
+
+        private static bool IsReadyToPrefill(Sequence sequence) =>
+            sequence is { Phase: SequencePhase.Prefill, IsInFlight: false };
+
+        /// <summary>However little room a junior needs: it could keep the senior out for ever.</summary>
+        private void AssertNobodyIsAdmittedPastASeniorThatWaits()
+        {
+            var waiting = _fixture.Scheduler.Sequences
+                .Where(sequence => sequence.Phase == SequencePhase.Waiting).ToArray();
+            foreach (var sequence in _fixture.Scheduler.Sequences)
+            {
+                var isAdmitted = sequence.Residence > _residences.GetValueOrDefault(sequence);
+                _residences[sequence] = sequence.Residence;
+                if (!isAdmitted) continue;
+                Assert.DoesNotContain(waiting, other => other.IsSeniorTo(sequence));
+            }
+        }
+
+        private static void AssertNoPrefillIsOvertaken(Sequence[] prefilling)
+        {
+            var left = prefilling.Where(IsReadyToPrefill).ToArray();
+            foreach (var taken in prefilling.Where(sequence => sequence.IsInFlight))
+            {
+                Assert.DoesNotContain(left, other => other.IsSeniorTo(taken));
+            }
         }
 
         private void AssertEveryReadySequenceHasItsTurn()

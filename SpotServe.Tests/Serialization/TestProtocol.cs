@@ -38,6 +38,9 @@ public static class TestProtocol
 
     public sealed record Empty;
 
+    /// <summary>Its only field may hold any record of an interface.</summary>
+    public sealed record Cage(IAnimal Animal);
+
     /// <summary>Stays on its node, so it may hold anything.</summary>
     public sealed record Piped(Exception Error) : INoSerializationVerificationNeeded;
 

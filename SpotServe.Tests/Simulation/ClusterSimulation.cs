@@ -38,8 +38,7 @@ internal sealed class ClusterSimulation
     private readonly ClusterDraw _draw;
     private readonly SimCluster _cluster;
     private readonly SimFaults _faults;
-    private readonly Dictionary<SimControl, Epoch> _shown = [];
-    private readonly Dictionary<Epoch, Layout> _layouts = [];
+    private readonly SimLaws _laws;
     private PlannerPhase _phase;
     private ClusterProtocol.PlannerView? _view;
 
@@ -52,6 +51,7 @@ internal sealed class ClusterSimulation
         _cluster = new SimCluster(world, system, _draw);
         _cluster.DataPlane.Slowness = _draw.Slowness;
         _faults = new SimFaults(_cluster, _draw);
+        _laws = new SimLaws(_cluster, _draw);
         world.OnMessage = OnMessage;
         SimLog.Attach(system, world);
         AddClients();
@@ -99,12 +99,12 @@ internal sealed class ClusterSimulation
 
     private void AddClients()
     {
-        var count = _world.Random.Next(4, 13);
-        for (var i = 0; i < count; i++)
+        var isLong = _draw.Theme is SimTheme.FullBatches or SimTheme.PageShortage or SimTheme.SilentHome;
+        for (var i = 0; i < _draw.Clients; i++)
         {
             var prompt = Enumerable.Range(0, _world.Random.Next(1, 50))
                 .Select(_ => _world.Random.Next(_draw.Model.VocabularySize)).ToImmutableArray();
-            var tokens = _world.Random.Next(1, 70);
+            var tokens = _world.Random.Next(isLong ? 40 : 1, 70);
             var sampling = _world.Chance(0.5)
                 ? SamplingParameters.Greedy
                 : new SamplingParameters(1, 1, 0, (ulong)_world.Random.NextInt64());
@@ -116,7 +116,7 @@ internal sealed class ClusterSimulation
                 SoloRun.Generate(_draw.Model, prompt, tokens, sampling),
                 _world.Chance(0.1) ? _world.Random.Next(tokens) : -1);
             _cluster.Clients.Add(client);
-            _world.At(_world.Between(1, FaultsUntil.TotalSeconds), client.Connect);
+            _world.At(_world.Between(1, _draw.ClientsUntil.TotalSeconds), client.Connect);
         }
     }
 
@@ -143,22 +143,11 @@ internal sealed class ClusterSimulation
         return null;
     }
 
-    private void OnMessage(object message)
+    private void OnMessage(SimMessage message)
     {
-        switch (message)
-        {
-            case ClusterProtocol.PlannerView view:
-                OnView(view);
-                break;
-            case ClusterProtocol.ReleasePosition release:
-                CheckRelease(release);
-                break;
-            case ClusterProtocol.DevicePrepared:
-                CheckMemory();
-                break;
-            default:
-                break;
-        }
+        _laws.OnMessage(message);
+        _faults.OnMessage(message);
+        if (message.Content is ClusterProtocol.PlannerView view) OnView(view);
     }
 
     private void OnView(ClusterProtocol.PlannerView view)
@@ -166,41 +155,9 @@ internal sealed class ClusterSimulation
         // A planner that hung and does not know yet that there is another may still speak; nobody listens to it.
         if (_view is not null && view.Epoch < _view.Epoch) return;
         _view = view;
-        if (view.Layout is { } layout) _layouts[view.Epoch] = layout;
-        foreach (var control in _cluster.Controls)
-        {
-            if (control.Board.View is not { } shown) continue;
-            if (_shown.TryGetValue(control, out var last) && shown.Epoch < last)
-                _world.Break($"{control.Host} went back from {last} to {shown.Epoch}");
-            _shown[control] = shown.Epoch;
-        }
-
         if (view.Phase == _phase) return;
         _phase = view.Phase;
         _world.Say($"{view.Phase} {view.Epoch}: {view.Detail}");
         _faults.OnPhase(view.Phase);
-    }
-
-    /// <summary>A replica that serves is not given back before what follows it serves.</summary>
-    private void CheckRelease(ClusterProtocol.ReleasePosition release)
-    {
-        if (!_draw.AlwaysKeepsServing || _view is not { Replicas.Length: > 0 } view) return;
-        if (view.Phase is not (PlannerPhase.PreCopying or PlannerPhase.CuttingOver)) return;
-        if (release.Term != view.Term || release.Epoch != view.ServingEpoch) return;
-        if (!_layouts.TryGetValue(view.ServingEpoch, out var layout)) return;
-        var index = layout.Placement.IndexOf(release.Device);
-        if (index < 0 || view.Replicas.All(serving => serving.Replica != layout.PositionAt(index).Replica)) return;
-        _world.Break($"{release} while {view.Epoch} does not serve yet ({view.Phase})");
-    }
-
-    private void CheckMemory()
-    {
-        foreach (var node in _cluster.Nodes.Where(node => !node.Process.IsDead))
-        {
-            foreach (var runtime in node.Runtimes.Where(runtime => runtime.BytesInUse > runtime.MemoryBytes))
-            {
-                _world.Break($"{node.Name} uses {runtime.BytesInUse} bytes of {runtime.MemoryBytes}");
-            }
-        }
     }
 }

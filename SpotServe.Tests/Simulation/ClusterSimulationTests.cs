@@ -5,13 +5,17 @@ namespace SpotServe.Tests.Simulation;
 
 /// <summary>
 /// Whole clusters on virtual time under faults that a seed draws. SPOTSERVE_SIM_SEEDS sets how many seeds,
-/// SPOTSERVE_SIM_FIRST the first, SPOTSERVE_SIM_SECONDS the longest time, SPOTSERVE_SIM_TRACES a file that gets a line
-/// for each seed, to compare processes by; SPOTSERVE_SIM_SEED runs a single one and tells all that happened in it.
+/// SPOTSERVE_SIM_FIRST the first, SPOTSERVE_SIM_SECONDS the longest time, SPOTSERVE_SIM_BROKEN after how many broken
+/// ones to stop, SPOTSERVE_SIM_TRACES a file that gets a line for each seed, to compare processes by;
+/// SPOTSERVE_SIM_SEED runs a single one and tells all that happened in it. A run that does not come to all its seeds
+/// fails.
 /// </summary>
 public sealed class ClusterSimulationTests(ITestOutputHelper output)
 {
     private const int SeedsInCi = 500;
-    private const int SecondsInCi = 120;
+
+    /// <summary>A seed takes 0.3 s beside another test; this allows for a machine that is eight times slower.</summary>
+    private const int SecondsInCi = 1_200;
 
     [Fact]
     public void No_law_breaks_and_every_accepted_request_ends_as_undisturbed_whatever_happens()
@@ -29,10 +33,11 @@ public sealed class ClusterSimulationTests(ITestOutputHelper output)
         var limit = TimeSpan.FromSeconds(Setting("SPOTSERVE_SIM_SECONDS") ?? SecondsInCi);
         var file = Environment.GetEnvironmentVariable("SPOTSERVE_SIM_TRACES");
         using var traces = file is null ? null : File.CreateText(file);
-        var report = new SeedRange(first, count, limit).Run(output.WriteLine, traces);
+        var brokenMax = Setting("SPOTSERVE_SIM_BROKEN") ?? int.MaxValue;
+        var report = new SeedRange(first, count, limit, brokenMax).Run(output.WriteLine, traces);
 
         output.WriteLine(report.ToString());
-        Assert.True(report.Broken.Count == 0, $"{report}\n{string.Join('\n', report.Broken.Take(20))}");
+        Assert.True(report.Failure is null, report.Failure);
     }
 
     private static int? Setting(string name) =>

@@ -76,7 +76,7 @@ internal sealed class SimDispatcher : MessageDispatcher
     {
         var to = _world.ProcessOf(cell.Self);
         var from = _world.ProcessOf(envelope.Sender);
-        _world.OnMessage?.Invoke(envelope.Message);
+        _world.OnMessage?.Invoke(new SimMessage(envelope.Message, envelope.Sender, cell.Self));
         _world.Note(Stable.Hash(envelope.Message.GetType()));
         if (from is null || to is null || from == to) Deliver(cell, envelope, to);
         else _world.Network.Send(from, to, envelope.Message, () => Deliver(cell, envelope, to));

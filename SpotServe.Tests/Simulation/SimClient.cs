@@ -114,6 +114,13 @@ internal sealed class SimClient
             _cluster.World.Break($"{this} was shown index {batch.FirstIndex}");
         }
 
+        var committed = _cluster.World.Database.CommittedTokens(Id!.Value);
+        if (batch.FirstIndex + batch.Tokens.Length > committed)
+        {
+            _cluster.World.Break(
+                $"{this} was shown {batch.Tokens.Length} tokens from {batch.FirstIndex}, {committed} are on disk");
+        }
+
         var gap = _cluster.World.Now - _lastAt;
         if (gap > LongestGap) LongestGap = gap;
         _lastAt = _cluster.World.Now;

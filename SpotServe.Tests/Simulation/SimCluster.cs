@@ -26,6 +26,7 @@ internal sealed class SimCluster
         _draw = draw;
         GatewayOptions = new GatewayOptions { NewId = _ => new RequestId($"r{++_requests}") };
         DataPlane = new SimDataPlane(world);
+        Calm = new SimCalm(this);
         Membership = new SimMembership(this);
         for (var i = 0; i < draw.Controls; i++) AddControl($"control{i}");
         for (var i = 0; i < draw.Nodes; i++) world.After(world.Between(0, 1), () => AddNode());
@@ -42,6 +43,11 @@ internal sealed class SimCluster
     public SimDataPlane DataPlane { get; }
 
     public SimMembership Membership { get; }
+
+    public SimCalm Calm { get; }
+
+    /// <summary>A machine that was given notice is about to go, its process still running or not.</summary>
+    public Action<SimNode>? OnDeadline { get; set; }
 
     /// <summary>Control members, in order of age; dead ones until they are given up.</summary>
     public List<SimControl> Controls { get; } = [];
@@ -84,6 +90,10 @@ internal sealed class SimCluster
         if (PlannerHome is null) StartPlanner();
     }
 
+    /// <summary>The gpu node that an actor is of; null for others.</summary>
+    public SimNode? NodeOf(IActorRef? actor) =>
+        World.ProcessOf(actor) is { } process ? Nodes.Find(node => node.Process == process) : null;
+
     public SimControl? HomeOf(RequestId id)
     {
         var home = _homes[ShardOf(id)];
@@ -95,6 +105,7 @@ internal sealed class SimCluster
     {
         if (node.Process.IsDead) return;
         World.Say($"{node.Name} dies{(closesSockets ? "" : " silently")}");
+        Calm.Disturb();
         node.Process.Kill();
         if (!closesSockets) return;
         DataPlane.OnDied(node);
@@ -117,6 +128,7 @@ internal sealed class SimCluster
     {
         if (!node.Process.IsRunning) return;
         World.Say($"{node.Name} ends its membership: it {why}");
+        Calm.Disturb();
         node.Process.Stop(() =>
         {
             DataPlane.OnDied(node);
@@ -186,6 +198,7 @@ internal sealed class SimCluster
         if (PlannerHome is not null || home is null) return;
         PlannerHome = home;
         World.Say($"planner starts at {home.Process}");
+        Calm.Disturb();
         home.StartSingletons(_draw.Planner, planner => World.After(World.Between(0.01, 0.1), () =>
         {
             if (PlannerHome == home) Planner = planner;
@@ -205,6 +218,8 @@ internal sealed class SimCluster
 
         World.After(World.Between(0.2, 1), () =>
         {
+            // A cluster removes whoever was at an address before it takes another one in there.
+            Membership.OnReplaced(node.Host);
             var again = AddNode(node.Host, node.Runtimes);
             if (node.Deadline is { } left) World.After(TimeSpan.FromSeconds(0.1), () => again.Notice(left - World.Now));
         });

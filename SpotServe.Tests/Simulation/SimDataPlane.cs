@@ -28,6 +28,9 @@ internal sealed class SimDataPlane
     /// <summary>How much longer than usual a step takes.</summary>
     public double Slowness { get; set; } = 1;
 
+    /// <summary>Told of a stage that is closed because somebody wants it closed, before it is.</summary>
+    public Action<SimReplica, SimStage>? OnReleasing { get; set; }
+
     public void Add(SimNode node) => _nodes.Add(node.Name, node);
 
     /// <summary>Null for one that never was; dead ones are found.</summary>
@@ -36,6 +39,22 @@ internal sealed class SimDataPlane
     /// <summary>Whether bytes of one process come to another now.</summary>
     public bool Reaches(SimNode from, SimNode to) =>
         from.Process.IsRunning && to.Process.IsRunning && !_world.Network.IsCut(from.Host, to.Host);
+
+    /// <summary>Replicas of an epoch, whether they are joined or not.</summary>
+    public IEnumerable<SimReplica> ReplicasOf(Epoch epoch) =>
+        _replicas.Where(entry => entry.Key.Epoch == epoch).Select(entry => entry.Value);
+
+    /// <summary>The first epoch after one that has open stages; null when there is none.</summary>
+    public Epoch? NextOpen(Epoch epoch) => _replicas.Values.Where(replica => replica.Epoch > epoch && !replica.IsOver)
+        .Select(replica => (Epoch?)replica.Epoch).Min();
+
+    /// <summary>Nodes that a node computes together with now.</summary>
+    public IEnumerable<SimNode> PeersOf(SimNode node) => _replicas.Values.SelectMany(replica => replica.Pairs)
+        .Where(pair => pair.One == node).Select(pair => pair.Other).Distinct();
+
+    /// <summary>The node of the first stage of a replica that runs on several nodes; null when there is none.</summary>
+    public SimNode? LeaderOfPipeline() =>
+        _replicas.Values.Where(replica => replica.Pairs.Any()).Select(replica => replica.Leader).FirstOrDefault();
 
     public Task<IRunningStage> LaunchAsync(
         SimNode node,
@@ -54,7 +73,8 @@ internal sealed class SimDataPlane
         var key = (connect.Epoch, assignment.Position.Replica);
         if (!_replicas.TryGetValue(key, out var replica))
         {
-            _replicas[key] = replica = new SimReplica(_world, this, connect.Layout, assignment.Position.Replica);
+            replica = new SimReplica(_world, this, connect.Epoch, connect.Layout, assignment.Position.Replica);
+            _replicas[key] = replica;
         }
 
         var launched = new TaskCompletionSource<IRunningStage>();

@@ -9,6 +9,7 @@ internal sealed class SimFaults
     private readonly SimCluster _cluster;
     private readonly ClusterDraw _draw;
     private readonly List<(PlannerPhase Phase, Action Action)> _armed = [];
+    private SimThemes? _themes;
     private bool _isHealed;
 
     public SimFaults(SimCluster cluster, ClusterDraw draw)
@@ -22,7 +23,9 @@ internal sealed class SimFaults
     /// <summary>Draws faults between two times; later, all is well again.</summary>
     public void Draw(TimeSpan from, TimeSpan until, TimeSpan healed)
     {
-        var count = World.Random.Next(1, 7);
+        var mayAdd = new SimThemes(_cluster, _draw, this) is var themes && themes.Begin();
+        _themes = themes;
+        var count = mayAdd ? World.Random.Next(1, _draw.Theme == SimTheme.AnyFaults ? 7 : 3) : 0;
         for (var i = 0; i < count; i++)
         {
             World.At(World.Between(from.TotalSeconds, until.TotalSeconds), () =>
@@ -46,6 +49,35 @@ internal sealed class SimFaults
             });
         }
     }
+
+    public void OnMessage(SimMessage message)
+    {
+        if (!_isHealed) _themes?.OnMessage(message);
+    }
+
+    public void HangPlanner(TimeSpan time)
+    {
+        if (_isHealed || _cluster.PlannerHome is not { IsReady: true } home) return;
+        World.Say($"{home.Process} hangs for {time.TotalSeconds:0.0} s, with the planner");
+        home.Process.Hang();
+        World.After(time, home.Process.Resume);
+    }
+
+    /// <summary>Those that compute with it still hear it, everybody else does not.</summary>
+    public void CutOffFromAllButItsReplicas(SimNode node, TimeSpan time)
+    {
+        if (_isHealed) return;
+        var peers = _cluster.DataPlane.PeersOf(node).Select(peer => peer.Host).Append(node.Host).ToHashSet();
+        var others = AllHosts().Where(host => !peers.Contains(host)).ToArray();
+        World.Say($"{node.Host} | {string.Join(" ", others)} for {time.TotalSeconds:0.0} s");
+        World.After(time, World.Network.Cut([node.Host], others));
+    }
+
+    private string[] AllHosts() =>
+    [
+        .. _cluster.Nodes.Where(node => !node.Process.IsDead).Select(node => node.Host)
+            .Concat(_cluster.Controls.Select(control => control.Host)).Distinct(),
+    ];
 
     private void Happen(int what)
     {
@@ -132,8 +164,7 @@ internal sealed class SimFaults
 
     private void Partition()
     {
-        var hosts = _cluster.Nodes.Where(node => !node.Process.IsDead).Select(node => node.Host)
-            .Concat(_cluster.Controls.Select(control => control.Host)).Distinct().ToArray();
+        var hosts = AllHosts();
         var side = hosts.Where(_ => World.Chance(0.4)).ToArray();
         var other = hosts.Except(side).Where(_ => World.Chance(0.8)).ToArray();
         var time = World.Chance(0.3) ? World.Between(10, 20) : World.Between(0.1, 5);
@@ -153,6 +184,7 @@ internal sealed class SimFaults
     private void SlowLinks()
     {
         World.Say("links are slow");
+        _cluster.Calm.Disturb();
         World.Network.BytesPerSecond = _draw.BytesPerSecond / 30;
         World.After(World.Between(2, 15), () => World.Network.BytesPerSecond = _draw.BytesPerSecond);
     }
@@ -187,7 +219,7 @@ internal sealed class SimFaults
         for (var i = 0; i < _draw.Nodes; i++) World.After(World.Between(1, 10), () => _cluster.AddNode());
     }
 
-    private void ChangeLayout()
+    public void ChangeLayout()
     {
         var devices = _cluster.Staying.Count() * _draw.DevicesPerNode;
         var wanted = ClusterDraw.AnyDegrees(World.Random, _draw.Model.LayerCount, devices);

@@ -13,6 +13,10 @@ internal sealed class SimDatabase : IRequestJournal
 
     public IReadOnlyList<IPersistentRepresentation> Of(string id) => _events.GetValueOrDefault(id) ?? [];
 
+    /// <summary>Tokens of a request that are on disk.</summary>
+    public int CommittedTokens(RequestId id) => Of(RequestJournal.IdPrefix + id.Value)
+        .Sum(entry => entry.Payload is RequestEvents.TokensCommitted committed ? committed.Tokens.Length : 0);
+
     /// <returns>False when another has written there before, and that was not deleted: the entry's writer has been
     /// replaced.</returns>
     public bool TryWrite(IPersistentRepresentation entry)

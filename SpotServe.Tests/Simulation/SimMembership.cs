@@ -50,6 +50,12 @@ internal sealed class SimMembership : IMembership
     /// <summary>It has left in order.</summary>
     public void OnLeft(SimNode node) => World.After(World.Between(0.05, 0.5), () => Remove(node, "was removed"));
 
+    /// <summary>Another process comes to a host's address.</summary>
+    public void OnReplaced(string host)
+    {
+        foreach (var node in _cluster.Nodes.Where(node => node.Host == host).ToArray()) Remove(node, "was replaced");
+    }
+
     private void Check()
     {
         foreach (var node in _cluster.Nodes.Where(node => !node.IsRemoved).ToArray()) CheckNode(node);

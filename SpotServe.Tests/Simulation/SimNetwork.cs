@@ -27,6 +27,9 @@ internal sealed class SimNetwork(SimWorld world)
     /// <summary>Bytes per second of bulk transfers between two machines.</summary>
     public double BytesPerSecond { get; set; } = 1e6;
 
+    /// <summary>Something is cut, or control messages are late or lost.</summary>
+    public bool IsDisturbed => _partitions.Count > 0 || Loss > 0 || Delay > TimeSpan.Zero;
+
     public bool IsCut(string host, string other) => host != other && _partitions.Exists(cut =>
         (cut.Side.Contains(host) && cut.Other.Contains(other))
         || (cut.Side.Contains(other) && cut.Other.Contains(host)));

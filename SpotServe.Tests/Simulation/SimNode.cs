@@ -67,15 +67,22 @@ internal sealed class SimNode
 
     public bool IsToldUnreachable { get; set; }
 
+    /// <summary>When it was given notice.</summary>
+    public TimeSpan NoticedAt { get; private set; } = TimeSpan.MaxValue;
+
     public void Notice(TimeSpan grace)
     {
         if (Process.IsDead || Actor is null || Deadline is not null) return;
         var world = _cluster.World;
-        Deadline = world.Now + grace;
+        (NoticedAt, Deadline) = (world.Now, world.Now + grace);
         Process.Do(() => Actor.Tell(
             new PreemptionNotice(world.Clock.GetUtcNow() + grace, "simulation"), ActorRefs.NoSender));
         _cluster.Membership.OnLeaving(this);
-        world.After(grace, () => _cluster.Die(this, closesSockets: world.Chance(0.5)));
+        world.After(grace, () =>
+        {
+            _cluster.OnDeadline?.Invoke(this);
+            _cluster.Die(this, closesSockets: world.Chance(0.5));
+        });
     }
 
     private void OnReleased(string reason)

@@ -33,6 +33,9 @@ internal sealed class SimProcess
 
     public bool IsHung { get; private set; }
 
+    /// <summary>It was told to end and stops its actors.</summary>
+    public bool IsStopping => _guardian is null && !IsDead;
+
     /// <summary>When it died or hung last.</summary>
     public TimeSpan SilentSince { get; private set; } = TimeSpan.MaxValue;
 

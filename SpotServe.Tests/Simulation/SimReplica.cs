@@ -20,8 +20,9 @@ internal sealed class SimReplica
     private readonly bool[] _isBusy;
     private bool _isJoined;
 
-    public SimReplica(SimWorld world, SimDataPlane dataPlane, Layout layout, int index)
+    public SimReplica(SimWorld world, SimDataPlane dataPlane, Epoch epoch, Layout layout, int index)
     {
+        (Epoch, Index) = (epoch, index);
         _world = world;
         _dataPlane = dataPlane;
         _positions = [.. layout.Positions.Where(position => position.Replica == index)];
@@ -30,7 +31,22 @@ internal sealed class SimReplica
         _isBusy = new bool[StageCount];
     }
 
+    public Epoch Epoch { get; }
+
+    public int Index { get; }
+
     public int StageCount { get; }
+
+    /// <summary>It has run a step.</summary>
+    public bool HasServed { get; private set; }
+
+    /// <summary>All its stages are joined, open and within reach of each other.</summary>
+    public bool IsWhole => _isJoined && _stages.Count == _positions.Length
+        && _stages.Values.All(stage => !stage.IsClosed && stage.Node.Process.IsRunning)
+        && Pairs.All(pair => _dataPlane.Reaches(pair.One, pair.Other));
+
+    /// <summary>The node that plans its steps; null before it is there.</summary>
+    public SimNode? Leader => _stages.GetValueOrDefault(_positions[0])?.Node;
 
     /// <summary>All stages that joined are closed.</summary>
     public bool IsOver => _stages.Count > 0 && _stages.Values.All(stage => stage.IsClosed || stage.Node.Process.IsDead);
@@ -52,6 +68,9 @@ internal sealed class SimReplica
         if (_isJoined || _stages.Count < _positions.Length) return;
         TryConnect();
     }
+
+    /// <summary>Somebody wants a position closed that could go on.</summary>
+    public void OnReleasing(SimStage stage) => _dataPlane.OnReleasing?.Invoke(this, stage);
 
     /// <summary>A position closed its links: its peers read an end of stream.</summary>
     public void OnClosed(SimStage closed)
@@ -143,6 +162,7 @@ internal sealed class SimReplica
             foreach (var rank in ranks) flow.Activations.CopyTo(rank.Engine.Input(flow.Plan.TokenCount));
         }
 
+        HasServed = true;
         FakeStageEngine.StepTogether([.. ranks.Select(rank => rank.Engine)], flow.Plan, sampled);
         _isBusy[index] = false;
         if (index == StageCount - 1)
@@ -222,6 +242,7 @@ internal sealed class SimStage : IRunningStage
 
     public void Dispose()
     {
+        if (!IsClosed && Node.Process is { IsRunning: true, IsStopping: false }) _replica.OnReleasing(this);
         Close();
         // A step that computes cannot be interrupted.
         _world.After(_world.Between(0, 0.05), () => _stopped.TrySetResult());

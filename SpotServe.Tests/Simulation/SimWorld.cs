@@ -65,7 +65,7 @@ internal sealed class SimWorld
     public Action<string>? Log { get; set; }
 
     /// <summary>Sees every message before it is put into a mailbox.</summary>
-    public Action<object>? OnMessage { get; set; }
+    public Action<SimMessage>? OnMessage { get; set; }
 
     /// <summary>Runs <paramref name="action"/> with this world as the thread's.</summary>
     public void Enter(Action action)
@@ -196,3 +196,6 @@ internal sealed class SimWorld
         public override long GetTimestamp() => world.Now.Ticks;
     }
 }
+
+/// <summary>A message that is about to be sent; it may yet be lost.</summary>
+internal readonly record struct SimMessage(object Content, IActorRef? From, IActorRef To);

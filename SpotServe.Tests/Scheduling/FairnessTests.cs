@@ -1,0 +1,120 @@
+using SpotServe.Actors.Requests;
+using SpotServe.Actors.Scheduling;
+using Xunit;
+using static SpotServe.Tests.Scheduling.SchedulerFixture;
+
+namespace SpotServe.Tests.Scheduling;
+
+/// <summary>Nobody waits for ever: who comes first is served first, however much room the others need.</summary>
+public sealed class FairnessTests
+{
+    private static readonly SchedulerLimits Small = Limits(pages: 16, context: 256, sequences: 4);
+
+    [Fact]
+    public void Short_request_waits_behind_a_long_one_that_lacks_room()
+    {
+        var fixture = new SchedulerFixture(Small);
+        fixture.Submit(Request("first", promptTokens: 100, tokensMax: 30));
+        fixture.Step();
+        fixture.Submit(Request("long", promptTokens: 200, tokensMax: 4));
+        fixture.Submit(Request("short", promptTokens: 1, tokensMax: 4));
+
+        while (!fixture.Finished.ContainsKey("short"))
+        {
+            Assert.True(fixture.Step());
+            Assert.True(HasBegun(fixture, "long") || !HasBegun(fixture, "short"), "short slipped past long");
+        }
+
+        Assert.Equal(["first", "short"], fixture.Finished.Keys.Where(id => id != "long"));
+    }
+
+    /// <summary>The pages that the long one needs never come free together while short ones may take them: two are in
+    /// use at any time.</summary>
+    [Theory]
+    [InlineData(230)]
+    [InlineData(250)]
+    public void Long_request_is_admitted_though_short_ones_overlap_without_end(int promptTokens)
+    {
+        var fixture = new SchedulerFixture(Small);
+        fixture.Submit(Request("short0", promptTokens: 17, tokensMax: 20));
+        fixture.Submit(Request("long", promptTokens, tokensMax: 3));
+
+        for (var i = 1; i < 100 && !fixture.Finished.ContainsKey("long"); i++)
+        {
+            fixture.Submit(Request($"short{i}", promptTokens: 17, tokensMax: 20));
+            for (var step = 0; step < 7; step++) fixture.Step();
+        }
+
+        Assert.Contains("long", fixture.Finished.Keys);
+    }
+
+    [Fact]
+    public void Long_prompt_is_not_overtaken_between_its_chunks()
+    {
+        var fixture = new SchedulerFixture(Limits(stepTokens: 16, chunk: 16, sequences: 4));
+        fixture.Submit(Request("long", promptTokens: 60, tokensMax: 1));
+        fixture.Step();
+        fixture.Submit(Request("short", promptTokens: 16, tokensMax: 1));
+
+        fixture.RunToIdle();
+
+        Assert.Equal(["long", "short"], fixture.Finished.Keys);
+    }
+
+    [Fact]
+    public void Suspended_request_comes_back_before_one_that_came_later()
+    {
+        var fixture = new SchedulerFixture(Limits(pages: 8, context: 128, sequences: 3));
+        fixture.Submit(Request("first", promptTokens: 60, tokensMax: 60));
+        fixture.Submit(Request("second", promptTokens: 40, tokensMax: 40));
+        while (fixture.Scheduler.Suspensions == 0) Assert.True(fixture.Step());
+        fixture.Submit(Request("late", promptTokens: 1, tokensMax: 1));
+
+        while (!fixture.Finished.ContainsKey("late"))
+        {
+            Assert.True(fixture.Step());
+            Assert.True(HasBegun(fixture, "second") || !HasBegun(fixture, "late"), "late slipped past second");
+        }
+    }
+
+    [Fact]
+    public void Pages_for_the_next_tokens_of_those_that_run_are_not_given_to_newcomers()
+    {
+        // Eight run with a page each that is nearly full; the newcomer's pages would be those that they need next.
+        var fixture = new SchedulerFixture(Limits(stepTokens: 256, chunk: 256, pages: 64, context: 64, sequences: 12));
+        for (var i = 0; i < 8; i++) fixture.Submit(Request($"r{i}", promptTokens: 15, tokensMax: 20));
+        fixture.Step();
+        for (var i = 0; i < 3; i++) fixture.Submit(Request($"wide{i}", promptTokens: 60, tokensMax: 2));
+        fixture.Scheduler.SetAsidePages(40, end: 64);   // 16 are left: four times four, if none had to be held back
+
+        while (!fixture.Scheduler.IsIdle && fixture.Step())
+        {
+        }
+
+        Assert.Equal(0, fixture.Scheduler.Suspensions);
+        Assert.Equal(11, fixture.Finished.Count);
+    }
+
+    [Fact]
+    public void Page_is_never_taken_from_a_senior_for_a_junior()
+    {
+        var fixture = new SchedulerFixture(Limits(pages: 6, context: 96, sequences: 3));
+        foreach (var id in (string[])["a", "b", "c"]) fixture.Submit(Request(id, promptTokens: 30, tokensMax: 40));
+        var residence = 0;
+
+        while (!fixture.Scheduler.IsIdle)
+        {
+            Assert.True(fixture.Step());
+            if (!fixture.Scheduler.TryGet(new RequestId("a"), out var senior)) break;
+            Assert.NotEqual(SequencePhase.Waiting, senior.Phase);
+            residence = Math.Max(residence, senior.Residence);
+        }
+
+        Assert.Equal(1, residence);
+        Assert.True(fixture.Scheduler.Suspensions > 0, "the scenario was to be short of pages");
+    }
+
+    /// <summary>It has pages now, or is over.</summary>
+    private static bool HasBegun(SchedulerFixture fixture, string id) =>
+        !fixture.Scheduler.TryGet(new RequestId(id), out var sequence) || sequence.Phase != SequencePhase.Waiting;
+}

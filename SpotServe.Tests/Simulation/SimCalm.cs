@@ -1,0 +1,38 @@
+namespace SpotServe.Tests.Simulation;
+
+/// <summary>
+/// How long everything has been well: nothing cut off, late, hung, killed or replaced. Laws that bound a time hold
+/// then; at other times somebody may rightly not know yet.
+/// </summary>
+internal sealed class SimCalm
+{
+    private static readonly TimeSpan CheckPeriod = TimeSpan.FromSeconds(0.1);
+    private readonly SimCluster _cluster;
+    private TimeSpan _disturbedAt;
+
+    public SimCalm(SimCluster cluster)
+    {
+        _cluster = cluster;
+        Check();
+    }
+
+    private SimWorld World => _cluster.World;
+
+    public bool Lasts(TimeSpan time) => Since(World.Now - time);
+
+    /// <summary>Nothing has been wrong from then on.</summary>
+    public bool Since(TimeSpan time) => _disturbedAt < time;
+
+    public void Disturb() => _disturbedAt = World.Now;
+
+    private void Check()
+    {
+        if (World.Network.IsDisturbed || _cluster.Nodes.Exists(node => node.Process.IsHung)
+            || _cluster.Controls.Exists(control => !control.IsReady))
+        {
+            Disturb();
+        }
+
+        World.After(CheckPeriod, Check);
+    }
+}
