@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;

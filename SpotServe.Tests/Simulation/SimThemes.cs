@@ -1,6 +1,5 @@
 using Akka.Actor;
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 
 namespace SpotServe.Tests.Simulation;
