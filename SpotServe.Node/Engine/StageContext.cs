@@ -61,7 +61,7 @@ internal sealed class StageContext : IDisposable
     /// stage.</summary>
     public Tensor Pages(int layer) => ((TorchBytes)_pages.Pool(layer)).Tensor;
 
-    /// <summary>Sums a contiguous float32 tensor of [tokens, hidden] over the ranks, in place.</summary>
+    /// <summary>Sums a contiguous float32 tensor of [tokens, up to hidden] over the ranks, in place.</summary>
     public void AllReduce(Tensor values)
     {
         if (RankCount == 1) return;
@@ -72,7 +72,7 @@ internal sealed class StageContext : IDisposable
             return;
         }
 
-        using var host = _pinned!.narrow(0, 0, values.shape[0]);
+        using var host = _pinned!.view(-1).narrow(0, 0, values.NumberOfElements).view(values.shape);
         host.copy_(values);
         Collective.AllReduceSum(TensorMemory.Floats(host));
         values.copy_(host);

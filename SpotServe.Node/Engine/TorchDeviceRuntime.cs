@@ -1,4 +1,3 @@
-using System.Collections.Frozen;
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
@@ -43,6 +42,9 @@ public sealed record TorchRuntimeOptions
     /// (a truncated one ends the process); false copies all weights.</summary>
     public bool MapWeights { get; init; } = true;
 
+    /// <summary>Told in one line what goes on but should not be so.</summary>
+    public Action<string>? Warn { get; init; }
+
     /// <summary>lib folder of an installed PyTorch; see <see cref="TorchNative.EnsureLoaded"/>.</summary>
     public string? TorchLib { get; init; }
 }
@@ -62,7 +64,7 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
     public TorchDeviceRuntime(TorchRuntimeOptions options)
     {
         var threads = options.Threads ?? Environment.ProcessorCount;
-        _config = ModelConfig.Load(options.ModelFolder);
+        _config = ModelConfig.Load(options.ModelFolder, ModelFamily.RulesOf);
         var family = ModelFamily.For(_config);
         _checkpoint = Checkpoint.Open(options.ModelFolder);
         try
@@ -70,15 +72,16 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
             var device = TorchDevices.Open(options.Device, options.TorchLib, threads);
             var onCpu = device.type == DeviceType.CPU;
             var weightType = options.WeightType ?? (onCpu ? ElementType.Float32 : _checkpoint.StoredType);
-            var aliases = family.Tensors(_config).Aliases.ToFrozenDictionary(StringComparer.Ordinal);
             var source = new CheckpointSource(
-                _checkpoint, aliases, Math.Min(threads, ReadThreadsMax), options.MapWeights);
+                _checkpoint, family.Tensors(_config).Names(_config.Layers), Math.Min(threads, ReadThreadsMax),
+                options.MapWeights);
             Model = family.Describe(
                 _config, options.ServedName ?? NameOf(options.ModelFolder), Fingerprint(options.ModelFolder),
                 weightType);
             MemoryBytes = options.MemoryBytes ?? TorchDevices.MemoryBytes(device) / 10 * 9;
             Description = TorchDevices.Describe(device, threads);
-            _engines = new TorchEngines(Model, _config, source, device);
+            _engines = new TorchEngines(Model, _config, source, device, slice => options.Warn?.Invoke(
+                $"{slice} has other numbers than {options.ModelFolder}: not used, read from the folder instead"));
         }
         catch
         {

@@ -20,13 +20,16 @@ internal sealed class TorchEngines : IDisposable
     private readonly Device _device;
     private readonly PageStore _pages;
 
-    public TorchEngines(ModelSpec model, ModelConfig config, IWeightSource source, Device device)
+    /// <param name="foreign">Told of slices that came with other numbers than the source's.</param>
+    public TorchEngines(
+        ModelSpec model, ModelConfig config, IWeightSource source, Device device,
+        Action<SliceRequest>? foreign = null)
     {
         _model = model;
         _config = config;
         _device = device;
         var shape = ModelFamily.For(config).Shape(config, model);
-        Weights = new WeightStore(shape, new TorchWeights(shape, source, device));
+        Weights = new WeightStore(shape, new TorchWeights(shape, source, device)) { Foreign = foreign };
         _pages = new PageStore((long)KvPage.Tokens * model.HeadSize * model.WeightType.Bytes());
     }
 

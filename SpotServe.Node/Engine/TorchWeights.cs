@@ -11,6 +11,8 @@ namespace SpotServe.Node.Engine;
 internal sealed unsafe class TorchWeights(WeightShape shape, IWeightSource source, Device device) : IWeightMemory
 {
     private const long StagingBytes = 16 << 20;
+    private const int SampleElements = 64;
+    private const int SampleRows = 4;
 
     public TensorBytes Allocate(StackedTensors stack, WeightKey key) =>
         new TorchBytes(empty(SizeOf(stack, key.Share), stack.Type.ToTorch(), device).DetachFromDisposeScope());
@@ -73,6 +75,36 @@ internal sealed unsafe class TorchWeights(WeightShape shape, IWeightSource sourc
         finally
         {
             NativeMemory.Free(staging);
+        }
+    }
+
+    public bool Agrees(PlacedTensor tensor, int layer, Rectangle part, CancellationToken cancel)
+    {
+        var name = tensor.Tensor.NameAt(layer);
+        Span<byte> here = stackalloc byte[SampleElements * sizeof(float)];
+        Span<byte> stored = stackalloc byte[here.Length];
+        foreach (var sample in Samples(part))
+        {
+            var bytes = (int)sample.Elements * tensor.Type.Bytes();
+            fixed (byte* into = stored)
+                source.Read(name, tensor.Tensor.Shape, sample, into, tensor.Type, _ => { }, cancel);
+            tensor.Memory.Read(tensor.OffsetOf(sample.Rows.First, sample.Columns.First), here[..bytes]);
+            if (!here[..bytes].SequenceEqual(stored[..bytes])) return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>A run of numbers in the first, the last and two rows between.</summary>
+    private static IEnumerable<Rectangle> Samples(Rectangle part)
+    {
+        var width = Math.Min(SampleElements, part.Columns.Count);
+        var places = part.Columns.Count - width + 1;
+        for (var i = 0; i < SampleRows; i++)
+        {
+            var row = part.Rows.First + ((part.Rows.Count - 1) * i / (SampleRows - 1));
+            var column = part.Columns.First + ((row * 2_654_435_761) % places);
+            yield return new Rectangle(new AxisRange(row, row + 1), new AxisRange(column, column + width));
         }
     }
 

@@ -168,6 +168,7 @@ internal sealed class NodeHost : IAsyncDisposable
         MemoryBytes = options.MemoryBytes,
         TorchLib = options.TorchLib,
         MapWeights = options.MapWeights,
+        Warn = line => Console.Error.WriteLine($"spotserve-node: {line}"),
     });
 
     private static string DeviceName(string first, int index)

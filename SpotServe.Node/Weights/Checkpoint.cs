@@ -24,7 +24,8 @@ public sealed class Checkpoint : IDisposable
 
     public IEnumerable<string> Names => _tensors.Keys;
 
-    /// <summary>Hash over the headers of all files, in order.</summary>
+    /// <summary>Hash over the headers of all files, in order, and over <see cref="TensorSamples"/>: two checkpoints of
+    /// one form and other numbers differ in it.</summary>
     public string Fingerprint { get; private set; } = "";
 
     /// <summary>The type of most bytes: what the model's weights are stored in.</summary>
@@ -53,7 +54,9 @@ public sealed class Checkpoint : IDisposable
             }
 
             var headers = string.Join('\n', checkpoint._files.Select(f => f.HeaderHash));
-            checkpoint.Fingerprint = Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(headers)));
+            var numbers = TensorSamples.Hash(checkpoint._tensors.Values);
+            checkpoint.Fingerprint = Convert.ToHexStringLower(
+                SHA256.HashData(Encoding.ASCII.GetBytes($"{headers}\n{numbers}")));
             return checkpoint;
         }
         catch

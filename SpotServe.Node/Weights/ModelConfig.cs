@@ -1,20 +1,32 @@
 using System.Collections.Immutable;
 using System.Text.Json;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Node.Weights;
 
-/// <summary>How rotary frequencies are stretched beyond the context that a model was trained on.</summary>
-/// <param name="Type">"default", "linear" or "llama3".</param>
-public sealed record RopeScaling(
-    string Type, double Factor, double LowFrequencyFactor, double HighFrequencyFactor, int OriginalContext)
+/// <summary>What feed-forward parts pass their values through.</summary>
+public enum Activation
 {
-    public static RopeScaling None => new("default", 1, 1, 1, 0);
+    Silu,
+
+    /// <summary>By the error function.</summary>
+    Gelu,
+
+    /// <summary>By the hyperbolic tangent.</summary>
+    GeluTanh,
+
+    /// <summary>x times the logistic function of 1.702 x.</summary>
+    QuickGelu,
+    Relu,
+    ReluSquared,
 }
 
 /// <summary>A model folder's config.json and generation_config.json, in one vocabulary for all families.</summary>
 /// <param name="Name">model_type.</param>
-/// <param name="SlidingWindow">Tokens that attention looks back on, itself included; null is all.</param>
+/// <param name="ContextMax">Tokens of the longest context that is served.</param>
+/// <param name="SlidingWindow">Tokens that attention looks back on, itself included, in layers with a window; null is
+/// all.</param>
 /// <param name="RotaryFraction">Part of each head that is rotated.</param>
 /// <param name="Raw">config.json itself, for what only one family knows.</param>
 public sealed record ModelConfig(
@@ -40,82 +52,172 @@ public sealed record ModelConfig(
     private const int SizeMax = 1 << 24;
     private const int LayersMax = 4096;
 
+    public Activation Activation { get; init; } = Activation.Silu;
+
+    /// <summary>The layers with a window; empty is all.</summary>
+    public ImmutableArray<bool> SlidingLayers { get; init; } = [];
+
+    /// <summary>The positions that the checkpoint has where they are learned; more than the context when that is
+    /// limited.</summary>
+    public int Positions { get; init; } = ContextMax;
+
+    /// <summary>Tokens that a layer looks back on; 0 is all.</summary>
+    public int WindowOf(int layer) =>
+        SlidingWindow is { } window && (SlidingLayers.IsEmpty || SlidingLayers[layer]) ? window : 0;
+
+    /// <summary>A flag that only the family knows; its rules list it.</summary>
+    public bool Flag(string key, bool standard = false) =>
+        Raw.TryGetProperty(key, out var value) && value.ValueKind is JsonValueKind.True or JsonValueKind.False
+            ? value.GetBoolean() : standard;
+
+    /// <summary>A number that only the family knows; null when absent or null.</summary>
+    public double? Number(string key) =>
+        Raw.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
+
     /// <summary>Reads a model folder's configuration.</summary>
-    /// <exception cref="ModelFormatException">It is missing, malformed, or describes an impossible model.</exception>
-    public static ModelConfig Load(string folder)
+    /// <param name="rulesOf">How the family of a model_type reads it; throws for one that is not served.</param>
+    /// <exception cref="ModelFormatException">It is missing, malformed, describes an impossible model, or has a key
+    /// that is not known.</exception>
+    public static ModelConfig Load(string folder, Func<string, ConfigRules> rulesOf)
     {
         var path = Path.Combine(folder, "config.json");
         if (!File.Exists(path)) throw new ModelFormatException($"{path}: the model's configuration is missing.");
-        var generation = Path.Combine(folder, "generation_config.json");
-        var config = new JsonReader(path);
-        return Parse(config, File.Exists(generation) ? new JsonReader(generation) : null);
+        var generation = Path.Combine(folder, GenerationDefaults.FileName);
+        return Parse(new ConfigFile(path), File.Exists(generation) ? new ConfigFile(generation) : null, rulesOf);
     }
 
-    internal static ModelConfig Parse(JsonReader config, JsonReader? generation)
+    internal static ModelConfig Parse(ConfigFile config, ConfigFile? generation, Func<string, ConfigRules> rulesOf)
     {
+        var name = config.Text("model_type")
+            ?? throw new ModelFormatException($"{config.Path}: model_type is missing.");
+        var rules = rulesOf(name);
+        Check(config, rules, name);
         var hidden = config.Size(SizeMax, "hidden_size", "n_embd");
         var heads = config.Size(SizeMax, "num_attention_heads", "n_head");
-        var kvHeads = config.OptionalSize(SizeMax, "num_key_value_heads") ?? heads;
-        var headSize = config.OptionalSize(SizeMax, "head_dim") ?? hidden / heads;
-        if (heads % kvHeads != 0)
-        {
-            throw new ModelFormatException(
-                $"{config.Path}: num_attention_heads {heads} is not a multiple of num_key_value_heads {kvHeads}.");
-        }
-
-        if (headSize < 1)
-            throw new ModelFormatException($"{config.Path}: hidden_size {hidden} is less than {heads} heads.");
-
-        var ends = generation?.Tokens("eos_token_id") ?? [];
-        var window = config.Flag("use_sliding_window") ?? true;
+        var layers = config.Size(LayersMax, "num_hidden_layers", "n_layer");
+        var kvHeads = KvHeadsOf(config, rules, heads);
+        var headSize = HeadSizeOf(config, rules, hidden, heads);
+        var positions = config.Size(SizeMax, "max_position_embeddings", "n_positions");
+        var (theta, fraction, rope) = rules.Rotary is { } rotary
+            ? new RopeReader(config, rotary, name, headSize, positions).Read() : (10_000, 1, RopeScaling.None);
+        var (window, sliding) = WindowsOf(config, rules, layers);
         return new ModelConfig(
-            config.Text("model_type") ?? throw new ModelFormatException($"{config.Path}: model_type is missing."),
+            name,
             hidden,
-            config.Size(LayersMax, "num_hidden_layers", "n_layer"),
+            layers,
             heads,
             kvHeads,
             headSize,
             config.OptionalSize(SizeMax, "intermediate_size", "ffn_dim", "n_inner") ?? 4 * hidden,
             config.Size(SizeMax, "vocab_size"),
-            config.Size(SizeMax, "max_position_embeddings", "n_positions"),
-            config.Number("rms_norm_eps") ?? config.Number("layer_norm_eps")
-                ?? config.Number("layer_norm_epsilon") ?? 1e-5,
-            config.Flag("tie_word_embeddings") ?? false,
-            config.Number("rope_parameters", "rope_theta") ?? config.Number("rope_theta")
-                ?? config.Number("rotary_emb_base") ?? 10_000,
-            config.Number("rope_parameters", "partial_rotary_factor") ?? config.Number("partial_rotary_factor")
-                ?? config.Number("rotary_pct") ?? 1,
-            ReadRope(config),
-            window ? config.OptionalSize(SizeMax, "sliding_window") : null,
-            [.. ends.Concat(config.Tokens("eos_token_id")).Distinct()],
+            // Longer sequences are turned by the long factors from their first token on, so that a sequence that grows
+            // beyond the original context would have to be computed anew.
+            rope.Type == "longrope" ? Math.Min(positions, rope.OriginalContext) : positions,
+            EpsilonOf(config, rules),
+            config.Flag("tie_word_embeddings") ?? rules.TiedEmbeddings,
+            theta,
+            fraction,
+            rope,
+            window,
+            GenerationDefaults.Read(config, generation).EndTokens,
             config.Tokens("bos_token_id") is [var begin, ..] ? begin : null,
-            config.Root);
+            config.Root)
+        {
+            Activation = ActivationOf(config, rules),
+            SlidingLayers = sliding,
+            Positions = positions,
+        };
     }
 
-    private static RopeScaling ReadRope(JsonReader config)
+    private static void Check(ConfigFile config, ConfigRules rules, string name)
     {
-        var section = config.Has("rope_parameters") ? "rope_parameters" : "rope_scaling";
-        var type = config.Text(section, "rope_type") ?? config.Text(section, "type") ?? "default";
-        var factor = config.Number(section, "factor") ?? 1;
-        if (!(factor >= 1 && double.IsFinite(factor)))
-            throw new ModelFormatException($"{config.Path}: {section}.factor {factor} is not at least 1.");
-        switch (type)
+        config.RefuseUnknown(null, rules.Knows, $"a {name}");
+        foreach (var (key, value) in rules.Only)
         {
-            case "default":
-                return RopeScaling.None;
-            case "linear":
-                return RopeScaling.None with { Type = type, Factor = factor };
-            case "llama3":
-                double low = config.Number(section, "low_freq_factor") ?? 1;
-                double high = config.Number(section, "high_freq_factor") ?? 4;
-                var original = config.Number(section, "original_max_position_embeddings") ?? 8192;
-                return high > low && low > 0 && original >= 1
-                    ? new RopeScaling(type, factor, low, high, (int)original)
-                    : throw new ModelFormatException(
-                        $"{config.Path}: {section} needs high_freq_factor > low_freq_factor > 0.");
-            default:
-                throw new ModelFormatException(
-                    $"{config.Path}: {section} type \"{type}\" is not one of default, linear, llama3.");
+            if (config.Has(key) && !config.Is(key, value)) throw config.Bad([key], $"must be {value} for a {name}");
         }
+
+        foreach (var key in rules.Flags) config.Flag(key);
+        foreach (var key in rules.Numbers)
+        {
+            if (config.Number(key) is <= 0) throw config.Bad([key], "must be above 0");
+        }
+    }
+
+    private static int KvHeadsOf(ConfigFile config, ConfigRules rules, int heads)
+    {
+        var kvHeads = !rules.HasKvHeads ? heads
+            : config.OptionalSize(SizeMax, "num_key_value_heads")
+                ?? (config.Mentions("num_key_value_heads") ? heads : rules.KvHeads ?? heads);
+        return heads % kvHeads == 0
+            ? kvHeads
+            : throw config.Bad(
+                ["num_attention_heads"], $"is not a multiple of the {kvHeads} key/value heads (num_key_value_heads)");
+    }
+
+    private static int HeadSizeOf(ConfigFile config, ConfigRules rules, int hidden, int heads)
+    {
+        if (rules.HasHeadSize && config.OptionalSize(SizeMax, "head_dim") is { } given) return given;
+        if (rules.HeadSize is { } standard && !config.Mentions("head_dim")) return standard;
+        return hidden % heads == 0
+            ? hidden / heads
+            : throw config.Bad(["hidden_size"], $"is not a multiple of the {heads} heads (num_attention_heads)");
+    }
+
+    private static double EpsilonOf(ConfigFile config, ConfigRules rules)
+    {
+        if (rules.NormEpsilon.Key is not { } key) return rules.NormEpsilon.Default;
+        var epsilon = config.Number(key) ?? rules.NormEpsilon.Default;
+        return epsilon is >= 0 and < 1 ? epsilon : throw config.Bad([key], "must be 0 to 1");
+    }
+
+    private static Activation ActivationOf(ConfigFile config, ConfigRules rules)
+    {
+        var (key, standard) = rules.Activation;
+        return (config.Text(key) ?? standard) switch
+        {
+            "silu" or "swish" => Activation.Silu,
+            "gelu" or "gelu_python" => Activation.Gelu,
+            "gelu_new" or "gelu_pytorch_tanh" or "gelu_fast" or "gelu_accurate" => Activation.GeluTanh,
+            "quick_gelu" => Activation.QuickGelu,
+            "relu" => Activation.Relu,
+            "relu2" => Activation.ReluSquared,
+            _ => throw config.Bad(
+                [key],
+                "must be silu, gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, gelu_accurate, quick_gelu, relu or relu2"),
+        };
+    }
+
+    private static (int? Window, ImmutableArray<bool> Layers) WindowsOf(
+        ConfigFile config, ConfigRules rules, int layers)
+    {
+        if (rules.Windows == WindowRule.None) return (null, []);
+        var window = config.OptionalSize(SizeMax, "sliding_window")
+            ?? (config.Mentions("sliding_window") ? null : rules.Window);
+        if (rules.Windows == WindowRule.Flagged && config.Flag("use_sliding_window") != true) window = null;
+        if (rules.Windows == WindowRule.All) return (window, []);
+        var sliding = config.Texts("layer_types") is { } types
+            ? SlidingOf(config, types, layers)
+            : [.. Enumerable.Range(0, layers).Select(IsSliding)];
+        return window is not null || !config.Has("layer_types") || !sliding.Contains(true)
+            ? (window, sliding)
+            : throw config.Bad(
+                ["layer_types"], "has \"sliding_attention\", but no sliding_window is in use to say how long it is");
+
+        bool IsSliding(int layer) => rules.Windows == WindowRule.Alternating
+            ? layer % 2 == 0
+            : layer >= (config.Number("max_window_layers") ?? 28);
+    }
+
+    private static ImmutableArray<bool> SlidingOf(ConfigFile config, string[] types, int layers)
+    {
+        if (types.Length != layers)
+            throw config.Bad(["layer_types"], $"must have {layers} entries, one for each layer");
+        return [.. types.Select(type => type switch
+        {
+            "full_attention" => false,
+            "sliding_attention" => true,
+            _ => throw config.Bad(["layer_types"], "must hold \"full_attention\" and \"sliding_attention\" only"),
+        })];
     }
 }

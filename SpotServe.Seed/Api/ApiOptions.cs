@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using SpotServe.Actors;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Seed.Templating;
 using SpotServe.Seed.Tokenization;
 
@@ -7,9 +8,12 @@ namespace SpotServe.Seed.Api;
 
 /// <summary>The model as HTTP clients see it; registered beside <see cref="ApiOptions"/>.</summary>
 /// <param name="Name">What clients call it.</param>
-/// <param name="StopTokens">Tokens that end a text unless the client ignores them.</param>
-public sealed record CompletionModel(string Name, ITokenizer Tokenizer, ImmutableArray<int> StopTokens)
+/// <param name="Defaults">What is done where a request does not say.</param>
+public sealed record CompletionModel(string Name, ITokenizer Tokenizer, GenerationDefaults Defaults)
 {
+    /// <summary>Tokens that end a text unless the client ignores them.</summary>
+    public ImmutableArray<int> StopTokens => Defaults.EndTokens;
+
     /// <summary>Makes prompts of conversations; null where the model's folder has none.</summary>
     internal ChatTemplate? ChatTemplate { get; init; }
 }

@@ -37,8 +37,8 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
         var body = new RequestFields(root);
         CheckNeutral(body);
         var sampling = new SamplingParameters(
-            (float)body.Number("temperature", 1, 0, 2),
-            (float)body.Number("top_p", 1, float.Epsilon, 1),
+            (float)body.Number("temperature", model.Defaults.Temperature ?? 1, 0, 2),
+            (float)body.Number("top_p", model.Defaults.TopP ?? 1, float.Epsilon, 1),
             TopK(body),
             Seed(body));
         var stream = body.Flag("stream", false);
@@ -155,7 +155,7 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
     /// <summary>0, -1 and whatever exceeds the vocabulary ask for all tokens, as elsewhere.</summary>
     private int TopK(RequestFields body)
     {
-        var asked = body.Integer("top_k", 0, -1, int.MaxValue);
+        var asked = body.Integer("top_k", model.Defaults.TopK ?? 0, -1, int.MaxValue);
         return asked is -1 || asked > model.Tokenizer.VocabularySize ? 0 : (int)asked;
     }
 

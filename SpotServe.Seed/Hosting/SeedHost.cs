@@ -163,7 +163,7 @@ internal sealed class SeedHost : IAsyncDisposable
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(Resolve(options.Host), options.HttpPort));
         builder.Services.AddSingleton<IHostLifetime, CommandLifetime>();
         var tokenizer = TokenizerLoader.Load(options.Model.Folder);
-        builder.Services.AddSingleton(new CompletionModel(options.Model.Name, tokenizer, options.Model.StopTokens)
+        builder.Services.AddSingleton(new CompletionModel(options.Model.Name, tokenizer, options.Model.Defaults)
         {
             ChatTemplate = ChatTemplate.Open(options.Model.Folder),
         });

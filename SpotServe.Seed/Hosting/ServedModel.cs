@@ -1,5 +1,4 @@
-using System.Collections.Immutable;
-using System.Text.Json;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Seed.Hosting;
 
@@ -8,10 +7,12 @@ namespace SpotServe.Seed.Hosting;
 /// weights.
 /// </summary>
 /// <param name="Name">Folder name; clients call the model so.</param>
-/// <param name="StopTokens">End-of-sequence ids of generation_config.json, else of config.json.</param>
+/// <param name="Defaults">How texts are generated when a request does not say.</param>
 public sealed record ServedModel(
-    string Name, string Folder, int LayerCount, int HeadCount, ImmutableArray<int> StopTokens)
+    string Name, string Folder, int LayerCount, int HeadCount, GenerationDefaults Defaults)
 {
+    private const int SizeMax = 1 << 24;
+
     /// <exception cref="ModelFolderException">The folder cannot be served; the message says which file and
     /// why.</exception>
     public static ServedModel Open(string folder)
@@ -34,53 +35,14 @@ public sealed record ServedModel(
             }
         }
 
-        using var config = Read(Path.Combine(full, "config.json"));
-        var generation = Path.Combine(full, "generation_config.json");
-        using var defaults = File.Exists(generation) ? Read(generation) : null;
-        var stop = defaults is null ? [] : TokenIds(defaults.RootElement, "eos_token_id");
+        var config = new ConfigFile(Path.Combine(full, "config.json"));
+        var generation = Path.Combine(full, GenerationDefaults.FileName);
         return new ServedModel(
             Path.GetFileName(full.TrimEnd(Path.DirectorySeparatorChar)),
             full,
-            Number(config, full, "num_hidden_layers", "n_layer"),
-            Number(config, full, "num_attention_heads", "n_head"),
-            stop.IsEmpty ? TokenIds(config.RootElement, "eos_token_id") : stop);
-    }
-
-    private static JsonDocument Read(string path)
-    {
-        try
-        {
-            return JsonDocument.Parse(File.ReadAllBytes(path));
-        }
-        catch (JsonException error)
-        {
-            throw new ModelFolderException($"{path} is not JSON: {error.Message}", error);
-        }
-    }
-
-    private static int Number(JsonDocument config, string folder, params string[] names)
-    {
-        foreach (var name in names)
-        {
-            if (config.RootElement.TryGetProperty(name, out var value)
-                && value.TryGetInt32(out var number) && number > 0)
-            {
-                return number;
-            }
-        }
-
-        throw new ModelFolderException($"{Path.Combine(folder, "config.json")} has no positive integer {names[0]}.");
-    }
-
-    private static ImmutableArray<int> TokenIds(JsonElement root, string name)
-    {
-        if (!root.TryGetProperty(name, out var value)) return [];
-        return value.ValueKind switch
-        {
-            JsonValueKind.Number => [value.GetInt32()],
-            JsonValueKind.Array => [.. value.EnumerateArray().Select(item => item.GetInt32())],
-            _ => [],
-        };
+            config.Size(SizeMax, "num_hidden_layers", "n_layer"),
+            config.Size(SizeMax, "num_attention_heads", "n_head"),
+            GenerationDefaults.Read(config, File.Exists(generation) ? new ConfigFile(generation) : null));
     }
 }
 

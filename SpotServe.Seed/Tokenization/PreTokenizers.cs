@@ -1,4 +1,3 @@
-
 namespace SpotServe.Seed.Tokenization;
 
 /// <summary>A piece of text that is encoded by itself, or cut further.</summary>

@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using SpotServe.Actors.Gateway;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Seed.Api;
 using SpotServe.Seed.Templating;
 using SpotServe.Seed.Tokenization;
@@ -38,6 +39,7 @@ internal sealed class ApiServer : IAsyncDisposable
         ApiOptions? options = null,
         AccessOptions? access = null,
         ITokenizer? tokenizer = null,
+        GenerationDefaults? defaults = null,
         ChatTemplate? chatTemplate = null)
     {
         var cluster = new FakeCluster();
@@ -46,7 +48,8 @@ internal sealed class ApiServer : IAsyncDisposable
         builder.Logging.ClearProviders();
         builder.Services.AddSingleton<IGenerationClient>(cluster);
         builder.Services.AddSingleton<IClusterOperator>(cluster.Operator);
-        builder.Services.AddSingleton(new CompletionModel(Model, tokenizer ?? TokenizerFiles.Bundled, [0])
+        builder.Services.AddSingleton(new CompletionModel(
+            Model, tokenizer ?? TokenizerFiles.Bundled, defaults ?? new GenerationDefaults([0], null, null, null))
         {
             ChatTemplate = chatTemplate,
         });

@@ -40,11 +40,11 @@ public abstract class ReplicaTestKit : TestKit
 
     protected TestScheduler Time => (TestScheduler)Sys.Scheduler;
 
-    protected void Start(ReplicaSettings? settings = null)
+    protected void Start(ReplicaSettings? settings = null, IReadOnlyList<int>? expects = null)
     {
         Pipeline = new ManualPipeline(Limits.StepsInFlightMax, Limits.PageCount);
         Replica = Parent.ChildActorOf(
-            ReplicaActor.Props(Epoch, 3, Limits, Pipeline, settings),
+            ReplicaActor.Props(Epoch, 3, Limits, Pipeline, settings, expects),
             "replica",
             SupervisorStrategy.DefaultStrategy,
             CancellationToken.None);

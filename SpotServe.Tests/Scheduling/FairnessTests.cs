@@ -114,6 +114,21 @@ public sealed class FairnessTests
         Assert.True(fixture.Scheduler.Suspensions > 0, "the scenario was to be short of pages");
     }
 
+    [Fact]
+    public void Pages_that_are_set_aside_leave_enough_for_the_longest_sequence()
+    {
+        var fixture = new SchedulerFixture(Limits(pages: 20, context: 128, sequences: 2));
+        fixture.Submit(Request("longest", promptTokens: 20, tokensMax: 200));
+        fixture.Step();
+
+        var aside = fixture.Scheduler.SetAsidePages(1_000, end: 20);
+        fixture.RunToIdle();
+
+        Assert.Equal(20 - 8, aside.Length);
+        Assert.Equal(0, fixture.Scheduler.Suspensions);
+        Assert.Equal(128 - 20, fixture.Generated["longest"].Count);
+    }
+
     /// <summary>It has pages now, or is over.</summary>
     private static bool HasBegun(SchedulerFixture fixture, string id) =>
         !fixture.Scheduler.TryGet(new RequestId(id), out var sequence) || sequence.Phase != SequencePhase.Waiting;

@@ -32,6 +32,10 @@ internal sealed class PagedModel(int pageCount, int vocabularySize = 97)
         return drawn.MoveToImmutable();
     }
 
+    /// <summary>Copies what a page of another replica holds now.</summary>
+    public void CopyPage(PagedModel from, int page, int to) =>
+        from._slots.AsSpan(page * KvPage.Tokens, KvPage.Tokens).CopyTo(_slots.AsSpan(to * KvPage.Tokens));
+
     /// <summary>What a request generates when nothing else runs.</summary>
     public static List<int> Alone(
         ReadOnlySpan<int> prompt,

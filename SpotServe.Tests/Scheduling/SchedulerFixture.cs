@@ -25,6 +25,8 @@ internal sealed class SchedulerFixture
     /// <summary>Why requests failed.</summary>
     public Dictionary<string, string> Errors { get; } = [];
 
+    public PagedModel Model => _model;
+
     public Dictionary<string, List<int>> Generated { get; } = [];
 
     public Dictionary<string, FinishReason> Finished { get; } = [];

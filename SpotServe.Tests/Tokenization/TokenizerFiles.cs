@@ -14,13 +14,7 @@ internal static class TokenizerFiles
     private static string Checkout => Ancestors().First(d => File.Exists(Path.Combine(d, "SpotServe.sln")));
 
     /// <summary>A path in the shared folder; skips the test when the folder is not there.</summary>
-    public static string Shared(params string[] path)
-    {
-        var shared = Path.Combine(Directory.GetParent(Checkout)!.FullName, "shared");
-        var full = Path.Combine([shared, .. path]);
-        Xunit.Assert.SkipUnless(Path.Exists(full), $"{full} is not there");
-        return full;
-    }
+    public static string Shared(params string[] path) => Golden.Checkout.Shared(path);
 
     private static IEnumerable<string> Ancestors()
     {

@@ -41,7 +41,7 @@ public sealed unsafe class CheckpointSourceTests
         var values = new float[shape[0] * shape[1]];
         for (var i = 0; i < values.Length; i++) values[i] = i % 8191;
         using var checkpoint = Open(("w", shape, values));
-        var source = new CheckpointSource(checkpoint, FrozenDictionary<string, string>.Empty, threads: 2);
+        var source = new CheckpointSource(checkpoint, CheckpointNames.Plain, threads: 2);
         long reported = 0;
 
         var read = Read(source, "w", shape, new Rectangle(new(0, 3000), new(1, 1025)),
@@ -102,7 +102,8 @@ public sealed unsafe class CheckpointSourceTests
         using var checkpoint = Open(("head", [2], [1f, 2f]));
         var aliases = new Dictionary<string, string> { ["embedding"] = "head" }.ToFrozenDictionary();
 
-        var read = Read(new CheckpointSource(checkpoint, aliases, 1), "embedding", [2], Whole(2));
+        var source = new CheckpointSource(checkpoint, CheckpointNames.Plain with { Aliases = aliases }, 1);
+        var read = Read(source, "embedding", [2], Whole(2));
 
         Assert.Equal([1f, 2f], read);
     }
@@ -157,7 +158,7 @@ public sealed unsafe class CheckpointSourceTests
     }
 
     private static CheckpointSource Source(Checkpoint checkpoint) =>
-        new(checkpoint, FrozenDictionary<string, string>.Empty, threads: 1);
+        new(checkpoint, CheckpointNames.Plain, threads: 1);
 
     private static Checkpoint Open(params (string, long[], float[])[] tensors)
     {

@@ -134,6 +134,7 @@ public sealed class SafetensorsFileTests
         catch (ModelFormatException error)
         {
             Assert.Contains(path, error.Message, StringComparison.Ordinal);
+            Assert.DoesNotContain('\n', error.Message);
         }
     }
 

@@ -17,4 +17,8 @@ public interface IWeightMemory
     /// <param name="onBytes">Told the bytes as they become ready; called from several threads.</param>
     /// <exception cref="ModelFormatException">The folder's tensors are not those of the configuration.</exception>
     void Load(PlacedTensor tensor, int layer, Rectangle part, Action<long> onBytes, CancellationToken cancel);
+
+    /// <summary>Whether a part that came from elsewhere has the model folder's numbers, by a few samples: another
+    /// model's differ nearly everywhere, and to compare all would be to read all from the folder.</summary>
+    bool Agrees(PlacedTensor tensor, int layer, Rectangle part, CancellationToken cancel) => true;
 }

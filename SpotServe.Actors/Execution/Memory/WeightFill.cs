@@ -64,8 +64,27 @@ internal sealed class WeightFill : IDisposable
             return;
         }
 
+        // Not this model's numbers: it stays missing, and the folder fills it.
+        if (!Agrees(part, cancel))
+        {
+            _store.Foreign?.Invoke(request);
+            return;
+        }
+
         _gaps.Remove(part);
         _counter.AddFetched(into.Bytes);
+    }
+
+    private bool Agrees(Share part, CancellationToken cancel)
+    {
+        foreach (var tensor in _block.Tensors.Where(placed => !IsWhole(placed.Tensor)))
+        {
+            var rectangle = _store.Shape.RectangleOf(tensor.Tensor, part);
+            if (rectangle.Elements == 0) continue;
+            if (!_store.Memory.Agrees(tensor, _block.Key.Layer, rectangle, cancel)) return false;
+        }
+
+        return true;
     }
 
     /// <summary>Reads what is still missing from the folder, and publishes the block.</summary>

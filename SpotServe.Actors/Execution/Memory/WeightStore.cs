@@ -18,6 +18,9 @@ public sealed class WeightStore(WeightShape shape, IWeightMemory memory) : IDisp
 
     internal IWeightMemory Memory => memory;
 
+    /// <summary>Told of slices that came with other numbers than the model folder's and were not used.</summary>
+    public Action<SliceRequest>? Foreign { get; init; }
+
     /// <summary>All that is complete, consecutive layers with equal shares as one slice. They may overlap.</summary>
     public ImmutableArray<WeightSlice> Held
     {

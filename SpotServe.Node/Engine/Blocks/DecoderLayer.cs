@@ -24,3 +24,38 @@ internal sealed class PreNormLayer(
 
     public void Dispose() => attention.Dispose();
 }
+
+/// <summary>Attention and feed-forward both read the stream as it comes, each through its own norm, and both are
+/// added.</summary>
+internal sealed class ParallelLayer(
+    INormalization attentionNorm, PagedAttention attention, INormalization mlpNorm, IMlp mlp) : ILayer
+{
+    public PagedAttention Attention => attention;
+
+    public void AddTo(Tensor residual)
+    {
+        var forMlp = mlpNorm.Apply(residual);
+        attention.AddTo(residual, attentionNorm.Apply(residual));
+        mlp.AddTo(residual, forMlp);
+    }
+
+    public void Dispose() => attention.Dispose();
+}
+
+/// <summary>attention, add, norm of the stream itself; feed-forward, add, norm of the stream.</summary>
+internal sealed class PostNormLayer(
+    StageContext stage, INormalization attentionNorm, PagedAttention attention, INormalization mlpNorm, IMlp mlp)
+    : ILayer
+{
+    public PagedAttention Attention => attention;
+
+    public void AddTo(Tensor residual)
+    {
+        attention.AddTo(residual, residual.to(stage.WeightType));
+        residual.copy_(attentionNorm.Apply(residual));
+        mlp.AddTo(residual, residual.to(stage.WeightType));
+        residual.copy_(mlpNorm.Apply(residual));
+    }
+
+    public void Dispose() => attention.Dispose();
+}

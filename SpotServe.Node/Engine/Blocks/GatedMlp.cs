@@ -1,3 +1,4 @@
+using SpotServe.Node.Weights;
 using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Blocks;
@@ -9,16 +10,24 @@ internal interface IMlp
     void AddTo(Tensor residual, Tensor normed);
 }
 
-/// <summary>down(silu(gate(x)) * up(x)). Gate and up are two products: in one they would have to lie one below the
-/// other in memory, and so be copied out of the model's file.</summary>
-internal sealed class GatedMlp(StageContext stage, ColumnLinear gate, ColumnLinear up, RowLinear down) : IMlp
+/// <summary>down(activation(gate(x)) * up(x)). Gate and up are two products: in one they would have to lie one below
+/// the other in memory, and so be copied out of the model's file.</summary>
+internal sealed class GatedMlp(
+    StageContext stage, ColumnLinear gate, ColumnLinear up, RowLinear down, Activation activation = Activation.Silu)
+    : IMlp
 {
+    private readonly Func<Tensor, Tensor> _activation = Activations.Of(activation);
+
+    /// <summary>Whether it is SwiGLU, which fused kernels know.</summary>
+    public bool IsPlain => activation == Activation.Silu && down.IsPlain;
+
     public void AddTo(Tensor residual, Tensor normed)
     {
         var gated = gate.Apply(normed);
         var values = up.Apply(normed);
-        if (stage.Cpu is { } cpu && gated.NumberOfElements % 8 == 0) cpu.SiluMultiply(gated, values);
-        else values.mul_(nn.functional.silu(gated));
+        if (stage.Cpu is { } cpu && activation == Activation.Silu && gated.NumberOfElements % 8 == 0)
+            cpu.SiluMultiply(gated, values);
+        else values.mul_(_activation(gated));
         down.AddTo(residual, values);
     }
 }

@@ -12,15 +12,23 @@ internal sealed class ColumnLinear(Tensor weight, Tensor? bias = null)
 /// <summary>Row-parallel product: each rank multiplies its part of the input; the partial sums are added over the
 /// ranks in float32, then to the residual stream.</summary>
 /// <param name="bias">float32, on rank 0 only: it is added once.</param>
-internal sealed class RowLinear(StageContext stage, Tensor weight, Tensor? bias = null)
+/// <param name="norm">Applied to the sum before it is added to the stream; null for none.</param>
+/// <param name="multiplier">What the sum is multiplied by before it is added.</param>
+internal sealed class RowLinear(
+    StageContext stage, Tensor weight, Tensor? bias = null, INormalization? norm = null, double multiplier = 1)
 {
+    /// <summary>Whether the sum is added as it is, so that a fused kernel can do it.</summary>
+    public bool IsPlain => norm is null && multiplier == 1;
+
     /// <summary>Adds the product of [rows, this rank's inputs] to <paramref name="residual"/>, [rows,
     /// hidden].</summary>
     public void AddTo(Tensor residual, Tensor values)
     {
-        var partial = nn.functional.linear(values, weight).to(ScalarType.Float32);
-        if (bias is not null) partial.add_(bias);
-        stage.AllReduce(partial);
-        residual.add_(partial);
+        var sum = nn.functional.linear(values, weight).to(ScalarType.Float32);
+        if (bias is not null) sum.add_(bias);
+        stage.AllReduce(sum);
+        if (norm is not null) sum = norm.Apply(sum).to(ScalarType.Float32);
+        if (multiplier != 1) sum.mul_(multiplier);
+        residual.add_(sum);
     }
 }

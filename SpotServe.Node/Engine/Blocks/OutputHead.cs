@@ -4,6 +4,15 @@ using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Blocks;
 
+/// <summary>What becomes of the product with the vocabulary.</summary>
+/// <param name="Divisor">Logits are divided by it.</param>
+/// <param name="SoftCap">Logits x become cap * tanh(x / cap); 0 for none.</param>
+internal sealed record LogitOptions(double Divisor = 1, double SoftCap = 0)
+{
+    /// <summary>Whether logits stay as they are, so that a fused kernel can make them.</summary>
+    public bool IsPlain => Divisor == 1 && SoftCap == 0;
+}
+
 /// <summary>
 /// Final norm and the product with the vocabulary, cut over the vocabulary: rank 0 gathers the logits of the rows whose
 /// next token is drawn.
@@ -13,16 +22,19 @@ internal sealed class OutputHead
     private readonly StageContext _stage;
     private readonly INormalization _norm;
     private readonly ColumnLinear _weight;
+    private readonly LogitOptions _options;
     private readonly int _width;
     private readonly float[] _mine;
     private readonly float[] _all;
     private readonly float[] _row;
 
-    public OutputHead(StageContext stage, INormalization norm, ColumnLinear weight)
+    public OutputHead(
+        StageContext stage, INormalization norm, ColumnLinear weight, LogitOptions? options = null)
     {
         _stage = stage;
         _norm = norm;
         _weight = weight;
+        _options = options ?? new LogitOptions();
         var vocabulary = stage.Model.VocabularySize;
         // Ranks exchange blocks of equal length: the widest share.
         _width = (vocabulary + stage.RankCount - 1) / stage.RankCount;
@@ -32,6 +44,8 @@ internal sealed class OutputHead
         _row = stage.Rank == 0 ? new float[vocabulary] : [];
     }
 
+    public bool IsPlain => _options.IsPlain;
+
     /// <summary>Computes the logits of the step's sampled rows and hands each row to <paramref name="use"/> on rank
     /// 0.</summary>
     public void Apply(Tensor residual, Action<int, float[]> use)
@@ -39,7 +53,7 @@ internal sealed class OutputHead
         var samples = _stage.Batch.SampleCount;
         if (samples == 0) return;
         var rows = _norm.Apply(residual.index_select(0, _stage.Batch.SampleRows));
-        var logits = _weight.Apply(rows).to(ScalarType.Float32).cpu().contiguous();
+        var logits = Scaled(_weight.Apply(rows).to(ScalarType.Float32)).cpu().contiguous();
         CopyRows(TensorMemory.Floats(logits), samples);
         var block = _mine.AsSpan(0, samples * _width);
         if (_stage.RankCount == 1)
@@ -62,6 +76,12 @@ internal sealed class OutputHead
             Assemble(all, sample, block.Length);
             use(sample, _row);
         }
+    }
+
+    private Tensor Scaled(Tensor logits)
+    {
+        if (_options.Divisor != 1) logits.div_(_options.Divisor);
+        return _options.SoftCap == 0 ? logits : logits.div_(_options.SoftCap).tanh_().mul_(_options.SoftCap);
     }
 
     private void CopyRows(ReadOnlySpan<float> logits, int samples)

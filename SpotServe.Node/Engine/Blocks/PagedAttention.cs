@@ -10,7 +10,21 @@ namespace SpotServe.Node.Engine.Blocks;
 /// <param name="QueryNorm">Norm over each query head; null for none.</param>
 /// <param name="KeyNorm">Norm over each key head; null for none.</param>
 internal sealed record AttentionOptions(
-    Rotary? Rotary = null, int Window = 0, INormalization? QueryNorm = null, INormalization? KeyNorm = null);
+    Rotary? Rotary = null, int Window = 0, INormalization? QueryNorm = null, INormalization? KeyNorm = null)
+{
+    /// <summary>Norm over all queries and over all keys of a token; null for none.</summary>
+    public WidthNorm? WidthNorm { get; init; }
+
+    /// <summary>What scores are multiplied by; null: one over the root of the head size.</summary>
+    public double? Scale { get; init; }
+
+    /// <summary>Scores s become cap * tanh(s / cap); 0 for none.</summary>
+    public double SoftCap { get; init; }
+
+    /// <summary>Whether this is attention that fused kernels know: scaled by the head size, norms over heads at
+    /// most.</summary>
+    public bool IsPlain => WidthNorm is null && Scale is null && SoftCap == 0;
+}
 
 /// <summary>Self-attention of one layer over this rank's heads, with its keys and values in pages.</summary>
 internal sealed class PagedAttention : IDisposable
@@ -20,6 +34,7 @@ internal sealed class PagedAttention : IDisposable
     private readonly ColumnLinear _queryKeyValue;
     private readonly RowLinear _output;
     private readonly AttentionOptions _options;
+    private readonly double _queryFactor;
     private readonly Tensor _pages;
     private readonly Tensor _slots;
     private readonly Tensor _keys;
@@ -37,6 +52,8 @@ internal sealed class PagedAttention : IDisposable
         _queryKeyValue = queryKeyValue;
         _output = output;
         _options = options;
+        // All that computes scores divides them by this root, so queries are stretched by the rest.
+        _queryFactor = options.Scale is { } scale ? scale * Math.Sqrt(stage.Heads.HeadSize) : 1;
         _pages = stage.Pages(layer);
         _slots = _pages.permute(0, 3, 1, 2, 4).DetachFromDisposeScope();
         _keys = _pages.select(1, 0).DetachFromDisposeScope();
@@ -75,7 +92,8 @@ internal sealed class PagedAttention : IDisposable
         for (var i = 0; i < batch.Groups.Count; i++)
         {
             var group = batch.Groups[i];
-            if (_stage.Cpu is { } cpu && group.IsDecode) cpu.Attend(group, all, _pages, _options.Window, joined);
+            if (_stage.Cpu is { } cpu && group.IsDecode && _options.SoftCap == 0)
+                cpu.Attend(group, all, _pages, _options.Window, joined);
             else joined.narrow(0, group.FirstRow, group.Rows).copy_(Attend(all, i));
         }
 
@@ -90,6 +108,7 @@ internal sealed class PagedAttention : IDisposable
     /// <summary>Norms and rotary positions, in place.</summary>
     private void Position(Tensor all)
     {
+        _options.WidthNorm?.Apply(all);
         if (_options.QueryNorm is not null)
         {
             NormHeads(all.narrow(1, 0, _heads.QueryWidth), _heads.QueryHeads, _options.QueryNorm);
@@ -97,6 +116,7 @@ internal sealed class PagedAttention : IDisposable
         }
 
         _options.Rotary?.Apply(all, _heads.QueryHeads + _heads.KvHeads);
+        if (Math.Abs(_queryFactor - 1) > 1e-9) all.narrow(1, 0, _heads.QueryWidth).mul_(_queryFactor);
     }
 
     private void WriteCache(Tensor all)
@@ -141,7 +161,7 @@ internal sealed class PagedAttention : IDisposable
 
     /// <summary>One token of each sequence: the query heads that share a key head are its rows.</summary>
     private Tensor AttendTokens(Tensor queries, Tensor keys, Tensor values, Tensor mask, int rows) =>
-        nn.functional.scaled_dot_product_attention(
+        Attended(
             queries.view(rows, GatheredHeads, Group, _heads.HeadSize), keys, values, mask.view(rows, 1, 1, -1))
             .reshape(rows, _heads.QueryWidth);
 
@@ -150,11 +170,20 @@ internal sealed class PagedAttention : IDisposable
     private Tensor AttendChunk(Tensor queries, Tensor keys, Tensor values, Tensor mask, int rows)
     {
         var byHead = queries.view(rows, GatheredHeads, Group, _heads.HeadSize).permute(1, 2, 0, 3);
-        return nn.functional.scaled_dot_product_attention(
+        return Attended(
             byHead, Shared(keys), Shared(values), mask.view(1, 1, rows, -1))
             .permute(2, 0, 1, 3).reshape(rows, _heads.QueryWidth);
 
         Tensor Shared(Tensor cached) =>
             cached.squeeze(0).unsqueeze(1).expand(GatheredHeads, Group, cached.shape[2], _heads.HeadSize);
+    }
+
+    private Tensor Attended(Tensor queries, Tensor keys, Tensor values, Tensor mask)
+    {
+        if (_options.SoftCap == 0) return nn.functional.scaled_dot_product_attention(queries, keys, values, mask);
+        var scores = queries.matmul(keys.transpose(-2, -1)).to(ScalarType.Float32)
+            .mul_(1 / Math.Sqrt(_heads.HeadSize));
+        scores.div_(_options.SoftCap).tanh_().mul_(_options.SoftCap).add_(mask);
+        return scores.softmax(-1).to(values.dtype).matmul(values);
     }
 }

@@ -24,6 +24,7 @@ internal sealed class Rotary : IDisposable
         _width = width;
         var frequencies = Frequencies(config, width);
         var half = frequencies.Length;
+        var amplitude = (float)config.Rope.Amplitude;
         float[] cos = new float[config.ContextMax * half], sin = new float[cos.Length];
         for (var position = 0; position < config.ContextMax; position++)
         {
@@ -31,8 +32,8 @@ internal sealed class Rotary : IDisposable
             {
                 // The product in float32, as the reference computes it.
                 var (s, c) = Math.SinCos((float)position * frequencies[i]);
-                cos[(position * half) + i] = (float)c;
-                sin[(position * half) + i] = (float)s;
+                cos[(position * half) + i] = (float)c * amplitude;
+                sin[(position * half) + i] = (float)s * amplitude;
             }
         }
 
@@ -90,6 +91,8 @@ internal sealed class Rotary : IDisposable
                 "default" => plain,
                 "linear" => plain / config.Rope.Factor,
                 "llama3" => Llama3(plain, config.Rope),
+                "yarn" => Yarn(plain, config.RopeTheta, config.Rope, i, width),
+                "longrope" => plain / config.Rope.Divisors[i],
                 _ => throw new System.Diagnostics.UnreachableException(),
             });
         }
@@ -106,5 +109,21 @@ internal sealed class Rotary : IDisposable
         var blend = (turnsInContext - scaling.LowFrequencyFactor)
             / (scaling.HighFrequencyFactor - scaling.LowFrequencyFactor);
         return ((1 - blend) * frequency / scaling.Factor) + (blend * frequency);
+    }
+
+    /// <summary>Pairs that turn often in the original context are kept, those that turn seldom are slowed by the
+    /// factor, and those between are blended by their place.</summary>
+    private static double Yarn(double frequency, double theta, RopeScaling scaling, int pair, int width)
+    {
+        double low = PlaceOf(scaling.BetaFast), high = PlaceOf(scaling.BetaSlow);
+        if (scaling.Truncates) (low, high) = (Math.Floor(low), Math.Ceiling(high));
+        (low, high) = (Math.Max(low, 0), Math.Min(high, width - 1));
+        if (low == high) high += 0.001;
+        var slowed = Math.Clamp((pair - low) / (high - low), 0, 1);
+        return ((1 - slowed) * frequency) + (slowed * frequency / scaling.Factor);
+
+        // The pair that turns this often in the original context.
+        double PlaceOf(double turns) =>
+            width * Math.Log(scaling.OriginalContext / (turns * 2 * Math.PI)) / (2 * Math.Log(theta));
     }
 }

@@ -22,12 +22,35 @@ internal sealed class ModelTypeAttribute(string name) : Attribute
 /// <param name="Aliases">Other checkpoint names of a tensor, tried when it is missing.</param>
 /// <param name="Stacked">Layer tensors that lie in memory one below the other, as <see cref="StageWeights"/> is asked
 /// for them.</param>
+/// <param name="BasePrefix">What names begin with, unless a checkpoint was saved without its head.</param>
+/// <param name="Stored">Tensors that checkpoints have as a part of another one, or the other way round.</param>
 internal sealed record FamilyTensors(
     ImmutableArray<TensorSpec> Front,
     ImmutableArray<TensorSpec> Layer,
     ImmutableArray<TensorSpec> Back,
     ImmutableDictionary<string, string> Aliases,
-    ImmutableArray<ImmutableArray<string>> Stacked);
+    ImmutableArray<ImmutableArray<string>> Stacked,
+    string BasePrefix,
+    ImmutableDictionary<string, StoredPart>? Stored = null)
+{
+    /// <summary>How the checkpoint's tensors are found, with the layers' indices filled in.</summary>
+    public CheckpointNames Names(int layers)
+    {
+        var stored = new Dictionary<string, StoredPart>(StringComparer.Ordinal);
+        foreach (var (name, part) in Stored ?? ImmutableDictionary<string, StoredPart>.Empty)
+        {
+            for (var layer = 0; layer < layers; layer++)
+                stored[At(name, layer)] = part with { Name = At(part.Name, layer) };
+        }
+
+        return new CheckpointNames(
+            Aliases.ToFrozenDictionary(StringComparer.Ordinal), stored.ToFrozenDictionary(StringComparer.Ordinal),
+            BasePrefix);
+
+        static string At(string name, int layer) => name.Replace(
+            "{0}", layer.ToString(System.Globalization.CultureInfo.InvariantCulture), StringComparison.Ordinal);
+    }
+}
 
 /// <summary>What a family needs to put a stage together.</summary>
 internal sealed record StageParts(StageContext Stage, ModelConfig Config, StageWeights Weights, Rotary? Rotary);
@@ -48,9 +71,13 @@ internal abstract class ModelFamily
     public static IEnumerable<string> Names => ByType.Keys.Order(StringComparer.Ordinal);
 
     /// <exception cref="ModelFormatException">No family reads this model_type.</exception>
-    public static ModelFamily For(ModelConfig config) =>
-        ByType.TryGetValue(config.Name, out var family) ? family : throw new ModelFormatException(
-            $"config.json: model_type \"{config.Name}\" is not supported; these are: {string.Join(", ", Names)}.");
+    public static ModelFamily For(ModelConfig config) => Named(config.Name);
+
+    /// <summary>How a family reads its config.json.</summary>
+    /// <exception cref="ModelFormatException">No family reads this model_type.</exception>
+    public static ConfigRules RulesOf(string modelType) => Named(modelType).Rules;
+
+    public abstract ConfigRules Rules { get; }
 
     public abstract FamilyTensors Tensors(ModelConfig config);
 
@@ -81,6 +108,11 @@ internal abstract class ModelFamily
         model, Tensors(config).Stacked,
         tensor => tensor is { Split: TensorSplit.Replicated, Shape.Length: 1 }
             ? ElementType.Float32 : model.WeightType);
+
+    private static ModelFamily Named(string modelType) =>
+        ByType.TryGetValue(modelType, out var family) ? family : throw new ModelFormatException(
+            $"config.json: model_type \"{(modelType.Length <= 60 ? modelType : modelType[..60])}\" is not supported; "
+            + $"these are: {string.Join(", ", Names)}.");
 
     protected static TensorSpec Matrix(string name, long outputs, long inputs, TensorSplit split) =>
         new(name, [outputs, inputs], split);

@@ -1,35 +1,43 @@
-using System.Collections.Immutable;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Blocks;
 using SpotServe.Node.Weights;
-using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Families;
 
-/// <summary>Qwen 2: LLaMA with biases on queries, keys and values.</summary>
+/// <summary>Qwen 2: LLaMA with biases on queries, keys and values, and windows in some layers.</summary>
 [ModelType("qwen2")]
 internal sealed class Qwen2 : Llama
 {
-    private static readonly string[] Biases = [.. Projections.Select(name => name + ".bias")];
+    public override ConfigRules Rules { get; } = new()
+    {
+        Keys = ["intermediate_size"],
+        Only = [("use_mrope", "false")],
+        KvHeads = 32,
+        Windows = WindowRule.Flagged,
+        Window = 4096,
+    };
 
-    protected override IEnumerable<TensorSpec> AttentionExtras(ModelConfig config) =>
-    [
-        Vector(Biases[0], config.Heads * config.HeadSize, TensorSplit.Output),
-        Vector(Biases[1], config.KvHeads * config.HeadSize, TensorSplit.KvHeads),
-        Vector(Biases[2], config.KvHeads * config.HeadSize, TensorSplit.KvHeads),
-    ];
+    protected override bool HasQueryBias(ModelConfig config) => true;
 
-    protected override IEnumerable<ImmutableArray<string>> AttentionStacks => [[.. Biases]];
-
-    protected override Tensor? QueryKeyValueBias(StageWeights weights, int layer) => weights.Bias(Biases, layer);
+    protected override bool HasOutputBias(ModelConfig config) => false;
 }
 
-/// <summary>Qwen 3: LLaMA with a norm over each query and key head.</summary>
+/// <summary>Qwen 3: LLaMA with a norm over each query and key head, and windows in some layers.</summary>
 [ModelType("qwen3")]
 internal sealed class Qwen3 : Llama
 {
     private const string QueryNorm = LayerPrefix + "self_attn.q_norm.weight";
     private const string KeyNorm = LayerPrefix + "self_attn.k_norm.weight";
+
+    public override ConfigRules Rules { get; } = new()
+    {
+        Keys = ["intermediate_size"],
+        Flags = ["attention_bias"],
+        KvHeads = 32,
+        HeadSize = 128,
+        Windows = WindowRule.Flagged,
+        Window = 4096,
+    };
 
     protected override IEnumerable<TensorSpec> AttentionExtras(ModelConfig config) =>
         [Vector(QueryNorm, config.HeadSize), Vector(KeyNorm, config.HeadSize)];
@@ -39,7 +47,4 @@ internal sealed class Qwen3 : Llama
         QueryNorm = Norm(parts, QueryNorm, layer),
         KeyNorm = Norm(parts, KeyNorm, layer),
     };
-
-    private static RmsNorm Norm(StageParts parts, string name, int layer) =>
-        new(parts.Stage, parts.Weights.Vector(name, layer), parts.Config.NormEpsilon);
 }

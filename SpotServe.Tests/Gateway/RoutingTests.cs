@@ -1,0 +1,89 @@
+using Akka.Actor;
+using Akka.TestKit;
+using Akka.TestKit.Xunit;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Requests;
+using Xunit;
+using static SpotServe.Actors.Requests.RequestProtocol;
+
+namespace SpotServe.Tests.Gateway;
+
+/// <summary>Which replica a request is sent to when the layout changes.</summary>
+public sealed class RoutingTests : TestKit
+{
+    private const int ReplicasMax = 4;
+    private readonly ManualClock _clock = new();
+    private readonly TestProbe _entity;
+    private readonly TestProbe[] _replicas;
+    private readonly IActorRef _gateway;
+
+    public RoutingTests()
+        : base("""akka.scheduler.implementation = "Akka.TestKit.TestScheduler, Akka.TestKit" """)
+    {
+        _entity = CreateTestProbe();
+        _replicas = [.. Enumerable.Range(0, 2 * ReplicasMax).Select(i => CreateTestProbe($"replica-{i}"))];
+        var (planner, requests) = (CreateTestProbe().Ref, CreateTestProbe().Ref);
+        _gateway = Sys.ActorOf(Props.Create(() => new GatewayActor(
+            new GatewayOptions(), _clock, new ClusterBoard(), planner, () => requests)));
+    }
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Theory]
+    [InlineData(1, 2)]
+    [InlineData(2, 2)]
+    [InlineData(3, 2)]
+    [InlineData(2, 4)]
+    public void Open_requests_are_spread_evenly_over_the_replicas_of_the_next_epoch(int before, int after)
+    {
+        const int Requests = 8;
+        Show(1, before);
+        for (var i = 0; i < Requests; i++)
+        {
+            _gateway.Tell(new Route(new RequestId($"r{i}"), Epoch.None), _entity);
+            _entity.ExpectMsg<Routed>(cancellationToken: Cancel);
+        }
+
+        Show(2, after);
+
+        var routed = Enumerable.Range(0, Requests)
+            .Select(_ => _entity.ExpectMsg<Routed>(cancellationToken: Cancel)).ToArray();
+        Assert.All(routed, route => Assert.Equal(new Epoch(2), route.Epoch));
+        Assert.Equal(Requests, routed.Select(route => route.Id).Distinct().Count());
+        Assert.All(routed.GroupBy(route => route.Replica), there => Assert.Equal(Requests / after, there.Count()));
+    }
+
+    [Fact]
+    public void Requests_of_a_lost_replica_go_to_the_others_and_theirs_stay()
+    {
+        Show(1, 2);
+        var before = Enumerable.Range(0, 4).Select(i =>
+        {
+            _gateway.Tell(new Route(new RequestId($"r{i}"), Epoch.None), _entity);
+            return _entity.ExpectMsg<Routed>(cancellationToken: Cancel);
+        }).ToArray();
+
+        Show(1, 1);
+
+        Assert.Equal(2, before.Count(route => route.Replica.Equals(_replicas[1].Ref)));
+        for (var i = 0; i < 4; i++)
+            Assert.Equal(_replicas[0].Ref, _entity.ExpectMsg<Routed>(cancellationToken: Cancel).Replica);
+    }
+
+    private void Show(long epoch, int replicas) => _gateway.Tell(new ClusterProtocol.PlannerView(
+        new Epoch(epoch),
+        PlannerPhase.Serving,
+        "detail",
+        TestModels.Small,
+        LayoutAssembly.InOrder(new LayoutDegrees(1, 1, 1, 8), TestModels.Small.LayerCount, [new DeviceId("a", 0)]),
+        new Epoch(epoch),
+        // Every epoch has actors of its own.
+        [
+            .. _replicas.Skip((int)(epoch - 1) * ReplicasMax).Take(replicas)
+                .Select((replica, index) => new ServingReplica(index, replica.Ref)),
+        ],
+        [],
+        []));
+}
