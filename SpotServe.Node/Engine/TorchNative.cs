@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using TorchSharp;
@@ -80,14 +81,22 @@ public static partial class TorchNative
         ((delegate* unmanaged<nint, byte, void>)setter)(((delegate* unmanaged<nint>)context)(), 0);
     }
 
-    private static string LoadLibraries(string? given)
+    /// <summary>Settings of libraries that are loaded later. They are set when the program starts, because glibc's
+    /// setenv moves the environment: another thread that looks a variable up at that moment, as the runtime and
+    /// libtorch do, reads memory that is freed and ends the process.</summary>
+    [ModuleInitializer]
+    internal static void SetNativeDefaults()
     {
+        if (!OperatingSystem.IsLinux()) return;
         // libgomp reads its settings once, when it is loaded. Threads that spin while they wait bring several nodes
         // on one machine to a halt.
         SetEnvironmentDefault("OMP_WAIT_POLICY", "passive");
         // Huge pages for tensors: weights are touched once while loading, at one fault for each 2 MiB instead of 512.
         SetEnvironmentDefault("THP_MEM_ALLOC_ENABLE", "1");
+    }
 
+    private static string LoadLibraries(string? given)
+    {
         var sharp = FindInProgram(SharpFile)
             ?? throw new TorchLoadException($"{SharpFile} is not beside the program; publish it for linux-x64.");
         var own = Path.GetDirectoryName(FindInProgram("libtorch_cpu.so"));

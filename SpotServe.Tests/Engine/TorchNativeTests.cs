@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using CsCheck;
 using SpotServe.Node.Engine;
 using TorchSharp;
@@ -6,7 +7,7 @@ using Xunit;
 namespace SpotServe.Tests.Engine;
 
 [Collection("Engine")]
-public sealed class TorchNativeTests
+public sealed partial class TorchNativeTests
 {
     private static readonly string Library =
         Path.Combine(AppContext.BaseDirectory, "runtimes", "linux-x64", "native", "libLibTorchSharp.so");
@@ -20,6 +21,14 @@ public sealed class TorchNativeTests
         Assert.NotNull(TorchNative.LoadedFrom);
         using var sum = torch.ones(3, 3).sum();
         Assert.Equal(9, sum.item<float>());
+    }
+
+    /// <summary>Alone it shows that nothing waits for libtorch to be loaded, when other threads run.</summary>
+    [Fact]
+    public void Settings_of_native_libraries_are_there_from_the_programs_start()
+    {
+        Assert.Equal("passive", Marshal.PtrToStringUTF8(GetEnv("OMP_WAIT_POLICY")));
+        Assert.Equal("1", Marshal.PtrToStringUTF8(GetEnv("THP_MEM_ALLOC_ENABLE")));
     }
 
     [Fact]
@@ -85,4 +94,7 @@ public sealed class TorchNativeTests
             },
             iter: 60, threads: 1);
     }
+
+    [LibraryImport("libc.so.6", EntryPoint = "getenv", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial nint GetEnv(string name);
 }
