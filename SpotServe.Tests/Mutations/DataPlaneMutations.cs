@@ -14,8 +14,8 @@ internal static class DataPlaneMutations
     private static Mutation[] Links =>
     [
         new("data plane: a step plan may name pages that are not there", Folder + "StepPlanCodec.cs",
-            "CheckBelow(pages, limits.PageCount, \"page\")",
-            "CheckBelow(pages, int.MaxValue, \"page\")",
+            "CheckPages(pages, limits.PageCount);",
+            "CheckPages(pages, int.MaxValue);",
             Killer.Of<StepPlanCodecTests>()),
         new("data plane: a chunk may lie beyond the context", Folder + "StepPlanCodec.cs",
             "chunk.Start > limits.ContextMax - chunk.Count)",

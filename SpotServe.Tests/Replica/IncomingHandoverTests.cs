@@ -169,7 +169,7 @@ public sealed class IncomingHandoverTests
         incoming.OnReady(Ready(0, 3, Pages("gap", 2, 4)), _home);   // the round that told of its second page was lost
         var copies = _parent.All<CopyPages>();
         incoming.OnHandedOver(HandedOver(
-            0, Handed("lost", 20, 1, 5), Handed("gap", 48, 3), Handed("whole", 16, 1)));
+            0, Handed("lost", 20, 1, 5), Handed("gap", 48, 3, 7), Handed("whole", 16, 1)));
         foreach (var copy in copies) incoming.OnCopied(copy.Job, 1, arrived: true);
         foreach (var copy in _parent.All<CopyPages>()) incoming.OnCopied(copy.Job, 0, arrived: !copy.From.Contains(5));
 
