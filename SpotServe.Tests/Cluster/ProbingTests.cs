@@ -1,6 +1,6 @@
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Planner;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planner;
 using Xunit;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 

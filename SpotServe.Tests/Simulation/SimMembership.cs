@@ -1,6 +1,6 @@
 using Akka.Actor;
-using SpotServe.Actors.Planner;
 using SpotServe.Actors.Hosting;
+using SpotServe.Actors.Planner;
 
 namespace SpotServe.Tests.Simulation;
 
