@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Requests;
 
@@ -40,6 +41,7 @@ internal sealed class ClusterSimulation
     private readonly SimFaults _faults;
     private readonly Dictionary<SimControl, Epoch> _shown = [];
     private readonly Dictionary<Epoch, Layout> _layouts = [];
+    private readonly HashSet<object> _judged = new(ReferenceEqualityComparer.Instance);
     private PlannerPhase _phase;
     private ClusterProtocol.PlannerView? _view;
 
@@ -70,6 +72,7 @@ internal sealed class ClusterSimulation
             world.Enter(() =>
             {
                 var system = SimAkka.Create(log is not null);
+                world.Fragments.InstallIn(system);
                 outcome = new ClusterSimulation(world, system).Run();
             });
         });
@@ -145,8 +148,14 @@ internal sealed class ClusterSimulation
 
     private void OnMessage(object message)
     {
+        // A long message is judged when it is sent, as others are, not when it has arrived.
+        if (_judged.Contains(message)) return;
         switch (message)
         {
+            case FragmentRelay.Enqueue { Message.Message: var inside }:
+                OnMessage(inside);
+                _judged.Add(inside);
+                break;
             case ClusterProtocol.PlannerView view:
                 OnView(view);
                 break;
