@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Tests.Simulation;
@@ -38,6 +39,7 @@ internal sealed class ClusterSimulation
     private readonly SimCluster _cluster;
     private readonly SimFaults _faults;
     private readonly SimLaws _laws;
+    private readonly HashSet<object> _judged = new(ReferenceEqualityComparer.Instance);
     private PlannerPhase _phase;
     private ClusterProtocol.PlannerView? _view;
 
@@ -69,6 +71,7 @@ internal sealed class ClusterSimulation
             world.Enter(() =>
             {
                 var system = SimAkka.Create(log is not null);
+                world.Fragments.InstallIn(system);
                 outcome = new ClusterSimulation(world, system).Run();
             });
         });
@@ -144,6 +147,16 @@ internal sealed class ClusterSimulation
 
     private void OnMessage(SimMessage message)
     {
+        // A long message is judged when it is sent, as others are, not when it has arrived.
+        if (_judged.Contains(message.Content)) return;
+        if (message.Content is FragmentRelay.Enqueue { Message: var outgoing })
+        {
+            var (sender, target) = outgoing.Pair;
+            OnMessage(new SimMessage(outgoing.Message, sender, target));
+            _judged.Add(outgoing.Message);
+            return;
+        }
+
         _laws.OnMessage(message);
         _faults.OnMessage(message);
         if (message.Content is ClusterProtocol.PlannerView view) OnView(view);
