@@ -81,7 +81,9 @@ public sealed record JournalOptions
         try
         {
             var file = new SqliteConnectionStringBuilder(ConnectionString).DataSource;
-            Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+            PrivateFiles.CreateFolder(Path.GetDirectoryName(file)!);
+            // SQLite gives its other files (-wal, -shm) the permissions of this one.
+            PrivateFiles.Open(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite).Dispose();
             using var connection = new SqliteConnection(ConnectionString);
             connection.Open();
             using var command = connection.CreateCommand();

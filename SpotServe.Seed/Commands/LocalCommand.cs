@@ -50,7 +50,7 @@ internal static class LocalCommand
         var narrator = new ClusterNarrator(Console.Out);
         seed.Board.Changed += narrator.OnView;
         var ready = new ReadyLine(seed, Console.Out);
-        using var logs = new NodeLogs(options.LogFolder);
+        using var logs = new NodeLogs(options.LogFolder, TimeProvider.System);
         Console.WriteLine($"  seed {seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}; logs in {options.LogFolder}");
         var fleetOptions = new LocalFleetOptions
         {

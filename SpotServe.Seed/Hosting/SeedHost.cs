@@ -119,8 +119,8 @@ internal sealed class SeedHost : IAsyncDisposable
     {
         try
         {
-            Directory.CreateDirectory(options.LogFolder);
-            return new FileStream(
+            PrivateFiles.CreateFolder(options.LogFolder);
+            return PrivateFiles.Open(
                 Path.Combine(options.DataFolder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)

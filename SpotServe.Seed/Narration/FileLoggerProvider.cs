@@ -2,37 +2,17 @@ using System.Globalization;
 
 namespace SpotServe.Seed.Narration;
 
-/// <summary>
-/// Writes the process's log to a file, so that the terminal stays for people. The file starts anew with each process
-/// and stops growing at <see cref="BytesMax"/>.
-/// </summary>
-internal sealed class FileLoggerProvider : ILoggerProvider
+/// <summary>Writes the process's log to a file, so that the terminal stays for people.</summary>
+internal sealed class FileLoggerProvider(string path, TimeProvider clock) : ILoggerProvider
 {
-    private const long BytesMax = 64 << 20;
-    private readonly StreamWriter _file;
-    private readonly TimeProvider _clock;
-
-    public FileLoggerProvider(string path, TimeProvider clock)
-    {
-        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        _file = new StreamWriter(path, append: false) { AutoFlush = true };
-        _clock = clock;
-    }
+    private readonly RotatingLog _log = new(path, new RotatingLogOptions(), clock);
 
     public ILogger CreateLogger(string categoryName) => new FileLogger(this, categoryName);
 
-    public void Dispose()
-    {
-        lock (_file) _file.Dispose();
-    }
+    public void Dispose() => _log.Dispose();
 
-    private void Write(string line)
-    {
-        lock (_file)
-        {
-            if (_file.BaseStream is { CanWrite: true, Position: < BytesMax }) _file.WriteLine(line);
-        }
-    }
+    private void Write(string line) => _log.Write(
+        $"{clock.GetUtcNow().ToString("yyyy-MM-dd HH:mm:ss.fff", CultureInfo.InvariantCulture)} {line}");
 
     private sealed class FileLogger(FileLoggerProvider provider, string category) : ILogger
     {
@@ -48,9 +28,8 @@ internal sealed class FileLoggerProvider : ILoggerProvider
             Exception? exception,
             Func<TState, Exception?, string> formatter)
         {
-            var time = provider._clock.GetUtcNow().ToString("HH:mm:ss.fff", CultureInfo.InvariantCulture);
-            provider.Write($"{time} {logLevel} {category}: {formatter(state, exception)}");
-            if (exception is not null) provider.Write(exception.ToString());
+            var text = $"{logLevel} {category}: {formatter(state, exception)}";
+            provider.Write(exception is null ? text : $"{text}\n{exception}");
         }
     }
 }

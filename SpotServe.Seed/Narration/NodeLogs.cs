@@ -2,21 +2,13 @@ using System.Collections.Concurrent;
 
 namespace SpotServe.Seed.Narration;
 
-/// <summary>One log file for each node process. Thread-safe. A file stops growing at <see cref="BytesMax"/>.</summary>
-internal sealed class NodeLogs : IDisposable
+/// <summary>One log for each node process, with what it says on standard output and error. Thread-safe.</summary>
+internal sealed class NodeLogs(string folder, TimeProvider clock) : IDisposable
 {
-    private const long BytesMax = 64 << 20;
     private const int LastLinesMax = 10;
     private readonly ConcurrentDictionary<int, Lazy<NodeLog>> _logs = new();
-    private readonly string _folder;
 
-    public NodeLogs(string folder)
-    {
-        _folder = folder;
-        Directory.CreateDirectory(folder);
-    }
-
-    public string PathOf(int node) => Path.Combine(_folder, $"node-{node}.log");
+    public string PathOf(int node) => Path.Combine(folder, $"node-{node}.log");
 
     public void Write(int node, string line) => LogOf(node).Write(line);
 
@@ -30,31 +22,29 @@ internal sealed class NodeLogs : IDisposable
 
     // Lazy: standard output and error come on two threads, and a file can be opened for writing only once.
     private NodeLog LogOf(int node) =>
-        _logs.GetOrAdd(node, index => new Lazy<NodeLog>(() => new NodeLog(PathOf(index)))).Value;
+        _logs.GetOrAdd(node, index => new Lazy<NodeLog>(() => new NodeLog(PathOf(index), clock))).Value;
 
-    private sealed class NodeLog(string path) : IDisposable
+    private sealed class NodeLog(string path, TimeProvider clock) : IDisposable
     {
-        private readonly StreamWriter _file = new(path, append: false) { AutoFlush = true };
+        private readonly RotatingLog _file = new(path, new RotatingLogOptions(), clock);
         private readonly Queue<string> _last = new();
 
         public void Write(string line)
         {
-            lock (_file)
+            lock (_last)
             {
                 if (_last.Count == LastLinesMax) _last.Dequeue();
                 _last.Enqueue(line);
-                if (_file.BaseStream is { CanWrite: true, Position: < BytesMax }) _file.WriteLine(line);
             }
+
+            _file.Write(line);
         }
 
         public IReadOnlyList<string> LastLines()
         {
-            lock (_file) return [.. _last];
+            lock (_last) return [.. _last];
         }
 
-        public void Dispose()
-        {
-            lock (_file) _file.Dispose();
-        }
+        public void Dispose() => _file.Dispose();
     }
 }
