@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Net;
-using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine;
@@ -12,8 +11,6 @@ namespace SpotServe.Node.Commands;
 /// <summary>Options of a node that joins a cluster, and their check.</summary>
 internal sealed class NodeFlags
 {
-    public const string SecretVariable = "SPOTSERVE_SECRET";
-
     private static readonly TimeSpan RejoinMaxMost = TimeSpan.FromDays(7);
 
     private const string CopyWeightsText =
@@ -81,12 +78,14 @@ internal sealed class NodeFlags
 
     private DepartureFlags Departure { get; } = new();
 
+    private AccessFlags Access { get; } = new();
+
     public void AddTo(Command command)
     {
         foreach (Option option in (Option[])
             [
                 Seed, Model, Host, Port, DataPort, Device, Devices, Threads, Dtype, Memory, TorchLib, CopyWeights,
-                .. Departure.All,
+                .. Departure.All, .. Access.All,
             ])
         {
             command.Options.Add(option);
@@ -125,7 +124,7 @@ internal sealed class NodeFlags
             NoticeFile = ReadNoticeFile(parsed.GetValue(Departure.NoticeFile)),
             RejoinMax = Seconds("--rejoin-max", parsed.GetValue(Departure.RejoinMax), RejoinMaxMost),
             MapWeights = !parsed.GetValue(CopyWeights),
-            Secret = ReadSecret(),
+            Access = Access.Read(parsed),
         };
     }
 
@@ -163,18 +162,4 @@ internal sealed class NodeFlags
         "bfloat16" => ElementType.BFloat16,
         _ => throw new UsageException($"--dtype is {text}; it must be auto, float32, float16 or bfloat16."),
     };
-
-    private static ClusterSecret ReadSecret()
-    {
-        try
-        {
-            return new ClusterSecret(Environment.GetEnvironmentVariable(SecretVariable)
-                ?? throw new UsageException(
-                    $"Set {SecretVariable} to the cluster's secret: a text of your own, the same on every node."));
-        }
-        catch (ArgumentException error)
-        {
-            throw new UsageException($"{SecretVariable}: {error.Message}");
-        }
-    }
 }

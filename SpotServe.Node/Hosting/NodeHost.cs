@@ -184,7 +184,7 @@ internal sealed class NodeHost : IAsyncDisposable
         try
         {
             return new DataPlaneNode(
-                new DataPlaneOptions { Secret = options.Secret, Listen = endpoint }, TimeProvider.System);
+                new DataPlaneOptions { Secret = options.Access.Secret!, Listen = endpoint }, TimeProvider.System);
         }
         catch (SocketException error)
         {

@@ -10,6 +10,7 @@ using Microsoft.Extensions.Logging;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Hosting;
+using SpotServe.Actors.Remoting;
 using SpotServe.Actors.Serialization;
 using SpotServe.Node.Engine;
 using ClusterEvent = Akka.Cluster.ClusterEvent;
@@ -126,6 +127,7 @@ internal sealed class NodeMembership : IAsyncDisposable
                 loggers.ClearLoggers();
                 loggers.AddLoggerFactory();
             })
+            .AddSetup(new RemotingSetup(options.Access.Identity))
             .WithRemoting(options.Host.ToString(), options.ClusterPort)
             .WithClustering(new ClusterOptions { Roles = [NodeHosting.GpuRole] })
             .AddSpotServeSerialization()
@@ -153,7 +155,7 @@ internal sealed class NodeMembership : IAsyncDisposable
             dataPlane.Endpoint.ToString(),
             [.. runtimes.Select((runtime, index) => new DeviceInfo(index, runtime.Description, runtime.MemoryBytes))])
         {
-            SecretMark = options.Secret.Mark,
+            SecretMark = options.Access.Secret!.Mark,
         };
     }
 
@@ -179,9 +181,10 @@ internal sealed class NodeMembership : IAsyncDisposable
 
     private async Task JoinAsync(NodeOptions options, TimeSpan joinMax, CancellationToken cancel)
     {
-        var seeds = options.Seeds.Select(seed => Address.Parse($"akka.tcp://{ClusterSettings.SystemName}@{seed}"));
+        ImmutableHashSet<Address> seeds =
+            [.. options.Seeds.Select(seed => Address.Parse($"akka.tcp://{ClusterSettings.SystemName}@{seed}"))];
         var joined = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _system.ActorOf(Props.Create(() => new JoinWatch(joined)), "join-watch");
+        _system.ActorOf(Props.Create(() => new JoinWatch(joined, seeds)), "join-watch");
         Akka.Cluster.Cluster.Get(_system).JoinSeedNodes(seeds);
         try
         {
@@ -192,6 +195,7 @@ internal sealed class NodeMembership : IAsyncDisposable
         {
             await DisposeAsync();
             cancel.ThrowIfCancellationRequested();
+            if (error is UsageException) throw;
             throw new UsageException(
                 $"No control node at {string.Join(", ", options.Seeds)} took this node in within " +
                 $"{joinMax.TotalSeconds:0} s ({error.Message}). Is the seed running there, and reachable?");
@@ -205,9 +209,17 @@ internal sealed class NodeMembership : IAsyncDisposable
     private sealed class JoinWatch : ReceiveActor
     {
         private readonly Akka.Cluster.Cluster _cluster = Akka.Cluster.Cluster.Get(Context.System);
+        private ImmutableHashSet<Address> _left;
 
-        public JoinWatch(TaskCompletionSource joined)
+        public JoinWatch(TaskCompletionSource joined, ImmutableHashSet<Address> seeds)
         {
+            _left = seeds;
+            // One that is misconfigured is no reason to give up on the others.
+            Receive<PeerRefused>(refused =>
+            {
+                _left = _left.Remove(refused.Peer);
+                if (_left.IsEmpty) joined.TrySetException(new UsageException(Refusal(refused)));
+            });
             Receive<ClusterEvent.MemberUp>(up => OnMember(up.Member));
             Receive<ClusterEvent.MemberWeaklyUp>(up => OnMember(up.Member));
 
@@ -217,11 +229,24 @@ internal sealed class NodeMembership : IAsyncDisposable
             }
         }
 
-        protected override void PreStart() => _cluster.Subscribe(
-            Self, ClusterEvent.SubscriptionInitialStateMode.InitialStateAsEvents,
-            typeof(ClusterEvent.MemberUp), typeof(ClusterEvent.MemberWeaklyUp));
+        protected override void PreStart()
+        {
+            Context.System.EventStream.Subscribe(Self, typeof(PeerRefused));
+            _cluster.Subscribe(
+                Self, ClusterEvent.SubscriptionInitialStateMode.InitialStateAsEvents,
+                typeof(ClusterEvent.MemberUp), typeof(ClusterEvent.MemberWeaklyUp));
+        }
 
-        protected override void PostStop() => _cluster.Unsubscribe(Self);
+        protected override void PostStop()
+        {
+            Context.System.EventStream.Unsubscribe(Self);
+            _cluster.Unsubscribe(Self);
+        }
+
+        private static string Refusal(PeerRefused refused) =>
+            $"The control node at {refused.Peer.Host}:{refused.Peer.Port} has another secret or certificate than " +
+            $"this node: {refused.Reason}. Start it with the {AccessSettings.SecretVariable} of the control nodes " +
+            "and the other nodes.";
     }
 
     /// <summary>

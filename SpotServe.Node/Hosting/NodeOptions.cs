@@ -1,6 +1,6 @@
 using System.Net;
-using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Planning;
+using SpotServe.Actors.Remoting;
 
 namespace SpotServe.Node.Hosting;
 
@@ -40,7 +40,8 @@ internal sealed record NodeOptions
     /// <summary>See <see cref="Engine.TorchRuntimeOptions.MapWeights"/>.</summary>
     public bool MapWeights { get; init; } = true;
 
-    public required ClusterSecret Secret { get; init; }
+    /// <summary>What this node proves to others, and they to it.</summary>
+    public required ClusterAccess Access { get; init; }
 
     /// <summary>Longest wait for a control node at the start.</summary>
     public TimeSpan JoinMax { get; init; } = TimeSpan.FromSeconds(60);

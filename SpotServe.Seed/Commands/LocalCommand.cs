@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Security.Cryptography;
 using SpotServe.Actors.DataPlane;
+using SpotServe.Actors.Remoting;
 using SpotServe.Seed.Fleet;
 using SpotServe.Seed.Hosting;
 using SpotServe.Seed.Narration;
@@ -46,7 +47,8 @@ internal static class LocalCommand
         var program = FindNodeProgram();
         var secret = Convert.ToHexString(RandomNumberGenerator.GetBytes(32));
         Console.WriteLine($"SpotServe: {options.Model.Name} on {options.DevicesExpected} node processes");
-        var seed = await SeedHost.StartAsync(options with { Secret = new ClusterSecret(secret) }, cancel);
+        var access = ClusterAccess.Of(new ClusterSecret(secret));
+        var seed = await SeedHost.StartAsync(options with { ClusterAccess = access }, cancel);
         var narrator = new ClusterNarrator(Console.Out);
         seed.Board.Changed += narrator.OnView;
         var ready = new ReadyLine(seed, Console.Out);
@@ -56,7 +58,7 @@ internal static class LocalCommand
         {
             Program = program,
             NodeCount = options.DevicesExpected,
-            Environment = new Dictionary<string, string> { [ServeCommand.SecretVariable] = secret },
+            Environment = new Dictionary<string, string> { [AccessSettings.SecretVariable] = secret },
         };
         var watch = new NodeWatch(options.DevicesExpected, logs, Console.Out, cancel);
         var fleet = new LocalFleet(fleetOptions, logs.Write, watch.OnExit);

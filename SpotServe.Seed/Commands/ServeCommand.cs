@@ -1,5 +1,4 @@
 using System.CommandLine;
-using SpotServe.Actors.DataPlane;
 using SpotServe.Seed.Hosting;
 using SpotServe.Seed.Narration;
 
@@ -8,9 +7,6 @@ namespace SpotServe.Seed.Commands;
 /// <summary>`serve`: one control node, for nodes that are started elsewhere.</summary>
 internal static class ServeCommand
 {
-    /// <summary>Environment variable with the text that all processes of a cluster share.</summary>
-    public const string SecretVariable = "SPOTSERVE_SECRET";
-
     private static readonly Option<string> Host = new("--host")
     {
         Description = "Address that clients and nodes reach this machine by.",
@@ -37,11 +33,15 @@ internal static class ServeCommand
         command.Options.Add(Host);
         command.Options.Add(ClusterPort);
         command.Options.Add(Seed);
-        command.SetAction((parsed, cancel) => RootCommands.Guarded(() => RunAsync(flags, parsed, cancel), cancel));
+        var access = new AccessFlags();
+        access.AddTo(command);
+        command.SetAction((parsed, cancel) => RootCommands.Guarded(
+            () => RunAsync(flags, access, parsed, cancel), cancel));
         return command;
     }
 
-    private static async Task<int> RunAsync(SeedFlags flags, ParseResult parsed, CancellationToken cancel)
+    private static async Task<int> RunAsync(
+        SeedFlags flags, AccessFlags access, ParseResult parsed, CancellationToken cancel)
     {
         var port = parsed.GetValue(ClusterPort);
         SeedFlags.RequireRange("--cluster-port", port, 0, 65_535);
@@ -50,12 +50,15 @@ internal static class ServeCommand
         options = options with
         {
             Seeds = ControlSeeds.Read(parsed.GetValue(Seed) ?? [], $"{host}:{port}", options.Database),
-            Secret = ReadSecret(),
+            ClusterAccess = access.Read(parsed, host),
         };
         await using var seed = await SeedHost.StartAsync(options, cancel);
         var narrator = new ClusterNarrator(Console.Out);
         Console.WriteLine($"Serving {options.Model.Folder}; waiting for {options.DevicesExpected} device(s).");
-        Console.WriteLine("Start on each node, with the same SPOTSERVE_SECRET:");
+        foreach (var line in AccessFlags.Exposed(seed, options)) Console.WriteLine(line);
+        Console.WriteLine(options.ClusterAccess.Identity is null
+            ? "Start on each node, with --insecure:"
+            : "Start on each node, with the same SPOTSERVE_SECRET:");
         var cluster = $"{seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}";
         var seeds = options.Seeds.Count == 0 ? [cluster] : options.Seeds;
         Console.WriteLine($"  SpotServe.Node --seed {string.Join(" --seed ", seeds)} --model DIR --host IP");
@@ -65,19 +68,6 @@ internal static class ServeCommand
         return cancel.IsCancellationRequested ? 0 : throw new UsageException(
             "This control node heard too few of the others and gave itself up, or they gave it up, so that no two " +
             "parts of the cluster plan at once. Start it again: it joins under its address.");
-    }
-
-    private static ClusterSecret? ReadSecret()
-    {
-        var text = Environment.GetEnvironmentVariable(SecretVariable);
-        try
-        {
-            return string.IsNullOrEmpty(text) ? null : new ClusterSecret(text);
-        }
-        catch (ArgumentException error)
-        {
-            throw new UsageException($"{SecretVariable}: {error.Message}");
-        }
     }
 
     /// <summary>Completes when the user or the system asks the process to stop.</summary>

@@ -8,6 +8,7 @@ using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Planner;
+using SpotServe.Actors.Remoting;
 using SpotServe.Actors.Requests;
 using SpotServe.Actors.Serialization;
 using SpotServe.Seed.Api;
@@ -163,7 +164,7 @@ internal sealed class SeedHost : IAsyncDisposable
         {
             Wanted = options.Layout,
             DevicesExpected = options.DevicesExpected,
-            SecretMark = options.Secret?.Mark,
+            SecretMark = options.ClusterAccess.Secret?.Mark,
             SequencesMax = options.SequencesMax,
             Mode = options.Migration,
             Stated = options.Rates,
@@ -176,6 +177,7 @@ internal sealed class SeedHost : IAsyncDisposable
                 loggers.ClearLoggers();
                 loggers.AddLoggerFactory();
             })
+            .AddSetup(new RemotingSetup(options.ClusterAccess.Identity))
             .WithRemoting(options.Host, options.ClusterPort)
             .WithClustering(new ClusterOptions
             {

@@ -1,6 +1,6 @@
-using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
+using SpotServe.Actors.Remoting;
 using SpotServe.Seed.Api;
 
 namespace SpotServe.Seed.Hosting;
@@ -43,8 +43,8 @@ public sealed record SeedOptions
     /// </summary>
     public IReadOnlyList<string> Seeds { get; init; } = [];
 
-    /// <summary>What nodes must know to be taken in; null takes the secret of the first one.</summary>
-    public ClusterSecret? Secret { get; init; }
+    /// <summary>What other processes have to prove to be taken in.</summary>
+    public ClusterAccess ClusterAccess { get; init; } = ClusterAccess.Open;
 
     public int SequencesMax { get; init; } = 64;
 
