@@ -84,7 +84,8 @@ public sealed class RotatingLogTests : IDisposable
 
         var text = File.ReadAllText(LogPath);
         var kept = Regex.Count(text, "^line ", RegexOptions.Multiline);
-        var dropped = Regex.Matches(text, "([0-9]+) lines were dropped here").Sum(m => int.Parse(m.Groups[1].Value, CultureInfo.InvariantCulture));
+        var dropped = Regex.Matches(text, "([0-9]+) lines were dropped here")
+            .Sum(match => int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture));
 
         Assert.True(kept < Lines);
         Assert.InRange(kept + dropped, Lines - 200, Lines + 3);   // those after the last note cannot be in it
