@@ -21,6 +21,7 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
     private readonly TimeProvider _clock;
     private readonly ImmutableArray<IActorRef> _shards;
     private readonly ILoggingAdapter _log = Context.GetLogger();
+    private readonly SenderGuard _guard;
     private readonly Dictionary<long, HoldingsRound> _rounds = [];
     private readonly Dictionary<(DeviceId Device, Epoch Epoch), DeviceFailed> _failures = [];
     private NodeInfo _node;
@@ -47,6 +48,7 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
         _onUnfit = onUnfit;
         _onReleased = onReleased;
         _clock = clock;
+        _guard = new SenderGuard(Context.System, _log, clock);
         _shards = [.. node.Devices.Select(device =>
             Context.Watch(Context.ActorOf(shardProps(device.Index), $"shard-{device.Index}")))];
         Receive<Report>(_ => OnReport());
@@ -80,6 +82,9 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
     }
 
     public ITimerScheduler Timers { get; set; } = null!;
+
+    protected override bool AroundReceive(Receive receive, object message) =>
+        !_guard.Passes(message, Sender) || base.AroundReceive(receive, message);
 
     protected override void PreStart() =>
         Timers.StartPeriodicTimer(nameof(Report), Report.Instance, TimeSpan.Zero, PlannerLimits.ReportInterval);

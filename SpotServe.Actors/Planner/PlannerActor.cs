@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Event;
 using Akka.Persistence;
+using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 
@@ -19,6 +20,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     private readonly TimeProvider _clock;
     private readonly IMembership _membership;
     private readonly ILoggingAdapter _log = Context.GetLogger();
+    private readonly SenderGuard _guard;
     private JournalState _journal = JournalState.Empty;
     private PlannerState? _state;
     private bool _hasRehearsed;
@@ -31,6 +33,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         _core = new PlannerCore(options);
         _clock = clock;
         _membership = membership;
+        _guard = new SenderGuard(Context.System, _log, clock);
         Recover<PlannerEvents.IPlannerEvent>(OnRecovered);
         Recover<RecoveryCompleted>(_ => Take(_core.Begin(_journal, _clock.GetUtcNow())));
         Hears();
@@ -44,6 +47,9 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
 
     public static Props Props(PlannerOptions options, TimeProvider clock, IMembership? membership = null) =>
         Akka.Actor.Props.Create(() => new PlannerActor(options, clock, membership ?? AkkaMembership.Instance));
+
+    protected override bool AroundReceive(Receive receive, object message) =>
+        !_guard.Passes(message, Sender) || base.AroundReceive(receive, message);
 
     protected override void PreStart()
     {

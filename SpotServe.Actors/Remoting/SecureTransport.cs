@@ -24,7 +24,7 @@ public sealed record PeerRefused(Address Peer, string Reason) : INoSerialization
 /// </summary>
 /// <remarks>
 /// Akka's own transport can do mutual TLS, but ends the whole actor system when a handshake fails that it began itself,
-/// and one fails whenever the peer is killed, halted or cut off at the wrong moment (docs/adr/0030). It also announces
+/// and one fails whenever the peer is killed, halted or cut off at the wrong moment (docs/adr/0031). It also announces
 /// a connection before the handshake and writes a stack trace for each failure.
 /// </remarks>
 public sealed class SecureTransport : Transport
