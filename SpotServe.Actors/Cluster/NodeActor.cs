@@ -23,6 +23,7 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
     private readonly ImmutableArray<IActorRef> _shards;
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly LargeMessages _large = LargeMessages.Of(Context.System);
+    private readonly SenderGuard _guard;
     private readonly Dictionary<long, HoldingsRound> _rounds = [];
     private readonly Dictionary<(DeviceId Device, Epoch Epoch), DeviceFailed> _failures = [];
     private NodeInfo _node;
@@ -49,6 +50,7 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
         _onUnfit = onUnfit;
         _onReleased = onReleased;
         _clock = clock;
+        _guard = new SenderGuard(Context.System, _log, clock);
         _shards = [.. node.Devices.Select(device =>
             Context.Watch(Context.ActorOf(shardProps(device.Index), $"shard-{device.Index}")))];
         Receive<Report>(_ => OnReport());
@@ -82,6 +84,9 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
     }
 
     public ITimerScheduler Timers { get; set; } = null!;
+
+    protected override bool AroundReceive(Receive receive, object message) =>
+        !_guard.Passes(message, Sender) || base.AroundReceive(receive, message);
 
     protected override void PreStart() =>
         Timers.StartPeriodicTimer(nameof(Report), Report.Instance, TimeSpan.Zero, PlannerLimits.ReportInterval);

@@ -58,9 +58,9 @@ public sealed partial class PositionActor : ReceiveActor, IWithTimers
 
     protected override void PreStart()
     {
-        var (parent, epoch, device) = (Context.Parent, _epoch, _command.Device);
+        var (self, parent, epoch, device) = (Self, Context.Parent, _epoch, _command.Device);
         var started = _clock.GetTimestamp();
-        var progress = new Forward(loaded => parent.Tell(new DeviceLoading(epoch, device, loaded)));
+        var progress = new Forward(loaded => parent.Tell(new DeviceLoading(epoch, device, loaded), self));
         _log.Info("Preparing position {0} of {1}, layers {2}", Assignment.Position, epoch, Assignment.Layers);
         _preparation = _runtime.PrepareAsync(
             _command.Order, _launcher.FetcherFor(epoch, _command.Endpoints), progress, _work.Token);

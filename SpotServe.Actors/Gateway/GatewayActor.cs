@@ -22,6 +22,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     private readonly Func<IActorRef> _requests;
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly LargeMessages _large = LargeMessages.Of(Context.System);
+    private readonly SenderGuard _guard;
     private readonly Dictionary<RequestId, PendingAccept> _accepting = [];
     private readonly Dictionary<RequestId, RouteEntry> _routes = [];
     private ClusterProtocol.PlannerView? _view;
@@ -35,6 +36,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     {
         _options = options;
         _clock = clock;
+        _guard = new SenderGuard(Context.System, _log, clock);
         _board = board;
         _planner = planner;
         _requests = requests;
@@ -53,6 +55,9 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     public ITimerScheduler Timers { get; set; } = null!;
 
     private bool IsServing => _view is { Replicas.IsDefaultOrEmpty: false };
+
+    protected override bool AroundReceive(Receive receive, object message) =>
+        !_guard.Passes(message, Sender) || base.AroundReceive(receive, message);
 
     protected override void PreStart() => Timers.StartPeriodicTimer(
         nameof(Register), Register.Instance, TimeSpan.Zero, TimeSpan.FromSeconds(1));

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Event;
 using Akka.Persistence;
+using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
@@ -22,6 +23,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     private readonly JournalHealth _health;
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly PlannerPost _post = new(Context.System, Context.Self);
+    private readonly SenderGuard _guard;
     private JournalState _journal = JournalState.Empty;
     private PlannerState? _state;
     private bool _hasRehearsed;
@@ -35,6 +37,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         _core = new PlannerCore(options);
         _clock = clock;
         _membership = membership;
+        _guard = new SenderGuard(Context.System, _log, clock);
         Recover<PlannerEvents.IPlannerEvent>(OnRecovered);
         Recover<RecoveryCompleted>(_ => Take(_core.Begin(_journal, _clock.GetUtcNow())));
         Hears();
@@ -51,6 +54,9 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         PlannerOptions options, TimeProvider clock, IMembership? membership = null, JournalHealth? health = null) =>
         Akka.Actor.Props.Create(() => new PlannerActor(
             options, clock, membership ?? AkkaMembership.Instance, health ?? new JournalHealth()));
+
+    protected override bool AroundReceive(Receive receive, object message) =>
+        !_guard.Passes(message, Sender) || base.AroundReceive(receive, message);
 
     protected override void PreStart()
     {

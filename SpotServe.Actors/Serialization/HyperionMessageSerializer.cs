@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Reflection;
-using System.Runtime.Serialization;
 using Akka.Actor;
 using Hyperion;
 using HyperionSerializer = Hyperion.Serializer;
@@ -9,7 +8,8 @@ namespace SpotServe.Actors.Serialization;
 
 /// <summary>
 /// Control messages by Hyperion, with a closed list of types: nothing else is written, and bytes that name or number
-/// another type are refused. A message is the list's fingerprint (4 bytes) and then Hyperion's own form.
+/// another type are refused. A message is the list's fingerprint (4 bytes) and then Hyperion's own form, which
+/// <see cref="MessageWalk"/> checks before Hyperion sees it.
 /// </summary>
 public sealed class HyperionMessageSerializer : Akka.Serialization.Serializer
 {
@@ -22,6 +22,7 @@ public sealed class HyperionMessageSerializer : Akka.Serialization.Serializer
 
     private readonly MessageTypes _types;
     private readonly HyperionSerializer _hyperion;
+    private readonly MessageWalk _walk;
 
     public HyperionMessageSerializer(ExtendedActorSystem system)
         : this(system, MessageTypes.OfSpotServe)
@@ -42,6 +43,7 @@ public sealed class HyperionMessageSerializer : Akka.Serialization.Serializer
             packageNameOverrides: [],
             disallowUnsafeTypes: true,
             typeFilter: new KnownTypeNames(types)));
+        _walk = new MessageWalk(types, ManifestOf);
     }
 
     /// <summary>Fixed: it is part of the wire format.</summary>
@@ -61,7 +63,7 @@ public sealed class HyperionMessageSerializer : Akka.Serialization.Serializer
     internal byte[] Write(object obj, int bytesMax)
     {
         var type = obj.GetType();
-        if (!_types.IsKnown(type))
+        if (!_types.IsMessage(type))
         {
             throw new UnknownMessageTypeException(
                 type.FullName ?? type.Name, "it is no record of a protocol, so it is not sent to another node.");
@@ -101,28 +103,26 @@ public sealed class HyperionMessageSerializer : Akka.Serialization.Serializer
 
     private object Decode(byte[] bytes)
     {
+        _walk.Check(bytes.AsSpan(FingerprintBytes));
         try
         {
-            var stream = new MemoryStream(bytes, FingerprintBytes, bytes.Length - FingerprintBytes, writable: false);
-            var message = _hyperion.Deserialize(stream);
-            if (message is null || !_types.IsKnown(message.GetType()))
-            {
-                throw new UnknownMessageTypeException(
-                    message?.GetType().FullName ?? "null", "the bytes hold it in place of a message.");
-            }
-
-            if (stream.Position != stream.Length)
-                throw new MessageFormatException($"{stream.Length - stream.Position} bytes follow the message.");
-            return message;
+            return _hyperion.Deserialize(
+                new MemoryStream(bytes, FingerprintBytes, bytes.Length - FingerprintBytes, writable: false));
         }
-        catch (TargetInvocationException wrapped) when (wrapped.InnerException is SerializationException inner)
-        {
-            throw inner;
-        }
-        catch (Exception error) when (error is not SerializationException)
+        catch (Exception error)
         {
             // This is the edge to bytes from outside: whatever Hyperion trips over, the sender's bytes are at fault.
-            throw new MessageFormatException($"Damaged message of {bytes.Length} bytes: {error.Message}", error);
+            // Its stack says nothing of them, and would be written to the log at the sender's will.
+            var cause = error is TargetInvocationException { InnerException: { } inner } ? inner : error;
+            throw new MessageFormatException($"Damaged message of {bytes.Length} bytes: {cause.Message}");
         }
+    }
+
+    private byte ManifestOf(Type primitive)
+    {
+        var stream = new MemoryStream();
+        _hyperion.GetSerializerByType(primitive).WriteManifest(stream, new SerializerSession(_hyperion));
+        Invariant.Holds(stream.Length == 1);
+        return (byte)stream.GetBuffer()[0];
     }
 }

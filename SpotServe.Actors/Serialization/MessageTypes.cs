@@ -23,6 +23,7 @@ public sealed class MessageTypes
     private readonly Assembly[] _assemblies;
     private readonly HashSet<Type> _known = [];
     private readonly Dictionary<Type, ushort> _indices = [];
+    private readonly HashSet<Type> _messages;
 
     /// <param name="assemblies">Where protocols and the implementors of interfaces and abstract records are
     /// found.</param>
@@ -31,7 +32,10 @@ public sealed class MessageTypes
     {
         _assemblies = assemblies;
         Messages =
-            [.. assemblies.SelectMany(a => a.GetTypes()).Where(IsMessage).OrderBy(NameOf, StringComparer.Ordinal)];
+        [
+            .. assemblies.SelectMany(a => a.GetTypes()).Where(IsProtocolRecord).OrderBy(NameOf, StringComparer.Ordinal),
+        ];
+        _messages = [.. Messages];
         foreach (var message in Messages) Add(message, message.Name);
 
         All = [.. _known.OrderBy(NameOf, StringComparer.Ordinal)];
@@ -54,6 +58,9 @@ public sealed class MessageTypes
     public uint Fingerprint { get; }
 
     public bool IsKnown(Type type) => _indices.ContainsKey(type);
+
+    /// <summary>Whether it may be sent by itself, and not only inside of a message.</summary>
+    public bool IsMessage(Type type) => _messages.Contains(type);
 
     /// <summary>Position in <see cref="All"/>. References to actors share one entry, whatever their class.</summary>
     public bool TryGetIndex(Type type, out ushort index) =>
@@ -79,7 +86,7 @@ public sealed class MessageTypes
         (type.GetGenericTypeDefinition() == typeof(ImmutableArray<>) ||
          type.GetGenericTypeDefinition() == typeof(ImmutableDictionary<,>));
 
-    private static bool IsMessage(Type type) =>
+    private static bool IsProtocolRecord(Type type) =>
         type.DeclaringType is { IsAbstract: true, IsSealed: true } protocol &&
         protocol.Name.EndsWith("Protocol", StringComparison.Ordinal) &&
         type is { IsNestedPublic: true, IsAbstract: false, IsEnum: false } &&

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Hosting;
 using SpotServe.Actors.Fragments;
@@ -8,6 +9,30 @@ namespace SpotServe.Actors.Serialization;
 public static class SerializationHosting
 {
     /// <summary>
+    /// Akka's serializers by their names, and what stands in their places: refusals, and those that let only some
+    /// messages through. Akka's primitive, singleton and byte serializers name no types and nest nothing; they stay.
+    /// </summary>
+    private static readonly ImmutableDictionary<string, Type> Replaced = new Dictionary<string, Type>
+    {
+        ["json"] = typeof(UnboundMessageSerializer),
+        ["daemon-create"] = typeof(NoRemoteDeployment),
+        ["proto"] = typeof(NoProtocolBuffers),
+        ["akka-persistence-message"] = typeof(NoPersistentMessages),
+        ["akka-persistence-snapshot"] = typeof(NoSnapshots),
+        ["akka-pubsub"] = typeof(NoPublishSubscribe),
+        ["akka-cluster-client"] = typeof(NoClusterClient),
+        ["akka-stream-ref"] = typeof(NoStreamReferences),
+        ["reliable-delivery"] = typeof(NoReliableDelivery),
+        ["akka-misc"] = typeof(MiscSerializer),
+        ["akka-system-msg"] = typeof(SystemMessagesSerializer),
+        ["akka-containers"] = typeof(SelectionSerializer),
+        ["akka-cluster"] = typeof(ClusterSerializer),
+        ["akka-sharding"] = typeof(ShardingSerializer),
+        ["akka-data-replication"] = typeof(ReplicatorSerializer),
+        ["akka-replicated-data"] = typeof(RegisterSerializer),
+    }.ToImmutableDictionary();
+
+    /// <summary>
     /// Sends the protocols' records with <see cref="HyperionMessageSerializer"/> and refuses all other types but
     /// Akka's own.
     /// </summary>
@@ -15,9 +40,8 @@ public static class SerializationHosting
     {
         var only = new OnlySerializer();
         return builder
-            .AddHocon(
-                $"akka.actor.serializers.json = \"{typeof(UnboundMessageSerializer).AssemblyQualifiedName}\"",
-                HoconAddMode.Prepend)
+            .AddHocon(string.Concat(Replaced.Select(pair =>
+                $"akka.actor.serializers.{pair.Key} = \"{pair.Value.AssemblyQualifiedName}\"\n")), HoconAddMode.Prepend)
             .WithCustomSerializer("spotserve-messages", MessageTypes.OfSpotServe.Messages, only.Of)
             // It must be there before the first fragment comes.
             .AddStartup((system, _) => LargeMessages.Of(system));

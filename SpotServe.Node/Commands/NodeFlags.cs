@@ -51,10 +51,7 @@ internal sealed class NodeFlags
         DefaultValueFactory = _ => 1,
     };
 
-    private Option<int?> Threads { get; } = new("--threads")
-    {
-        Description = "CPU threads of each device (default: all cores).",
-    };
+    private Option<int?> Threads { get; } = new("--threads") { Description = "CPU threads of each device (or all)." };
 
     private Option<string> Dtype { get; } = new("--dtype")
     {

@@ -40,7 +40,7 @@ internal sealed class MessageGenerator(MessageTypes types, Random random, IActor
         if (constructor is null) return Activator.CreateInstance(type)!;
         var nullability = new NullabilityInfoContext();
         return constructor.Invoke([.. constructor.GetParameters().Select(p =>
-            nullability.Create(p).WriteState == NullabilityState.Nullable && random.Next(2) == 0
+            nullability.Create(p).WriteState == NullabilityState.Nullable && (depth == DepthMax || random.Next(2) == 0)
                 ? null
                 : Value(p.ParameterType, depth + 1))]);
     }

@@ -11,6 +11,7 @@ using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
+using SpotServe.Actors.Remoting;
 using SpotServe.Actors.Serialization;
 using Xunit;
 
@@ -71,6 +72,7 @@ public sealed class ShardedMessagesTests : IAsyncLifetime
         host.Services.AddAkka(ClusterSettings.SystemName, builder => builder
             .AddHocon("akka.loglevel = WARNING, akka.stdout-loglevel = OFF, akka.loggers = []", HoconAddMode.Prepend)
             .AddHocon(ClusterSettings.Control(), HoconAddMode.Append)
+            .AddSetup(new RemotingSetup(identity: null))
             .WithRemoting("127.0.0.1", 0)
             .WithClustering()
             .AddSpotServeSerialization()
