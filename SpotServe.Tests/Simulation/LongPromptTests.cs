@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Requests;
 using Xunit;
@@ -107,9 +108,12 @@ public sealed class LongPromptTests
     }
 
     private static ClusterDraw Draw() => new(
+        SimTheme.AnyFaults,
         Controls: 3,
         Nodes: 3,
         DevicesPerNode: 1,
+        Clients: 0,
+        ClientsUntil: TimeSpan.Zero,
         Model,
         MemoryBytes: 40_000_000,
         BytesPerSecond: 1e8,
@@ -122,7 +126,7 @@ public sealed class LongPromptTests
             SequencesMax = 4,
             StepTokensMax = 2_048,
             WorkingBytes = 4_000,
-            GatherMax = TimeSpan.FromSeconds(5),
+            Limits = new() { GatherMax = TimeSpan.FromSeconds(5) },
         });
 
     private sealed class Asker : ReceiveActor
