@@ -110,9 +110,9 @@ internal sealed class MutationWorkshop : IDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        // No servers that outlive the run.
+        // A warm compiler saves most of a build; it ends by itself when nobody asks it for some minutes.
         start.Environment["MSBUILDDISABLENODEREUSE"] = "1";
-        start.Environment["UseSharedCompilation"] = "false";
+        start.Environment["UseSharedCompilation"] = "true";
         start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] = "1";
         foreach (var (name, value) in environment ?? new Dictionary<string, string>()) start.Environment[name] = value;
         using var process = Process.Start(start)!;
