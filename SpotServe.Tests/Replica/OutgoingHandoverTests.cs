@@ -178,7 +178,7 @@ public sealed class OutgoingHandoverTests
         var left = handover.Finish(_ => null);
         handover.SendHanded();
 
-        Assert.Equal(["b has no new replica"], left);
+        Assert.Equal(["b: its new replica is gone"], left);
         Assert.Equal((0, 0), (_other.Waiting, _asker.Waiting));
         Assert.All(_one.All<SequencesHandedOver>(), told => Assert.Equal("a", Assert.Single(told.Sequences).Id.Value));
     }
