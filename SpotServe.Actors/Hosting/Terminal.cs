@@ -15,8 +15,8 @@ public sealed class Terminal : IDisposable
 
     private Terminal()
     {
-        _boundedOutput = new BoundedWriter(_output);
-        _boundedError = new BoundedWriter(_error);
+        _boundedOutput = new BoundedWriter(StandardStream.OpenOutput());
+        _boundedError = new BoundedWriter(StandardStream.OpenError());
         Console.SetOut(_boundedOutput);
         Console.SetError(_boundedError);
     }
@@ -26,7 +26,7 @@ public sealed class Terminal : IDisposable
     /// <summary>Says the last thing that a process has to say, and waits only a limited time for its reader.</summary>
     public static void SayLast(string line)
     {
-        var last = new BoundedWriter(Console.Error);
+        var last = new BoundedWriter(StandardStream.OpenError());
         last.WriteLine(line);
         last.Finish(FinishMax);
     }

@@ -31,20 +31,14 @@ public sealed record ReplicaSettings
     public int UnexplainedEndsMax
     {
         get;
-        init => field = value is >= 1 and <= 65_536
-            ? value
-            : throw new ArgumentOutOfRangeException(
-                nameof(UnexplainedEndsMax), value, "UnexplainedEndsMax must be 1 to 65536.");
+        init => field = Bounds.Between(value, 1, 65_536);
     } = 8;
 
     /// <summary>Finished requests whose tokens are kept for a sender that missed them.</summary>
     public int FinishedRequestsMax
     {
         get;
-        init => field = value is >= 1 and <= 65_536
-            ? value
-            : throw new ArgumentOutOfRangeException(
-                nameof(FinishedRequestsMax), value, "FinishedRequestsMax must be 1 to 65536.");
+        init => field = Bounds.Between(value, 1, 65_536);
     } = 512;
 
     private static TimeSpan Positive(TimeSpan value, [CallerMemberName] string name = "") =>

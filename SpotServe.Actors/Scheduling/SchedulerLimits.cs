@@ -56,7 +56,5 @@ public sealed record SchedulerLimits
     }
 
     private static int InRange(int value, int max, [CallerMemberName] string name = "") =>
-        value >= 1 && value <= max
-            ? value
-            : throw new ArgumentOutOfRangeException(name, value, $"{name} must be 1 to {max}.");
+        Bounds.Between(value, 1, max, name);
 }

@@ -1,3 +1,5 @@
+using SpotServe.Actors;
+
 namespace SpotServe.Seed.Fleet;
 
 /// <summary>Limits of a fleet of node processes on this machine.</summary>
@@ -12,9 +14,7 @@ public sealed record LocalFleetOptions
     public required int NodeCount
     {
         get;
-        init => field = value is >= 1 and <= NodesMax
-            ? value
-            : throw new ArgumentOutOfRangeException(nameof(NodeCount), value, $"Must be 1 to {NodesMax}.");
+        init => field = Bounds.Between(value, 1, NodesMax);
     }
 
     /// <summary>Time from the request to stop until a node is killed. 5 s for all, with something to spare.</summary>
@@ -30,9 +30,7 @@ public sealed record LocalFleetOptions
     public int LineCharactersMax
     {
         get;
-        init => field = value is >= 16 and <= 1_048_576
-            ? value
-            : throw new ArgumentOutOfRangeException(nameof(LineCharactersMax), value, "Must be 16 to 1048576.");
+        init => field = Bounds.Between(value, 16, 1_048_576);
     } = 4096;
 
     /// <summary>Added to each node's environment; wins over what the fleet sets.</summary>

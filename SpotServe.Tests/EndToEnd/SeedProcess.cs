@@ -38,6 +38,9 @@ internal sealed partial class SeedProcess : IAsyncDisposable
 
     public static string BundledModel => Path.Combine(AppContext.BaseDirectory, "models", "tinystories-4m");
 
+    /// <summary>The seed's assembly, for those who start it by themselves.</summary>
+    public static string SeedProgram => Program("SpotServe.Seed");
+
     /// <summary>Where a seed logs what its actors do.</summary>
     public string LogFile => Path.Combine(DataFolder, "logs", "seed.log");
 
@@ -48,6 +51,16 @@ internal sealed partial class SeedProcess : IAsyncDisposable
         : null;
 
     public int Id => _process.Id;
+
+    /// <summary>Memory that the process holds now.</summary>
+    public long ResidentBytes
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.WorkingSet64;
+        }
+    }
 
     public bool HasExited => _process.HasExited;
 

@@ -42,18 +42,14 @@ public sealed record PlannerOptions
     public int SequencesMax
     {
         get;
-        init => field = value is >= 1 and <= 1024
-            ? value
-            : throw new ArgumentOutOfRangeException(nameof(SequencesMax), value, "Must be 1 to 1024.");
+        init => field = Bounds.Between(value, 1, 1024);
     } = 64;
 
     /// <summary>Tokens of one engine step, prefill and decode together.</summary>
     public int StepTokensMax
     {
         get;
-        init => field = value is >= 16 and <= 65_536
-            ? value
-            : throw new ArgumentOutOfRangeException(nameof(StepTokensMax), value, "Must be 16 to 65536.");
+        init => field = Bounds.Between(value, 16, 65_536);
     } = 512;
 
     /// <summary>Kept free on each device for activations and temporaries.</summary>
