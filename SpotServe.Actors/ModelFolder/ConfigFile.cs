@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json;
+using System.Text.Unicode;
 using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.ModelFolder;
@@ -185,6 +186,8 @@ public sealed class ConfigFile
 
     private static JsonElement Parse(string path, byte[] json)
     {
+        // Texts are not looked at when JSON is parsed, and would fail whoever looks later.
+        if (!Utf8.IsValid(json)) throw new ModelFormatException($"{path}: is not JSON: it is not UTF-8.");
         try
         {
             using var document = JsonDocument.Parse(json);

@@ -11,6 +11,7 @@ namespace SpotServe.Node.Engine;
 internal sealed unsafe class TorchWeights(WeightShape shape, IWeightSource source, Device device) : IWeightMemory
 {
     private const long StagingBytes = 16 << 20;
+    private const int ComparedWholeMax = 64 << 10;
     private const int SampleElements = 64;
     private const int SampleRows = 4;
 
@@ -81,15 +82,27 @@ internal sealed unsafe class TorchWeights(WeightShape shape, IWeightSource sourc
     public bool Agrees(PlacedTensor tensor, int layer, Rectangle part, CancellationToken cancel)
     {
         var name = tensor.Tensor.NameAt(layer);
-        Span<byte> here = stackalloc byte[SampleElements * sizeof(float)];
-        Span<byte> stored = stackalloc byte[here.Length];
-        foreach (var sample in Samples(part))
+        var isSmall = part.Elements * tensor.Type.Bytes() <= ComparedWholeMax;
+        foreach (var sample in isSmall ? [part] : Samples(part))
         {
-            var bytes = (int)sample.Elements * tensor.Type.Bytes();
+            var stored = new byte[sample.Elements * tensor.Type.Bytes()];
             fixed (byte* into = stored)
                 source.Read(name, tensor.Tensor.Shape, sample, into, tensor.Type, _ => { }, cancel);
-            tensor.Memory.Read(tensor.OffsetOf(sample.Rows.First, sample.Columns.First), here[..bytes]);
-            if (!here[..bytes].SequenceEqual(stored[..bytes])) return false;
+            if (!IsHere(tensor, sample, stored)) return false;
+        }
+
+        return true;
+    }
+
+    private static bool IsHere(PlacedTensor tensor, Rectangle part, byte[] stored)
+    {
+        var rowBytes = (int)part.Columns.Count * tensor.Type.Bytes();
+        var here = new byte[rowBytes];
+        for (var row = part.Rows.First; row < part.Rows.End; row++)
+        {
+            tensor.Memory.Read(tensor.OffsetOf(row, part.Columns.First), here);
+            if (!here.AsSpan().SequenceEqual(stored.AsSpan((int)(row - part.Rows.First) * rowBytes, rowBytes)))
+                return false;
         }
 
         return true;

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Collections.Frozen;
 using System.Text.Json;
+using System.Text.Unicode;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 
@@ -38,6 +39,8 @@ internal static class SafetensorsHeader
     public static FrozenDictionary<string, StoredTensor> Parse(
         string path, ReadOnlySpan<byte> header, long dataStart, long fileBytes)
     {
+        if (!Utf8.IsValid(header))
+            throw new ModelFormatException($"{path}: the header is not JSON: it is not UTF-8.");
         JsonDocument document;
         try
         {

@@ -4,34 +4,41 @@ using System.Text;
 namespace SpotServe.Node.Weights;
 
 /// <summary>
-/// A hash of a checkpoint's numbers that does not read all of them: small tensors whole, of others the two ends and two
-/// places between that depend on the name. Another training, a merge or a conversion changes numbers everywhere, and so
-/// here; a few changed bytes elsewhere are not seen. It costs some 16 KiB of reading for each tensor.
+/// A hash of a checkpoint's numbers: of all of them where that takes a moment, else of small tensors whole and of
+/// others the two ends and two places between that depend on the name. Another training, a merge or a conversion
+/// changes numbers everywhere, and so there; a few changed bytes elsewhere are not seen. Samples cost some 16 KiB of
+/// reading for each tensor.
 /// </summary>
 internal static class TensorSamples
 {
-    private const int WholeMax = 16 << 10;
+    /// <summary>Bytes of a checkpoint that is read whole: a second of a slow disk.</summary>
+    private const long CheckpointWholeMax = 256L << 20;
+
+    private const long TensorWholeMax = 16 << 10;
     private const int BlockBytes = 4 << 10;
     private const int Readers = 8;
 
     /// <returns>In hexadecimal; the same for the same tensors in any order.</returns>
-    public static string Hash(IEnumerable<TensorLocation> tensors)
+    public static string Hash(IReadOnlyCollection<TensorLocation> tensors)
     {
+        var wholeMax = tensors.Sum(location => location.Tensor.Bytes) <= CheckpointWholeMax
+            ? CheckpointWholeMax : TensorWholeMax;
         var hashes = tensors.OrderBy(location => location.Tensor.Name, StringComparer.Ordinal)
-            .AsParallel().AsOrdered().WithDegreeOfParallelism(Readers).Select(HashOf).ToArray();
+            .AsParallel().AsOrdered().WithDegreeOfParallelism(Readers)
+            .Select(location => HashOf(location, wholeMax)).ToArray();
         using var all = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         foreach (var hash in hashes) all.AppendData(hash);
         return Convert.ToHexStringLower(all.GetHashAndReset());
     }
 
-    private static unsafe byte[] HashOf(TensorLocation location)
+    private static unsafe byte[] HashOf(TensorLocation location, long wholeMax)
     {
         var (file, tensor) = location;
         var name = SHA256.HashData(Encoding.UTF8.GetBytes(tensor.Name));
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(name);
         var start = file.Pointer(tensor);
-        if (tensor.Bytes <= WholeMax)
+        if (tensor.Bytes <= wholeMax)
         {
             hash.AppendData(new ReadOnlySpan<byte>(start, (int)tensor.Bytes));
             return hash.GetHashAndReset();

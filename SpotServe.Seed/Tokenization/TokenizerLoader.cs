@@ -110,7 +110,7 @@ public static class TokenizerLoader
         var vocabulary = Vocabulary(model["vocab"]);
         var unknown = model["unk_token"];
         int? unknownId = null;
-        if (unknown.IsPresent)
+        if (unknown.TextOr("").Length > 0)
         {
             unknownId = vocabulary.TryGetValue(unknown.Text(), out var id)
                 ? id

@@ -23,6 +23,20 @@ public sealed class IdentityTests
     }
 
     [Fact]
+    public void Folder_with_a_single_other_number_has_another_fingerprint()
+    {
+        var folder = Folder(0);
+        using var one = Runtime(Folder(0));
+        var path = Path.Combine(folder, "model.safetensors");
+        var bytes = File.ReadAllBytes(path);
+        bytes[^5000] ^= 1;
+        File.WriteAllBytes(path, bytes);
+        using var other = Runtime(folder);
+
+        Assert.NotEqual(one.Model.Fingerprint, other.Model.Fingerprint);
+    }
+
+    [Fact]
     public async Task Slice_of_a_peer_with_other_numbers_is_not_used_and_said()
     {
         var warnings = new List<string>();

@@ -37,6 +37,27 @@ public sealed class TokenizerTests
     }
 
     [Fact]
+    public void Streamed_pieces_are_the_decoded_text_of_a_small_tokenizer_with_byte_fallback()
+    {
+        var bytes = string.Join(", ", Enumerable.Range(0, 256).Select(b => $"\"<0x{b:X2}>\": {b}"));
+        var json =
+            $$"""
+            {
+              "added_tokens": [{"id": 300, "content": "<s>", "special": true, "normalized": false}],
+              "decoder": {"type": "Sequence", "decoders": [
+                {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"},
+                {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+              "model": {"byte_fallback": true, "vocab": { {{bytes}}, "\u2581": 256, "a": 257, "\u2581a": 258 },
+                "merges": ["\u2581 a"]}
+            }
+            """;
+        var tokenizer = TokenizerLoader.Parse(Encoding.UTF8.GetBytes(json), "my.json");
+
+        Gen.OneOf(Gen.Int[128, 300], Gen.Int[0, 300]).Array[0, 60].Sample(ids => PiecesAreTheText(tokenizer, ids));
+        AnyText.Sample(text => PiecesAreTheText(tokenizer, [.. tokenizer.Encode(text, true)]));
+    }
+
+    [Fact]
     public void Word_pattern_sees_letters_beyond_the_basic_plane_as_letters()
     {
         // With UTF-16 units these letters would be symbols, and the digits no numbers, cut apart from their neighbours.

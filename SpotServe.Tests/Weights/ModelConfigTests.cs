@@ -217,6 +217,30 @@ public sealed class ModelConfigTests
             iter: 2000);
     }
 
+    [Fact]
+    public void Random_bytes_of_a_configuration_give_a_model_or_one_line_that_names_the_file()
+    {
+        var source = Encoding.UTF8.GetBytes("{" + Basics + ""","rope_scaling":{"type":"linear","factor":4}}""");
+        Gen.Select(Gen.Select(Gen.Int[0, source.Length - 1], Gen.Byte).Array[1, 4], Gen.Int[0, source.Length]).Sample(
+            (changes, end) =>
+            {
+                var bytes = source.ToArray();
+                foreach (var (at, value) in changes) bytes[at] = value;
+                try
+                {
+                    ModelConfig.Parse(
+                        new ConfigFile("config.json", end % 3 == 0 ? bytes.AsSpan(0, end) : bytes), null,
+                        ModelFamily.RulesOf);
+                }
+                catch (ModelFormatException error)
+                {
+                    Assert.Contains("config.json: ", error.Message, StringComparison.Ordinal);
+                    Assert.DoesNotContain('\n', error.Message);
+                }
+            },
+            iter: 2000);
+    }
+
     /// <summary>An open object with what every family needs.</summary>
     private static string Of(string type) =>
         "{" + Basics.Replace("\"llama\"", $"\"{type}\"", StringComparison.Ordinal)
