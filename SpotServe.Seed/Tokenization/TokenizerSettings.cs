@@ -82,7 +82,7 @@ internal sealed class TokenizerSettings
         return _setsEnds ? parts with { Prefix = Ids(_addsBegin, _begin), Suffix = Ids(_addsEnd, _end) } : parts;
 
         int[] Ids(bool isAdded, string? token) =>
-            isAdded && token is not null ? [parts.AddedTokens.First(known => known.Content == token).Id] : [];
+            isAdded && token is { Length: > 0 } ? [parts.AddedTokens.First(known => known.Content == token).Id] : [];
 
         static string Word(bool flag) => flag ? "true" : "false";
     }

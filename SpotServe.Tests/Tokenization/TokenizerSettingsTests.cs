@@ -27,6 +27,7 @@ public sealed class TokenizerSettingsTests
     [InlineData("""{"add_bos_token": false, "bos_token": "<s>"}""", "0")]
     [InlineData("""{"add_bos_token": null, "bos_token": "<s>"}""", "1 0")]
     [InlineData("""{"add_bos_token": true}""", "0")]
+    [InlineData("""{"add_bos_token": true, "bos_token": ""}""", "0")]
     [InlineData("""{"add_eos_token": true, "eos_token": {"content": "</s>"}, "bos_token": "<s>"}""", "0 2")]
     [InlineData("""{"add_bos_token": true, "add_eos_token": true, "bos_token": "<s>", "eos_token": "</s>"}""", "1 0 2")]
     public void Prompt_has_the_tokens_around_it_that_are_asked_for(string settings, string ids) =>

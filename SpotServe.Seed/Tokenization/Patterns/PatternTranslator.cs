@@ -69,7 +69,7 @@ internal sealed class PatternTranslator
     /// <summary>One character, or a place between two.</summary>
     private void One(Flags flags)
     {
-        Begin();
+        NoAtom();
         if (_reader.Skip("[")) Write(_reader.Class(flags.IgnoresCase));
         else if (_reader.Skip(".")) Write(flags.DotIsAll ? CodeSet.All : NoNewline);
         else if (_reader.Skip("^")) Around("(?<!", NoNewline);
@@ -246,9 +246,8 @@ internal sealed class PatternTranslator
         _isQuantified = true;
     }
 
+    /// <summary>What is written next is the first part of what a quantifier would repeat.</summary>
     private void NoAtom() => (_atom, _isQuantified) = (_parts.Count, false);
-
-    private void Begin() => (_atom, _isQuantified) = (_parts.Count, false);
 
     private void Around(string look, CodeSet set)
     {
