@@ -10,6 +10,7 @@ internal sealed class ArrivingSequence
     private readonly List<int> _from = [];
     private readonly List<int> _to = [];
     private int _copying;
+    private int _residence;
 
     /// <summary>Changes when its pages turn out to be others: what was under way for the old ones is void.</summary>
     public int Version { get; private set; }
@@ -27,11 +28,15 @@ internal sealed class ArrivingSequence
             ? [.. _to]
             : [];
 
-    /// <summary>Hears of pages from an index on. From 0 again means that all are others now.</summary>
+    /// <summary>Hears of pages from an index on. From 0 again, or in another residence, means that all are others now.
+    /// The residence is compared because the message with the first of them may have been lost: as many pages of
+    /// before would else be taken for them.</summary>
     /// <returns>The part that has to be brought, or null when there is none.</returns>
-    public ArrivingPart? Append(int firstIndex, ImmutableArray<int> pages)
+    public ArrivingPart? Append(int residence, int firstIndex, ImmutableArray<int> pages)
     {
-        if (firstIndex == 0 && (_from.Count > 0 || IsLost)) Restart();
+        var areOthers = firstIndex == 0 || residence != _residence;
+        if (areOthers && (_from.Count > 0 || IsLost)) Restart();
+        _residence = residence;
         if (firstIndex != _from.Count) IsLost = true;   // a message in between was lost
         if (IsLost || pages.IsEmpty) return null;
         _from.AddRange(pages);

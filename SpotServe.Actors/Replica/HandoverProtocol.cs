@@ -62,7 +62,12 @@ public static class HandoverProtocol
 
     /// <param name="FirstIndex">Index in the sequence's page table of the first page here.</param>
     /// <param name="Pages">The old replica's ids.</param>
-    public sealed record SequencePages(RequestId Id, int FirstIndex, ImmutableArray<int> Pages);
+    public sealed record SequencePages(RequestId Id, int FirstIndex, ImmutableArray<int> Pages)
+    {
+        /// <summary>Which of the sequence's stays in pages these belong to: it may lose them and get others, and the
+        /// message that said so may be lost.</summary>
+        public int Residence { get; init; }
+    }
 
     public sealed record PagesTaken(Epoch Epoch, int OldReplica, int Round) : IMessage;
 
@@ -92,7 +97,11 @@ public static class HandoverProtocol
         int CachedTokens,
         int FirstIndex,
         ImmutableArray<int> Pages,
-        IActorRef? Subscriber);
+        IActorRef? Subscriber)
+    {
+        /// <summary>As of <see cref="SequencePages"/>.</summary>
+        public int Residence { get; init; }
+    }
 
     // New replica and its parent, which has every device of the replica do it.
 

@@ -89,7 +89,8 @@ internal sealed class IncomingHandover
         foreach (var pages in ready.Sequences)
         {
             var sequence = source.Sequence(pages.Id);
-            if (sequence.Handed is null && sequence.Append(pages.FirstIndex, pages.Pages) is { } part) parts.Add(part);
+            if (sequence.Handed is not null) continue;
+            if (sequence.Append(pages.Residence, pages.FirstIndex, pages.Pages) is { } part) parts.Add(part);
         }
 
         Place(new ArrivingPages(ready.OldReplica, ready.Round, parts.DrainToImmutable()));
@@ -105,7 +106,7 @@ internal sealed class IncomingHandover
             if (sequence.Handed is not null) continue;   // a duplicate
             sequence.Handed = handed;
             source.Handed.Add(sequence);
-            if (sequence.Append(handed.FirstIndex, handed.Pages) is { } part) parts.Add(part);
+            if (sequence.Append(handed.Residence, handed.FirstIndex, handed.Pages) is { } part) parts.Add(part);
         }
 
         if (parts.Count > 0) Place(new ArrivingPages(handedOver.OldReplica, null, parts.DrainToImmutable()));

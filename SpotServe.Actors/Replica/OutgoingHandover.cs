@@ -213,7 +213,10 @@ internal sealed class OutgoingHandover
     {
         var full = sequence.CachedTokens / KvPage.Tokens;
         var told = target.ToldOf(sequence);
-        return new SequencePages(sequence.Id, told, told < full ? [.. sequence.Pages[told..full]] : []);
+        return new SequencePages(sequence.Id, told, told < full ? [.. sequence.Pages[told..full]] : [])
+        {
+            Residence = sequence.Residence,
+        };
     }
 
     /// <summary>Notes pages as told. False when they are not what they were when the round was put together.</summary>
@@ -221,6 +224,7 @@ internal sealed class OutgoingHandover
     {
         if (!_scheduler.TryGet(pages.Id, out var sequence)) return false;
         var end = pages.FirstIndex + pages.Pages.Length;
+        if (sequence.Residence != pages.Residence) return false;
         if (target.ToldOf(sequence) != pages.FirstIndex || sequence.CachedTokens < end * KvPage.Tokens) return false;
         if (!sequence.Pages[pages.FirstIndex..end].SequenceEqual(pages.Pages.AsSpan())) return false;
         target.Told[pages.Id] = new Told(sequence.Residence, end);
@@ -240,7 +244,10 @@ internal sealed class OutgoingHandover
             state.CachedTokens,
             first,
             [.. state.Pages.AsSpan()[first..]],
-            subscriber);
+            subscriber)
+        {
+            Residence = sequence!.Residence,
+        };
     }
 
     private SendRefusal? Tell(Target target, IMessage message) => _large.Tell(target.Leader, message, _self);
