@@ -112,6 +112,7 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
         // Reports go on without it, so that no plan counts on it again.
         _node = _node with { Devices = _node.Devices.RemoveAll(device => device.Index == index) };
         _log.Error("Device {Index} is lost; {Count} are left", index, _node.Devices.Length);
+        OnReport();
         if (_node.Devices.IsEmpty) _onUnfit("no device is left that works; the log says what happened to each");
     }
 
@@ -133,6 +134,12 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
     private void OnDeviceCommand(IDeviceCommand command)
     {
         if (command is IPlannerCommand { Term: var term }) _term = term;
+        if (_node.Devices.All(device => device.Index != command.Device.Index))
+        {
+            OnCommandToLostDevice(command);
+            return;
+        }
+
         if (command is ReleasePosition or PreparePosition)
         {
             foreach (var known in _failures.Keys.ToArray())
@@ -142,6 +149,32 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
         }
 
         ShardOf(command.Device.Index).Forward(command);
+    }
+
+    /// <summary>The planner did not know yet; without an answer it would wait for what cannot come.</summary>
+    private void OnCommandToLostDevice(IDeviceCommand command)
+    {
+        const string Reason = "the device is lost; only a new process can use it again";
+        switch (command)
+        {
+            case PreparePosition or ConnectPosition:
+                OnDeviceFailed(new DeviceFailed(command.Epoch, command.Device, Reason, null));
+                break;
+            case ReleasePosition:
+                foreach (var known in _failures.Keys.ToArray())
+                {
+                    if (known.Device == command.Device && known.Epoch <= command.Epoch) _failures.Remove(known);
+                }
+
+                _planner.Tell(new PositionReleased(command.Epoch, command.Device));
+                break;
+            case CopyDevicePages copy:
+                Sender.Tell(new DevicePagesLost(copy.Epoch, copy.Job, copy.Device, Reason));
+                break;
+            default:
+                _log.Debug("Ignored {Command}: the device is lost", command);
+                break;
+        }
     }
 
     private void OnGetHoldings(GetHoldings question)

@@ -6,15 +6,18 @@ using SpotServe.Actors.Execution;
 namespace SpotServe.Actors.DataPlane;
 
 /// <summary>
-/// A step's failure as bytes: length and text of the reason, count of faults, then chunk, length and text of each.
-/// Lengths are 2 bytes, numbers 4, little-endian; texts are UTF-8 and cut at <see cref="TextBytesMax"/>.
+/// A step's failure as bytes: reason and trace, count of faults, then chunk and reason of each. A text is its length in
+/// 2 bytes and UTF-8, cut at its limit; numbers are 4 bytes, little-endian.
 /// </summary>
 public static class StepFailureCodec
 {
-    /// <summary>Longest text that travels.</summary>
+    /// <summary>Longest reason that travels.</summary>
     public const int TextBytesMax = 400;
 
-    private const int HeadBytes = sizeof(ushort) + sizeof(int);
+    /// <summary>Longest trace that travels.</summary>
+    private const int TraceBytesMax = 1600;
+
+    private const int HeadBytes = sizeof(ushort) + sizeof(ushort) + TraceBytesMax + sizeof(int);
     private const int FaultBytes = sizeof(int) + sizeof(ushort);
 
     /// <summary>Longest encoded failure of a step with so many chunks.</summary>
@@ -25,14 +28,15 @@ public static class StepFailureCodec
     {
         using var stream = new MemoryStream();
         Span<byte> number = stackalloc byte[sizeof(int)];
-        Write(stream, failure.Reason);
+        Write(stream, failure.Reason, TextBytesMax);
+        Write(stream, failure.Trace, TraceBytesMax);
         BinaryPrimitives.WriteInt32LittleEndian(number, failure.Faults.Length);
         stream.Write(number);
         foreach (var fault in failure.Faults)
         {
             BinaryPrimitives.WriteInt32LittleEndian(number, fault.Chunk);
             stream.Write(number);
-            Write(stream, fault.Reason);
+            Write(stream, fault.Reason, TextBytesMax);
         }
 
         return stream.ToArray();
@@ -42,7 +46,8 @@ public static class StepFailureCodec
     /// <returns>The failure; null when the bytes are none of such a step.</returns>
     public static StepFailure? Decode(ReadOnlySpan<byte> from, int chunkCount)
     {
-        if (!TryReadText(ref from, out var reason) || from.Length < sizeof(int)) return null;
+        if (!TryReadText(ref from, TextBytesMax, out var reason)) return null;
+        if (!TryReadText(ref from, TraceBytesMax, out var trace) || from.Length < sizeof(int)) return null;
         var count = BinaryPrimitives.ReadInt32LittleEndian(from);
         from = from[sizeof(int)..];
         if (count < 0 || count > chunkCount) return null;
@@ -52,16 +57,16 @@ public static class StepFailureCodec
             if (from.Length < sizeof(int)) return null;
             var chunk = BinaryPrimitives.ReadInt32LittleEndian(from);
             from = from[sizeof(int)..];
-            if (chunk < 0 || chunk >= chunkCount || !TryReadText(ref from, out var what)) return null;
+            if (chunk < 0 || chunk >= chunkCount || !TryReadText(ref from, TextBytesMax, out var what)) return null;
             faults.Add(new ChunkFault(chunk, what));
         }
 
-        return from.IsEmpty ? new StepFailure(reason, faults.MoveToImmutable()) : null;
+        return from.IsEmpty ? new StepFailure(reason, faults.MoveToImmutable()) { Trace = trace } : null;
     }
 
-    private static void Write(MemoryStream stream, string text)
+    private static void Write(MemoryStream stream, string text, int bytesMax)
     {
-        Span<byte> bytes = stackalloc byte[TextBytesMax];
+        Span<byte> bytes = stackalloc byte[bytesMax];
         // Whole characters only: what does not fit is left out.
         Encoding.UTF8.GetEncoder().Convert(text, bytes, flush: true, out _, out var length, out _);
         Span<byte> prefix = stackalloc byte[sizeof(ushort)];
@@ -70,12 +75,12 @@ public static class StepFailureCodec
         stream.Write(bytes[..length]);
     }
 
-    private static bool TryReadText(ref ReadOnlySpan<byte> from, out string text)
+    private static bool TryReadText(ref ReadOnlySpan<byte> from, int bytesMax, out string text)
     {
         text = "";
         if (from.Length < sizeof(ushort)) return false;
         var length = BinaryPrimitives.ReadUInt16LittleEndian(from);
-        if (length > TextBytesMax || length > from.Length - sizeof(ushort)) return false;
+        if (length > bytesMax || length > from.Length - sizeof(ushort)) return false;
         text = Encoding.UTF8.GetString(from.Slice(sizeof(ushort), length));
         from = from[(sizeof(ushort) + length)..];
         return true;

@@ -11,10 +11,20 @@ namespace SpotServe.Actors.Execution;
 /// <param name="Faults">The chunks that are known to be the cause; empty when the culprit is not known.</param>
 public sealed record StepFailure(string Reason, ImmutableArray<ChunkFault> Faults)
 {
+    /// <summary>Frames of the stack that are kept: the innermost.</summary>
+    private const int FramesMax = 6;
+
+    /// <summary>Where an exception came from, for the log and never for a client; empty when the engine knew what it
+    /// refused.</summary>
+    public string Trace { get; init; } = "";
+
     /// <summary>What one exception says; an unnamed failure unless it is a <see cref="StepFailedException"/>.</summary>
     public static StepFailure Of(Exception error) => error is StepFailedException failed
         ? failed.Failure
-        : new StepFailure($"{error.GetType().Name}: {error.Message}", []);
+        : new StepFailure($"{error.GetType().Name}: {error.Message}", [])
+        {
+            Trace = string.Join('\n', (error.StackTrace ?? "").Split('\n').Take(FramesMax)),
+        };
 
     /// <summary>Whether an engine's exception concerns the step alone. A lost peer or device, and a process without
     /// memory, concern the epoch.</summary>

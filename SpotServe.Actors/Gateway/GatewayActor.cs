@@ -1,6 +1,7 @@
 using Akka.Actor;
 using Akka.Event;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Requests;
@@ -97,6 +98,16 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
             return new Admission.Refused(
                 $"The prompt has {command.Prompt.Length:N0} tokens; {model.Name} has a context of " +
                 $"{model.ContextMax:N0}, prompt and completion together. Shorten the prompt.");
+        }
+
+        if (_view?.Model is { } served)
+        {
+            foreach (var token in command.Prompt)
+            {
+                if ((uint)token < (uint)served.VocabularySize) continue;
+                var where = StepFailure.OutsideVocabulary(token, served.VocabularySize);
+                return new Admission.Refused($"The prompt is none of {served.Name}'s: {where}.");
+            }
         }
 
         if (!IsServing && _clock.GetUtcNow() - _unservedSince > _options.UnservedMax)
@@ -228,7 +239,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
                 $"The journal did not take the request within {_options.AcceptTimeout.TotalSeconds:0} s. " +
                 "Look at the seed's log for the database's error.",
                 _options.RetryAfter));
-            _requests().Tell(new RequestProtocol.CancelRequest(id));
+            _requests().Tell(new RequestProtocol.CancelRequest(id), ActorRefs.NoSender);
         }
     }
 

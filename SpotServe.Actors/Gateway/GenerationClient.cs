@@ -1,8 +1,9 @@
 using System.Collections.Immutable;
-using System.Diagnostics;
+using System.Data.Common;
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using Akka.Actor;
+using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Gateway;
@@ -12,8 +13,13 @@ public sealed record ControlActors(ActorSystem System, IActorRef Gateway, IActor
 
 /// <summary>The HTTP edge's way into the actor system: the only place that asks, always with a limit.</summary>
 /// <param name="actors">Lazy, because HTTP is set up before the actor system has started.</param>
+/// <param name="journal">Knows which requests are open, wherever they are.</param>
 public sealed class GenerationClient(
-    Lazy<ControlActors> actors, ClusterBoard board, GatewayOptions options, TimeProvider clock)
+    Lazy<ControlActors> actors,
+    IRequestJournal journal,
+    ClusterBoard board,
+    GatewayOptions options,
+    TimeProvider clock)
     : IGenerationClient
 {
     /// <summary>The gateway speaks every second.</summary>
@@ -21,6 +27,11 @@ public sealed class GenerationClient(
 
     /// <summary>Longer than a planner takes to move off a lost control node.</summary>
     private static readonly TimeSpan PlannerSilenceMax = TimeSpan.FromSeconds(30);
+
+    private static readonly TimeSpan JournalMax = TimeSpan.FromSeconds(10);
+
+    /// <summary>Requests of a list that are asked at once.</summary>
+    private const int AskedAtOnce = 32;
 
     private static readonly TimeSpan StreamSilenceMax = TimeSpan.FromSeconds(2);
 
@@ -73,32 +84,38 @@ public sealed class GenerationClient(
 
     public async Task<RequestDescription> DescribeAsync(RequestId id, CancellationToken cancel)
     {
-        for (var waited = TimeSpan.Zero; waited < options.DescribeTimeout; waited += AskAgainAfter)
+        var known = (RequestProtocol.Described)await AskAsync(new RequestProtocol.Describe(id), cancel)
+            .ConfigureAwait(false);
+        return new RequestDescription(
+            known.At, known.PromptTokens, known.Tail, known.Stops, known.StopTokens, known.ShowsSpecialTokens)
         {
-            try
-            {
-                return await actors.Value.Requests.Ask<RequestProtocol.IMessage>(
-                    new RequestProtocol.Describe(id), AskAgainAfter, cancel).ConfigureAwait(false) switch
-                {
-                    RequestProtocol.Described known => new RequestDescription(
-                        known.At, known.PromptTokens, known.Tail, known.Stops, known.StopTokens,
-                        known.ShowsSpecialTokens)
-                    {
-                        TokenCount = known.TokenCount,
-                        HasEnded = known.Finished is not null,
-                        IsFull = known.IsFull,
-                    },
-                    RequestProtocol.Unknown => throw new RequestUnknownException(id),
-                    _ => throw new UnreachableException(),
-                };
-            }
-            catch (AskTimeoutException)
-            {
-                // The loop bounds the attempts.
-            }
+            TokenCount = known.TokenCount,
+            HasEnded = known.Finished is not null,
+            IsFull = known.IsFull,
+        };
+    }
+
+    public async Task<FinishReason> CancelAsync(RequestId id, CancellationToken cancel) =>
+        ((RequestProtocol.HasEnded)await AskAsync(new RequestProtocol.CancelRequest(id), cancel)
+            .ConfigureAwait(false)).Reason;
+
+    public async Task<OpenRequestList> ListOpenAsync(int max, CancellationToken cancel)
+    {
+        ImmutableArray<RequestId> ids;
+        try
+        {
+            ids = await journal.FindOpenAsync(max + 1, cancel).WaitAsync(JournalMax, cancel).ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is DbException or TimeoutException)
+        {
+            throw new JournalSilentException(error);
         }
 
-        throw new RequestSilentException(id, options.DescribeTimeout);
+        var found = new OpenRequest?[Math.Min(ids.Length, max)];
+        await Parallel.ForAsync(
+            0, found.Length, new ParallelOptions { MaxDegreeOfParallelism = AskedAtOnce, CancellationToken = cancel },
+            async (i, stop) => found[i] = await FindAsync(ids[i], stop).ConfigureAwait(false)).ConfigureAwait(false);
+        return new OpenRequestList([.. found.OfType<OpenRequest>()], ids.Length <= max);
     }
 
     public async IAsyncEnumerable<TokenBatch> StreamAsync(
@@ -131,4 +148,42 @@ public sealed class GenerationClient(
     }
 
     public void Cancel(RequestId id) => actors.Value.Requests.Tell(new RequestProtocol.CancelRequest(id));
+
+    /// <summary>Null when it has ended since.</summary>
+    private async Task<OpenRequest?> FindAsync(RequestId id, CancellationToken cancel)
+    {
+        try
+        {
+            var answer = await actors.Value.Requests.Ask<RequestProtocol.IMessage>(
+                new RequestProtocol.Describe(id), AskAgainAfter, cancel).ConfigureAwait(false);
+            return answer is RequestProtocol.Described { Finished: null } known
+                ? new OpenRequest(id, new OpenRequestProgress(
+                    known.At, known.PromptTokens, known.TokenCount, known.Readers))
+                : null;
+        }
+        catch (AskTimeoutException)
+        {
+            return new OpenRequest(id, Progress: null);
+        }
+    }
+
+    /// <summary>Asks a request's entity until it answers.</summary>
+    private async Task<RequestProtocol.IMessage> AskAsync(RequestProtocol.IMessage question, CancellationToken cancel)
+    {
+        for (var waited = TimeSpan.Zero; waited < options.DescribeTimeout; waited += AskAgainAfter)
+        {
+            try
+            {
+                var answer = await actors.Value.Requests.Ask<RequestProtocol.IMessage>(
+                    question, AskAgainAfter, cancel).ConfigureAwait(false);
+                return answer is RequestProtocol.Unknown ? throw new RequestUnknownException(question.Id) : answer;
+            }
+            catch (AskTimeoutException)
+            {
+                // The loop bounds the attempts.
+            }
+        }
+
+        throw new RequestSilentException(question.Id, options.DescribeTimeout);
+    }
 }

@@ -35,6 +35,17 @@ public interface IGenerationClient
     /// <summary>Stops a request whose client went away. Fire and forget.</summary>
     void Cancel(RequestId id);
 
+    /// <summary>Stops a request, on whichever control node it is, and waits until its end is in the journal.</summary>
+    /// <returns>How it ended; not Cancelled when that was before.</returns>
+    /// <exception cref="RequestUnknownException">No such request, or it was forgotten.</exception>
+    /// <exception cref="RequestSilentException">It did not answer in time.</exception>
+    Task<FinishReason> CancelAsync(RequestId id, CancellationToken cancel);
+
+    /// <summary>Requests that were accepted and have not ended, the oldest first, of all control nodes.</summary>
+    /// <param name="max">Most that are given.</param>
+    /// <exception cref="JournalSilentException">The journal did not answer.</exception>
+    Task<OpenRequestList> ListOpenAsync(int max, CancellationToken cancel);
+
     /// <summary>What the cluster serves at this moment. Never waits.</summary>
     ServiceStatus Status { get; }
 }
@@ -82,6 +93,17 @@ public sealed record RequestDescription(
         new(at, prompt.Length, PromptTail.Of(prompt), stops, parameters.StopTokens, parameters.ShowsSpecialTokens);
 }
 
+/// <param name="IsComplete">False when there are more than were asked for.</param>
+public sealed record OpenRequestList(ImmutableArray<OpenRequest> Requests, bool IsComplete);
+
+/// <summary>A request that was accepted and has not ended.</summary>
+/// <param name="Progress">Null while it does not answer: it is on its way to another control node.</param>
+public sealed record OpenRequest(RequestId Id, OpenRequestProgress? Progress);
+
+/// <param name="At">When it was accepted.</param>
+/// <param name="Readers">Streams that read it now; none of one that goes on without its client.</param>
+public sealed record OpenRequestProgress(DateTimeOffset At, int PromptTokens, int GeneratedTokens, int Readers);
+
 /// <summary>Some generated tokens; Error is set when Finished is Failed.</summary>
 public sealed record TokenBatch(int FirstIndex, ImmutableArray<int> Tokens, FinishReason? Finished, string? Error);
 
@@ -116,6 +138,10 @@ public sealed class RequestUnknownException(RequestId id) : Exception($"Request 
 /// <summary>The request has as many readers as it may have.</summary>
 public sealed class TooManyReadersException(RequestId id)
     : Exception($"Request {id} has as many readers as it may have. Close one of them, or try again later.");
+
+/// <summary>The journal did not say which requests are open.</summary>
+public sealed class JournalSilentException(Exception inner) : Exception(
+    $"The journal did not say which requests are open: {inner.Message}", inner);
 
 /// <summary>The request's entity did not answer.</summary>
 public sealed class RequestSilentException(RequestId id, TimeSpan waited) : Exception(

@@ -14,6 +14,8 @@ public static class StoredEvents
         .Reads<RequestAcceptedV1>("request-accepted.1")
         .Writes<RequestEvents.RequestAccepted, RequestAcceptedV2>("request-accepted.2", RequestAcceptedV2.Of)
         .Writes<RequestEvents.TokensCommitted, TokensCommittedV1>("tokens-committed.1", TokensCommittedV1.Of)
+        .Writes<RequestEvents.LossCounted, LossCountedV1>("loss-counted.1", LossCountedV1.Of)
+        .Writes<RequestEvents.TriedAlone, TriedAloneV1>("tried-alone.1", e => new(e.Id.Value, e.At))
         .Writes<RequestEvents.RequestFinished, RequestFinishedV1>("request-finished.1", RequestFinishedV1.Of)
         .WritesPlannerEvents()
         .Build();
@@ -53,6 +55,20 @@ public static class StoredEvents
 
         public object ToEvent() =>
             new RequestEvents.TokensCommitted(new RequestId(Id), FirstIndex, TokenText.Read(Tokens));
+    }
+
+    /// <param name="Together">True, or absent.</param>
+    private sealed record LossCountedV1(string Id, DateTimeOffset At, bool? Together = null) : IJournalForm
+    {
+        public static LossCountedV1 Of(RequestEvents.LossCounted e) =>
+            new(e.Id.Value, e.At, e.WasTogether ? true : null);
+
+        public object ToEvent() => new RequestEvents.LossCounted(new RequestId(Id), At, Together ?? false);
+    }
+
+    private sealed record TriedAloneV1(string Id, DateTimeOffset At) : IJournalForm
+    {
+        public object ToEvent() => new RequestEvents.TriedAlone(new RequestId(Id), At);
     }
 
     private sealed record RequestFinishedV1(string Id, string Reason, DateTimeOffset At, string? Error = null)

@@ -18,7 +18,10 @@ public sealed partial class ReplicaActor
         }
 
         if (TryAttach(submit)) return;
-        var request = new GenerationRequest(submit.Id, submit.Prompt, submit.Committed, submit.Parameters);
+        var request = new GenerationRequest(submit.Id, submit.Prompt, submit.Committed, submit.Parameters)
+        {
+            RunsAlone = submit.Alone,
+        };
         switch (_scheduler.Submit(request))
         {
             case Submission.Queued:
@@ -147,15 +150,33 @@ public sealed partial class ReplicaActor
         Sender.Tell(new ReplicaProtocol.Rejected(
             submit.Epoch, submit.Id, $"Replica {_replica} refused the request: {reason}.", permanent));
 
+    private void OnRunAlone(ReplicaProtocol.RunAlone permit)
+    {
+        if (permit.Epoch == _epoch && _scheduler.Permit(permit.Id)) PlanSteps();
+    }
+
+    /// <summary>Asks the entity of a request that is to run alone, once and then with each report: messages are
+    /// lost.</summary>
+    private void AskForPermit(bool isReport)
+    {
+        var awaiting = _scheduler.AwaitingPermit;
+        if (awaiting is { } id && (isReport || awaiting != _askedFor))
+            _subscribers.Tell(id, new ReplicaProtocol.AloneDue(_epoch, id), Self);
+        _askedFor = awaiting;
+    }
+
     /// <summary>The request's own fault: it goes on nowhere.</summary>
     private ReplicaProtocol.Rejected Ended(RequestId id, string error) =>
         new(_epoch, id, $"The model cannot go on with this request: {error}.", Permanent: true);
 
-    private void RejectAll(string reason)
+    private void RejectAll(string reason, bool isLoss)
     {
         foreach (var (id, subscriber) in _subscribers.All)
         {
-            subscriber.Tell(new ReplicaProtocol.Rejected(_epoch, id, reason));
+            subscriber.Tell(new ReplicaProtocol.Rejected(_epoch, id, reason)
+            {
+                WasInLostStep = isLoss && _scheduler.TryGet(id, out var sequence) && sequence.IsInFlight,
+            });
         }
 
         _subscribers.Clear();

@@ -22,6 +22,8 @@ namespace SpotServe.Actors.Replica;
 /// </remarks>
 public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
 {
+    private const int ReasonsToldMax = 32;
+
     private readonly Epoch _epoch;
     private readonly int _replica;
     private readonly SchedulerLimits _limits;
@@ -33,6 +35,8 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     private readonly FinishedRequests _finished;
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly LargeMessages _large = LargeMessages.Of(Context.System);
+    private readonly HashSet<string> _told = [];
+    private RequestId? _askedFor;
     private long _stepsCompleted;
     private long _stepsCompletedAtTick;
     private int _ticksWithoutResult;
@@ -94,7 +98,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     protected override void PostStop()
     {
         _pipeline.Dispose();
-        RejectAll($"replica {_replica} of {_epoch} stopped");
+        RejectAll($"replica {_replica} of {_epoch} stopped", isLoss: false);
     }
 
     protected override void PostRestart(Exception reason)
@@ -106,6 +110,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     private void Serving()
     {
         Receive<ReplicaProtocol.Submit>(OnSubmit);
+        Receive<ReplicaProtocol.RunAlone>(OnRunAlone);
         Receive<ReplicaControlProtocol.Drain>(IsCurrent, OnDrain);
         Receive<StepCompleted>(OnStepCompleted);
         Receive<PipelineLost>(lost => OnPipelineLost(lost.Reason, []));
@@ -148,6 +153,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         Receive<ReplicaControlProtocol.ICommand>(OnStale);
         // What was on its way when the pipeline broke. The tokens are drawn again elsewhere, and are the same there.
         Receive<ReplicaProtocol.Cancel>(_ => { });
+        Receive<ReplicaProtocol.RunAlone>(_ => { });
         Receive<IInternal>(_ => { });
         Receive<Terminated>(_ => { });
     }
@@ -155,6 +161,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     private void ReceiveAlways()
     {
         Receive<ReplicaProtocol.Cancel>(OnCancel);
+        Receive<ReplicaProtocol.RunAlone>(_ => { });   // It drains.
         Receive<ReplicaControlProtocol.GetReplicaLoad>(IsCurrent, _ => Sender.Tell(Load()));
         Receive<ReplicaControlProtocol.GetReplicaCache>(IsCurrent, _ => Sender.Tell(
             new ReplicaControlProtocol.ReplicaLost(_epoch, _replica, "it does not serve")));
@@ -189,9 +196,17 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     private ReadOnlySpan<SequenceOutcome> Complete(StepResult result)
     {
         _stepsCompleted++;
-        if (result.Failure is { } failure)
-            _log.Warning("Step {Step} of {Epoch} failed: {Reason}", result.StepId, _epoch, failure.Reason);
+        if (result.Failure is { } failure) Note(result.StepId, failure);
         return _scheduler.Complete(result);
+    }
+
+    /// <summary>Where it came from is told once for each reason: clients can make steps fail as often as they
+    /// like.</summary>
+    private void Note(long step, StepFailure failure)
+    {
+        var isNew = failure.Trace.Length > 0 && _told.Count < ReasonsToldMax && _told.Add(failure.Reason);
+        var trace = isNew ? $"\n{failure.Trace}" : "";
+        _log.Warning("Step {Step} of {Epoch} failed: {Reason}{Trace}", step, _epoch, failure.Reason, trace);
     }
 
     private void PlanSteps()
@@ -199,6 +214,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         try
         {
             while (_scheduler.TryPlan(_plan)) _pipeline.Submit(_plan);
+            AskForPermit(isReport: false);
         }
         catch (Exception error) when (error is PeerLostException or EngineLostException)
         {
@@ -261,7 +277,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         _outgoing?.Abandon();
         foreach (var (submit, sender) in _held) sender.Tell(new ReplicaProtocol.Rejected(_epoch, submit.Id, reason));
         _held.Clear();
-        RejectAll(reason);
+        RejectAll(reason, isLoss: true);
         Timers.CancelAll();
         Context.Parent.Tell(lost);
         foreach (var asker in waiting.Where(asker => !asker.Equals(Context.Parent))) asker.Tell(lost);
@@ -272,6 +288,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     {
         _scheduler.CheckLaws();
         Context.Parent.Tell(Load());
+        AskForPermit(isReport: true);
         var waits = _scheduler.StepsInFlightCount > 0 && _stepsCompleted == _stepsCompletedAtTick;
         _ticksWithoutResult = waits ? _ticksWithoutResult + 1 : 0;
         _stepsCompletedAtTick = _stepsCompleted;

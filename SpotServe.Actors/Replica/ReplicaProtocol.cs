@@ -30,9 +30,20 @@ public static class ReplicaProtocol
         ImmutableArray<int> Committed,
         GenerationParameters Parameters) : ICommand, IVariableSize
     {
+        /// <summary>Run it in steps of its own until it has drawn two tokens, and not before its entity has said
+        /// <see cref="RunAlone"/>, which the replica asks for with <see cref="AloneDue"/>.</summary>
+        public bool Alone { get; init; }
+
         long IVariableSize.BytesMax => SizeBounds.Frame + SizeBounds.Tokens(Prompt.Length)
             + SizeBounds.Tokens(Committed.Length) + SizeBounds.Tokens(Parameters.StopTokens.Length);
     }
+
+    /// <summary>The replica's pages and a turn are there for a request that is to run alone. Repeated until it is
+    /// answered by <see cref="RunAlone"/>; one request of a replica at a time.</summary>
+    public sealed record AloneDue(Epoch Epoch, RequestId Id) : IEvent;
+
+    /// <summary>The journal knows that the request runs alone now.</summary>
+    public sealed record RunAlone(Epoch Epoch, RequestId Id) : ICommand;
 
     /// <summary>Stop generating and free the pages within a step. Nothing is answered.</summary>
     public sealed record Cancel(Epoch Epoch, RequestId Id) : ICommand;
@@ -54,5 +65,9 @@ public static class ReplicaProtocol
     /// (which is the command's) is not the one it serves.
     /// </summary>
     /// <param name="Permanent">True when asking again is of no use: no replica can serve it as it is.</param>
-    public sealed record Rejected(Epoch Epoch, RequestId Id, string Reason, bool Permanent = false) : IEvent;
+    public sealed record Rejected(Epoch Epoch, RequestId Id, string Reason, bool Permanent = false) : IEvent
+    {
+        /// <summary>The replica was lost while a step with this request was under way.</summary>
+        public bool WasInLostStep { get; init; }
+    }
 }

@@ -9,6 +9,9 @@ public sealed partial class RequestEntity
 {
     private readonly Dictionary<IActorRef, int> _nextIndexOf = [];
 
+    /// <summary>Who waits for the end that it asked for.</summary>
+    private readonly HashSet<IActorRef> _cancellers = [];
+
     private void OnSubscribe(Subscribe command)
     {
         if (_nextIndexOf.ContainsKey(Sender))
@@ -67,8 +70,16 @@ public sealed partial class RequestEntity
         {
             TokenCount = _state.Tokens.Count,
             Finished = _state.Finished?.Reason,
+            Readers = _nextIndexOf.Count,
             IsFull = _nextIndexOf.Count >= _options.SubscribersMax,
         });
+    }
+
+    private void OnCancel()
+    {
+        // Beyond the bound they ask again, and are answered once it has ended.
+        if (!Sender.IsNobody() && _cancellers.Count < _options.SubscribersMax) _cancellers.Add(Sender);
+        End(FinishReason.Cancelled, error: null);
     }
 
     private void AnswerUnknown()

@@ -33,6 +33,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     private bool _writing;
     private bool _asksForRoute;
     private bool _isHandedOver;
+    private bool _isRejected;
     private long _heard;
     private long _heardAtCheck = -1;
 
@@ -77,10 +78,11 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         Command<Subscribe>(OnSubscribe);
         Command<Unsubscribe>(_ => Forget(Sender));
         Command<Terminated>(message => Forget(message.ActorRef));
-        Command<CancelRequest>(_ => End(FinishReason.Cancelled, error: null));
+        Command<CancelRequest>(_ => OnCancel());
         Command<Routed>(OnRouted);
         Command<ReplicaProtocol.TokensGenerated>(IsCurrentOrNewer, OnTokens);
         Command<ReplicaProtocol.Rejected>(IsCurrent, OnRejected);
+        Command<ReplicaProtocol.AloneDue>(IsCurrent, OnAloneDue);
         Command<ReplicaProtocol.IEvent>(stale => _log.Debug("{Id} ignored a stale {Message}", _id, stale));
         Command<CheckSilence>(_ => OnCheckSilence());
         Command<Retry>(_ => AskForRoute());
@@ -95,6 +97,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         Command<Subscribe>(OnSubscribe);
         Command<Unsubscribe>(_ => Forget(Sender));
         Command<Terminated>(message => Forget(message.ActorRef));
+        Command<CancelRequest>(_ => Sender.Tell(new HasEnded(_id, _state.Finished!.Reason)));
         Command<RetentionOver>(_ => DeleteMessages(long.MaxValue));
         Command<DeleteMessagesSuccess>(_ => Leave());
         Command<DeleteMessagesFailure>(failure =>
@@ -149,6 +152,12 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
             return;
         }
 
+        if (NextOf(_state.Replays) == NextAttempt.None)
+        {
+            EndAsCause();
+            return;
+        }
+
         AskForRoute();
         Timers.StartPeriodicTimer(nameof(CheckSilence), CheckSilence.Instance, _options.SilenceMax);
     }
@@ -157,6 +166,8 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     {
         Become(Ended);
         Timers.CancelAll();
+        foreach (var canceller in _cancellers) canceller.Tell(new HasEnded(_id, _state.Finished!.Reason));
+        _cancellers.Clear();
         // Counted from its end, so that waking it again does not keep it for ever.
         var left = _state.Finished!.At + _options.Retention - _clock.GetUtcNow();
         Timers.StartSingleTimer(
@@ -183,9 +194,14 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         if (_ending is not null || (_route is not null && route.Epoch < _route.Epoch)) return;
         // A sequence that was handed over goes on where it is; the gateway does not know where that is.
         if (_isHandedOver && !_asksForRoute && route.Epoch == _route?.Epoch) return;
+        // Of a replica that is gone without a word nobody knows what was in its step: it counts.
+        var isLost = _route is not null && route.Epoch > _route.Epoch && !_isRejected;
+        var lost = _route?.Epoch;
         _asksForRoute = false;
         _isHandedOver = false;
+        if (route.Epoch > _route?.Epoch) _isRejected = false;
         _route = route;
+        if (isLost) CountLoss(lost!.Value);
         Submit();
     }
 
@@ -193,9 +209,14 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     {
         // Tokens still on their way into the journal are left out: if it fails, they were never committed. They come
         // again with their indices and are dropped by the intake.
+        var next = NextOf(Expected());
+        if (IsHeld(next)) return;
         var accepted = _state.Accepted!;
         var submit = new ReplicaProtocol.Submit(
-            _route!.Epoch, _id, accepted.Prompt, [.. _state.Tokens], accepted.Parameters);
+            _route!.Epoch, _id, accepted.Prompt, [.. _state.Tokens], accepted.Parameters)
+        {
+            Alone = next == NextAttempt.Alone,
+        };
         if (_large.Tell(_route.Replica, submit, Self) is not { } refusal) return;
         _log.Warning("{Id} could not be submitted: {Reason}", _id, refusal.Reason);
         // Else its silence will have it submitted again.
@@ -219,6 +240,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     private void OnTokens(ReplicaProtocol.TokensGenerated generated)
     {
         _heard++;
+        _isRejected = false;
         if (generated.FirstIndex > _intake.NextIndex)
         {
             // A message was lost. The replica sends again from the committed count.
@@ -242,6 +264,8 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         }
 
         _log.Debug("{Id} was rejected by its replica ({Reason}); it asks for another", _id, rejected.Reason);
+        _isRejected = true;
+        if (rejected.WasInLostStep) CountLoss(rejected.Epoch);
         Timers.StartSingleTimer(nameof(Retry), Retry.Instance, TimeSpan.FromMilliseconds(200));
     }
 
@@ -267,8 +291,9 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     private void WritePending()
     {
         if (_writing) return;
-        var batch = new List<IRequestEvent>(2);
+        var batch = new List<IRequestEvent>(4);
         if (_intake.HasPending) batch.Add(new TokensCommitted(_id, _state.Tokens.Count, _intake.Take()));
+        AddReplays(batch);
         if (_ending is not null) batch.Add(_ending);
         if (batch.Count == 0) return;
         _writing = true;
@@ -279,8 +304,14 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
             if (--left > 0) return;
             _writing = false;
             ShowToAll();
-            if (_state.Finished is not null) BecomeEnded();
-            else WritePending();
+            if (_state.Finished is not null)
+            {
+                BecomeEnded();
+                return;
+            }
+
+            AfterReplays();
+            WritePending();
         });
     }
 

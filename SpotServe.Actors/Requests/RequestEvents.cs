@@ -26,6 +26,13 @@ public static class RequestEvents
     /// </summary>
     public sealed record TokensCommitted(RequestId Id, int FirstIndex, ImmutableArray<int> Tokens) : IRequestEvent;
 
+    /// <summary>The replica was lost with the request in its step, as far as is known.</summary>
+    /// <param name="WasTogether">It did not run alone, even if it did before: it was handed over meanwhile.</param>
+    public sealed record LossCounted(RequestId Id, DateTimeOffset At, bool WasTogether = false) : IRequestEvent;
+
+    /// <summary>The request is about to be run alone, because of the losses before.</summary>
+    public sealed record TriedAlone(RequestId Id, DateTimeOffset At) : IRequestEvent;
+
     public sealed record RequestFinished(
         RequestId Id, FinishReason Reason, string? Error, DateTimeOffset At) : IRequestEvent;
 }

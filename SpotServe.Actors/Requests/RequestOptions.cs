@@ -23,6 +23,15 @@ public sealed record RequestOptions
     /// <summary>A request that waits for the journal looks so often whether it takes writes again.</summary>
     public TimeSpan JournalRetry { get; init; } = TimeSpan.FromMilliseconds(500);
 
+    /// <summary>Replicas that may be lost with the request in the step, without its getting on, before it is run
+    /// alone.</summary>
+    public int LossesMax { get; init; } = 3;
+
+    /// <summary>Replicas that may be lost while it runs alone and gets nowhere before it is ended. The first may be
+    /// chance: under steady kills, one of a few hundred losses falls into the moment in which some request runs
+    /// alone.</summary>
+    public int LossesAloneMax { get; init; } = 2;
+
     /// <summary>Finds stop strings in tokens; null leaves that to whoever reads the request.</summary>
     public StopSearchFactory? StopSearch { get; init; }
 }

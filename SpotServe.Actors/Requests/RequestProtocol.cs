@@ -58,6 +58,9 @@ public static class RequestProtocol
         /// <summary>Null while it is open.</summary>
         public FinishReason? Finished { get; init; }
 
+        /// <summary>Who reads it now.</summary>
+        public int Readers { get; init; }
+
         /// <summary>Whether it has as many readers as it may have.</summary>
         public bool IsFull { get; init; }
     }
@@ -73,7 +76,13 @@ public static class RequestProtocol
 
     public sealed record Unsubscribe(RequestId Id) : IMessage;
 
+    /// <summary>End it, whoever reads it. Answered, when it comes from somebody, by <see cref="HasEnded"/> once its end
+    /// is in the journal, or by <see cref="Unknown"/>.</summary>
     public sealed record CancelRequest(RequestId Id) : IMessage;
+
+    /// <summary>Nothing more is generated.</summary>
+    /// <param name="Reason">Not Cancelled when it had ended before.</param>
+    public sealed record HasEnded(RequestId Id, FinishReason Reason) : IMessage;
 
     /// <summary>Committed tokens, to a subscriber.</summary>
     public sealed record TokensAvailable(

@@ -15,6 +15,9 @@ public sealed class RequestState
     /// <summary>Committed tokens: persisted, never to change.</summary>
     public IReadOnlyList<int> Tokens => _tokens;
 
+    /// <summary>What the losses of its replicas so far mean for its next attempt.</summary>
+    public ReplayBudget Replays { get; private set; } = ReplayBudget.Full;
+
     /// <summary>True between acceptance and the end.</summary>
     public bool IsOpen => Accepted is not null && Finished is null;
 
@@ -31,6 +34,15 @@ public sealed class RequestState
                 Invariant.Holds(IsOpen);
                 Invariant.Holds(committed.FirstIndex == _tokens.Count);
                 _tokens.AddRange(committed.Tokens);
+                Replays = Replays.OnCommitted(_tokens.Count);
+                break;
+            case LossCounted lost:
+                Invariant.Holds(IsOpen);
+                Replays = Replays.OnLoss(_tokens.Count, lost.WasTogether);
+                break;
+            case TriedAlone:
+                Invariant.Holds(IsOpen);
+                Replays = Replays.OnAlone(_tokens.Count);
                 break;
             case RequestFinished finished:
                 Invariant.Holds(IsOpen);

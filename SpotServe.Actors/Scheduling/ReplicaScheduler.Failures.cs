@@ -12,6 +12,7 @@ public sealed partial class ReplicaScheduler
 {
     private readonly ApartSets _apart = new();
     private bool _apartIsDue;
+    private Sequence? _alone;
 
     /// <summary>Steps that failed so far.</summary>
     public long StepsFailed { get; private set; }
@@ -19,6 +20,40 @@ public sealed partial class ReplicaScheduler
     /// <summary>Sequences that failed alone, for reasons that name nobody, since a step last succeeded. Many in a row
     /// mean that not they are at fault.</summary>
     public int UnexplainedEndsInARow { get; private set; }
+
+    /// <summary>The sequence that could run alone if it were permitted; null when there is none, or when another one
+    /// does. The same until it is permitted, or over.</summary>
+    public RequestId? AwaitingPermit
+    {
+        get
+        {
+            if (_alone is { RunsAlone: true, Phase: SequencePhase.Prefill or SequencePhase.Decode } current)
+                return current.AwaitsPermit ? current.Id : null;
+            _alone = null;
+            foreach (var set in _apart.Sets)
+            {
+                if (set.First is { AwaitsPermit: true } next) return (_alone = next).Id;
+            }
+
+            return null;
+        }
+    }
+
+    /// <summary>The sequence that runs alone now: nobody else's step is under way meanwhile, so that a loss is a loss
+    /// with it alone.</summary>
+    private Sequence? RunningAlone =>
+        _alone is { RunsAlone: true, AwaitsPermit: false, Phase: SequencePhase.Prefill or SequencePhase.Decode }
+            ? _alone
+            : null;
+
+    /// <summary>Lets a sequence run alone.</summary>
+    /// <returns>False when it is not the one whose turn that is.</returns>
+    public bool Permit(RequestId id)
+    {
+        if (_alone is not { AwaitsPermit: true } alone || alone.Id != id) return false;
+        alone.AwaitsPermit = false;
+        return true;
+    }
 
     private void Fail(StepsInFlight.Step step, StepFailure failure)
     {
@@ -66,9 +101,11 @@ public sealed partial class ReplicaScheduler
     /// <summary>Fills the step from the first set that can run: with its sequences and nobody else.</summary>
     private void PlanApart(StepPlan plan, StepsInFlight.Step step)
     {
+        var alone = RunningAlone;
         foreach (var set in _apart.Sets)
         {
-            var sequence = set.First;
+            if (alone is not null && set.First != alone) continue;
+            var sequence = set.First is { AwaitsPermit: true } ? null : set.First;
             while (sequence is not null && plan.TokenCount < _limits.StepTokensMax)
             {
                 var room = sequence.Phase == SequencePhase.Decode ? MakeRoom(sequence) : Room.Ready;

@@ -104,6 +104,7 @@ public sealed partial class ReplicaScheduler
         _pages.Release(sequence.Ticket, sequence.PageList);
         sequence.CachedTokens = 0;
         sequence.Phase = SequencePhase.Waiting;
+        sequence.AwaitsPermit = sequence.RunsAlone;
         _waiting.AddBySeniority(sequence);
         Suspensions++;
     }

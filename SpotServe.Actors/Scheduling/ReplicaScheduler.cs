@@ -134,11 +134,12 @@ public sealed partial class ReplicaScheduler
     /// <returns>False when nothing can run before a step completes or a request comes.</returns>
     public bool TryPlan(StepPlan plan)
     {
-        if (_steps.IsFull) return false;
+        var isAlone = RunningAlone is not null;
+        if (_steps.IsFull || (isAlone && _steps.Count > 0)) return false;
         var step = _steps.Prepare(_lastStepId + 1);
         plan.Clear(step.Id);
-        if (_apartIsDue) PlanApart(plan, step);
-        if (plan.TokenCount == 0)
+        if (_apartIsDue || isAlone) PlanApart(plan, step);
+        if (plan.TokenCount == 0 && RunningAlone is null)
         {
             PlanDecode(plan, step);
             AdmitWaiting();
@@ -184,7 +185,12 @@ public sealed partial class ReplicaScheduler
         {
             int? token = sequence.SamplesInFlight ? result.Tokens[drawn++] : null;
             Count(sequence);
-            if (sequence.CachedTokens > sequence.ApartUntil) sequence.ApartUntil = null;
+            if (sequence.CachedTokens > sequence.ApartUntil)
+            {
+                sequence.ApartUntil = null;
+                sequence.RunsAlone = false;
+            }
+
             if (sequence.Phase == SequencePhase.Cancelled) OnCancelledReturned(sequence);
             else if (token is null) MakeReady(sequence);
             else OnDrawn(sequence, token.Value);

@@ -41,9 +41,12 @@ public sealed class Sequence
         SubmittedCount = request.Committed.Length;
         TokensEnd = (int)Math.Min((long)PromptCount + request.Parameters.TokensMax, contextMax);
         Parameters = request.Parameters;
+        RunsAlone = AwaitsPermit = request.RunsAlone;
         _tokens = new List<int>(PromptCount + SubmittedCount + KvPage.Tokens);
         _tokens.AddRange(request.Prompt.AsSpan());
         _tokens.AddRange(request.Committed.AsSpan());
+        // Passed by the step after its prefill.
+        ApartUntil = request.RunsAlone ? _tokens.Count : null;
     }
 
     public RequestId Id { get; }
@@ -97,6 +100,12 @@ public sealed class Sequence
     /// <summary>It runs apart from others until more tokens than these are in the cache; null when it runs with
     /// all.</summary>
     internal int? ApartUntil { get; set; }
+
+    /// <summary>It came to be run alone, and has not got on far enough yet.</summary>
+    internal bool RunsAlone { get; set; }
+
+    /// <summary>It runs in no step before it is permitted.</summary>
+    internal bool AwaitsPermit { get; set; }
 
     /// <summary>Page table: position p lies in page [p / 16], slot p mod 16.</summary>
     public ReadOnlySpan<int> Pages => CollectionsMarshal.AsSpan(PageList);

@@ -47,6 +47,8 @@ public static class ApiHosting
         app.MapPost("/v1/completions", completions.PostAsync);
         app.MapPost("/v1/chat/completions", chats.PostAsync);
         app.MapMethods("/v1/requests/{id}", Reading, requests.GetAsync);
+        app.MapDelete("/v1/requests/{id}", requests.DeleteAsync);
+        app.MapMethods("/admin/requests", Reading, requests.ListAsync);
         app.MapMethods("/v1/models", Reading, status.GetModelsAsync);
         app.MapMethods("/v1/models/{**id}", Reading, status.GetModelAsync);
         app.MapMethods("/health", Reading, StatusEndpoints.GetHealthAsync);

@@ -70,6 +70,22 @@ internal sealed record RequestBody(
     string? FinishReason,
     string? Error);
 
+/// <summary>DELETE /v1/requests/{id}.</summary>
+/// <param name="Status">"cancelled", or "completed" or "failed" when it had ended before.</param>
+internal sealed record EndedBody(string Id, string Object, string Status);
+
+/// <summary>GET /admin/requests.</summary>
+/// <param name="Complete">False when there are more than were asked for.</param>
+internal sealed record OpenRequestsBody(IReadOnlyList<OpenRequestBody> Requests, bool Complete);
+
+/// <summary>Null where a request does not answer: it is on its way to another control node.</summary>
+/// <param name="Created">Seconds since 1970.</param>
+/// <param name="Readers">Streams that read it now.</param>
+internal sealed record OpenRequestBody(
+    string Id, long? Created, int? PromptTokens, int? CompletionTokens, int? Readers);
+
+[JsonSerializable(typeof(EndedBody))]
+[JsonSerializable(typeof(OpenRequestsBody))]
 [JsonSerializable(typeof(CompletionBody))]
 [JsonSerializable(typeof(ErrorEnvelope))]
 [JsonSerializable(typeof(ModelListBody))]

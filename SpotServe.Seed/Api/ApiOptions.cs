@@ -16,6 +16,10 @@ public sealed record CompletionModel(string Name, ITokenizer Tokenizer, Generati
 
     /// <summary>Makes prompts of conversations; null where the model's folder has none.</summary>
     internal ChatTemplate? ChatTemplate { get; init; }
+
+    /// <summary>Tokens that the model has. Its tokenizer may know fewer, or more: those added to tokenizer.json alone,
+    /// which no model can take.</summary>
+    public int VocabularySize { get; init; } = Tokenizer.VocabularySize;
 }
 
 /// <summary>Bounds of the HTTP interface. Each is checked when it is set.</summary>

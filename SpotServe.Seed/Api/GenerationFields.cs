@@ -73,7 +73,7 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
 
         try
         {
-            return [.. model.Tokenizer.Encode(text, addSpecialTokens)];
+            return Checked(field, [.. model.Tokenizer.Encode(text, addSpecialTokens)]);
         }
         catch (TextTooComplexException error)
         {
@@ -81,9 +81,25 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
         }
     }
 
+    /// <summary>Refuses what the tokenizer knows and the model does not.</summary>
+    private ImmutableArray<int> Checked(string field, ImmutableArray<int> ids)
+    {
+        foreach (var id in ids)
+        {
+            if ((uint)id < (uint)model.VocabularySize) continue;
+            var text = RequestFields.Shorten(model.Tokenizer.Decode([id], skipSpecialTokens: false));
+            throw ApiException.BadField(
+                field,
+                $"holds \"{text}\", whose token id is {id}; the model's vocabulary has {model.VocabularySize} tokens " +
+                $"(0 to {model.VocabularySize - 1}). Leave it out.");
+        }
+
+        return ids;
+    }
+
     public ImmutableArray<int> TokenIds(string field, JsonElement array)
     {
-        var vocabulary = model.Tokenizer.VocabularySize;
+        var vocabulary = model.VocabularySize;
         var ids = ImmutableArray.CreateBuilder<int>(array.GetArrayLength());
         foreach (var item in array.EnumerateArray())
         {
@@ -92,7 +108,7 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
                 throw ApiException.BadField(
                     field,
                     $"holds {RequestFields.Shorten(item.GetRawText())} at [{ids.Count}]; " +
-                    $"token ids are integers of 0 to {vocabulary - 1}.");
+                    $"token ids are integers of 0 to {vocabulary - 1}, the model's vocabulary.");
             }
 
             ids.Add((int)id);

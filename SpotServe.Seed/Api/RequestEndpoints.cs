@@ -6,8 +6,11 @@ using SpotServe.Actors.Requests;
 
 namespace SpotServe.Seed.Api;
 
-/// <summary>GET /v1/requests/{id}: a request read again, as its text so far or as a stream from Last-Event-ID
-/// on.</summary>
+/// <summary>
+/// GET /v1/requests/{id}: a request read again, as its text so far or as a stream from Last-Event-ID on; DELETE ends
+/// it. GET /admin/requests lists those that have not ended: for operators, since it shows everybody's, where knowing
+/// its id is what lets a client read and end its own.
+/// </summary>
 internal sealed class RequestEndpoints(
     IGenerationClient cluster,
     CompletionReader reader,
@@ -22,15 +25,73 @@ internal sealed class RequestEndpoints(
     private static readonly TimeSpan PauseMax = TimeSpan.FromMilliseconds(100);
 
     private const int IdCharsMax = 128;
+    private const int ListedDefault = 100;
+    private const int ListedMax = 1000;
 
     public async Task GetAsync(HttpContext http)
     {
-        var id = (string)http.GetRouteValue("id")!;
-        if (id.Length > IdCharsMax || !id.All(IsOfId)) throw Unknown(RequestFields.Shorten(id));
         using var place = open.Enter();
+        await OnRequestAsync(http, id => AnswerAsync(http, id)).ConfigureAwait(false);
+    }
+
+    /// <summary>Ends a request, also one that goes on without its client. Idempotent.</summary>
+    public Task DeleteAsync(HttpContext http) => OnRequestAsync(http, async id =>
+    {
+        var reason = await cluster.CancelAsync(id, http.RequestAborted).ConfigureAwait(false);
+        var status = reason switch
+        {
+            FinishReason.Cancelled => CompletionReader.Cancelled,
+            FinishReason.Failed => "failed",
+            FinishReason.Stop or FinishReason.Length => "completed",
+            _ => throw new System.Diagnostics.UnreachableException(),
+        };
+        await http.Response.WriteAsJsonAsync(
+            new EndedBody(id.Value, "request", status),
+            ApiJson.Plain.EndedBody,
+            cancellationToken: http.RequestAborted).ConfigureAwait(false);
+    });
+
+    /// <summary>GET /admin/requests?limit=100: the oldest that have not ended, of all control nodes.</summary>
+    public async Task ListAsync(HttpContext http)
+    {
+        var text = (string?)http.Request.Query["limit"];
+        var limit = ListedDefault;
+        if (text is not null && (!int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out limit)
+            || limit is < 1 or > ListedMax))
+        {
+            throw ApiException.BadField("limit", $"is {RequestFields.Shorten(text)}; it must be 1 to {ListedMax}.");
+        }
+
         try
         {
-            await AnswerAsync(http, new RequestId(id)).ConfigureAwait(false);
+            var found = await cluster.ListOpenAsync(limit, http.RequestAborted).ConfigureAwait(false);
+            var body = new OpenRequestsBody([.. found.Requests.Select(BodyOf)], found.IsComplete);
+            await http.Response.WriteAsJsonAsync(
+                body, ApiJson.Plain.OpenRequestsBody, cancellationToken: http.RequestAborted).ConfigureAwait(false);
+        }
+        catch (JournalSilentException error)
+        {
+            throw new ApiException(
+                HttpStatusCode.ServiceUnavailable, error.Message, code: "journal_silent",
+                retryAfter: options.RetryAfter);
+        }
+    }
+
+    private static OpenRequestBody BodyOf(OpenRequest request) => new(
+        request.Id.Value,
+        request.Progress?.At.ToUnixTimeSeconds(),
+        request.Progress?.PromptTokens,
+        request.Progress?.GeneratedTokens,
+        request.Progress?.Readers);
+
+    /// <summary>Does something with the request that the path names.</summary>
+    private async Task OnRequestAsync(HttpContext http, Func<RequestId, Task> use)
+    {
+        var id = (string)http.GetRouteValue("id")!;
+        if (id.Length > IdCharsMax || !id.All(IsOfId)) throw Unknown(RequestFields.Shorten(id));
+        try
+        {
+            await use(new RequestId(id)).ConfigureAwait(false);
         }
         catch (RequestUnknownException)
         {

@@ -87,9 +87,11 @@ internal sealed class StatusEndpoints(
             POST /v1/completions     OpenAI's; {{CompletionEndpoints.DetachHeader}}: true goes on without you
             POST /v1/chat/completions             the same for conversations, by the model's chat template
             GET  /v1/requests/{id}   a request's text so far; as a stream with Last-Event-ID
+            DELETE /v1/requests/{id} ends it
             GET  /v1/models          what is served; /v1/models/{id} too
             GET  /ready  /health     does a layout serve; does the process live
             GET  /admin/replicas     queues and cache pages
+            GET  /admin/requests     requests that have not ended, whoever reads them
             GET  /admin/reconfigurations          what changed, why, and what it cost
             POST /admin/layout                    {"layout": "1,2,2"}: serve with other degrees
             POST /admin/nodes/{node}/preempt      ?seconds=30: as if its cloud took it away

@@ -163,10 +163,10 @@ internal sealed class SeedHost : IAsyncDisposable
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(Resolve(options.Host), options.HttpPort));
         builder.Services.AddSingleton<IHostLifetime, CommandLifetime>();
         var tokenizer = TokenizerLoader.Load(options.Model.Folder);
-        builder.Services.AddSingleton(new CompletionModel(options.Model.Name, tokenizer, options.Model.Defaults)
-        {
-            ChatTemplate = ChatTemplate.Open(options.Model.Folder),
-        });
+        var served = options.Model;
+        var template = ChatTemplate.Open(served.Folder);
+        var model = new CompletionModel(served.Name, tokenizer, served.Defaults) { ChatTemplate = template };
+        builder.Services.AddSingleton(model with { VocabularySize = served.VocabularySize });
         var requests = new RequestOptions
         {
             Journal = health,
@@ -223,6 +223,7 @@ internal sealed class SeedHost : IAsyncDisposable
                     registry.Get<GatewayKey>(),
                     registry.Get<RequestsKey>());
             }),
+            new RequestJournal(journal),
             board,
             gateway,
             TimeProvider.System));

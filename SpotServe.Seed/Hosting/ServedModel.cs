@@ -13,6 +13,9 @@ public sealed record ServedModel(
 {
     private const int SizeMax = 1 << 24;
 
+    /// <summary>Tokens that the model has, which may be fewer than its tokenizer's.</summary>
+    public required int VocabularySize { get; init; }
+
     /// <exception cref="ModelFolderException">The folder cannot be served; the message says which file and
     /// why.</exception>
     public static ServedModel Open(string folder)
@@ -42,7 +45,10 @@ public sealed record ServedModel(
             full,
             config.Size(SizeMax, "num_hidden_layers", "n_layer"),
             config.Size(SizeMax, "num_attention_heads", "n_head"),
-            GenerationDefaults.Read(config, File.Exists(generation) ? new ConfigFile(generation) : null));
+            GenerationDefaults.Read(config, File.Exists(generation) ? new ConfigFile(generation) : null))
+        {
+            VocabularySize = config.Size(SizeMax, "vocab_size"),
+        };
     }
 }
 

@@ -35,12 +35,14 @@ internal sealed class ApiServer : IAsyncDisposable
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
+    /// <param name="vocabulary">Tokens that the model has; null is as many as its tokenizer.</param>
     public static async Task<ApiServer> StartAsync(
         ApiOptions? options = null,
         AccessOptions? access = null,
         ITokenizer? tokenizer = null,
         GenerationDefaults? defaults = null,
-        ChatTemplate? chatTemplate = null)
+        ChatTemplate? chatTemplate = null,
+        int? vocabulary = null)
     {
         var cluster = new FakeCluster();
         var builder = WebApplication.CreateSlimBuilder();
@@ -48,11 +50,10 @@ internal sealed class ApiServer : IAsyncDisposable
         builder.Logging.ClearProviders();
         builder.Services.AddSingleton<IGenerationClient>(cluster);
         builder.Services.AddSingleton<IClusterOperator>(cluster.Operator);
-        builder.Services.AddSingleton(new CompletionModel(
-            Model, tokenizer ?? TokenizerFiles.Bundled, defaults ?? new GenerationDefaults([0], null, null, null))
-        {
-            ChatTemplate = chatTemplate,
-        });
+        var words = tokenizer ?? TokenizerFiles.Bundled;
+        defaults ??= new GenerationDefaults([0], null, null, null);
+        var model = new CompletionModel(Model, words, defaults) { ChatTemplate = chatTemplate };
+        builder.Services.AddSingleton(model with { VocabularySize = vocabulary ?? words.VocabularySize });
         builder.Services.AddCompletionApi(
             options ?? new ApiOptions(), access ?? new AccessOptions { IsLoopback = true });
         var app = builder.Build();

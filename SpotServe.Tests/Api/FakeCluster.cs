@@ -91,6 +91,23 @@ internal sealed class FakeCluster : IGenerationClient
 
     public void Cancel(RequestId id) => _cancelled.Writer.TryWrite(id);
 
+    /// <summary>How a request that is to be cancelled has ended.</summary>
+    public FinishReason Ending { get; set; } = FinishReason.Cancelled;
+
+    /// <summary>What <see cref="ListOpenAsync"/> answers with; null lets it fail.</summary>
+    public ImmutableArray<OpenRequest>? Open { get; set; } = [];
+
+    public async Task<FinishReason> CancelAsync(RequestId id, CancellationToken cancel)
+    {
+        await DescribeAsync(id, cancel);
+        Cancel(id);
+        return Ending;
+    }
+
+    public Task<OpenRequestList> ListOpenAsync(int max, CancellationToken cancel) => Open is { } open
+        ? Task.FromResult(new OpenRequestList([.. open.Take(max)], open.Length <= max))
+        : throw new JournalSilentException(new TimeoutException("the test says so"));
+
     public void Feed(RequestId id, TokenBatch batch) => Assert(_live[id].Writer.TryWrite(batch));
 
     /// <summary>From now on readers of a fed request find these tokens.</summary>

@@ -6,8 +6,8 @@ using Xunit;
 namespace SpotServe.Tests.Chaos;
 
 /// <summary>
-/// Real processes under random kills, hangs and notices. SPOTSERVE_CHAOS_SECONDS sets the time (the README names the
-/// long run), SPOTSERVE_CHAOS_SEED the order of events.
+/// Real processes under random kills, hangs and notices, beside a client that sends poison all the time.
+/// SPOTSERVE_CHAOS_SECONDS sets the time (the README names the long run), SPOTSERVE_CHAOS_SEED the order of events.
 /// </summary>
 [Trait("Category", "EndToEnd")]
 [Collection(nameof(OneClusterAtATime))]
@@ -27,12 +27,15 @@ public sealed class ChaosTests(ITestOutputHelper output)
         var seed = Setting("SPOTSERVE_CHAOS_SEED", Environment.TickCount & 0xffff);
         var random = new Random(seed);
         output.WriteLine($"SPOTSERVE_CHAOS_SEED={seed}, {seconds} s");
-        await using var cluster = await HandMadeCluster.StartAsync(Nodes, layout: null, GraceSeconds);
+        await using var cluster = await HandMadeCluster.StartAsync(
+            Nodes, layout: null, GraceSeconds, PoisonedStories.Write());
         using var enough = new CancellationTokenSource();
         var load = new StreamLoad(cluster.Http, GoldenStories.Load());
         var underway = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var streams = load.RunAsync(Streams, int.MaxValue, enough.Token, underway);
         await underway.Task.WaitAsync(TimeSpan.FromMinutes(1), Cancel);
+        var poison = new PoisonClient(cluster.Http, PoisonedStories.Token, contextMax: 1024, new Random(seed));
+        var poisoning = poison.RunAsync(enough.Token);
 
         var started = Stopwatch.GetTimestamp();
         while (Stopwatch.GetElapsedTime(started).TotalSeconds < seconds && load.Wrong.Count == 0)
@@ -43,12 +46,13 @@ public sealed class ChaosTests(ITestOutputHelper output)
         }
 
         await enough.CancelAsync();
-        await streams.WaitAsync(TimeSpan.FromMinutes(2), Cancel);
-        output.WriteLine($"{load.Finished} streams; {load.Gaps()}");
-        if (load.Wrong.Count > 0) TellWhatTheSeedSaid(cluster);
+        await Task.WhenAll(streams, poisoning).WaitAsync(TimeSpan.FromMinutes(2), Cancel);
+        output.WriteLine($"{load.Finished} streams; {load.Gaps()}; poison: {poison.Summary}");
+        if (load.Wrong.Count + poison.Wrong.Count > 0) TellWhatTheSeedSaid(cluster);
         foreach (var line in await ReconfigurationLine.AllAsync(cluster.Http)) output.WriteLine(line.ToString());
 
         Assert.Empty(load.Wrong);
+        Assert.Empty(poison.Wrong);
         Assert.True(load.Finished >= Streams, $"only {load.Finished} streams came to an end");
     }
 

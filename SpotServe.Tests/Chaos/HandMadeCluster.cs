@@ -11,9 +11,11 @@ internal sealed class HandMadeCluster : IAsyncDisposable
     private readonly SeedProcess _seed;
     private readonly string _address;
     private readonly int _graceSeconds;
+    private readonly string _model;
 
-    private HandMadeCluster(SeedProcess seed, string address, int graceSeconds)
+    private HandMadeCluster(SeedProcess seed, string address, int graceSeconds, string model)
     {
+        _model = model;
         _seed = seed;
         _address = address;
         _graceSeconds = graceSeconds;
@@ -26,13 +28,16 @@ internal sealed class HandMadeCluster : IAsyncDisposable
     /// <summary>Nodes that were started and not ended by a test, oldest first.</summary>
     public IReadOnlyList<SeedProcess> Nodes => _nodes;
 
-    public static async Task<HandMadeCluster> StartAsync(int nodes, string? layout, int graceSeconds)
+    /// <param name="model">Folder; null is the bundled one.</param>
+    public static async Task<HandMadeCluster> StartAsync(
+        int nodes, string? layout, int graceSeconds, string? model = null)
     {
-        string[] flags = layout is null ? [] : ["--layout", layout];
+        model ??= SeedProcess.BundledModel;
+        string[] flags = layout is null ? ["--model", model] : ["--model", model, "--layout", layout];
         var seed = SeedProcess.Begin(
             Secret, ["serve", "--port", "0", "--cluster-port", "0", "--nodes", $"{nodes}", .. flags]);
         var address = (await seed.LineAsync("--seed ")).Split("--seed ")[1].Split(' ')[0];
-        var cluster = new HandMadeCluster(seed, address, graceSeconds);
+        var cluster = new HandMadeCluster(seed, address, graceSeconds, model);
         for (var i = 0; i < nodes; i++) cluster.Add();
         cluster.Http = await seed.ReadyAsync();
         return cluster;
@@ -42,7 +47,7 @@ internal sealed class HandMadeCluster : IAsyncDisposable
     public SeedProcess Add()
     {
         var node = SeedProcess.BeginNode(
-            Secret, "--seed", _address, "--model", SeedProcess.BundledModel, "--threads", "1", "--memory", "2",
+            Secret, "--seed", _address, "--model", _model, "--threads", "1", "--memory", "2",
             "--grace", $"{_graceSeconds}");
         _nodes.Add(node);
         return node;

@@ -112,11 +112,11 @@ public sealed class FailedStepTests
     [Fact]
     public void A_failure_is_equal_when_it_was_encoded_and_decoded_and_long_texts_are_cut()
     {
-        var failure = new StepFailure("why é", [new(0, new string('ü', 1000)), new(3, "")]);
+        var failure = new StepFailure("why é", [new(0, new string('ü', 1000)), new(3, "")]) { Trace = "at Step()" };
 
         var decoded = StepFailureCodec.Decode(StepFailureCodec.Encode(failure), chunkCount: 4);
 
-        Assert.Equal("why é", decoded?.Reason);
+        Assert.Equal(("why é", "at Step()"), (decoded?.Reason, decoded?.Trace));
         Assert.Equal([new(0, new string('ü', 200)), new(3, "")], decoded!.Faults);
         Assert.Null(StepFailureCodec.Decode(StepFailureCodec.Encode(failure), chunkCount: 3));
     }

@@ -46,6 +46,19 @@ public sealed class GatewayActorTests : TestKit
         Assert.Equal(accept.Id, _client.ExpectMsg<Admission.Accepted>(cancellationToken: Cancel).Id);
     }
 
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(int.MaxValue)]
+    public void Prompt_with_a_token_that_the_model_does_not_have_is_refused_by_its_id(int token)
+    {
+        var gateway = Serving();
+
+        gateway.Tell(new GatewayProtocol.Generate([1, token], Greedy, []), _client);
+
+        var refused = _client.ExpectMsg<Admission.Refused>(cancellationToken: Cancel);
+        Assert.Contains($"token id {token} is outside the model's", refused.Reason, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Long_prompt_goes_straight_to_its_entity_once_that_says_where_it_is()
     {
@@ -232,7 +245,8 @@ public sealed class GatewayActorTests : TestKit
     {
         var gateway = Gateway(options ?? new GatewayOptions());
         var view = View(1, PlannerPhase.Serving, _replicas);
-        gateway.Tell(view with { Model = view.Model! with { ContextMax = context ?? view.Model.ContextMax } });
+        var model = view.Model! with { ContextMax = context ?? view.Model.ContextMax };
+        gateway.Tell(view with { Model = model with { VocabularySize = context ?? model.VocabularySize } });
         return gateway;
     }
 

@@ -23,6 +23,9 @@ internal static class TestEvents
             new GenerationParameters(64, new SamplingParameters(0.7f, 0.95f, 40, ulong.MaxValue), [2, 128_009]),
             ["\n\n", "The \"end\""]),
         new RequestEvents.TokensCommitted(new RequestId("cmpl-01"), 12, [300, 0, 70_000]),
+        new RequestEvents.LossCounted(new RequestId("cmpl-01"), At),
+        new RequestEvents.LossCounted(new RequestId("cmpl-01"), At, WasTogether: true),
+        new RequestEvents.TriedAlone(new RequestId("cmpl-01"), At),
         new RequestEvents.RequestFinished(new RequestId("cmpl-01"), FinishReason.Length, null, At),
         new RequestEvents.RequestFinished(new RequestId("cmpl-02"), FinishReason.Failed, "no \"layout\" fits", At),
         new PlannerEvents.LayoutDecided(new Epoch(4), At, "node 127.0.0.1:5103 was lost", new Layout(

@@ -82,4 +82,46 @@ public sealed class FailedStepTests : ReplicaTestKit
         var lost = await Parent.ExpectMsgAsync<ReplicaControlProtocol.ReplicaLost>(cancellationToken: Cancel);
         Assert.Contains("2 requests in a row failed alone", lost.Reason);
     }
+
+    [Fact]
+    public async Task A_request_that_is_to_run_alone_waits_for_its_permit_and_runs_in_steps_of_its_own()
+    {
+        Start();
+        var (suspect, other) = (SchedulerFixture.Request("suspect", 5, 4), SchedulerFixture.Request("other", 6, 9));
+        var reader = CreateTestProbe();
+        Submit(other, reader);
+        await Pipeline.StepAsync(Cancel);
+        Replica.Tell(Submit(suspect) with { Alone = true }, Entity.Ref);
+        await LoadAsync();
+        await Pipeline.StepAsync(Cancel);
+        await Entity.ExpectMsgAsync<ReplicaProtocol.AloneDue>(cancellationToken: Cancel);
+        for (var i = 0; i < 3; i++) await Pipeline.StepAsync(Cancel);
+        await Entity.ExpectNoMsgAsync(TimeSpan.Zero, Cancel);
+
+        Replica.Tell(new ReplicaProtocol.RunAlone(Epoch, suspect.Id), Entity.Ref);
+
+        await LoadAsync();
+        Assert.All(Pipeline.Chunks, chunks => Assert.Equal(1, chunks));
+        _ = Pipeline.RunAsync(Cancel);
+        Assert.Equal(SchedulerFixture.Alone(suspect, Limits), (await ReadToEndAsync(Entity)).Tokens);
+        Assert.Equal(SchedulerFixture.Alone(other, Limits), (await ReadToEndAsync(reader)).Tokens);
+        // Two of its four tokens alone, then with the other.
+        Assert.Contains(2, Pipeline.Chunks);
+    }
+
+    [Fact]
+    public async Task Only_requests_in_the_step_are_told_that_it_was_lost_with_them()
+    {
+        Limits = Limits with { SequencesMax = 1 };
+        Start();
+        var waiting = CreateTestProbe();
+        Submit(SchedulerFixture.Request("runs", 5, 4), Entity);
+        Submit(SchedulerFixture.Request("waits", 5, 4), waiting);
+        await LoadAsync();
+
+        Pipeline.Lose("a cable was pulled");
+
+        Assert.True((await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel)).WasInLostStep);
+        Assert.False((await waiting.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel)).WasInLostStep);
+    }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Threading.Channels;
 using SpotServe.Actors.Execution;
 using SpotServe.Tests.Scheduling;
@@ -17,6 +18,9 @@ internal sealed class ManualPipeline(int stageCount, int pageCount) : IStepPipel
 
     public Task Disposed => _disposed.Task;
 
+    /// <summary>Chunks of each step that was submitted.</summary>
+    public ConcurrentQueue<int> Chunks { get; } = [];
+
     /// <summary>Thrown by the next submission instead of taking it.</summary>
     public Exception? BrokenBy { get; set; }
 
@@ -29,6 +33,7 @@ internal sealed class ManualPipeline(int stageCount, int pageCount) : IStepPipel
     public void Submit(StepPlan plan)
     {
         if (BrokenBy is not null) throw BrokenBy;
+        Chunks.Enqueue(plan.Chunks.Length);
         Xunit.Assert.True(_results.Writer.TryWrite(new StepResult(plan.StepId, _model.Run(plan))));
     }
 

@@ -56,6 +56,12 @@ internal sealed class ClusterSimulation
         world.OnMessage = OnMessage;
         SimLog.Attach(system, world);
         AddClients();
+        foreach (var poison in SimPoison.Draw(_cluster, _draw.Model))
+        {
+            _cluster.Clients.Add(poison);
+            world.At(TimeSpan.FromSeconds(1 + (poison.Prompt.Length % 19)), poison.Connect);
+        }
+
         _faults.Draw(FaultsFrom, FaultsUntil, Healed);
     }
 
@@ -160,6 +166,8 @@ internal sealed class ClusterSimulation
         _laws.OnMessage(message);
         _faults.OnMessage(message);
         if (message.Content is ClusterProtocol.PlannerView view) OnView(view);
+        if (message.Content is ClusterProtocol.DeviceFailed failed && SimPoison.IsNoLoss(failed.Reason))
+            _world.Break($"a request's failure was taken for a lost device: {failed.Reason}");
     }
 
     private void OnView(ClusterProtocol.PlannerView view)

@@ -43,6 +43,10 @@ internal sealed class SimClient
 
     public ImmutableArray<int> Expected { get; }
 
+    /// <summary>Its request makes steps fail, after the expected tokens at the latest: it must end with an
+    /// error.</summary>
+    public bool IsPoison { get; init; }
+
     public RequestId? Id { get; private set; }
 
     public bool IsDone { get; private set; }
@@ -93,6 +97,9 @@ internal sealed class SimClient
                 _cluster.World.Say($"{_name} is accepted as {accepted.Id}");
                 Id = accepted.Id;
                 return true;
+            case Admission.Refused when IsPoison:
+                IsDone = true;
+                return false;
             case Admission.Refused refused:
                 _cluster.World.Break($"{_name} was refused: {refused.Reason}");
                 return false;
@@ -142,7 +149,8 @@ internal sealed class SimClient
         if (batch.Finished is { } reason)
         {
             IsDone = true;
-            if (reason != FinishReason.Length || _tokens.Count != Expected.Length)
+            if (IsPoison && reason == FinishReason.Failed) _cluster.World.Say($"{this} ended: {batch.Error}");
+            else if (IsPoison || reason != FinishReason.Length || _tokens.Count != Expected.Length)
                 _cluster.World.Break($"{this} ended with {reason} ({batch.Error})");
         }
         else if (_leavesAfter >= 0 && _tokens.Count >= _leavesAfter)

@@ -25,7 +25,7 @@ internal sealed class SimCluster
         System = system;
         _draw = draw;
         GatewayOptions = new GatewayOptions { NewId = _ => new RequestId($"r{++_requests}") };
-        DataPlane = new SimDataPlane(world);
+        DataPlane = new SimDataPlane(world, draw.Model.VocabularySize);
         Calm = new SimCalm(this);
         Membership = new SimMembership(this);
         for (var i = 0; i < draw.Controls; i++) AddControl($"control{i}");

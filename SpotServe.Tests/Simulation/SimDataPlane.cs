@@ -19,11 +19,15 @@ internal sealed class SimDataPlane
     private readonly Dictionary<(Epoch Epoch, int Replica), SimReplica> _replicas = [];
     private readonly Dictionary<(SimNode, SimNode), TimeSpan> _silentSince = [];
 
-    public SimDataPlane(SimWorld world)
+    /// <param name="vocabularySize">Tokens of the model.</param>
+    public SimDataPlane(SimWorld world, int vocabularySize)
     {
         _world = world;
+        VocabularySize = vocabularySize;
         Check();
     }
+
+    public int VocabularySize { get; }
 
     /// <summary>How much longer than usual a step takes.</summary>
     public double Slowness { get; set; } = 1;

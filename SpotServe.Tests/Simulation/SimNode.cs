@@ -98,6 +98,8 @@ internal sealed class SimNode
         if (reason.Contains("bug", StringComparison.Ordinal)) _cluster.World.Break($"{Name}: {reason}");
         _cluster.World.Say($"{Name} is unfit: {reason}");
         _cluster.World.After(TimeSpan.Zero, () => _cluster.Die(this, closesSockets: true));
+        // Operators have it started again.
+        _cluster.World.After(_cluster.World.Between(1, 4), () => _cluster.AddNode());
     }
 }
 

@@ -157,18 +157,25 @@ internal sealed class SimReplica
         }
 
         var sampled = new int[flow.Plan.SampleCount];
-        if (index > 0)
+        var failure = flow.Failure;
+        try
         {
-            foreach (var rank in ranks) flow.Activations.CopyTo(rank.Engine.Input(flow.Plan.TokenCount));
+            failure ??= Step(index, ranks, flow, sampled);
+        }
+        catch (EngineLostException error)
+        {
+            ranks[0].Node.Process.Do(() => ranks[0].Fail(error));
+            return;
         }
 
         HasServed = true;
-        FakeStageEngine.StepTogether([.. ranks.Select(rank => rank.Engine)], flow.Plan, sampled);
         _isBusy[index] = false;
         if (index == StageCount - 1)
         {
             var leader = _stages[_positions[0]];
-            var result = new StepResult(flow.Plan.StepId, [.. sampled]);
+            var result = failure is null
+                ? new StepResult(flow.Plan.StepId, [.. sampled])
+                : new StepResult(flow.Plan.StepId, []) { Failure = failure };
             _world.After(TimeSpan.FromSeconds(0.0005), () => leader.Node.Process.Do(() =>
             {
                 if (!leader.IsClosed) flow.OnResult(result);
@@ -176,10 +183,36 @@ internal sealed class SimReplica
         }
         else
         {
-            Enqueue(index + 1, flow with { Activations = ranks[0].Engine.Output(flow.Plan.TokenCount).ToArray() });
+            Enqueue(index + 1, flow with
+            {
+                Activations = failure is null ? ranks[0].Engine.Output(flow.Plan.TokenCount).ToArray() : [],
+                Failure = failure,
+            });
         }
 
         Pump(index);
+    }
+
+    /// <summary>What the engine threads of a stage do with a step; a failure goes on in place of what they
+    /// compute.</summary>
+    private StepFailure? Step(int index, SimStage[] ranks, Flow flow, int[] sampled)
+    {
+        var vocabulary = _dataPlane.VocabularySize;
+        if (StepFailure.OfTokens(flow.Plan, vocabulary) is { } refused) return refused;
+        if (index > 0)
+        {
+            foreach (var rank in ranks) flow.Activations.CopyTo(rank.Engine.Input(flow.Plan.TokenCount));
+        }
+
+        try
+        {
+            FakeStageEngine.StepTogether([.. ranks.Select(rank => rank.Engine)], flow.Plan, sampled);
+            return index == StageCount - 1 ? StepFailure.OfDrawn(flow.Plan, sampled, vocabulary) : null;
+        }
+        catch (Exception error) when (StepFailure.IsOfTheStep(error))
+        {
+            return StepFailure.Of(error);
+        }
     }
 
     private bool CanRun(SimStage[] ranks)
@@ -189,7 +222,10 @@ internal sealed class SimReplica
         return nodes.All(one => nodes.All(other => _dataPlane.Reaches(one, other)));
     }
 
-    private sealed record Flow(StepPlan Plan, Action<StepResult> OnResult, byte[] Activations);
+    private sealed record Flow(StepPlan Plan, Action<StepResult> OnResult, byte[] Activations)
+    {
+        public StepFailure? Failure { get; init; }
+    }
 }
 
 /// <summary>One position's running stage. A closed one tells its peers; its engine is free a moment later.</summary>

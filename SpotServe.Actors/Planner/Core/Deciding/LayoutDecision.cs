@@ -58,16 +58,17 @@ internal sealed record LayoutDecision(
         var geometry = new SliceGeometry(model);
         var holdings = HoldingsOf(input);
         var inherited = CacheInheritance.Plan(geometry, input.Caches, holdings, degrees);
+        var numbers = new DeviceNumbers(input.Staying);
         var mapping = DeviceMapper.Map(new MappingProblem(
             geometry,
             degrees,
             Layout.EvenStages(model.LayerCount, degrees.Replicas, degrees.Stages),
             [],
             [.. input.Staying.Select(InstanceOf)],
-            holdings,
+            [.. holdings.Select(held => held with { Device = numbers.Dense(held.Device) })],
             inherited,
-            input.Serving?.Layout));
-        return Complete(input, geometry, mapping.Layout, holdings, inherited);
+            input.Serving is { } serving ? numbers.Dense(serving.Layout) : null));
+        return Complete(input, geometry, numbers.Reported(mapping.Layout), holdings, inherited);
     }
 
     private static LayoutDecision Complete(
