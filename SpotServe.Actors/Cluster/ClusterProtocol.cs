@@ -57,7 +57,11 @@ public static class ClusterProtocol
     /// <param name="LostNode">The node whose loss it noticed, where it knows.</param>
     /// <param name="IsSilent">That node could not be reached; false when it closed a link.</param>
     public sealed record DeviceFailed(
-        Epoch Epoch, DeviceId Device, string Reason, string? LostNode, bool IsSilent = false) : IEpochMessage;
+        Epoch Epoch, DeviceId Device, string Reason, string? LostNode, bool IsSilent = false) : IEpochMessage
+    {
+        /// <summary>What has to change before another try can end otherwise.</summary>
+        public FailureKind Kind { get; init; }
+    }
 
     /// <summary>Nothing of that epoch is left on the device but weights.</summary>
     public sealed record PositionReleased(Epoch Epoch, DeviceId Device) : IEpochMessage;
@@ -154,7 +158,11 @@ public static class ClusterProtocol
     /// <summary>Serve with these degrees as soon as they fit; null picks by the devices that are there.</summary>
     public sealed record ChangeLayout(LayoutDegrees? Wanted) : IMessage;
 
-    /// <summary>Answers <see cref="ChangeLayout"/> and <see cref="PreemptNode"/>.</summary>
+    /// <summary>Choose layouts for this; null fills the devices with one replica.</summary>
+    public sealed record ChangeObjective(LayoutObjective? Objective) : IMessage;
+
+    /// <summary>Answers <see cref="ChangeObjective"/>, <see cref="ChangeLayout"/> and
+    /// <see cref="PreemptNode"/>.</summary>
     /// <param name="Refusal">Null when it will be done; else why not.</param>
     public sealed record OperatorAnswer(string? Refusal) : IMessage;
 
@@ -162,6 +170,9 @@ public static class ClusterProtocol
 
     /// <summary>Sent every second by each gateway: tell me what serves.</summary>
     public sealed record RegisterGateway(IActorRef Gateway) : IMessage;
+
+    /// <summary>Sent every second by each gateway: so much is asked of me.</summary>
+    public sealed record GatewayLoad(IActorRef Gateway, GatewayDemand Demand) : IMessage;
 
     /// <summary>The planner's whole view, sent to gateways on every change and registration.</summary>
     /// <param name="Epoch">The newest epoch that was decided.</param>

@@ -17,12 +17,43 @@ public sealed record NodeInfo(string Node, string Endpoint, ImmutableArray<Devic
 
     /// <summary>What it measured when the planner asked it to; null before that.</summary>
     public SourceRates? Rates { get; init; }
+
+    /// <summary>What the machine is to its cloud.</summary>
+    public MachineInfo Machine { get; init; } = MachineInfo.Unknown;
 }
+
+/// <summary>A machine as its cloud names and sells it.</summary>
+/// <param name="InstanceType">E.g. "g4dn.12xlarge"; empty when nobody has said.</param>
+/// <param name="PricePerHour">Of the whole machine, in any currency; 0 when nobody has said.</param>
+/// <param name="IsSpot">The cloud may take it away.</param>
+/// <param name="Zone">E.g. "us-east-1a"; empty when nobody has said.</param>
+public sealed record MachineInfo(string InstanceType, double PricePerHour, bool IsSpot, string Zone)
+{
+    public static MachineInfo Unknown { get; } = new("", 0, true, "");
+}
+
+/// <summary>What a device measured of itself when it started.</summary>
+/// <param name="Model">Devices of one model are taken to be alike.</param>
+/// <param name="WeightBytesPerSecond">Rate at which a matrix-vector product reads weights.</param>
+/// <param name="FlopsPerSecond">Rate of large matrix products.</param>
+/// <param name="LayerOverheadSeconds">Time of a layer that depends on neither bytes nor tokens.</param>
+public sealed record DeviceSpeed(
+    string Model, double WeightBytesPerSecond, double FlopsPerSecond, double LayerOverheadSeconds);
+
+/// <summary>What is asked of one gateway, over its window of some half a minute.</summary>
+/// <param name="PromptTokens">Mean of those that arrived.</param>
+/// <param name="OutputTokens">Mean of those that ended; before any did, of what was asked for.</param>
+/// <param name="Waiting">Requests that no replica has taken.</param>
+public sealed record GatewayDemand(double RequestsPerSecond, double PromptTokens, double OutputTokens, int Waiting);
 
 /// <summary>
 /// One device of a node; <paramref name="MemoryBytes"/> may be filled with weights, pages and buffers.
 /// </summary>
-public sealed record DeviceInfo(int Index, string Description, long MemoryBytes);
+public sealed record DeviceInfo(int Index, string Description, long MemoryBytes)
+{
+    /// <summary>Null when it has not measured itself.</summary>
+    public DeviceSpeed? Speed { get; init; }
+}
 
 /// <summary>How far a device is with getting its weights.</summary>
 public sealed record DeviceProgress(DeviceId Device, Position Position, long LoadedBytes, long TotalBytes);
@@ -51,6 +82,20 @@ public sealed record PageOrigin(
     ImmutableArray<ImmutableArray<int>> Expects,
     ImmutableArray<DeviceId> SharedOn);
 
+/// <summary>What made a device fail.</summary>
+public enum FailureKind
+{
+    /// <summary>The device itself, its memory or its engine.</summary>
+    Device,
+
+    /// <summary>A peer that it lost or did not reach.</summary>
+    Peer,
+
+    /// <summary>The model: a tensor is missing, say, or has a type that cannot be used. Other devices would fail
+    /// likewise.</summary>
+    Model,
+}
+
 /// <summary>What the planner is doing.</summary>
 public enum PlannerPhase
 {
@@ -71,4 +116,7 @@ public enum PlannerPhase
 
     /// <summary>The layout serves and nothing is to be done.</summary>
     Serving,
+
+    /// <summary>The model cannot be loaded: nothing will ever serve, and nodes are sent away.</summary>
+    CannotServe,
 }

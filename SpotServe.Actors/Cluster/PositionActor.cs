@@ -15,6 +15,9 @@ namespace SpotServe.Actors.Cluster;
 /// </summary>
 public sealed partial class PositionActor : ReceiveActor, IWithTimers
 {
+    /// <summary>Least time between two reports of how far loading is.</summary>
+    private static readonly TimeSpan LoadingReportPeriod = TimeSpan.FromMilliseconds(200);
+
     private readonly PreparePosition _command;
     private readonly IDeviceRuntime _runtime;
     private readonly IStageLauncher _launcher;
@@ -60,7 +63,8 @@ public sealed partial class PositionActor : ReceiveActor, IWithTimers
     {
         var (self, parent, epoch, device) = (Self, Context.Parent, _epoch, _command.Device);
         var started = _clock.GetTimestamp();
-        var progress = new Forward(loaded => parent.Tell(new DeviceLoading(epoch, device, loaded), self));
+        var progress = new Throttled(
+            _clock, loaded => parent.Tell(new DeviceLoading(epoch, device, loaded), self));
         _log.Info("Preparing position {0} of {1}, layers {2}", Assignment.Position, epoch, Assignment.Layers);
         _preparation = _runtime.PrepareAsync(
             _command.Order, _launcher.FetcherFor(epoch, _command.Endpoints), progress, _work.Token);
@@ -270,9 +274,23 @@ public sealed partial class PositionActor : ReceiveActor, IWithTimers
 
     private sealed record CopyEnded(long Job, IEpochMessage Answer) : INoSerializationVerificationNeeded;
 
-    /// <summary>Unlike <see cref="Progress{T}"/> it reports on the caller's thread, in order.</summary>
-    private sealed class Forward(Action<LoadProgress> report) : IProgress<LoadProgress>
+    /// <summary>Passes on the first report, the last, and few in between: each one is shown to every gateway, and a
+    /// large model has tens of thousands. Unlike <see cref="Progress{T}"/> it does so on the caller's thread, in
+    /// order.</summary>
+    private sealed class Throttled(TimeProvider clock, Action<LoadProgress> report) : IProgress<LoadProgress>
     {
-        public void Report(LoadProgress value) => report(value);
+        private readonly Lock _lock = new();
+        private long? _reportedAt;
+
+        public void Report(LoadProgress value)
+        {
+            lock (_lock)
+            {
+                var isDue = _reportedAt is not { } at || clock.GetElapsedTime(at) >= LoadingReportPeriod;
+                if (!isDue && value.LoadedBytes < value.TotalBytes) return;
+                _reportedAt = clock.GetTimestamp();
+                report(value);
+            }
+        }
     }
 }

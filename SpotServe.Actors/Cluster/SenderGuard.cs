@@ -35,6 +35,7 @@ internal static class Senders
         RegisterNode register => register.NodeActor,
         ReplicaStarted started => started.ReplicaActor,
         RegisterGateway register => register.Gateway,
+        GatewayLoad load => load.Gateway,
         _ => null,
     };
 

@@ -173,7 +173,15 @@ public sealed class ShardActor : ReceiveActor
         Close(failed.Epoch, trim: false);
         var lost = failed.Error as PeerLostException;
         Context.Parent.Tell(new DeviceFailed(
-            failed.Epoch, _device, failed.Reason, lost?.Node, lost is { IsSilent: true }));
+            failed.Epoch, _device, failed.Reason, lost?.Node, lost is { IsSilent: true })
+        {
+            Kind = failed.Error switch
+            {
+                PeerLostException => FailureKind.Peer,
+                ModelFormatException => FailureKind.Model,
+                _ => FailureKind.Device,
+            },
+        });
         if (failed.Error is EngineLostException or InvariantException) throw failed.Error;
     }
 

@@ -19,6 +19,10 @@ public interface IClusterOperator
     /// <exception cref="PlannerSilentException">The planner did not answer in time.</exception>
     Task<string?> ChangeLayoutAsync(LayoutDegrees? wanted, CancellationToken cancel);
 
+    /// <summary>Has layouts chosen for an objective; null fills the devices with one replica.</summary>
+    /// <exception cref="PlannerSilentException">The planner did not answer in time.</exception>
+    Task ChangeObjectiveAsync(LayoutObjective? objective, CancellationToken cancel);
+
     /// <summary>The latest reconfigurations, oldest first.</summary>
     /// <exception cref="PlannerSilentException">The planner did not answer in time.</exception>
     Task<ImmutableArray<ReconfigurationRecord>> TimelineAsync(CancellationToken cancel);
@@ -39,6 +43,9 @@ public sealed class ClusterOperator(Lazy<IActorRef> planner) : IClusterOperator
 
     public async Task<string?> ChangeLayoutAsync(LayoutDegrees? wanted, CancellationToken cancel) =>
         (await AskAsync<OperatorAnswer>(new ChangeLayout(wanted), cancel).ConfigureAwait(false)).Refusal;
+
+    public Task ChangeObjectiveAsync(LayoutObjective? objective, CancellationToken cancel) =>
+        AskAsync<OperatorAnswer>(new ChangeObjective(objective), cancel);
 
     public async Task<ImmutableArray<ReconfigurationRecord>> TimelineAsync(CancellationToken cancel) =>
         (await AskAsync<Timeline>(new GetTimeline(), cancel).ConfigureAwait(false)).Reconfigurations;

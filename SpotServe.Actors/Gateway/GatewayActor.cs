@@ -26,6 +26,10 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     private readonly SenderGuard _guard;
     private readonly Dictionary<RequestId, PendingAccept> _accepting = [];
     private readonly Dictionary<RequestId, RouteEntry> _routes = [];
+
+    /// <summary>Requests of this gateway at each replica.</summary>
+    private readonly Dictionary<(Epoch, int Replica), int> _routed = [];
+    private readonly ArrivalWindow _arrivals;
     private ClusterProtocol.PlannerView? _view;
     private DateTimeOffset _unservedSince;
     private DateTimeOffset? _heardAt;
@@ -42,12 +46,13 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
         _planner = planner;
         _requests = requests;
         _unservedSince = clock.GetUtcNow();
+        _arrivals = new ArrivalWindow(options.LoadWindow);
         Receive<Generate>(OnGenerate);
         Receive<RequestProtocol.Located>(OnLocated);
         Receive<RequestProtocol.Accepted>(OnAccepted);
         Receive<RequestProtocol.NotAccepted>(OnNotAccepted);
         Receive<RequestProtocol.Route>(OnRoute);
-        Receive<RequestProtocol.RouteEnded>(message => RemoveRoute(message.Id));
+        Receive<RequestProtocol.RouteEnded>(OnRouteEnded);
         Receive<ClusterProtocol.PlannerView>(OnView);
         Receive<Terminated>(OnEntityStopped);
         Receive<Register>(_ => OnRegister());
@@ -72,6 +77,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
         }
 
         var id = _options.NewId(_clock.GetUtcNow());
+        _arrivals.OnAccepted(command.Prompt.Length, command.Parameters.TokensMax, _clock.GetUtcNow());
         var accept = new RequestProtocol.Accept(id, command.Prompt, command.Parameters, command.Stops);
         var isLong = _large.MayBeLong(accept);
         _accepting.Add(id, new PendingAccept(
@@ -178,16 +184,13 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
             : null;
         if (there is null)
         {
-            var load = replicas.ToDictionary(serving => serving.Replica, _ => 0);
-            foreach (var other in _routes.Values)
-            {
-                if (other.Epoch != _view.ServingEpoch) continue;
-                if (load.TryGetValue(other.Replica, out var requests)) load[other.Replica] = requests + 1;
-            }
-
-            there = replicas.MinBy(serving => (load[serving.Replica], serving.Replica))!;
+            there = replicas.MinBy(
+                serving => (_routed.GetValueOrDefault((_view.ServingEpoch, serving.Replica)), serving.Replica))!;
+            Unroute(entry);
             entry.Replica = there.Replica;
             entry.Epoch = _view.ServingEpoch;
+            var replica = (entry.Epoch, entry.Replica);
+            _routed[replica] = _routed.GetValueOrDefault(replica) + 1;
         }
 
         entry.Entity.Tell(new RequestProtocol.Routed(id, entry.Epoch, there.Actor));
@@ -212,6 +215,12 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
         foreach (var (id, entry) in _routes) Assign(id, entry);
     }
 
+    private void OnRouteEnded(RequestProtocol.RouteEnded ended)
+    {
+        if (_routes.ContainsKey(ended.Id)) _arrivals.OnEnded(ended.Tokens, _clock.GetUtcNow());
+        RemoveRoute(ended.Id);
+    }
+
     private void OnEntityStopped(Terminated message)
     {
         var stopped = _routes.Where(route => route.Value.Entity.Equals(message.ActorRef)).Select(route => route.Key);
@@ -224,7 +233,17 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
 
     private void RemoveRoute(RequestId id)
     {
-        if (_routes.Remove(id, out var entry)) Context.Unwatch(entry.Entity);
+        if (!_routes.Remove(id, out var entry)) return;
+        Unroute(entry);
+        Context.Unwatch(entry.Entity);
+    }
+
+    private void Unroute(RouteEntry entry)
+    {
+        var replica = (entry.Epoch, entry.Replica);
+        if (!_routed.TryGetValue(replica, out var requests)) return;
+        if (requests > 1) _routed[replica] = requests - 1;
+        else _routed.Remove(replica);
     }
 
     private void OnRegister()
@@ -232,6 +251,8 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
         _planner.Tell(new ClusterProtocol.RegisterGateway(Self));
         var now = _clock.GetUtcNow();
         _board.Note(new GatewayNote(now, _heardAt, _routes.Count + _accepting.Count, _options.OpenRequestsMax));
+        var unrouted = _routes.Values.Count(route => route.Epoch == Epoch.None);
+        _planner.Tell(new ClusterProtocol.GatewayLoad(Self, _arrivals.Demand(_accepting.Count + unrouted, now)));
         foreach (var (id, pending) in _accepting.Where(accept => accept.Value.Deadline < now).ToArray())
         {
             _accepting.Remove(id);

@@ -40,6 +40,9 @@ public sealed record GatewayOptions
     /// <summary>Without a layout for this long, new requests are refused instead of queued.</summary>
     public TimeSpan UnservedMax { get; init; } = TimeSpan.FromMinutes(2);
 
+    /// <summary>The load that the planner hears of is the mean of this time.</summary>
+    public TimeSpan LoadWindow { get; init; } = TimeSpan.FromSeconds(30);
+
     public TimeSpan RetryAfter { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>Names a new request by the time of its coming; simulations have names that repeat.</summary>

@@ -84,6 +84,10 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         Command<ReplicaStarted>(message => Step(PlannerMessages.Input(message)));
         Command<RegisterGateway>(OnGateway);
         Command<Terminated>(gone => Step(new PlannerInputs.GatewayGone(new ActorAddress(gone.ActorRef))));
+        Command<GatewayLoad>(
+            load => Step(new PlannerInputs.DemandReported(new ActorAddress(load.Gateway), load.Demand)));
+        Command<ChangeObjective>(
+            command => Step(new PlannerInputs.ObjectiveAsked(command.Objective, new ActorAddress(Sender))));
         Command<ChangeLayout>(
             command => Step(new PlannerInputs.LayoutAsked(command.Wanted, new ActorAddress(Sender))));
         Command<PreemptNode>(command => Step(new PlannerInputs.PreemptionAsked(command, new ActorAddress(Sender))));

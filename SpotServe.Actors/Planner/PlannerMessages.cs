@@ -57,7 +57,7 @@ internal static class PlannerMessages
             change?.Progress ?? [])
         {
             Term = state.Journal.Term,
-            Loads = [.. state.Active?.Loads.Values ?? []],
+            Loads = [.. state.Active?.Loads.Values.Select(report => report.Load) ?? []],
             Leaving = state.Leaving.ToImmutableDictionary(node => node.Key, node => node.Value.Deadline),
         };
     }

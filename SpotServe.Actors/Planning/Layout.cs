@@ -32,6 +32,10 @@ public sealed record Layout(
 
     public DeviceId DeviceAt(Position position) => Placement[IndexOf(position)];
 
+    /// <summary>Whether each position has the same layers on the same device.</summary>
+    public bool IsSameAs(Layout other) => Degrees == other.Degrees
+        && StageLayers.SequenceEqual(other.StageLayers) && Placement.SequenceEqual(other.Placement);
+
     /// <summary>Whether a device of this node has a position.</summary>
     public bool Uses(string node) => Placement.Any(device => device.Node == node);
 

@@ -284,7 +284,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
             _large.TellInOrder(_route.Replica, new ReplicaProtocol.Cancel(_route.Epoch, _id), Self);
         }
 
-        _gateway.Tell(new RouteEnded(_id));
+        _gateway.Tell(new RouteEnded(_id) { Tokens = _intake.NextIndex });
         WritePending();
     }
 

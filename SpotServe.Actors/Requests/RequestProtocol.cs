@@ -108,5 +108,9 @@ public static class RequestProtocol
     public sealed record Routed(RequestId Id, Epoch Epoch, Akka.Actor.IActorRef Replica) : IMessage;
 
     /// <summary>The request has ended; the gateway forgets it.</summary>
-    public sealed record RouteEnded(RequestId Id) : IMessage;
+    public sealed record RouteEnded(RequestId Id) : IMessage
+    {
+        /// <summary>Tokens that it generated.</summary>
+        public int Tokens { get; init; }
+    }
 }

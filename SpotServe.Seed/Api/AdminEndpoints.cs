@@ -68,6 +68,42 @@ internal sealed class AdminEndpoints(IClusterOperator cluster, ApiOptions option
         return new RequestFields(body).Text("layout");
     }
 
+    /// <summary>POST /admin/objective {"objective": "latency"}: "throughput", "slo" with "target_seconds" and "share",
+    /// or null for one replica over all devices.</summary>
+    public async Task ChangeObjectiveAsync(HttpContext http)
+    {
+        using var body = await JsonBody.ReadAsync(http).ConfigureAwait(false);
+        string[] known = ["objective", "target_seconds", "share"];
+        var names = body.RootElement.EnumerateObject().Select(RequestFields.NameOf).ToArray();
+        if (names.FirstOrDefault(name => !known.Contains(name)) is { } other)
+            throw ApiException.BadField(other, $"is not known; these are: {string.Join(", ", known)}.");
+        var fields = new RequestFields(body.RootElement);
+        LayoutObjective? objective = fields.Text("objective") switch
+        {
+            "latency" => new LayoutObjective(Objective.Latency),
+            "throughput" => new LayoutObjective(Objective.Throughput),
+            "slo" => new LayoutObjective(Objective.Slo)
+            {
+                SloTarget = TimeSpan.FromSeconds(fields.Number("target_seconds", 10, 0.01, 3600)),
+                SloShare = fields.Number("share", 0.99, 0.5, 0.9999),
+            },
+            null when names.Contains("objective") => null,
+            null => throw ApiException.BadField(
+                "objective", "is missing: give latency, throughput or slo, or null for one replica over all devices."),
+            var text => throw ApiException.BadField(
+                "objective", $"is {RequestFields.Shorten(text)}; it must be latency, throughput, slo or null."),
+        };
+        if (objective?.Kind != Objective.Slo && names.Length > 1)
+            throw ApiException.BadField(names.First(name => name != "objective"), "is for the objective slo only.");
+        await AskAsync(async () =>
+        {
+            await cluster.ChangeObjectiveAsync(objective, http.RequestAborted).ConfigureAwait(false);
+            return true;
+        }).ConfigureAwait(false);
+        var what = objective is null ? "one replica over all devices" : $"layouts are chosen for {objective}";
+        await AcceptAsync(http, what).ConfigureAwait(false);
+    }
+
     /// <summary>GET /admin/reconfigurations: the latest hundred, oldest first.</summary>
     public async Task GetReconfigurationsAsync(HttpContext http)
     {

@@ -56,6 +56,7 @@ public static class ApiHosting
         app.MapMethods("/admin/replicas", Reading, status.GetReplicasAsync);
         app.MapMethods("/admin/reconfigurations", Reading, admin.GetReconfigurationsAsync);
         app.MapPost("/admin/layout", admin.ChangeLayoutAsync);
+        app.MapPost("/admin/objective", admin.ChangeObjectiveAsync);
         app.MapPost("/admin/nodes/{node}/preempt", admin.PreemptAsync);
         app.MapMethods("/", Reading, status.GetFrontAsync);
     }

@@ -94,6 +94,7 @@ internal sealed class StatusEndpoints(
             GET  /admin/requests     requests that have not ended, whoever reads them
             GET  /admin/reconfigurations          what changed, why, and what it cost
             POST /admin/layout                    {"layout": "1,2,2"}: serve with other degrees
+            POST /admin/objective                 {"objective": "latency"}: what layouts are chosen for
             POST /admin/nodes/{node}/preempt      ?seconds=30: as if its cloud took it away
 
             """,

@@ -69,7 +69,10 @@ internal static class LocalCommand
             var arguments = NodeArguments(parsed, options, seed, fleetOptions);
             for (var i = 0; i < options.DevicesExpected; i++) StartNode(fleet, arguments);
             await Task.WhenAny(
-                ServeCommand.WaitForStop(cancel), watch.NoneLeftUnless(() => ready.IsPrinted), seed.Ended);
+                ServeCommand.WaitForStop(cancel),
+                seed.CannotServe,
+                watch.NoneLeftUnless(() => ready.IsPrinted),
+                seed.Ended);
             gaveUp = seed.Ended.IsCompleted && !cancel.IsCancellationRequested;
         }
         finally
@@ -80,8 +83,9 @@ internal static class LocalCommand
             await Task.WhenAll(fleet.StopAsync(), seed.DisposeAsync().AsTask());
         }
 
-        return cancel.IsCancellationRequested ? 0 : throw new UsageException(
-            gaveUp ? ServeCommand.GaveUp : watch.LastWords());
+        if (cancel.IsCancellationRequested) return 0;
+        if (seed.CannotServe.IsCompletedSuccessfully) throw new UsageException(await seed.CannotServe);
+        throw new UsageException(gaveUp ? ServeCommand.GaveUp : watch.LastWords());
     }
 
     private static void StartNode(LocalFleet fleet, string[] arguments)

@@ -29,9 +29,31 @@ internal sealed class PlannerFlags
         HelpName = "GB/S",
     };
 
+    public Option<string?> Objective { get; } = new("--objective")
+    {
+        Description = "What layouts are chosen for, by the load: latency, throughput or slo; without it, one replica "
+            + "over all devices.",
+        HelpName = "latency|throughput|slo",
+    };
+
+    public Option<double> SloSeconds { get; } = new("--slo-seconds")
+    {
+        Description = "Objective slo: time in which a request is to be answered.",
+        DefaultValueFactory = _ => 10,
+    };
+
+    public Option<double> SloShare { get; } = new("--slo-share")
+    {
+        Description = "Objective slo: share of requests that are to meet it.",
+        DefaultValueFactory = _ => 0.99,
+    };
+
     public void AddTo(Command command)
     {
         command.Options.Add(Migration);
+        command.Options.Add(Objective);
+        command.Options.Add(SloSeconds);
+        command.Options.Add(SloShare);
         command.Options.Add(NetworkRate);
         command.Options.Add(DiskRate);
     }
@@ -43,6 +65,29 @@ internal sealed class PlannerFlags
         "stop" => MigrationMode.StopThenMigrate,
         var other => throw new UsageException($"--migration is {other}; it must be copy or stop."),
     };
+
+    /// <exception cref="UsageException">An option is out of range.</exception>
+    public LayoutObjective? ReadObjective(ParseResult parsed)
+    {
+        var (seconds, share) = (parsed.GetValue(SloSeconds), parsed.GetValue(SloShare));
+        if (seconds is not (>= 0.01 and <= 3600))
+            throw new UsageException($"--slo-seconds is {seconds}; it must be 0.01 to 3600.");
+        if (share is not (>= 0.5 and <= 0.9999))
+            throw new UsageException($"--slo-share is {share}; it must be 0.5 to 0.9999.");
+        return parsed.GetValue(Objective) switch
+        {
+            null => null,
+            "latency" => new LayoutObjective(Actors.Planning.Objective.Latency),
+            "throughput" => new LayoutObjective(Actors.Planning.Objective.Throughput),
+            "slo" => new LayoutObjective(Actors.Planning.Objective.Slo)
+            {
+                SloTarget = TimeSpan.FromSeconds(seconds),
+                SloShare = share,
+            },
+            var other => throw new UsageException(
+                $"--objective is {other}; it must be latency, throughput or slo."),
+        };
+    }
 
     /// <exception cref="UsageException">An option is out of range.</exception>
     public SourceRates ReadRates(ParseResult parsed) => new(

@@ -118,6 +118,7 @@ internal sealed class SeedFlags
             SequencesMax = sequences,
             OpenRequestsMax = open,
             Migration = Planner.ReadMigration(parsed),
+            Objective = Planner.ReadObjective(parsed),
             Rates = Planner.ReadRates(parsed),
             HttpAccess = HttpAccess.Read(parsed),
         };

@@ -74,8 +74,10 @@ internal static class ServeCommand
         seed.Board.Changed += narrator.OnView;
         seed.Journal.Told += narrator.OnJournal;
         using var ready = new ReadyLine(seed, Console.Out);
-        await Task.WhenAny(WaitForStop(cancel), seed.Ended);
-        return cancel.IsCancellationRequested ? 0 : throw new UsageException(GaveUp);
+        await Task.WhenAny(WaitForStop(cancel), seed.CannotServe, seed.Ended);
+        if (cancel.IsCancellationRequested) return 0;
+        if (seed.CannotServe.IsCompletedSuccessfully) throw new UsageException(await seed.CannotServe);
+        throw new UsageException(GaveUp);
     }
 
     private static string Told((string? Value, string? Refusal) read) =>

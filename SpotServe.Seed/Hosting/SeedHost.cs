@@ -4,6 +4,7 @@ using Akka.Actor;
 using Akka.Cluster.Hosting;
 using Akka.Hosting;
 using Akka.Remote.Hosting;
+using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Persistence;
@@ -23,6 +24,9 @@ internal sealed class SeedHost : IAsyncDisposable
 {
     private static readonly TimeSpan StopMax = TimeSpan.FromSeconds(4);
     private readonly WebApplication _app;
+    private readonly TaskCompletionSource<string> _cannotServe =
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     private readonly FileStream _dataLock;
 
     private SeedHost(
@@ -39,6 +43,8 @@ internal sealed class SeedHost : IAsyncDisposable
         ClusterAddress = cluster.SelfAddress;
         Ended = cluster.System.WhenTerminated;
         HttpAddress = new Uri(app.Urls.First());
+        board.Changed += OnView;
+        if (board.View is { } view) OnView(view);
     }
 
     public ClusterBoard Board { get; }
@@ -54,6 +60,9 @@ internal sealed class SeedHost : IAsyncDisposable
 
     /// <summary>Completes when this control node runs no more, asked to or because it was given up.</summary>
     public Task Ended { get; }
+
+    /// <summary>Completes with one line for the user when the model can never be served.</summary>
+    public Task<string> CannotServe => _cannotServe.Task;
 
     /// <exception cref="UsageException">A port is taken, or the data folder or tokenizer cannot be used.</exception>
     public static async Task<SeedHost> StartAsync(SeedOptions options, CancellationToken cancel)
@@ -87,6 +96,7 @@ internal sealed class SeedHost : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        Board.Changed -= OnView;
         using var limit = new CancellationTokenSource(StopMax);
         try
         {
@@ -98,6 +108,11 @@ internal sealed class SeedHost : IAsyncDisposable
         }
 
         await _dataLock.DisposeAsync();
+    }
+
+    private void OnView(ClusterProtocol.PlannerView view)
+    {
+        if (view.Phase == PlannerPhase.CannotServe) _cannotServe.TrySetResult(view.Detail);
     }
 
     /// <summary>
@@ -192,6 +207,7 @@ internal sealed class SeedHost : IAsyncDisposable
             SecretMark = options.ClusterAccess.Secret?.Mark,
             SequencesMax = options.SequencesMax,
             Mode = options.Migration,
+            Objective = options.Objective,
             Stated = options.Rates,
         };
         var journal = OpenJournal(options);

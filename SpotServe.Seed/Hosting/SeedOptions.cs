@@ -53,6 +53,9 @@ public sealed record SeedOptions
     /// <summary>What the planner chooses sources of weights by, where it is not to be measured.</summary>
     public SourceRates Rates { get; init; } = SourceRates.Unknown;
 
+    /// <summary>What layouts are chosen for; null fills the devices with one replica.</summary>
+    public LayoutObjective? Objective { get; init; }
+
     /// <summary>Whether the old layout serves while bytes move.</summary>
     public MigrationMode Migration { get; init; } = MigrationMode.CopyWhileServing;
 }

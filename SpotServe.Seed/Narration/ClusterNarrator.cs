@@ -27,6 +27,8 @@ public sealed class ClusterNarrator(TextWriter output)
             case PlannerPhase.PreCopying:
                 TellLoading(view);
                 break;
+            case PlannerPhase.CannotServe:
+                break;   // the command's own last line says why
             default:
                 Say($"  {view.Detail}");
                 break;

@@ -105,6 +105,14 @@ internal sealed class FakeOperator : IClusterOperator
         return Task.FromResult(Refusal);
     }
 
+    public List<LayoutObjective?> Objectives { get; } = [];
+
+    public Task ChangeObjectiveAsync(LayoutObjective? objective, CancellationToken cancel)
+    {
+        Objectives.Add(objective);
+        return Task.CompletedTask;
+    }
+
     public Task<ImmutableArray<ReconfigurationRecord>> TimelineAsync(CancellationToken cancel) =>
         Task.FromResult(Timeline);
 }

@@ -53,7 +53,8 @@ public sealed class PlannerJournalTests : PlannerTestKit
             var prepare = nodes[0].Commands.FishForMessage<PreparePosition>(
                 message => message.Epoch > newest, cancellationToken: Cancel);
             newest = prepare.Epoch;
-            planner.Tell(new DeviceFailed(newest, nodes[0].Device, "out of memory", null));
+            // Another reason each time: the same twice would not be tried again.
+            planner.Tell(new DeviceFailed(newest, nodes[0].Device, $"out of memory by {i} bytes", null));
             if (i == Failures - 1) break;
             if (View(planner).Phase == PlannerPhase.Planning) continue;   // the first failure is planned for at once
             Clock.Advance(TimeSpan.FromSeconds(17));

@@ -53,10 +53,15 @@ public sealed class SourceChoiceTests
         ImmutableArray<WeightSlice> all =
             [.. geometry.Need(new PositionNeed(layers, 0, 1, IsFirst: true, IsLast: true))];
         var decision = LayoutDecision.Make(new DecisionInput(
-            options,
-            new LayoutDegrees(2, 1, 1, options.SequencesMax),
-            Model,
-            [Node("a"), Node("b") with { Rates = rates }],
+            new SelectionInput(
+                options,
+                Objective: null,
+                new LayoutDegrees(2, 1, 1, options.SequencesMax),
+                Model,
+                [Node("a"), Node("b") with { Rates = rates }],
+                new Workload(0, 1, 1),
+                new RooflineCostModel(geometry, options.Links),
+                Present: null),
             [new HeldDevice(new DeviceId("a", 0), all, []), new HeldDevice(new DeviceId("b", 0), [], [])],
             Serving: null,
             Caches: [],

@@ -13,7 +13,7 @@ internal static class Losses
     public static void OnMemberSuspected(Turn turn, MemberSuspected suspected)
     {
         foreach (var node in NodesAt(turn, suspected.Address))
-            Suspect(turn, node, $"the connection to node {node} broke");
+            Suspect(turn, node, Signs.ControlClosed, $"node {node} closed its control connection");
     }
 
     /// <summary>Some member says so. If it is a node that cannot reach another one, this is no loss.</summary>
@@ -30,24 +30,24 @@ internal static class Losses
 
     /// <summary>Has all nodes asked what they hold, with little patience for this one; if it answers, nothing
     /// changes.</summary>
-    public static void Suspect(Turn turn, string node, string why)
+    public static void Suspect(Turn turn, string node, Signs sign, string why)
     {
-        Accuse(turn, node);
+        Accuse(turn, node, sign);
         turn.State.Phase.OnNodeSuspected(turn, node, why);
     }
 
     public static void OnDeviceFailed(Turn turn, ClusterProtocol.DeviceFailed failed)
     {
-        var cause = $"device {failed.Device} reported: {failed.Reason}";
+        var cause = CauseOf(failed);
         if (failed.LostNode is { } accused)
         {
-            Accuse(turn, accused);
+            Accuse(turn, accused, failed.IsSilent ? Signs.Word : Signs.LinksClosed);
             // Also of an epoch that is over by now: the second of the two reports late.
             if (failed.IsSilent) Apart.OnNotReached(turn, failed.Epoch, failed.Device.Node, accused);
         }
 
         if (turn.State.Phase is ChangingPhase changing && changing.Change.Epoch == failed.Epoch)
-            changing.OnDeviceFailed(turn, failed.Device, cause);
+            changing.OnDeviceFailed(turn, failed, cause);
         else if (turn.State.Active is { } active && active.Epoch == failed.Epoch
             && active.Layout.Placement.Contains(failed.Device))
             OnServingDeviceFailed(turn, active, failed, cause);
@@ -75,6 +75,7 @@ internal static class Losses
             Leaving = turn.State.Leaving.Remove(node),
             Accused = turn.State.Accused.Remove(node),
             Separations = turn.State.Separations.Forget(node),
+            Setback = null,
         };
         turn.Warn("{Cause}", cause);
         if (turn.State.Active is { } active)
@@ -130,8 +131,19 @@ internal static class Losses
         }
     }
 
-    private static void Accuse(Turn turn, string node) =>
-        turn.State = turn.State with { Accused = turn.State.Accused.Add(node) };
+    private static void Accuse(Turn turn, string node, Signs sign) => turn.State = turn.State with
+    {
+        Accused = turn.State.Accused.SetItem(node, turn.State.Accused.GetValueOrDefault(node) | sign),
+    };
+
+    /// <summary>Names the node that went, where the device knows it, and how that was noticed.</summary>
+    private static string CauseOf(ClusterProtocol.DeviceFailed failed) => failed switch
+    {
+        { LostNode: { } lost, IsSilent: true } => $"node {lost} fell silent to {failed.Device}",
+        { LostNode: { } lost } => $"node {lost} closed its links to {failed.Device}",
+        { Kind: FailureKind.Peer } => $"device {failed.Device} lost a peer: {failed.Reason}",
+        _ => $"device {failed.Device} failed: {failed.Reason}",
+    };
 
     private static string[] NodesAt(Turn turn, string address) =>
         [.. turn.State.Nodes.Keys.Where(node => node.StartsWith(address + "#", StringComparison.Ordinal))];

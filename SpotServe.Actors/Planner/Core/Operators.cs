@@ -16,11 +16,21 @@ internal static class Operators
 
         turn.State = turn.State with
         {
+            Setback = null,
             Wanted = asked.Wanted is { } degrees ? degrees with { BatchSize = turn.Options.SequencesMax } : null,
         };
         turn.Send(asked.Asker, new ClusterProtocol.OperatorAnswer(null));
         turn.PlanAfter(
             asked.Wanted is null ? "asked to choose the layout" : $"asked for {asked.Wanted}", TimeSpan.Zero);
+    }
+
+    public static void OnObjectiveAsked(Turn turn, PlannerInputs.ObjectiveAsked asked)
+    {
+        turn.State = turn.State with { Objective = asked.Objective, Drift = null };
+        turn.Send(asked.Asker, new ClusterProtocol.OperatorAnswer(null));
+        turn.PlanAfter(
+            asked.Objective is { } objective ? $"asked for {objective}" : "asked for one replica over all devices",
+            TimeSpan.Zero);
     }
 
     public static void OnPreemptionAsked(Turn turn, PlannerInputs.PreemptionAsked asked)

@@ -26,6 +26,7 @@ internal sealed class PlannerCore(PlannerOptions options)
             Detail = "waiting for nodes",
             Claim = journal.Serving,
             Wanted = options.Wanted,
+            Objective = options.Objective,
         };
         var turn = new Turn(state, options, now);
         turn.Persist(new PlannerStarted(journal.Epoch, journal.Term + 1, now));
@@ -67,7 +68,17 @@ internal sealed class PlannerCore(PlannerOptions options)
                 turn.Show(gateway);
                 break;
             case PlannerInputs.GatewayGone { Gateway: var gateway }:
-                turn.State = turn.State with { Gateways = turn.State.Gateways.Remove(gateway) };
+                turn.State = turn.State with
+                {
+                    Gateways = turn.State.Gateways.Remove(gateway),
+                    Demand = turn.State.Demand.Remove(gateway),
+                };
+                break;
+            case PlannerInputs.DemandReported report:
+                Demand.OnGatewayLoad(turn, report);
+                break;
+            case PlannerInputs.ObjectiveAsked asked:
+                Operators.OnObjectiveAsked(turn, asked);
                 break;
             case PlannerInputs.LayoutAsked asked:
                 Operators.OnLayoutAsked(turn, asked);
@@ -97,7 +108,7 @@ internal sealed class PlannerCore(PlannerOptions options)
                 Losses.OnReplicaLost(turn, lost);
                 break;
             case ReplicaControlProtocol.ReplicaLoad load:
-                OnLoad(turn, load);
+                Demand.OnReplicaLoad(turn, load);
                 break;
             default:
                 if (turn.State.Phase.Hear(turn, happened)) break;
@@ -106,13 +117,5 @@ internal sealed class PlannerCore(PlannerOptions options)
                     turn.State.Journal.Epoch);
                 break;
         }
-    }
-
-    /// <summary>Not published at once: gateways register every second, and the view that answers them has the
-    /// loads.</summary>
-    private static void OnLoad(Turn turn, ReplicaControlProtocol.ReplicaLoad load)
-    {
-        if (turn.State.Active is not { } active || load.Epoch != active.Epoch) return;
-        turn.State = turn.State with { Active = active with { Loads = active.Loads.SetItem(load.Replica, load) } };
     }
 }

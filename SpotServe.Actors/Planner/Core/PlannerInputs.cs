@@ -26,6 +26,10 @@ internal static class PlannerInputs
 
     public sealed record GatewayGone(IAddress Gateway);
 
+    public sealed record DemandReported(IAddress Gateway, GatewayDemand Demand);
+
+    public sealed record ObjectiveAsked(LayoutObjective? Objective, IAddress Asker);
+
     public sealed record LayoutAsked(LayoutDegrees? Wanted, IAddress Asker);
 
     public sealed record PreemptionAsked(ClusterProtocol.PreemptNode Command, IAddress Asker);

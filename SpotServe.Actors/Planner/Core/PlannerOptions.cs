@@ -9,6 +9,12 @@ public sealed record PlannerOptions
     /// <summary>The layout to serve; null lets the planner pick one for the nodes that are there.</summary>
     public LayoutDegrees? Wanted { get; init; }
 
+    /// <summary>What layouts are chosen for while none is asked for; null fills the devices with one replica.</summary>
+    public LayoutObjective? Objective { get; init; }
+
+    /// <summary>When the load is worth a change of layout.</summary>
+    public FollowOptions Follow { get; init; } = new();
+
     /// <summary>Mark of the cluster's secret; null takes that of the first node that reports.</summary>
     public string? SecretMark { get; init; }
 

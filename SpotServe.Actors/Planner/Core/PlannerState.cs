@@ -26,8 +26,8 @@ internal sealed record PlannerState
         ImmutableSortedDictionary.Create<string, Departure>(StringComparer.Ordinal);
 
     /// <summary>Nodes that somebody takes for lost, until they answer.</summary>
-    public ImmutableSortedSet<string> Accused { get; init; } =
-        ImmutableSortedSet.Create<string>(StringComparer.Ordinal);
+    public ImmutableSortedDictionary<string, Signs> Accused { get; init; } =
+        ImmutableSortedDictionary.Create<string, Signs>(StringComparer.Ordinal);
 
     public Separations Separations { get; init; } = Separations.None;
 
@@ -36,6 +36,22 @@ internal sealed record PlannerState
         ImmutableSortedSet.Create<string>(StringComparer.Ordinal);
 
     public ImmutableList<IAddress> Gateways { get; init; } = [];
+
+    /// <summary>What each gateway reported last of what is asked of it.</summary>
+    public ImmutableDictionary<IAddress, (GatewayDemand Demand, DateTimeOffset At)> Demand { get; init; } =
+        ImmutableDictionary<IAddress, (GatewayDemand, DateTimeOffset)>.Empty;
+
+    /// <summary>What replicas' step times have taught; null before the first.</summary>
+    public CorrectedCostModel? Cost { get; init; }
+
+    /// <summary>What layouts are chosen for; null fills the devices with one replica.</summary>
+    public LayoutObjective? Objective { get; init; }
+
+    /// <summary>When the load is looked at next.</summary>
+    public DateTimeOffset FollowAt { get; init; }
+
+    /// <summary>Another layout would serve the load better; null when the present one does.</summary>
+    public Drift? Drift { get; init; }
 
     /// <summary>Who serves; null when nobody does or it was given up.</summary>
     public ActiveEpoch? Active { get; init; }
@@ -52,6 +68,12 @@ internal sealed record PlannerState
 
     /// <summary>Changes that were given up since one was completed.</summary>
     public int FailedInARow { get; init; }
+
+    /// <summary>Whether a layout has served since this planner started.</summary>
+    public bool HasServed { get; init; }
+
+    /// <summary>The layout that failed last before it served, and why.</summary>
+    public Setback? Setback { get; init; }
 
     /// <summary>Since when nobody serves, if the last one was lost.</summary>
     public DateTimeOffset? LostAllAt { get; init; }
@@ -91,8 +113,50 @@ internal sealed record KnownNode(NodeInfo Info, ModelSpec Model, IAddress Addres
 /// came.</param>
 internal sealed record Departure(DateTimeOffset Deadline, bool IsTold);
 
+/// <summary>What speaks for a node's end.</summary>
+[Flags]
+internal enum Signs
+{
+    /// <summary>Somebody says so.</summary>
+    Word = 0,
+
+    /// <summary>It closed its data-plane links, as those do that lost another one, too.</summary>
+    LinksClosed = 1,
+
+    /// <summary>It closed its control connection.</summary>
+    ControlClosed = 2,
+
+    /// <summary>Only the end of a process closes both. A node that is wrongly taken for gone joins anew with its next
+    /// report, and has lost no more than the replica that it had broken anyway.</summary>
+    ProcessEnded = LinksClosed | ControlClosed,
+}
+
+/// <param name="Since">Without a break.</param>
+internal sealed record Drift(DateTimeOffset Since);
+
+internal sealed record LoadReport(ReplicaControlProtocol.ReplicaLoad Load, DateTimeOffset At);
+
 /// <param name="Cause">In a person's words.</param>
 internal sealed record DuePlan(string Cause, DateTimeOffset At);
+
+/// <summary>A layout failed before it served, for a reason that lies in a device or the model.</summary>
+/// <param name="Times">How often in a row this layout did for this reason.</param>
+internal sealed record Setback(Layout Layout, string Reason, int Times)
+{
+    /// <summary>Failures after which it is not tried again while something serves.</summary>
+    private const int TimesMax = 2;
+
+    /// <summary>Null while it may be tried again; else one sentence for the operator.</summary>
+    public string? Verdict => Times < TimesMax
+        ? null
+        : $"{Layout.Degrees} failed {Times} times and is not tried again until nodes or wishes change: {Reason}";
+
+    /// <summary>With one more failure.</summary>
+    public static Setback Of(Setback? before, Layout layout, string reason) => new(
+        layout, reason, before is not null && before.Layout.IsSameAs(layout) && before.Reason == reason
+            ? before.Times + 1
+            : 1);
+}
 
 /// <summary>An epoch that serves.</summary>
 /// <param name="Replicas">Leaders of those that are whole; empty when all were lost.</param>
@@ -100,7 +164,7 @@ internal sealed record DuePlan(string Cause, DateTimeOffset At);
 internal sealed record ActiveEpoch(
     ServingEpoch Serving,
     ImmutableSortedDictionary<int, IAddress> Replicas,
-    ImmutableSortedDictionary<int, ReplicaControlProtocol.ReplicaLoad> Loads)
+    ImmutableSortedDictionary<int, LoadReport> Loads)
 {
     public Epoch Epoch => Serving.Epoch;
 

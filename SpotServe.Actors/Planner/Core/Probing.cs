@@ -36,7 +36,7 @@ internal static class Probing
             let device = layout.DeviceAt(position)
             where device.Node != name && state.Nodes.ContainsKey(device.Node)
                 && active.Replicas.ContainsKey(position.Replica)
-            orderby state.Leaving.ContainsKey(device.Node), state.Accused.Contains(device.Node)
+            orderby state.Leaving.ContainsKey(device.Node), state.Accused.ContainsKey(device.Node)
             select (position, device);
         if (!peers.Any()) return false;
         var (held, peer) = peers.First();

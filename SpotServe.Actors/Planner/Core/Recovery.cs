@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using SpotServe.Actors.Replica;
 
 namespace SpotServe.Actors.Planner;
 
@@ -32,10 +31,11 @@ internal static class Recovery
         if (leaders.Count == 0) return;
         turn.State = turn.State with
         {
+            HasServed = true,
             Active = new ActiveEpoch(
                 new ServingEpoch(claim.Epoch, layout, [.. pages]),
                 leaders.ToImmutable(),
-                ImmutableSortedDictionary<int, ReplicaControlProtocol.ReplicaLoad>.Empty),
+                ImmutableSortedDictionary<int, LoadReport>.Empty),
         };
         turn.Info("{Epoch} still serves with {Count} replicas", claim.Epoch, leaders.Count);
     }

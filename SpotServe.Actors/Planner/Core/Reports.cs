@@ -15,11 +15,15 @@ internal static class Reports
             return;
         }
 
+        if (turn.State.Phase is CannotServe) turn.Rest("a node with another model is there");
         var before = turn.State.Nodes.GetValueOrDefault(name);
         var node = before is null
             ? new KnownNode(report.Node, report.Model, report.Actor, turn.Now)
             : before with { Info = report.Node, Model = report.Model, Address = report.Actor, SeenAt = turn.Now };
         turn.State = turn.State with { Nodes = turn.State.Nodes.SetItem(name, node) };
+        // A process that reports has not ended, whatever it closed; whether it answers is still to be seen.
+        if (turn.State.Accused.ContainsKey(name))
+            turn.State = turn.State with { Accused = turn.State.Accused.SetItem(name, Signs.Word) };
         if (before is null) OnJoined(turn, node);
         else OnSeenAgain(turn, before, node);
     }
@@ -28,6 +32,7 @@ internal static class Reports
     {
         var name = node.Info.Node;
         turn.Info("Node {Node} joined with {Devices}", name, string.Join(", ", node.Info.Devices));
+        turn.State = turn.State with { Setback = null };
         turn.Publish();
         // While the first nodes gather, those that are expected are waited for.
         if (turn.State.Phase is Gathering && turn.State.Due is null) return;
@@ -46,6 +51,7 @@ internal static class Reports
     private static string? Refusal(Turn turn, PlannerInputs.NodeReported report)
     {
         var (node, theirs) = (report.Node, report.Model);
+        if (turn.State.Phase is CannotServe cannot && cannot.Fingerprint == theirs.Fingerprint) return cannot.Reason;
         if (turn.State.Model is { } model && theirs.Fingerprint != model.Fingerprint)
         {
             return $"This cluster serves {model.Name} (fingerprint {model.Fingerprint}), but node " +

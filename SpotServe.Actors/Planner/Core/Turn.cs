@@ -45,7 +45,7 @@ internal sealed class Turn(PlannerState state, PlannerOptions options, DateTimeO
     public void Rest(string detail)
     {
         if (State.Active is { IsServing: true } active)
-            Enter(new Serving(), $"serving {State.Model?.Name} on {active.Layout.Degrees}, {active.Epoch}");
+            Enter(new Serving(), ServingDetail(active));
         else
             Enter(new Gathering(Now), detail);
     }
@@ -129,6 +129,12 @@ internal sealed class Turn(PlannerState state, PlannerOptions options, DateTimeO
     public void Info(string template, params object?[] values) => Log(LogSeverity.Info, template, values);
 
     public void Warn(string template, params object?[] values) => Log(LogSeverity.Warning, template, values);
+
+    private string ServingDetail(ActiveEpoch active)
+    {
+        var serving = $"serving {State.Model?.Name} on {active.Layout.Degrees}, {active.Epoch}";
+        return State.Setback?.Verdict is { } verdict ? $"{serving}; {verdict}" : serving;
+    }
 
     private void Log(LogSeverity severity, string template, object?[] values) =>
         _effects.Add(new PlannerEffect.Log(severity, template, [.. values]));

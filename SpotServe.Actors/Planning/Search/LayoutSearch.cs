@@ -44,6 +44,15 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
             ]);
     }
 
+    /// <summary>What certain degrees would give.</summary>
+    /// <returns>Null when they do not fit these instances.</returns>
+    public Candidate? Evaluate(IReadOnlyCollection<Instance> instances, Workload load, LayoutDegrees degrees)
+    {
+        var evaluator = new CandidateEvaluator(geometry, cost, options, load);
+        var plan = evaluator.Plan(KindFleet.Of(instances), degrees.Ranks, degrees.Stages, degrees.BatchSize);
+        return plan is null || plan.ReplicasMax < degrees.Replicas ? null : evaluator.Evaluate(plan, degrees.Replicas);
+    }
+
     private List<ReplicaPlan> Shapes(ImmutableArray<KindFleet> fleet, CandidateEvaluator evaluator)
     {
         var shapes = new List<ReplicaPlan>();

@@ -11,15 +11,36 @@ internal static class Decision
     {
         var state = turn.State;
         var staying = state.Staying;
-        var desired = state.Model is not { } model
-            ? null
-            : LayoutChoice.Degrees(
-                turn.Options, state.Wanted, model, staying.Sum(node => node.Devices.Length));
-        if (desired is null) return state.Active is null && !staying.IsEmpty;
+        if (Desired(turn) is not { } desired) return state.Active is null && !staying.IsEmpty;
         if (state.Active is not { } active || active.Replicas.Count < active.Layout.Degrees.Replicas) return true;
         return active.Layout.Degrees != desired
             || !active.Layout.Placement.All(device => staying.Any(
                 node => node.Node == device.Node && node.Devices.Any(known => known.Index == device.Index)));
+    }
+
+    /// <summary>What degrees and stages are chosen from.</summary>
+    public static SelectionInput SelectionOf(Turn turn)
+    {
+        var state = turn.State;
+        Invariant.Holds(state.Model is not null, "degrees are chosen for some node's model");
+        return new SelectionInput(
+            turn.Options, state.Objective, state.Wanted, state.Model, state.Staying, Demand.Of(state, turn.Now),
+            Demand.CostOf(state, turn.Options),
+            state.Active is { IsServing: true } active ? active.Layout.Degrees : null);
+    }
+
+    private static LayoutDegrees? Desired(Turn turn)
+    {
+        if (turn.State.Model is null) return null;
+        try
+        {
+            return LayoutSelection.Of(SelectionOf(turn))?.Degrees;
+        }
+        catch (PlanningException error)
+        {
+            turn.Debug("No layout: {Reason}", error.Message);
+            return null;
+        }
     }
 
     /// <summary>Chooses the next layout and begins to get it ready; without one, tries again later.</summary>
@@ -32,13 +53,20 @@ internal static class Decision
         LayoutDecision decision;
         try
         {
-            decision = LayoutDecision.Make(Input(turn, state.Staying, asked.Holdings, serving, caches));
+            decision = LayoutDecision.Make(Input(turn, asked.Holdings, serving, caches));
         }
         catch (PlanningException error)
         {
             turn.Warn("No layout: {Reason}", error.Message);
             turn.Rest($"no layout fits: {error.Message}");
             turn.PlanAfter(asked.Cause, turn.Limits.RetryAfter);
+            return;
+        }
+
+        if (serving is not null && state.Setback is { Verdict: not null } setback
+            && setback.Layout.IsSameAs(decision.Layout))
+        {
+            turn.Rest(setback.Reason);
             return;
         }
 
@@ -55,14 +83,10 @@ internal static class Decision
 
     private static DecisionInput Input(
         Turn turn,
-        ImmutableArray<Cluster.NodeInfo> staying,
         ImmutableSortedDictionary<string, ImmutableArray<HeldDevice>> holdings,
         ServingEpoch? serving,
         ImmutableArray<ReplicaCache> caches) => new(
-        turn.Options,
-        turn.State.Wanted,
-        turn.State.Model!,
-        staying,
+        SelectionOf(turn),
         [.. holdings.Where(node => !turn.State.LeftOut.Contains(node.Key)).SelectMany(node => node.Value)],
         serving,
         caches,

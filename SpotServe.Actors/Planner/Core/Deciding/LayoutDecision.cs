@@ -6,20 +6,25 @@ using SpotServe.Actors.Planning;
 namespace SpotServe.Actors.Planner;
 
 /// <summary>What the next layout is decided from.</summary>
-/// <param name="Staying">Nodes that the layout may use, in a stable order.</param>
+/// <param name="Selection">The nodes that the layout may use, in a stable order, the load, and what is asked
+/// for.</param>
 /// <param name="Holdings">What every node that answered has, those that leave included.</param>
 /// <param name="Serving">The epoch that serves now, if one does.</param>
 /// <param name="Caches">The requests in the caches of the serving replicas that are whole.</param>
 /// <param name="Leaving">Nodes under notice, with the time that is left.</param>
 internal sealed record DecisionInput(
-    PlannerOptions Options,
-    LayoutDegrees? Wanted,
-    ModelSpec Model,
-    ImmutableArray<NodeInfo> Staying,
+    SelectionInput Selection,
     ImmutableArray<HeldDevice> Holdings,
     ServingEpoch? Serving,
     ImmutableArray<ReplicaCache> Caches,
-    ImmutableDictionary<string, TimeSpan> Leaving);
+    ImmutableDictionary<string, TimeSpan> Leaving)
+{
+    public PlannerOptions Options => Selection.Options;
+
+    public ModelSpec Model => Selection.Model;
+
+    public ImmutableArray<NodeInfo> Staying => Selection.Nodes;
+}
 
 /// <summary>An epoch that serves.</summary>
 /// <param name="Pages">KV pages of each replica.</param>
@@ -49,22 +54,22 @@ internal sealed record LayoutDecision(
     /// <exception cref="PlanningException">Nothing fits; the message says what is short.</exception>
     public static LayoutDecision Make(DecisionInput input)
     {
-        var (options, model) = (input.Options, input.Model);
+        var model = input.Model;
         var devices = input.Staying.Sum(node => node.Devices.Length);
-        var degrees = LayoutChoice.Degrees(options, input.Wanted, model, devices)
+        var selected = LayoutSelection.Of(input.Selection)
             ?? throw new NoLayoutException(devices == 0
                 ? "no node has reported"
                 : $"no layout of {model.Name} fits {devices} devices");
         var geometry = new SliceGeometry(model);
         var holdings = HoldingsOf(input);
-        var inherited = CacheInheritance.Plan(geometry, input.Caches, holdings, degrees);
+        var inherited = CacheInheritance.Plan(geometry, input.Caches, holdings, selected.Degrees);
         var numbers = new DeviceNumbers(input.Staying);
         var mapping = DeviceMapper.Map(new MappingProblem(
             geometry,
-            degrees,
-            Layout.EvenStages(model.LayerCount, degrees.Replicas, degrees.Stages),
-            [],
-            [.. input.Staying.Select(InstanceOf)],
+            selected.Degrees,
+            selected.StageLayers,
+            selected.StageKinds,
+            [.. DeviceKinds.InstancesOf(input.Staying)],
             [.. holdings.Select(held => held with { Device = numbers.Dense(held.Device) })],
             inherited,
             input.Serving is { } serving ? numbers.Dense(serving.Layout) : null));
@@ -127,10 +132,4 @@ internal sealed record LayoutDecision(
             .ToImmutableDictionary(
                 to => to.Key,
                 to => to.Select(copy => new WeightOrder(copy.Slice, copy.From.Device)).ToImmutableArray());
-
-    /// <summary>Devices are alike until nodes report what they measured.</summary>
-    private static Instance InstanceOf(NodeInfo node) => new(
-        node.Node,
-        new DeviceKind("device", node.Devices.Min(device => device.MemoryBytes), 1e9, 1e9, 0, 0),
-        node.Devices.Length);
 }

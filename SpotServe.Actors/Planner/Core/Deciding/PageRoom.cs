@@ -43,7 +43,7 @@ internal sealed class PageRoom
     /// <exception cref="NoLayoutException">Not even alone does one full context fit.</exception>
     public (ImmutableArray<int> Pages, bool KeepsServing) Choose()
     {
-        var alone = LayoutChoice.Pages(
+        var alone = PageCounts.Pages(
             _input.Options, _input.Model, _layout, position => _memory[_layout.DeviceAt(position)]);
         if (_input.Serving is not { } serving) return (alone, true);
         var needed = KvPage.Count(_input.Model.ContextMax);

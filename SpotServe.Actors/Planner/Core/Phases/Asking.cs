@@ -57,7 +57,7 @@ internal sealed record Asking(
         var waited = turn.Now - Since;
         foreach (var node in turn.State.Nodes.Keys.Where(node => !Holdings.ContainsKey(node)))
         {
-            var isAccused = turn.State.Accused.Contains(node);
+            var isAccused = turn.State.Accused.ContainsKey(node);
             if (waited >= turn.Limits.AnswerMax || (isAccused && waited >= turn.Limits.AccusedAnswerMax))
                 Losses.LoseNode(turn, node, $"node {node} did not answer within {waited.TotalSeconds:0.00} s");
         }
@@ -77,9 +77,23 @@ internal sealed record Asking(
     public override void OnNodeLost(Turn turn, string node, string cause) =>
         turn.Stay(this with { Holdings = Holdings.Remove(node) });
 
-    /// <summary>Decides once all have answered.</summary>
+    /// <summary>Its answer, or its silence, will tell.</summary>
+    public override void OnNodeSuspected(Turn turn, string node, string cause)
+    {
+        if (Holdings.ContainsKey(node)) base.OnNodeSuspected(turn, node, cause);
+    }
+
+    /// <summary>Decides once all have answered that may live.</summary>
     public override void Settle(Turn turn)
     {
+        var ended = turn.State.Nodes.Keys.FirstOrDefault(node =>
+            !Holdings.ContainsKey(node) && turn.State.Accused.GetValueOrDefault(node) == Signs.ProcessEnded);
+        if (ended is not null)
+        {
+            Losses.LoseNode(turn, ended, $"node {ended} closed its links and its control connection");
+            return;   // to be settled again without it
+        }
+
         if (turn.State.Nodes.Keys.Any(node => !Holdings.ContainsKey(node))) return;
         if (turn.State.Claim is not null)
         {

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Planner.PlannerEvents;
@@ -24,7 +25,24 @@ internal abstract record ChangingPhase(Change Change, DateTimeOffset Limit, Date
     }
 
     /// <summary>A device failed in the epoch that this change leads to.</summary>
-    public virtual void OnDeviceFailed(Turn turn, DeviceId device, string cause) => GiveUp(turn, cause);
+    public virtual void OnDeviceFailed(Turn turn, ClusterProtocol.DeviceFailed failed, string cause)
+    {
+        if (failed.Kind == FailureKind.Model && turn.State is { HasServed: false, Active: null })
+        {
+            // Nothing was ever served: the next try would end like this one.
+            End(turn, $"given up: {cause}");
+            CannotServe.Begin(turn, failed.Reason);
+            return;
+        }
+
+        if (failed.Kind != FailureKind.Peer)
+        {
+            var reason = $"{failed.Device.Node}: {failed.Reason}";
+            turn.State = turn.State with { Setback = Setback.Of(turn.State.Setback, Layout, reason) };
+        }
+
+        GiveUp(turn, cause);
+    }
 
     /// <summary>The change cannot be completed. Weights that came in stay where they are.</summary>
     public virtual void GiveUp(Turn turn, string cause)

@@ -31,7 +31,10 @@ internal abstract record GettingReady(Change Change, DateTimeOffset Limit, DateT
             .FirstOrDefault(node => node.SeenAt < limit && Awaits(node.Info.Node))?.Info.Node;
         if (silent is not null)
             Losses.Suspect(
-                turn, silent, $"node {silent} has not reported for {turn.Limits.SuspectAfter.TotalSeconds:0.#} s");
+                turn,
+                silent,
+                Signs.Word,
+                $"node {silent} has not reported for {turn.Limits.SuspectAfter.TotalSeconds:0.#} s");
         else if (turn.Now >= Limit)
             OnLimit(turn);
         else

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Planning;
-using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Planner.PlannerEvents;
 
 namespace SpotServe.Actors.Planner;
@@ -25,7 +24,11 @@ internal sealed record Releasing(
             Active = new ActiveEpoch(
                 new ServingEpoch(change.Epoch, change.Layout, change.Decision.Pages),
                 leaders,
-                ImmutableSortedDictionary<int, ReplicaControlProtocol.ReplicaLoad>.Empty),
+                ImmutableSortedDictionary<int, LoadReport>.Empty),
+            HasServed = true,
+            Drift = null,
+            FollowAt = turn.Now + turn.Options.Follow.RestAfterChange,
+            Setback = null,
             FailedInARow = 0,
             LostAllAt = null,
         };
@@ -64,9 +67,9 @@ internal sealed record Releasing(
 
     public override void OnReplicaLost(Turn turn, int replica, string cause) => GiveUp(turn, cause);
 
-    public override void OnDeviceFailed(Turn turn, DeviceId device, string cause)
+    public override void OnDeviceFailed(Turn turn, ClusterProtocol.DeviceFailed failed, string cause)
     {
-        Losses.LoseReplica(turn, Layout.PositionOf(device).Replica, cause);
+        Losses.LoseReplica(turn, Layout.PositionOf(failed.Device).Replica, cause);
         if (turn.State.Phase is Releasing) GiveUp(turn, cause);
     }
 

@@ -11,5 +11,6 @@ internal sealed record Serving : IdlePhase
     {
         Departures.ReleaseThoseThatMayGo(turn);
         Apart.ReuniteThoseWhoseTimeIsOver(turn);
+        Following.OnTick(turn);
     }
 }

@@ -4,20 +4,9 @@ using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Planner;
 
-/// <summary>Which degrees a set of devices serves with, and how many KV pages they leave room for. Pure.</summary>
-internal static class LayoutChoice
+/// <summary>How many KV pages a layout leaves room for.</summary>
+internal static class PageCounts
 {
-    /// <summary>The wanted degrees when the devices allow them, else the largest layout that they do.</summary>
-    /// <returns>Null when no layout of the model fits that many devices.</returns>
-    public static LayoutDegrees? Degrees(PlannerOptions options, LayoutDegrees? wanted, ModelSpec model, int devices)
-    {
-        if (devices == 0) return null;
-        return wanted is { } degrees
-            && LayoutConstraints.Violation(degrees, model.LayerCount, model.HeadCount, devices) is null
-                ? degrees
-                : LayoutConstraints.Default(model.LayerCount, model.HeadCount, devices, options.SequencesMax);
-    }
-
     /// <summary>KV pages of each replica of a layout.</summary>
     /// <param name="memoryBytes">Usable bytes of the device on a position, weights included.</param>
     /// <exception cref="NoLayoutException">A replica could not hold one full context; says what is short

@@ -1,0 +1,39 @@
+using SpotServe.Actors.Cluster;
+
+namespace SpotServe.Actors.Gateway;
+
+/// <summary>What was asked of a gateway within the last half minute or so, in slices of a second. No clock: instants
+/// are given.</summary>
+/// <param name="window">How far back arrivals count.</param>
+internal sealed class ArrivalWindow(TimeSpan window)
+{
+    private readonly Queue<Arrival> _arrivals = [];
+    private readonly Queue<(DateTimeOffset At, int Tokens)> _ends = [];
+    private DateTimeOffset? _since;
+
+    public void OnAccepted(int promptTokens, int tokensMax, DateTimeOffset now)
+    {
+        _since ??= now;
+        _arrivals.Enqueue(new Arrival(now, promptTokens, tokensMax));
+    }
+
+    public void OnEnded(int tokens, DateTimeOffset now) => _ends.Enqueue((now, tokens));
+
+    /// <param name="waiting">Requests that no replica has taken.</param>
+    public GatewayDemand Demand(int waiting, DateTimeOffset now)
+    {
+        while (_arrivals.TryPeek(out var arrival) && now - arrival.At > window) _arrivals.Dequeue();
+        while (_ends.TryPeek(out var end) && now - end.At > window) _ends.Dequeue();
+        if (_arrivals.Count == 0) return new GatewayDemand(0, 0, 0, waiting);
+        // One that has just begun to listen has not heard a whole window; two seconds are the least to speak of a rate.
+        var heard = now - (_since ?? now);
+        var seconds = Math.Clamp(heard.TotalSeconds, Math.Min(2, window.TotalSeconds), window.TotalSeconds);
+        return new GatewayDemand(
+            _arrivals.Count / seconds,
+            _arrivals.Average(arrival => arrival.PromptTokens),
+            _ends.Count > 0 ? _ends.Average(end => end.Tokens) : _arrivals.Average(arrival => arrival.TokensMax),
+            waiting);
+    }
+
+    private readonly record struct Arrival(DateTimeOffset At, int PromptTokens, int TokensMax);
+}

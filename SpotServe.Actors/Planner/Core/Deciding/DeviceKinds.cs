@@ -1,0 +1,39 @@
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Actors.Planner;
+
+/// <summary>Nodes as instances with device kinds: what their devices measured, averaged over those of one model, so
+/// that the noise of probes does not make each of them a kind of its own.</summary>
+internal static class DeviceKinds
+{
+    /// <summary>Of a device that has measured nothing: measured step times correct what is estimated from it.</summary>
+    private static readonly DeviceSpeed Unmeasured = new("device", 2e10, 2e11, 2e-5);
+
+    public static IEnumerable<Instance> InstancesOf(IReadOnlyCollection<NodeInfo> nodes)
+    {
+        var kinds = nodes.GroupBy(NameOf).ToDictionary(group => group.Key, group => KindOf(group.Key, [.. group]));
+        return nodes.Select(node => new Instance(node.Node, kinds[NameOf(node)], node.Devices.Length));
+    }
+
+    /// <summary>Devices with the same name may differ in the memory that they are given.</summary>
+    private static string NameOf(NodeInfo node)
+    {
+        var memory = node.Devices.Min(device => device.MemoryBytes);
+        var speed = node.Devices[0].Speed ?? Unmeasured;
+        var name = FormattableString.Invariant($"{speed.Model} {memory / 1e9:0.##} GB {node.Machine.InstanceType}");
+        return name.TrimEnd();
+    }
+
+    private static DeviceKind KindOf(string name, IReadOnlyCollection<NodeInfo> nodes)
+    {
+        var speeds = nodes.Select(node => node.Devices[0].Speed ?? Unmeasured).ToList();
+        return new DeviceKind(
+            name,
+            nodes.Min(node => node.Devices.Min(device => device.MemoryBytes)),
+            speeds.Average(speed => speed.WeightBytesPerSecond),
+            speeds.Average(speed => speed.FlopsPerSecond),
+            speeds.Average(speed => speed.LayerOverheadSeconds),
+            nodes.Average(node => node.Machine.PricePerHour / node.Devices.Length));
+    }
+}

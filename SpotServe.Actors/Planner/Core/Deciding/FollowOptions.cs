@@ -1,0 +1,30 @@
+namespace SpotServe.Actors.Planner;
+
+/// <summary>When a layout that would serve the present load better is worth a change of layout.</summary>
+public sealed record FollowOptions
+{
+    /// <summary>It has to be better by this share: of latency, throughput or cost, as the objective says.</summary>
+    public double Margin
+    {
+        get;
+        init => field = value is >= 0.01 and <= 10
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(Margin), value, "Must be 0.01 to 10.");
+    } = 0.2;
+
+    /// <summary>For so long without a break.</summary>
+    public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>The load is looked at this often.</summary>
+    public TimeSpan Period { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>After a change the load is not followed for this long: what is reported then is of the
+    /// change.</summary>
+    public TimeSpan RestAfterChange { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>What the better layout saves within this time has to be more than the change costs.</summary>
+    public TimeSpan Horizon { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>What a change is taken to cost every open request, pause and slower decoding together.</summary>
+    public TimeSpan ChangeCost { get; init; } = TimeSpan.FromSeconds(1);
+}

@@ -1,0 +1,87 @@
+using System.Collections.Immutable;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Actors.Planner;
+
+/// <summary>What the gateways report of arrivals, and what the replicas make of them.</summary>
+internal static class Demand
+{
+    /// <summary>Lengths that are planned for until somebody has asked for something.</summary>
+    private const int TokensUsual = 128;
+
+    /// <summary>A gateway that has not reported for this long is gone, and its share of the load is
+    /// another's.</summary>
+    private static readonly TimeSpan SilenceMax = TimeSpan.FromSeconds(5);
+
+    public static void OnGatewayLoad(Turn turn, PlannerInputs.DemandReported report) => turn.State = turn.State with
+    {
+        Demand = turn.State.Demand.SetItem(report.Gateway, (report.Demand, turn.Now)),
+    };
+
+    /// <summary>The load of all gateways together.</summary>
+    public static Workload Of(PlannerState state, DateTimeOffset now)
+    {
+        var reports = state.Demand.Values.Where(report => now - report.At < SilenceMax)
+            .Select(report => report.Demand)
+            .Where(demand => demand.RequestsPerSecond > 0)
+            .ToList();
+        var rate = reports.Sum(demand => demand.RequestsPerSecond);
+        if (rate <= 0) return new Workload(0, TokensUsual, TokensUsual);
+        return new Workload(rate, Mean(demand => demand.PromptTokens), Mean(demand => demand.OutputTokens));
+
+        int Mean(Func<GatewayDemand, double> tokens) => (int)Math.Clamp(
+            reports.Sum(demand => demand.RequestsPerSecond * tokens(demand)) / rate, 1, Workload.TokensMax);
+    }
+
+    /// <summary>How fast replicas are: estimated from what devices measured, corrected by what replicas did.</summary>
+    public static ICostModel CostOf(PlannerState state, PlannerOptions options) =>
+        state.Cost ?? Uncorrected(state.Model!, options);
+
+    /// <summary>From what a replica reports: not published at once, because gateways register every second, and the
+    /// view that answers them has it.</summary>
+    public static void OnReplicaLoad(Turn turn, Replica.ReplicaControlProtocol.ReplicaLoad load)
+    {
+        if (turn.State.Active is not { } active || load.Epoch != active.Epoch) return;
+        var before = active.Loads.GetValueOrDefault(load.Replica);
+        turn.State = turn.State with
+        {
+            Active = active with { Loads = active.Loads.SetItem(load.Replica, new LoadReport(load, turn.Now)) },
+        };
+        if (before is not null) Learn(turn, active.Layout, before, load);
+    }
+
+    /// <summary>Between two reports a replica that was busy all the time gave each of its sequences so many tokens:
+    /// that is the time of a step.</summary>
+    private static void Learn(
+        Turn turn, Layout layout, LoadReport before, Replica.ReplicaControlProtocol.ReplicaLoad load)
+    {
+        var time = turn.Now - before.At;
+        var tokens = load.TokensGenerated - before.Load.TokensGenerated;
+        var running = Math.Min(before.Load.Running, load.Running);
+        if (running < 1 || tokens < running || time < TimeSpan.FromSeconds(0.5) || time > TimeSpan.FromSeconds(5)
+            || running * 2 < Math.Max(before.Load.Running, load.Running) || turn.State.Model is not { } model) return;
+        var kinds = DeviceKinds.InstancesOf([.. turn.State.Nodes.Values.Select(node => node.Info)])
+            .ToDictionary(instance => instance.Node, instance => instance.Kind);
+        var positions = layout.Positions
+            .Where(position => position.Replica == load.Replica && position.Rank == 0)
+            .ToList();
+        if (!positions.All(position => kinds.ContainsKey(layout.DeviceAt(position).Node))) return;
+        var shape = new ReplicaShape(
+            [.. positions.Select(position => new StageShape(
+                layout.LayersOf(position).Count,
+                kinds[layout.DeviceAt(position).Node],
+                SpansInstances: layout.Degrees.Ranks > 1))],
+            layout.Degrees.Ranks);
+        var corrected = turn.State.Cost ?? Uncorrected(model, turn.Options);
+        turn.State = turn.State with
+        {
+            Cost = corrected.With(new MeasuredTimes(
+                shape, running, Of(turn.State, turn.Now), Batching.Continuous,
+                running * time.TotalSeconds / tokens, PrefillSeconds: 0)),
+        };
+    }
+
+    private static CorrectedCostModel Uncorrected(ModelSpec model, PlannerOptions options) =>
+        new(new RooflineCostModel(new SliceGeometry(model), options.Links));
+}

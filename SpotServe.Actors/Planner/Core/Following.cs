@@ -1,0 +1,58 @@
+using SpotServe.Actors.Planning;
+
+namespace SpotServe.Actors.Planner;
+
+/// <summary>While a layout serves, the load is watched: another layout that would serve it better by a margin, for long
+/// enough, and that pays for the change, is planned.</summary>
+internal static class Following
+{
+    public static void OnTick(Turn turn)
+    {
+        var (state, follow) = (turn.State, turn.Options.Follow);
+        if (state is not { Objective: not null, Due: null, Active: { IsServing: true } active }) return;
+        if (turn.Now < state.FollowAt) return;
+        turn.State = state = state with { FollowAt = turn.Now + follow.Period };
+        if (Better(turn, active.Layout.Degrees) is not { } better)
+        {
+            turn.State = state with { Drift = null };
+            return;
+        }
+
+        // The candidates may take turns: what counts is that the present layout is not the best.
+        var drift = state.Drift ?? new Drift(turn.Now);
+        var load = Demand.Of(state, turn.Now);
+        turn.State = state with { Drift = drift };
+        if (turn.Now - drift.Since < follow.Patience || !Pays(turn, better, load)) return;
+        turn.State = turn.State with { Drift = null };
+        turn.PlanAfter(
+            FormattableString.Invariant(
+                $"{better.Degrees} serves {load.RequestsPerSecond:0.##} requests/s better, for {state.Objective}"),
+            TimeSpan.Zero);
+    }
+
+    /// <summary>Seconds that requests are spared within the horizon, against seconds that the change costs those that
+    /// are open. A layout that is better for another reason than time, because it keeps up or is cheaper, always
+    /// pays.</summary>
+    private static bool Pays(Turn turn, SelectedLayout better, Workload load)
+    {
+        if (better.GainPerRequest <= 0) return true;
+        var follow = turn.Options.Follow;
+        var open = turn.State.Active!.Loads.Values.Sum(report => report.Load.Queued + report.Load.Running);
+        var saved = better.GainPerRequest * load.RequestsPerSecond * follow.Horizon.TotalSeconds;
+        return saved > open * follow.ChangeCost.TotalSeconds;
+    }
+
+    private static SelectedLayout? Better(Turn turn, LayoutDegrees present)
+    {
+        try
+        {
+            var selected = LayoutSelection.Of(Decision.SelectionOf(turn));
+            return selected is null || selected.Degrees == present ? null : selected;
+        }
+        catch (PlanningException error)
+        {
+            turn.Debug("No layout to follow the load with: {Reason}", error.Message);
+            return null;
+        }
+    }
+}
