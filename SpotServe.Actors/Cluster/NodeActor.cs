@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Event;
+using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
@@ -21,6 +22,7 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
     private readonly TimeProvider _clock;
     private readonly ImmutableArray<IActorRef> _shards;
     private readonly ILoggingAdapter _log = Context.GetLogger();
+    private readonly LargeMessages _large = LargeMessages.Of(Context.System);
     private readonly Dictionary<long, HoldingsRound> _rounds = [];
     private readonly Dictionary<(DeviceId Device, Epoch Epoch), DeviceFailed> _failures = [];
     private NodeInfo _node;
@@ -160,7 +162,10 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
             var isComplete = _node.Devices.All(
                 device => round.Answers.ContainsKey(new DeviceId(_node.Node, device.Index)));
             if (!isComplete) continue;
-            round.Asker.Tell(new NodeHoldings(number, _node.Node, [.. round.Answers.Values]));
+            var holdings = new NodeHoldings(number, _node.Node, [.. round.Answers.Values]);
+            // The planner asks again.
+            if (_large.Tell(round.Asker, holdings, Self) is { } refusal)
+                _log.Warning("What this node holds could not be told: {Reason}", refusal.Reason);
             _rounds.Remove(number);
         }
     }

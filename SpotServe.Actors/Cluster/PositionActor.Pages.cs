@@ -1,4 +1,6 @@
 using Akka.Actor;
+using Akka.Event;
+using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 
@@ -35,10 +37,20 @@ public sealed partial class PositionActor
             .Where(position => position.Replica == Assignment.Position.Replica)
             .Select(layout.DeviceAt)
             .ToList();
-        _copyJobs.Begin(copy, Sender, devices, device => _connect.Nodes[device.Node].Tell(new CopyDevicePages(
-            _epoch, device, copy.Job, copy.OldReplica, copy.From, copy.To, copy.Urgent)));
+        _copyJobs.Begin(copy, Sender, devices, device => AskToCopy(device, copy));
         if (Timers.IsTimerActive(nameof(RepeatCopies))) return;
         Timers.StartPeriodicTimer(nameof(RepeatCopies), RepeatCopies.Instance, RepeatAfter);
+    }
+
+    private void AskToCopy(DeviceId device, HandoverProtocol.CopyPages copy)
+    {
+        var node = _connect!.Nodes[device.Node];
+        // A repetition would stand behind the first time, which is still on its way.
+        if (_large.IsWaiting(node, Self)) return;
+        var part = new CopyDevicePages(_epoch, device, copy.Job, copy.OldReplica, copy.From, copy.To, copy.Urgent);
+        // It is asked again.
+        if (_large.Tell(node, part, Self) is { } refusal)
+            _log.Warning("{Device} could not be asked for pages: {Reason}", device, refusal.Reason);
     }
 
     private void OnRepeatCopies()

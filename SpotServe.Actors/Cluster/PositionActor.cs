@@ -1,6 +1,7 @@
 using Akka.Actor;
 using Akka.Event;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
@@ -20,6 +21,7 @@ public sealed partial class PositionActor : ReceiveActor, IWithTimers
     private readonly Func<ConnectPosition, StageAssignment, IStepPipeline, Props> _replicaProps;
     private readonly TimeProvider _clock;
     private readonly ILoggingAdapter _log = Context.GetLogger();
+    private readonly LargeMessages _large = LargeMessages.Of(Context.System);
     private readonly CancellationTokenSource _work = new();
     private readonly PageCopyJobs _copyJobs;
     private readonly DeviceCopies _deviceCopies = new();

@@ -27,6 +27,9 @@ public sealed record ReconfigurationRecord(
     long TokensRecomputed,
     string Outcome)
 {
+    /// <summary>Sequences that should have gone over and did not: they were computed anew from their tokens.</summary>
+    public int NotHandedOver { get; init; }
+
     public const string UnderWay = "under way";
     public const string Served = "serving";
 
@@ -37,7 +40,7 @@ public sealed record ReconfigurationRecord(
         + $"; weights {Sizes.Text(Weights.Reused)} reused, {Sizes.Text(Weights.Peers)} from peers, "
         + $"{Sizes.Text(Weights.Folder)} from disk; pages {Sizes.Text(PageBytes)}; "
         + $"pause {(Pause is { } pause ? $"{pause.TotalMilliseconds:0} ms" : "none")}; "
-        + $"{Sequences} sequences handed over, {TokensRecomputed} tokens recomputed";
+        + $"{Sequences} sequences handed over, {NotHandedOver} not, {TokensRecomputed} tokens recomputed";
 }
 
 /// <param name="Start">From the reconfiguration's start.</param>

@@ -216,13 +216,12 @@ public sealed class FakeStageEngine : IStageEngine
         var group = _model.HeadCount / _model.KvHeadCount;
         for (var head = (int)_heads.First; head < _heads.End; head++)
         {
+            // What a token has seen is what the one before it had, and its own entry.
+            var (seen, position) = (0, 0);
             for (var i = 0; i < chunk.Count; i++)
             {
-                var seen = 0;
-                for (var position = 0; position <= chunk.Start + i; position++)
-                {
+                for (; position <= chunk.Start + i; position++)
                     seen = FakeModel.Attend(seen, EntryAt(layer, pages, position, head / group));
-                }
 
                 var sums = _partial.AsSpan((chunk.TokenOffset + i) * _model.HiddenSize, _model.HiddenSize);
                 for (var at = 0; at < sums.Length; at++) sums[at] += FakeModel.HeadOutput(layer, head, at, seen);

@@ -22,7 +22,7 @@ internal sealed class Backlog(long bytesMax)
     /// until the sender itself adds something.</summary>
     public bool Has(ActorPair pair)
     {
-        lock (_lock) return _messages.Count > 0 && _messages.ContainsKey(pair);
+        lock (_lock) return _messages.ContainsKey(pair);
     }
 
     /// <summary>False when there is no room.</summary>

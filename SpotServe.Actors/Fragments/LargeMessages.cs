@@ -18,6 +18,9 @@ internal sealed class LargeMessages(
 {
     public static LargeMessages Of(ActorSystem system) => system.WithExtension<LargeMessages, Provider>();
 
+    /// <summary>Whether a message can be too long for a frame.</summary>
+    public bool MayBeLong(IVariableSize message) => message.BytesMax > limits.WholeBytesMax;
+
     /// <summary>Sends a message of any length.</summary>
     /// <param name="sender">The actor that calls this. Never nobody: order is kept for each pair.</param>
     /// <returns>Null when it is on its way. Else it was not sent, and never will be: the sender has to deal with

@@ -54,7 +54,7 @@ internal sealed class Reassembly(FragmentLimits limits)
         if (source.Over.Contains(fragment.Transfer)) return new Taking.Over();
         if (!source.Partials.TryGetValue(fragment.Transfer, out var partial))
         {
-            if (source.Partials.Count >= limits.IncomingPerSenderMax) DropStalest(source);
+            if (source.Partials.Count >= limits.IncomingFromOneMax) DropStalest(source);
             partial = new Partial(fragment, now);
             source.Partials.Add(fragment.Transfer, partial);
         }
@@ -65,7 +65,7 @@ internal sealed class Reassembly(FragmentLimits limits)
 
         if (!partial.IsMissing(fragment.Index)) return new Taking.Taken(partial.Taken);
         var bytes = fragment.Content.Length;
-        if (source.Bytes + bytes > limits.IncomingPerSenderBytesMax || Bytes + bytes > limits.IncomingBytesMax)
+        if (source.Bytes + bytes > limits.IncomingFromOneBytesMax || Bytes + bytes > limits.IncomingBytesMax)
         {
             return Refuse(
                 from, fragment.Transfer,

@@ -1,6 +1,7 @@
 using Akka.Actor;
 using Akka.Event;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Requests;
 using static SpotServe.Actors.Gateway.GatewayProtocol;
@@ -20,6 +21,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     private readonly IActorRef _planner;
     private readonly Func<IActorRef> _requests;
     private readonly ILoggingAdapter _log = Context.GetLogger();
+    private readonly LargeMessages _large = LargeMessages.Of(Context.System);
     private readonly Dictionary<RequestId, PendingAccept> _accepting = [];
     private readonly Dictionary<RequestId, RouteEntry> _routes = [];
     private ClusterProtocol.PlannerView? _view;
@@ -38,6 +40,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
         _requests = requests;
         _unservedSince = clock.GetUtcNow();
         Receive<Generate>(OnGenerate);
+        Receive<RequestProtocol.Located>(OnLocated);
         Receive<RequestProtocol.Accepted>(OnAccepted);
         Receive<RequestProtocol.NotAccepted>(OnNotAccepted);
         Receive<RequestProtocol.Route>(OnRoute);
@@ -63,8 +66,23 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
         }
 
         var id = _options.NewId(_clock.GetUtcNow());
-        _accepting.Add(id, new PendingAccept(Sender, _clock.GetUtcNow() + _options.AcceptTimeout));
-        _requests().Tell(new RequestProtocol.Accept(id, command.Prompt, command.Parameters, command.Stops), Self);
+        var accept = new RequestProtocol.Accept(id, command.Prompt, command.Parameters, command.Stops);
+        var isLong = _large.MayBeLong(accept);
+        _accepting.Add(id, new PendingAccept(
+            Sender, _clock.GetUtcNow() + _options.AcceptTimeout, isLong ? accept : null));
+        // A region passes on what fits a frame; what may not goes straight to the entity.
+        _requests().Tell(isLong ? new RequestProtocol.Locate(id) : accept, Self);
+    }
+
+    private void OnLocated(RequestProtocol.Located located)
+    {
+        if (!_accepting.TryGetValue(located.Id, out var pending) || pending.Accept is not { } accept) return;
+        _accepting[located.Id] = pending with { Accept = null };
+        if (_large.Tell(Sender, accept, Self) is not { } refusal) return;
+        _accepting.Remove(located.Id);
+        pending.ReplyTo.Tell(refusal.IsPermanent
+            ? new Admission.Refused($"The request cannot be sent to the node that would keep it: {refusal.Reason}")
+            : new Admission.Unavailable(refusal.Reason, _options.RetryAfter));
     }
 
     private Admission? Refusal(Generate command)
@@ -83,12 +101,25 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
         }
 
         if (_options.Journal.Trouble is { } trouble) return NotWritten(trouble);
+        if (Undeliverable(command) is { } undeliverable) return new Admission.Refused(undeliverable);
         return _routes.Count + _accepting.Count >= _options.OpenRequestsMax
             ? new Admission.Busy(
                 $"{_options.OpenRequestsMax:N0} requests are open, the most this gateway takes " +
                 "(--open-requests-max). Try again later.",
                 _options.RetryAfter)
             : null;
+    }
+
+    /// <summary>What is accepted must be sent to a replica, with all the tokens that it may come to.</summary>
+    private string? Undeliverable(Generate command)
+    {
+        var completion = _view?.Model is { } model
+            ? Math.Min(command.Parameters.TokensMax, model.ContextMax - command.Prompt.Length)
+            : command.Parameters.TokensMax;
+        return (long)command.Prompt.Length + completion <= _options.TokensMax
+            ? null
+            : $"The prompt has {command.Prompt.Length:N0} tokens and {completion:N0} more are asked for; " +
+                $"{_options.TokensMax:N0} together can be sent between nodes. Shorten the prompt or ask for fewer.";
     }
 
     private void OnAccepted(RequestProtocol.Accepted accepted)
@@ -195,7 +226,9 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
         }
     }
 
-    private sealed record PendingAccept(IActorRef ReplyTo, DateTimeOffset Deadline);
+    /// <param name="Accept">What is sent once it is known where its entity is; null when it was sent.</param>
+    private sealed record PendingAccept(
+        IActorRef ReplyTo, DateTimeOffset Deadline, RequestProtocol.Accept? Accept);
 
     private sealed class RouteEntry(IActorRef entity)
     {

@@ -1,11 +1,16 @@
+using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Requests;
+using SpotServe.Actors.Serialization;
 
 namespace SpotServe.Actors.Gateway;
 
 /// <summary>Bounds of what a gateway lets in.</summary>
 public sealed record GatewayOptions
 {
+    /// <summary>A megabyte is left for stop strings, stop tokens and pages' ids.</summary>
+    private const int DeliverableTokensMax = (FragmentLimits.MessageBytesMax - (1 << 20)) / Varint.BytesMax;
+
     /// <summary>Most requests that are accepted and not ended, per gateway; beyond it clients get 429.</summary>
     public int OpenRequestsMax
     {
@@ -15,6 +20,14 @@ public sealed record GatewayOptions
 
     /// <summary>While it is in trouble, new requests are refused at once.</summary>
     public JournalHealth Journal { get; init; } = new();
+
+    /// <summary>Most tokens of a prompt and its completion together: what a message can hold, whatever their
+    /// ids.</summary>
+    public int TokensMax
+    {
+        get;
+        init => field = Bounds.Between(value, 1, DeliverableTokensMax);
+    } = DeliverableTokensMax;
 
     /// <summary>A request that is not in the journal after this long is answered with 503.</summary>
     public TimeSpan AcceptTimeout { get; init; } = TimeSpan.FromSeconds(10);

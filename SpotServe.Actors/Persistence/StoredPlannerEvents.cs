@@ -71,7 +71,7 @@ internal static class StoredPlannerEvents
     private sealed record ReconfigurationEndedV1(
         long Epoch, string Cause, DateTimeOffset StartedAt, DegreesV1 To, PhaseV1[] Phases, long WeightsReused,
         long WeightsFromPeers, long WeightsFromFolder, long Pages, int Sequences, long TokensRecomputed, string Outcome,
-        DegreesV1? From = null, double? Pause = null) : IJournalForm
+        DegreesV1? From = null, double? Pause = null, int? NotHandedOver = null) : IJournalForm
     {
         public static ReconfigurationEndedV1 Of(PlannerEvents.ReconfigurationEnded e)
         {
@@ -80,7 +80,8 @@ internal static class StoredPlannerEvents
                 r.Epoch.Value, r.Cause, r.StartedAt, DegreesV1.Of(r.To),
                 [.. r.Phases.Select(p => new PhaseV1(p.Name, p.Start.TotalSeconds, p.Duration.TotalSeconds))],
                 r.Weights.Reused, r.Weights.Peers, r.Weights.Folder, r.PageBytes, r.Sequences, r.TokensRecomputed,
-                r.Outcome, r.From is { } from ? DegreesV1.Of(from) : null, r.Pause?.TotalSeconds);
+                r.Outcome, r.From is { } from ? DegreesV1.Of(from) : null, r.Pause?.TotalSeconds,
+                r.NotHandedOver > 0 ? r.NotHandedOver : null);
         }
 
         public object ToEvent() => new PlannerEvents.ReconfigurationEnded(new ReconfigurationRecord(
@@ -88,7 +89,10 @@ internal static class StoredPlannerEvents
             [.. Phases.Select(p => new ReconfigurationPhase(
                 p.Name, TimeSpan.FromSeconds(p.Start), TimeSpan.FromSeconds(p.Duration)))],
             new WeightSources(WeightsReused, WeightsFromPeers, WeightsFromFolder), Pages,
-            Pause is { } pause ? TimeSpan.FromSeconds(pause) : null, Sequences, TokensRecomputed, Outcome));
+            Pause is { } pause ? TimeSpan.FromSeconds(pause) : null, Sequences, TokensRecomputed, Outcome)
+        {
+            NotHandedOver = NotHandedOver ?? 0,
+        });
     }
 
     private sealed record ServingV1(long Epoch, DegreesV1 Degrees, LayersV1[] StageLayers, DeviceV1[] Placement)

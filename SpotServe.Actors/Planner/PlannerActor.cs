@@ -21,6 +21,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     private readonly IMembership _membership;
     private readonly JournalHealth _health;
     private readonly ILoggingAdapter _log = Context.GetLogger();
+    private readonly PlannerPost _post = new(Context.System, Context.Self);
     private JournalState _journal = JournalState.Empty;
     private PlannerState? _state;
     private bool _hasRehearsed;
@@ -80,7 +81,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         Command<ChangeLayout>(
             command => Step(new PlannerInputs.LayoutAsked(command.Wanted, new ActorAddress(Sender))));
         Command<PreemptNode>(command => Step(new PlannerInputs.PreemptionAsked(command, new ActorAddress(Sender))));
-        Command<GetTimeline>(_ => Sender.Tell(PlannerMessages.Timeline(State, _clock.GetUtcNow())));
+        Command<GetTimeline>(_ => _post.Send(Sender, PlannerMessages.Timeline(State, _clock.GetUtcNow())));
         // Messages that the core takes as they are.
         Command<PlannerInputs.Tick>(Step);
         Command<NodeNotice>(Step);
@@ -139,20 +140,20 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         switch (effect)
         {
             case PlannerEffect.Send send:
-                ActorAddress.ActorOf(send.To).Tell(send.Message);
+                _post.Send(ActorAddress.ActorOf(send.To), send.Message);
                 break;
             case PlannerEffect.Connect connect:
-                ActorAddress.ActorOf(connect.To).Tell(PlannerMessages.Message(connect));
+                _post.Send(ActorAddress.ActorOf(connect.To), PlannerMessages.Message(connect));
                 break;
             case PlannerEffect.BeginHandover begin:
-                ActorAddress.ActorOf(begin.To).Tell(PlannerMessages.Message(begin));
+                _post.Send(ActorAddress.ActorOf(begin.To), PlannerMessages.Message(begin));
                 break;
             case PlannerEffect.Publish:
                 var view = PlannerMessages.View(State);
-                foreach (var gateway in State.Gateways) ActorAddress.ActorOf(gateway).Tell(view);
+                foreach (var gateway in State.Gateways) _post.SendView(ActorAddress.ActorOf(gateway), view);
                 break;
             case PlannerEffect.Show show:
-                ActorAddress.ActorOf(show.Gateway).Tell(PlannerMessages.View(State));
+                _post.SendView(ActorAddress.ActorOf(show.Gateway), PlannerMessages.View(State));
                 break;
             case PlannerEffect.Log log:
                 Write(log);

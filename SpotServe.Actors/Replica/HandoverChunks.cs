@@ -4,14 +4,12 @@ using static SpotServe.Actors.Replica.HandoverProtocol;
 
 namespace SpotServe.Actors.Replica;
 
-/// <summary>Cuts what is handed over into messages that the control plane carries (128 kB at most).</summary>
+/// <summary>Cuts what is handed over into messages of moderate length, so that the first can be acted on while the
+/// others are still on their way.</summary>
 internal static class HandoverChunks
 {
-    /// <summary>Estimated content of one message; half of what can be sent.</summary>
+    /// <summary>Estimated content of one message; a single sequence may take more.</summary>
     internal const int BytesMax = 60_000;
-
-    /// <summary>A single sequence may take more, as its submission does; beyond this it cannot be sent.</summary>
-    internal const int SequenceBytesMax = 110_000;
 
     /// <summary>Pages of one round: few enough that a round soon has its answer on a slow link.</summary>
     internal const int RoundPagesMax = 512;

@@ -68,7 +68,15 @@ public static class HandoverProtocol
 
     /// <summary>After the last step: sequences as they are. The last message of a handover says so.</summary>
     public sealed record SequencesHandedOver(
-        Epoch Epoch, int OldReplica, ImmutableArray<HandedSequence> Sequences, bool IsLast) : IMessage;
+        Epoch Epoch, int OldReplica, ImmutableArray<HandedSequence> Sequences, bool IsLast) : IMessage
+    {
+        /// <summary>With the last message; null before.</summary>
+        public HandoverTotal? Total { get; init; }
+    }
+
+    /// <summary>What the old replica had for the new one. What of it did not come is computed anew.</summary>
+    /// <param name="CachedTokens">Tokens of all these sequences that were in pages.</param>
+    public sealed record HandoverTotal(int Sequences, long CachedTokens);
 
     /// <param name="Generated">All generated tokens, committed or not.</param>
     /// <param name="CachedTokens">Tokens, prompt included, whose keys and values are in pages.</param>
@@ -112,8 +120,9 @@ public static class HandoverProtocol
 
     /// <summary>New replica to its parent: it serves.</summary>
     /// <param name="Sequences">Sequences that it took over.</param>
+    /// <param name="NotHandedOver">Sequences that old replicas had for it and that did not come.</param>
     /// <param name="TokensRecomputed">Tokens that were in a cache and have to be computed anew.</param>
     /// <param name="Bytes">Bytes of pages that were copied.</param>
     public sealed record ReplicaServes(
-        Epoch Epoch, int Replica, int Sequences, long TokensRecomputed, long Bytes) : IMessage;
+        Epoch Epoch, int Replica, int Sequences, int NotHandedOver, long TokensRecomputed, long Bytes) : IMessage;
 }

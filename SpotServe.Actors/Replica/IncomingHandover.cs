@@ -45,6 +45,19 @@ internal sealed class IncomingHandover
         ? !home.IsOver
         : _sources.Values.Any(source => source is { IsOver: false, IsHome: not false });
 
+    /// <summary>What old replicas said that they had for this one and that did not come. Nothing is known of one that
+    /// died first.</summary>
+    public HandoverTotal Missed
+    {
+        get
+        {
+            var over = _sources.Values.Where(source => source.Total is not null).ToArray();
+            return new HandoverTotal(
+                over.Sum(source => Math.Max(0, source.Total!.Sequences - source.Handed.Count)),
+                over.Sum(source => Math.Max(0, source.Total!.CachedTokens - source.CachedTokens)));
+        }
+    }
+
     public IEnumerable<IActorRef> Leaders =>
         _sources.Values.Where(source => source.Leader is not null).Select(source => source.Leader!);
 
@@ -97,6 +110,7 @@ internal sealed class IncomingHandover
 
         if (parts.Count > 0) Place(new ArrivingPages(handedOver.OldReplica, null, parts.DrainToImmutable()));
         source.IsOver = handedOver.IsLast;
+        source.Total = handedOver.Total;
         PlaceAll();   // Perhaps there is no home after all.
     }
 
@@ -213,8 +227,14 @@ internal sealed class IncomingHandover
         /// <summary>It has sent its last, or died.</summary>
         public bool IsOver { get; set; }
 
+        /// <summary>What it had for this replica; null until it said so.</summary>
+        public HandoverTotal? Total { get; set; }
+
         /// <summary>Sequences as the last step left them, in the order of their coming.</summary>
         public List<ArrivingSequence> Handed { get; } = [];
+
+        /// <summary>Tokens of these that were in pages.</summary>
+        public long CachedTokens => Handed.Sum(sequence => (long)sequence.Handed!.CachedTokens);
 
         public ArrivingSequence Sequence(RequestId id)
         {

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Akka.Actor;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
@@ -17,6 +18,7 @@ internal sealed class OutgoingHandover
 {
     private readonly int _replica;
     private readonly ReplicaScheduler _scheduler;
+    private readonly LargeMessages _large;
     private readonly IActorRef _self;
     private readonly Target[] _targets;
     private readonly Dictionary<RequestId, Target> _targetOf = [];
@@ -27,10 +29,17 @@ internal sealed class OutgoingHandover
     /// <param name="lastRound">Of the handover before, so that a late answer to it is not taken for one to
     /// this.</param>
     public OutgoingHandover(
-        BeginHandover begin, int replica, ReplicaScheduler scheduler, int lastRound, IActorRef asker, IActorRef self)
+        BeginHandover begin,
+        int replica,
+        ReplicaScheduler scheduler,
+        int lastRound,
+        LargeMessages large,
+        IActorRef asker,
+        IActorRef self)
     {
         _replica = replica;
         _scheduler = scheduler;
+        _large = large;
         _self = self;
         _asker = asker;
         _lastRound = lastRound;
@@ -58,7 +67,7 @@ internal sealed class OutgoingHandover
     {
         foreach (var target in _targets)
         {
-            target.Leader.Tell(new HandoverOpened(NewEpoch, _replica, target.Spec.IsHome, target.Reserved), _self);
+            Tell(target, new HandoverOpened(NewEpoch, _replica, target.Spec.IsHome, target.Reserved));
         }
     }
 
@@ -117,42 +126,35 @@ internal sealed class OutgoingHandover
 
     /// <summary>After the last step: sends the rest, with the sequences' state.</summary>
     /// <param name="subscriberOf">Who hears of a request's tokens, or null.</param>
-    /// <returns>Requests that no target could be given.</returns>
-    public IReadOnlyList<RequestId> Finish(Func<RequestId, IActorRef?> subscriberOf)
+    /// <returns>What could not be handed over; its targets hear how much is missing.</returns>
+    public IReadOnlyList<LeftBehind> Finish(Func<RequestId, IActorRef?> subscriberOf)
     {
-        List<RequestId> left = [];
+        List<LeftBehind> missing = [];
         foreach (var state in _scheduler.Export())
         {
-            var target = TargetOf(state.Id);
-            var handed = target is null ? null : Hand(target, state, subscriberOf(state.Id));
-            if (target is null || target.IsDead || HandoverChunks.BytesOf(handed!) > HandoverChunks.SequenceBytesMax)
-            {
-                left.Add(state.Id);
-                continue;
-            }
-
-            target.Handed.Add(handed!);
+            if (TargetOf(state.Id) is { } target) target.Handed.Add(Hand(target, state, subscriberOf(state.Id)));
+            else missing.Add(new LeftBehind(state.Id, "no new replica takes it"));
         }
 
-        SendHanded();
-        return left;
+        foreach (var target in _targets) missing.AddRange(SendHanded(target));
+        return missing;
     }
 
     /// <summary>What <see cref="Finish"/> sent, once more: some of it may have been lost.</summary>
     public void SendHanded()
     {
-        foreach (var target in _targets.Where(target => !target.IsDead))
-        {
-            ImmutableArray<HandedSequence>[] groups = [.. HandoverChunks.Groups(target.Handed)];
-            for (var i = 0; i < groups.Length; i++) TellHanded(target, groups[i], i == groups.Length - 1);
-            if (groups.Length == 0) TellHanded(target, [], isLast: true);
-        }
+        // What is still on its way is not lost.
+        foreach (var target in _targets.Where(target => !_large.IsWaiting(target.Leader, _self))) SendHanded(target);
     }
 
     /// <summary>Nothing comes from here any more: no target waits for it.</summary>
     public void Abandon()
     {
-        foreach (var target in _targets.Where(target => !target.IsDead)) TellHanded(target, [], isLast: true);
+        foreach (var target in _targets.Where(target => !target.IsDead))
+        {
+            var sequences = _scheduler.Sequences.Where(sequence => TargetOf(sequence.Id) == target).ToArray();
+            TellLast(target, [], sequences.Length, sequences.Sum(sequence => (long)sequence.CachedTokens));
+        }
     }
 
     /// <summary>Frees the pages that were set aside.</summary>
@@ -177,8 +179,37 @@ internal sealed class OutgoingHandover
         ImmutableArray<SequencePages> told = [.. next.Where(pages => Note(target, pages))];
         target.Waiting = ++_lastRound;
         target.TicksWaited = 0;
-        target.Leader.Tell(new PagesReady(NewEpoch, _replica, _lastRound, told), _self);
+        Tell(target, new PagesReady(NewEpoch, _replica, _lastRound, told));
     }
+
+    private List<LeftBehind> SendHanded(Target target)
+    {
+        List<LeftBehind> missing = [];
+        if (target.IsDead)
+            return [.. target.Handed.Select(handed => new LeftBehind(handed.Id, "its new replica is gone"))];
+        var (count, cached) = (target.Handed.Count, target.Handed.Sum(handed => (long)handed.CachedTokens));
+        ImmutableArray<HandedSequence>[] groups = [.. HandoverChunks.Groups(target.Handed)];
+        foreach (var group in groups.SkipLast(1))
+            Miss(group, Tell(target, new SequencesHandedOver(NewEpoch, _replica, group, IsLast: false)));
+        ImmutableArray<HandedSequence> last = groups.Length == 0 ? [] : groups[^1];
+        var refusal = TellLast(target, last, count, cached);
+        Miss(last, refusal);
+        // The target waits for a last message, whatever became of what should have been in it.
+        if (refusal is not null) TellLast(target, [], count, cached);
+        return missing;
+
+        void Miss(ImmutableArray<HandedSequence> group, SendRefusal? refused)
+        {
+            if (refused is null) return;
+            missing.AddRange(group.Select(handed => new LeftBehind(handed.Id, refused.Reason)));
+        }
+    }
+
+    private SendRefusal? TellLast(Target target, ImmutableArray<HandedSequence> sequences, int count, long cached) =>
+        Tell(target, new SequencesHandedOver(NewEpoch, _replica, sequences, IsLast: true)
+        {
+            Total = new HandoverTotal(count, cached),
+        });
 
     private static SequencePages FreshPages(Target target, Sequence sequence)
     {
@@ -214,10 +245,12 @@ internal sealed class OutgoingHandover
             subscriber);
     }
 
-    private void TellHanded(Target target, ImmutableArray<HandedSequence> sequences, bool isLast) =>
-        target.Leader.Tell(new SequencesHandedOver(NewEpoch, _replica, sequences, isLast), _self);
+    private SendRefusal? Tell(Target target, IMessage message) => _large.Tell(target.Leader, message, _self);
 
     private Target? TargetOf(RequestId id) => _targetOf.GetValueOrDefault(id) ?? _targets.FirstOrDefault();
+
+    /// <summary>A sequence that does not go over with its state, and why.</summary>
+    internal sealed record LeftBehind(RequestId Id, string Why);
 
     private readonly record struct Told(int Residence, int Pages);
 

@@ -117,10 +117,13 @@ public sealed partial class ReplicaActor
         _scheduler.SetAsidePages([.. _copies.BusyPages]);
         var adoption = _scheduler.Adopt([.. sequences.Select(sequence => sequence.State)]);
         _scheduler.CheckLaws();
-        _adopted = (sequences.Length, adoption.TokensRecomputed);
+        var missed = _incoming.Missed;
+        _adopted = new Adopted(
+            sequences.Length, missed.Sequences, adoption.TokensRecomputed + missed.CachedTokens);
         _log.Info(
-            "Replica {0} of {1} goes on with {2} sequences; {3} wait and {4} tokens are computed anew",
-            _replica, _epoch, sequences.Length, adoption.Waiting, adoption.TokensRecomputed);
+            "Replica {Replica} of {Epoch} goes on with {Count} sequences, {Waiting} of them wait; {Missed} did not " +
+            "come; {Tokens} tokens are computed anew",
+            _replica, _epoch, sequences.Length, adoption.Waiting, missed.Sequences, _adopted.TokensRecomputed);
         Become(Serving);
         PlanSteps();   // Before telling anyone: the devices should not wait for the mail.
         foreach (var (handed, _) in sequences) Introduce(handed);
@@ -155,7 +158,7 @@ public sealed partial class ReplicaActor
     }
 
     private void TellServes() => Context.Parent.Tell(new ReplicaServes(
-        _epoch, _replica, _adopted.Sequences, _adopted.TokensRecomputed, _copies.Bytes));
+        _epoch, _replica, _adopted.Sequences, _adopted.NotHandedOver, _adopted.TokensRecomputed, _copies.Bytes));
 
     private void OnBeginHandover(BeginHandover begin)
     {
@@ -172,7 +175,7 @@ public sealed partial class ReplicaActor
 
         var lastRound = _outgoing?.LastRound ?? 0;
         StopHandover();
-        _outgoing = new OutgoingHandover(begin, _replica, _scheduler, lastRound, Sender, Self);
+        _outgoing = new OutgoingHandover(begin, _replica, _scheduler, lastRound, _large, Sender, Self);
         foreach (var leader in _outgoing.Leaders) Context.Watch(leader);
         _outgoing.Open();
         _outgoing.Advance();
@@ -212,8 +215,11 @@ public sealed partial class ReplicaActor
         }
 
         _isHandedOver = true;
-        var left = _outgoing.Finish(_subscribers.Of);
-        if (left.Count > 0) _log.Warning("{0} requests could not be handed over: computed anew", left.Count);
+        var missing = _outgoing.Finish(_subscribers.Of);
+        if (missing.Count == 0) return;
+        _log.Warning(
+            "{Count} requests were not handed over and are computed anew; the first is {Id}: {Why}", missing.Count,
+            missing[0].Id, missing[0].Why);
     }
 
     private ReplicaControlProtocol.ReplicaCacheReport CacheReport() => new(
@@ -223,6 +229,9 @@ public sealed partial class ReplicaActor
             .. _scheduler.Sequences.Where(sequence => sequence.CachedTokens > 0).Select(sequence => new CachedRequest(
                 sequence.Id, sequence.CachedTokens, Math.Max(0, sequence.CachedTokens - sequence.PromptCount))),
         ]);
+
+    /// <summary>What came of the handovers to this replica.</summary>
+    private sealed record Adopted(int Sequences, int NotHandedOver, long TokensRecomputed);
 
     private sealed record HandoverOverdue
     {

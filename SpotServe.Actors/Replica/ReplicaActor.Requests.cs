@@ -92,15 +92,11 @@ public sealed partial class ReplicaActor
     private void Resend(ReplicaProtocol.Submit submit, ReadOnlySpan<int> generated, FinishReason? finished)
     {
         var from = Math.Min(submit.Committed.Length, generated.Length);
-        while (from < generated.Length || finished is not null)
-        {
-            var tokens = generated[from..Math.Min(generated.Length, from + ResentTokensMax)];
-            var isLast = from + tokens.Length == generated.Length;
-            Sender.Tell(new ReplicaProtocol.TokensGenerated(
-                _epoch, submit.Id, from, [.. tokens], isLast ? finished : null));
-            if (isLast) return;
-            from += tokens.Length;
-        }
+        if (from == generated.Length && finished is null) return;
+        var resent = new ReplicaProtocol.TokensGenerated(_epoch, submit.Id, from, [.. generated[from..]], finished);
+        // The sender submits again when it misses tokens.
+        if (_large.Tell(Sender, resent, Self) is { } refusal)
+            _log.Warning("{Id} does not get its tokens again: {Reason}", submit.Id, refusal.Reason);
     }
 
     private void OnCancel(ReplicaProtocol.Cancel cancel)

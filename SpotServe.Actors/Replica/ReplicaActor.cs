@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Event;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
@@ -21,9 +22,6 @@ namespace SpotServe.Actors.Replica;
 /// </remarks>
 public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
 {
-    // Small enough for one control message (128 kB) whatever the tokens are.
-    private const int ResentTokensMax = 8_192;
-
     private readonly Epoch _epoch;
     private readonly int _replica;
     private readonly SchedulerLimits _limits;
@@ -34,10 +32,11 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     private readonly Subscribers _subscribers;
     private readonly FinishedRequests _finished;
     private readonly ILoggingAdapter _log = Context.GetLogger();
+    private readonly LargeMessages _large = LargeMessages.Of(Context.System);
     private long _stepsCompleted;
     private long _stepsCompletedAtTick;
     private int _ticksWithoutResult;
-    private (int Sequences, long TokensRecomputed) _adopted;
+    private Adopted _adopted = new(0, 0, 0);
 
     /// <param name="expects">Replicas of the epoch before that hand sequences over to this one.</param>
     public ReplicaActor(
@@ -110,7 +109,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         Receive<ReplicaControlProtocol.Drain>(IsCurrent, OnDrain);
         Receive<StepCompleted>(OnStepCompleted);
         Receive<PipelineLost>(lost => OnPipelineLost(lost.Reason, []));
-        Receive<ReplicaControlProtocol.GetReplicaCache>(IsCurrent, _ => Sender.Tell(CacheReport()));
+        Receive<ReplicaControlProtocol.GetReplicaCache>(IsCurrent, _ => Answer(Sender, CacheReport()));
         ReceiveHandover();
         ReceiveAlways();
     }
@@ -135,7 +134,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         Receive<ReplicaControlProtocol.Drain>(IsCurrent, _ =>
         {
             HandOver();
-            Sender.Tell(DrainedAnswer());
+            Answer(Sender, DrainedAnswer());
         });
         Receive<PipelineLost>(lost => OnPipelineLost(lost.Reason, []));
         ReceiveHandover();
@@ -163,6 +162,13 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         Receive<ReportLoad>(_ => OnReportLoad());
         Receive<OrphanExpired>(OnOrphanExpired);
         Receive<Terminated>(OnTerminated);
+    }
+
+    /// <summary>An answer that lists requests. One that cannot be sent is asked for again.</summary>
+    private void Answer(IActorRef asker, ReplicaControlProtocol.IEvent answer)
+    {
+        if (_large.Tell(asker, answer, Self) is { } refusal)
+            _log.Warning("Replica {Replica} could not answer {Asker}: {Reason}", _replica, asker, refusal.Reason);
     }
 
     private bool IsCurrent(ReplicaControlProtocol.ICommand command) => command.Epoch == _epoch;
@@ -238,7 +244,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         if (_scheduler.StepsInFlightCount > 0) return;
         _scheduler.CheckLaws();
         HandOver();
-        foreach (var asker in waiting) asker.Tell(DrainedAnswer());
+        foreach (var asker in waiting) Answer(asker, DrainedAnswer());
         Become(Drained);
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Requests;
 
@@ -27,7 +28,11 @@ public static class ReplicaProtocol
         RequestId Id,
         ImmutableArray<int> Prompt,
         ImmutableArray<int> Committed,
-        GenerationParameters Parameters) : ICommand;
+        GenerationParameters Parameters) : ICommand, IVariableSize
+    {
+        long IVariableSize.BytesMax => SizeBounds.Frame + SizeBounds.Tokens(Prompt.Length)
+            + SizeBounds.Tokens(Committed.Length) + SizeBounds.Tokens(Parameters.StopTokens.Length);
+    }
 
     /// <summary>Stop generating and free the pages within a step. Nothing is answered.</summary>
     public sealed record Cancel(Epoch Epoch, RequestId Id) : ICommand;
@@ -39,7 +44,10 @@ public static class ReplicaProtocol
         RequestId Id,
         int FirstIndex,
         ImmutableArray<int> Tokens,
-        FinishReason? Finished) : IEvent;
+        FinishReason? Finished) : IEvent, IVariableSize
+    {
+        long IVariableSize.BytesMax => SizeBounds.Frame + SizeBounds.Tokens(Tokens.Length);
+    }
 
     /// <summary>
     /// The replica cannot take the request, or can no longer go on with it: its queue is full, it stops, or the epoch

@@ -1,4 +1,5 @@
 using Akka.Actor;
+using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Replica;
@@ -9,6 +10,7 @@ namespace SpotServe.Actors.Replica;
 /// </summary>
 internal sealed class Subscribers(IActorContext context)
 {
+    private readonly LargeMessages _large = LargeMessages.Of(context.System);
     private readonly Dictionary<RequestId, IActorRef> _byRequest = [];
     private readonly Dictionary<IActorRef, HashSet<RequestId>> _requests = [];
 
@@ -17,9 +19,10 @@ internal sealed class Subscribers(IActorContext context)
     /// <summary>Who hears of a request; null when nobody does.</summary>
     public IActorRef? Of(RequestId id) => _byRequest.GetValueOrDefault(id);
 
+    /// <summary>Sends a short message, behind the longer ones that were sent before.</summary>
     public void Tell(RequestId id, object message, IActorRef sender)
     {
-        if (_byRequest.TryGetValue(id, out var subscriber)) subscriber.Tell(message, sender);
+        if (_byRequest.TryGetValue(id, out var subscriber)) _large.TellInOrder(subscriber, message, sender);
     }
 
     public void Attach(RequestId id, IActorRef subscriber)

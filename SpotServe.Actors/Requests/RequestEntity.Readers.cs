@@ -1,4 +1,5 @@
 using Akka.Actor;
+using Akka.Event;
 using static SpotServe.Actors.Requests.RequestProtocol;
 
 namespace SpotServe.Actors.Requests;
@@ -10,7 +11,12 @@ public sealed partial class RequestEntity
 
     private void OnSubscribe(Subscribe command)
     {
-        if (!_nextIndexOf.ContainsKey(Sender))
+        if (_nextIndexOf.ContainsKey(Sender))
+        {
+            // What it asks for is on its way already, and takes longer than it has patience.
+            if (_large.IsWaiting(Sender, Self)) return;
+        }
+        else
         {
             if (_nextIndexOf.Count >= _options.SubscribersMax)
             {
@@ -35,7 +41,14 @@ public sealed partial class RequestEntity
         var from = _nextIndexOf[subscriber];
         var tokens = _state.TokensFrom(from);
         if (tokens.Length == 0 && _state.Finished is null) return;
-        subscriber.Tell(new TokensAvailable(_id, from, tokens, _state.Finished?.Reason, _state.Finished?.Error));
+        var shown = new TokensAvailable(_id, from, tokens, _state.Finished?.Reason, _state.Finished?.Error);
+        if (_large.Tell(subscriber, shown, Self) is { } refusal)
+        {
+            // The next tokens or the subscriber's next question bring it again.
+            _log.Warning("{Id} could not show {Count} tokens: {Reason}", _id, tokens.Length, refusal.Reason);
+            return;
+        }
+
         _nextIndexOf[subscriber] = from + tokens.Length;
     }
 

@@ -2,6 +2,7 @@ using Akka.Actor;
 using Akka.Cluster.Sharding;
 using Akka.Event;
 using Akka.Persistence;
+using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Requests.RequestEvents;
@@ -22,6 +23,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     private readonly IActorRef _gateway;
     private readonly RequestId _id;
     private readonly ILoggingAdapter _log = Context.GetLogger();
+    private readonly LargeMessages _large = LargeMessages.Of(Context.System);
     private readonly RequestState _state = new();
     private TokenIntake _intake = new(0);
     private StopCut _stop = new(search: null);
@@ -55,6 +57,8 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     private void Unborn()
     {
         Command<Accept>(OnAccept);
+        Command<Locate>(_ => OnLocateUnborn());
+        Command<NeverAccepted>(_ => Leave());
         Command<Subscribe>(_ => AnswerUnknown());
         Command<Describe>(_ => AnswerUnknown());
         Command<CancelRequest>(_ => AnswerUnknown());
@@ -66,6 +70,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
 
     private void Open()
     {
+        Command<Locate>(_ => Sender.Tell(new Located(_id)));
         Command<Accept>(_ => Sender.Tell(new Accepted(_id, _state.Accepted!.At)));
         Command<Describe>(_ => OnDescribe());
         Command<Wake>(_ => { });
@@ -83,6 +88,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
 
     private void Ended()
     {
+        Command<Locate>(_ => Sender.Tell(new Located(_id)));
         Command<Accept>(_ => Sender.Tell(new Accepted(_id, _state.Accepted!.At)));
         Command<Describe>(_ => OnDescribe());
         Command<Wake>(_ => { });
@@ -107,8 +113,15 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         else if (_state.Finished is not null) BecomeEnded();
     }
 
+    private void OnLocateUnborn()
+    {
+        Timers.StartSingleTimer(nameof(NeverAccepted), NeverAccepted.Instance, _options.LocatedMax);
+        Sender.Tell(new Located(_id));
+    }
+
     private void OnAccept(Accept command)
     {
+        Timers.Cancel(nameof(NeverAccepted));
         var accepted = new RequestAccepted(
             _id, _clock.GetUtcNow(), command.Prompt, command.Parameters, command.Stops);
         var replyTo = Sender;
@@ -181,8 +194,12 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         // Tokens still on their way into the journal are left out: if it fails, they were never committed. They come
         // again with their indices and are dropped by the intake.
         var accepted = _state.Accepted!;
-        _route!.Replica.Tell(new ReplicaProtocol.Submit(
-            _route.Epoch, _id, accepted.Prompt, [.. _state.Tokens], accepted.Parameters));
+        var submit = new ReplicaProtocol.Submit(
+            _route!.Epoch, _id, accepted.Prompt, [.. _state.Tokens], accepted.Parameters);
+        if (_large.Tell(_route.Replica, submit, Self) is not { } refusal) return;
+        _log.Warning("{Id} could not be submitted: {Reason}", _id, refusal.Reason);
+        // Else its silence will have it submitted again.
+        if (refusal.IsPermanent) End(FinishReason.Failed, $"It cannot be sent to a replica: {refusal.Reason}");
     }
 
     private bool IsCurrent(ReplicaProtocol.IEvent message) =>
@@ -240,7 +257,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         _ending = new RequestFinished(_id, reason, error, _clock.GetUtcNow());
         if (_route is not null && (replicaGoesOn || reason is FinishReason.Cancelled or FinishReason.Failed))
         {
-            _route.Replica.Tell(new ReplicaProtocol.Cancel(_route.Epoch, _id));
+            _large.TellInOrder(_route.Replica, new ReplicaProtocol.Cancel(_route.Epoch, _id), Self);
         }
 
         _gateway.Tell(new RouteEnded(_id));
@@ -272,6 +289,11 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     private sealed record CheckSilence
     {
         public static CheckSilence Instance { get; } = new();
+    }
+
+    private sealed record NeverAccepted
+    {
+        public static NeverAccepted Instance { get; } = new();
     }
 
     private sealed record Retry

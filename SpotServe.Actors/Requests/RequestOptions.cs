@@ -11,6 +11,9 @@ public sealed record RequestOptions
     /// <summary>A finished request can be read for this long; then its journal is deleted.</summary>
     public TimeSpan Retention { get; init; } = TimeSpan.FromMinutes(10);
 
+    /// <summary>An entity that was asked where it is waits so long for its request.</summary>
+    public TimeSpan LocatedMax { get; init; } = TimeSpan.FromSeconds(30);
+
     /// <summary>Most subscribers of one request.</summary>
     public int SubscribersMax { get; init; } = 16;
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Requests;
@@ -15,7 +16,20 @@ public static class RequestProtocol
     /// <param name="Stops">Texts that end the generation; they are not part of the text.</param>
     public sealed record Accept(
         RequestId Id, ImmutableArray<int> Prompt, GenerationParameters Parameters, ImmutableArray<string> Stops)
-        : IMessage;
+        : IMessage, IVariableSize
+    {
+        long IVariableSize.BytesMax => SizeBounds.Frame + SizeBounds.Tokens(Prompt.Length)
+            + SizeBounds.Tokens(Parameters.StopTokens.Length) + Stops.Sum(SizeBounds.Text);
+    }
+
+    /// <summary>
+    /// Where are you? Answered by <see cref="Located"/>, to send an <see cref="Accept"/> straight there that is too
+    /// long to go through the shards' regions.
+    /// </summary>
+    public sealed record Locate(RequestId Id) : IMessage;
+
+    /// <summary>Here: the sender is the entity, and waits a while for its <see cref="Accept"/>.</summary>
+    public sealed record Located(RequestId Id) : IMessage;
 
     /// <param name="At">As the journal has it.</param>
     public sealed record Accepted(RequestId Id, DateTimeOffset At) : IMessage;
@@ -63,7 +77,12 @@ public static class RequestProtocol
 
     /// <summary>Committed tokens, to a subscriber.</summary>
     public sealed record TokensAvailable(
-        RequestId Id, int FirstIndex, ImmutableArray<int> Tokens, FinishReason? Finished, string? Error) : IMessage;
+        RequestId Id, int FirstIndex, ImmutableArray<int> Tokens, FinishReason? Finished, string? Error)
+        : IMessage, IVariableSize
+    {
+        long IVariableSize.BytesMax =>
+            SizeBounds.Frame + SizeBounds.Tokens(Tokens.Length) + SizeBounds.Text(Error);
+    }
 
     /// <summary>No request of this id was ever accepted, or its journal has been deleted.</summary>
     public sealed record Unknown(RequestId Id) : IMessage;

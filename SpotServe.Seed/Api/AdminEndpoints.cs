@@ -119,6 +119,7 @@ internal sealed record ReconfigurationBody(
     long PagesCopied,
     double? PauseMs,
     int Sequences,
+    int NotHandedOver,
     long TokensRecomputed,
     string Outcome)
 {
@@ -136,6 +137,7 @@ internal sealed record ReconfigurationBody(
         record.PageBytes,
         record.Pause?.TotalMilliseconds,
         record.Sequences,
+        record.NotHandedOver,
         record.TokensRecomputed,
         record.Outcome);
 }

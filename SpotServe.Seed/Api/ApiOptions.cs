@@ -23,8 +23,9 @@ public sealed record ApiOptions
 {
     private static readonly TimeSpan Longest = TimeSpan.FromHours(1);
 
-    /// <summary>Most bytes of a request's body; beyond it the answer is 413.</summary>
-    public int BodyBytesMax { get; init => field = Bounds.Between(value, 1024, 64 << 20); } = 1 << 20;
+    /// <summary>Most bytes of a request's body; beyond it the answer is 413. As many token ids as a prompt may have
+    /// fit, whatever they are.</summary>
+    public int BodyBytesMax { get; init => field = Bounds.Between(value, 1024, 64 << 20); } = 2 << 20;
 
     public int PromptCharsMax { get; init => field = Bounds.Between(value, 1, 16 << 20); } = 400_000;
 

@@ -103,6 +103,14 @@ public sealed class ValidationTests
     }
 
     [Fact]
+    public void As_many_token_ids_as_a_prompt_may_have_fit_a_body_however_they_are_written()
+    {
+        var options = new ApiOptions();
+
+        Assert.InRange((long)options.PromptTokensMax * " 9999999,\n".Length, 0, options.BodyBytesMax);
+    }
+
+    [Fact]
     public async Task Unknown_model_is_answered_with_404_and_the_served_name()
     {
         await using var server = await ApiServer.StartAsync();

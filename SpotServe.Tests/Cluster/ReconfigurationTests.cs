@@ -201,7 +201,7 @@ public sealed class ReconfigurationTests : PlannerTestKit
     {
         oldReplica.FishForMessage<ReplicaControlProtocol.Drain>(_ => true, cancellationToken: Cancel);
         planner.Tell(new ReplicaControlProtocol.Drained(old, 0, []));
-        planner.Tell(new HandoverProtocol.ReplicaServes(epoch, 0, 3, 5, 4096));
+        planner.Tell(new HandoverProtocol.ReplicaServes(epoch, 0, 3, 1, 5, 4096));
     }
 
     private static void Release(IActorRef planner, ScriptedNode[] nodes, Epoch old)

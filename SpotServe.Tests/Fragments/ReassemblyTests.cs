@@ -13,8 +13,8 @@ public sealed class ReassemblyTests
     {
         WholeBytesMax = 10,
         FragmentBytes = 8,
-        IncomingPerSenderMax = 3,
-        IncomingPerSenderBytesMax = 100,
+        IncomingFromOneMax = 3,
+        IncomingFromOneBytesMax = 100,
         IncomingBytesMax = 150,
         SendersMax = 4,
     };
@@ -92,7 +92,7 @@ public sealed class ReassemblyTests
                     if (reassembly.Take(from, Hostile(random), now) is Taking.Complete complete)
                         Assert.All(complete.Message, value => Assert.Equal(7, value));
                     Assert.InRange(reassembly.Bytes, 0, Limits.IncomingBytesMax);
-                    Assert.InRange(reassembly.Count, 0, Limits.IncomingPerSenderMax * Limits.SendersMax);
+                    Assert.InRange(reassembly.Count, 0, Limits.IncomingFromOneMax * Limits.SendersMax);
                 }
 
                 // Their leftovers do not stay, and then there is room again.

@@ -7,6 +7,7 @@ using SpotServe.Actors.Execution;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Requests;
+using SpotServe.Tests.Fragments;
 using Xunit;
 using static SpotServe.Actors.Requests.RequestProtocol;
 
@@ -43,6 +44,53 @@ public sealed class GatewayActorTests : TestKit
         gateway.Tell(new Accepted(accept.Id, _clock.GetUtcNow()), _requests);
 
         Assert.Equal(accept.Id, _client.ExpectMsg<Admission.Accepted>(cancellationToken: Cancel).Id);
+    }
+
+    [Fact]
+    public void Long_prompt_goes_straight_to_its_entity_once_that_says_where_it_is()
+    {
+        var gateway = Serving(context: 200_000);
+        var entity = CreateTestProbe("entity");
+        ImmutableArray<int> prompt = [.. Enumerable.Range(20_000, 120_000)];
+
+        gateway.Tell(new GatewayProtocol.Generate(prompt, Greedy, []), _client);
+        var locate = _requests.ExpectMsg<Locate>(cancellationToken: Cancel);
+        gateway.Tell(new Located(locate.Id), entity);
+        gateway.Tell(new Located(locate.Id), entity);
+
+        Assert.Equal(prompt, entity.ExpectMsg<Accept>(cancellationToken: Cancel).Prompt);
+        Assert.False(entity.HasMessages);
+        gateway.Tell(new Accepted(locate.Id, _clock.GetUtcNow()), entity);
+        Assert.Equal(locate.Id, _client.ExpectMsg<Admission.Accepted>(cancellationToken: Cancel).Id);
+    }
+
+    [Fact]
+    public void What_could_never_be_sent_to_a_replica_is_refused_with_the_number()
+    {
+        var gateway = Serving(new GatewayOptions { TokensMax = 1_000 }, context: 200_000);
+
+        gateway.Tell(new GatewayProtocol.Generate([.. new int[993]], Greedy, []), _client);
+
+        var refused = _client.ExpectMsg<Admission.Refused>(cancellationToken: Cancel);
+        Assert.Contains("993 tokens and 8 more", refused.Reason, StringComparison.Ordinal);
+        Assert.Contains("1,000 together", refused.Reason, StringComparison.Ordinal);
+        Assert.False(_requests.HasMessages);
+    }
+
+    [Fact]
+    public void Request_that_cannot_be_sent_to_its_entity_is_refused_and_counts_as_open_no_more()
+    {
+        RefusingPost.InstallIn(Sys, message => message is Accept);
+        var gateway = Serving(new GatewayOptions { OpenRequestsMax = 1 });
+        gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
+        var locate = _requests.ExpectMsg<Locate>(cancellationToken: Cancel);
+
+        gateway.Tell(new Located(locate.Id), _requests);
+
+        var refused = _client.ExpectMsg<Admission.Refused>(cancellationToken: Cancel);
+        Assert.Contains("17,000,000 bytes", refused.Reason, StringComparison.Ordinal);
+        gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
+        _requests.ExpectMsg<Locate>(cancellationToken: Cancel);
     }
 
     [Fact]
@@ -180,10 +228,11 @@ public sealed class GatewayActorTests : TestKit
     private IActorRef Gateway(GatewayOptions options) => Sys.ActorOf(Props.Create(() => new GatewayActor(
         options, _clock, new ClusterBoard(), _planner.Ref, () => _requests.Ref)));
 
-    private IActorRef Serving(GatewayOptions? options = null)
+    private IActorRef Serving(GatewayOptions? options = null, int? context = null)
     {
         var gateway = Gateway(options ?? new GatewayOptions());
-        gateway.Tell(View(1, PlannerPhase.Serving, _replicas));
+        var view = View(1, PlannerPhase.Serving, _replicas);
+        gateway.Tell(view with { Model = view.Model! with { ContextMax = context ?? view.Model.ContextMax } });
         return gateway;
     }
 

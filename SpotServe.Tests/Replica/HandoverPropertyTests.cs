@@ -3,6 +3,7 @@ using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
+using SpotServe.Tests.Fragments;
 using SpotServe.Tests.Scheduling;
 using Xunit;
 using static SpotServe.Actors.Replica.HandoverProtocol;
@@ -170,7 +171,7 @@ public sealed class HandoverPropertyTests
         {
             Handover = new OutgoingHandover(
                 new BeginHandover(new Epoch(1), new Epoch(2), [.. targets]), index, Fixture.Scheduler, lastRound: 0,
-                planner, Self);
+                OneProcess.Post, planner, Self);
             Handover.Open();
             Handover.Advance();
         }

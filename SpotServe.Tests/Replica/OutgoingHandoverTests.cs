@@ -2,6 +2,7 @@ using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
+using SpotServe.Tests.Fragments;
 using SpotServe.Tests.Scheduling;
 using Xunit;
 using static SpotServe.Actors.Replica.HandoverProtocol;
@@ -177,7 +178,7 @@ public sealed class OutgoingHandoverTests
         var left = handover.Finish(_ => null);
         handover.SendHanded();
 
-        Assert.Equal(["b"], left.Select(id => id.Value));
+        Assert.Equal(["b"], left.Select(sequence => sequence.Id.Value));
         Assert.Equal((0, 0), (_other.Waiting, _asker.Waiting));
         Assert.All(_one.All<SequencesHandedOver>(), told => Assert.Equal("a", Assert.Single(told.Sequences).Id.Value));
     }
@@ -244,7 +245,7 @@ public sealed class OutgoingHandoverTests
 
     private OutgoingHandover Begin(SchedulerFixture fixture, int lastRound, params HandoverTarget[] targets) => new(
         new BeginHandover(Old, New, [.. targets.Select((target, i) => target with { NewReplica = i })]),
-        Replica, fixture.Scheduler, lastRound, _asker, _self);
+        Replica, fixture.Scheduler, lastRound, OneProcess.Post, _asker, _self);
 
     private static HandoverTarget Target(RecordedActor leader, params string[] requests) => new(
         0, leader, [.. requests.Select(id => new RequestId(id))], IsHome: false, PageCount: 64, ReservedPages: 0);

@@ -1,6 +1,7 @@
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
+using SpotServe.Tests.Fragments;
 using Xunit;
 using static SpotServe.Tests.Scheduling.SchedulerFixture;
 
@@ -51,6 +52,31 @@ public sealed class ReplicaActorLifeTests : ReplicaTestKit
         Assert.Equal(first.Sequences, second.Sequences);
         Submit(Request("late", 4, 9), Entity);
         await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
+    }
+
+    [Fact]
+    public async Task Sequence_that_cannot_be_sent_counts_as_not_handed_over_and_its_target_hears_how_much_is_missing()
+    {
+        RefusingPost.InstallIn(
+            Sys, message => message is HandoverProtocol.SequencesHandedOver { Sequences.IsEmpty: false });
+        Start();
+        var next = CreateTestProbe();
+        foreach (var id in (string[])["a", "b"]) Submit(Request(id, 40, 9), Entity);
+        for (var step = 0; step < 2; step++) await Pipeline.StepAsync(Cancel);
+        Replica.Tell(
+            new HandoverProtocol.BeginHandover(
+                Epoch, Epoch.Next, [new(0, next.Ref, [], IsHome: true, Limits.PageCount, ReservedPages: 0)]),
+            CreateTestProbe());
+
+        Replica.Tell(new ReplicaControlProtocol.Drain(Epoch), CreateTestProbe());
+        await Pipeline.StepAsync(Cancel);
+
+        var last = await next.FishForMessageAsync<HandoverProtocol.SequencesHandedOver>(
+            _ => true, cancellationToken: Cancel);
+        Assert.True(last.IsLast);
+        Assert.Empty(last.Sequences);
+        Assert.Equal(2, last.Total!.Sequences);
+        Assert.InRange(last.Total.CachedTokens, 40, 82);
     }
 
     [Theory]

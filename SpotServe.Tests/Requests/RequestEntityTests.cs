@@ -7,6 +7,7 @@ using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
+using SpotServe.Tests.Fragments;
 using Xunit;
 using static SpotServe.Actors.Requests.RequestProtocol;
 
@@ -83,6 +84,41 @@ public sealed class RequestEntityTests : TestKit
         Generate(entity, new Epoch(2), 0, [10], FinishReason.Length);
 
         Assert.Equal([10], ReadToEnd(out _));
+    }
+
+    [Fact]
+    public void Request_that_cannot_be_sent_to_a_replica_ends_with_an_error_that_says_so()
+    {
+        RefusingPost.InstallIn(Sys, message => message is ReplicaProtocol.Submit);
+        var entity = AcceptedEntity();
+        entity.Tell(new Subscribe(Id, 0), _reader);
+
+        Route(entity, new Epoch(3));
+
+        var shown = _reader.ExpectMsg<TokensAvailable>(cancellationToken: Cancel);
+        Assert.Equal(FinishReason.Failed, shown.Finished);
+        Assert.Contains("17,000,000 bytes", shown.Error, StringComparison.Ordinal);
+        // It does not count as open any more, nor does it after a restart.
+        _gateway.FishForMessage(message => message is RouteEnded, cancellationToken: Cancel);
+        Watch(entity);
+        Sys.Stop(entity);
+        ExpectTerminated(entity, cancellationToken: Cancel);
+        Entity().Tell(new Subscribe(Id, 0), _reader);
+        Assert.Equal(FinishReason.Failed, _reader.ExpectMsg<TokensAvailable>(cancellationToken: Cancel).Finished);
+        _gateway.ExpectNoMsg(TimeSpan.FromMilliseconds(200), Cancel);
+    }
+
+    [Fact]
+    public void Entity_that_is_located_and_never_gets_its_request_leaves()
+    {
+        var region = CreateTestProbe("region");
+        var options = new RequestOptions { LocatedMax = TimeSpan.FromMilliseconds(50) };
+        var entity = region.ChildActorOf(RequestEntity.Props(Id, options, _clock, _gateway), Cancel);
+
+        entity.Tell(new Locate(Id), _reader);
+
+        _reader.ExpectMsg<Located>(cancellationToken: Cancel);
+        region.ExpectMsg<Passivate>(cancellationToken: Cancel);
     }
 
     [Fact]

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Tests.Simulation;
@@ -38,6 +39,9 @@ internal sealed class ClusterSimulation
     private readonly SimCluster _cluster;
     private readonly SimFaults _faults;
     private readonly SimLaws _laws;
+
+    /// <summary>Long messages, and to whom they were sent.</summary>
+    private readonly Dictionary<object, HashSet<IActorRef>> _judged = new(ReferenceEqualityComparer.Instance);
     private PlannerPhase _phase;
     private ClusterProtocol.PlannerView? _view;
 
@@ -69,6 +73,7 @@ internal sealed class ClusterSimulation
             world.Enter(() =>
             {
                 var system = SimAkka.Create(log is not null);
+                world.Fragments.InstallIn(system);
                 outcome = new ClusterSimulation(world, system).Run();
             });
         });
@@ -144,6 +149,16 @@ internal sealed class ClusterSimulation
 
     private void OnMessage(SimMessage message)
     {
+        // A long message is judged when it is sent, as others are, not when it has arrived.
+        if (_judged.TryGetValue(message.Content, out var targets) && targets.Contains(message.To)) return;
+        if (message.Content is FragmentRelay.Enqueue { Message: var sent })
+        {
+            OnMessage(new SimMessage(sent.Message, sent.Pair.Sender, sent.Pair.Target));
+            if (!_judged.TryGetValue(sent.Message, out var known)) _judged.Add(sent.Message, known = []);
+            known.Add(sent.Pair.Target);
+            return;
+        }
+
         _laws.OnMessage(message);
         _faults.OnMessage(message);
         if (message.Content is ClusterProtocol.PlannerView view) OnView(view);

@@ -78,7 +78,8 @@ internal sealed class SimDispatcher : MessageDispatcher
         var from = _world.ProcessOf(envelope.Sender);
         _world.OnMessage?.Invoke(new SimMessage(envelope.Message, envelope.Sender, cell.Self));
         _world.Note(Stable.Hash(envelope.Message.GetType()));
-        if (from is null || to is null || from == to) Deliver(cell, envelope, to);
+        // What an actor passes on within its process does not cross the network, whoever sent it first.
+        if (from is null || to is null || from == to || to == _world.Running) Deliver(cell, envelope, to);
         else _world.Network.Send(from, to, envelope.Message, () => Deliver(cell, envelope, to));
     }
 

@@ -47,6 +47,9 @@ internal sealed class SimClient
 
     public bool IsDone { get; private set; }
 
+    /// <summary>Tokens that it was shown.</summary>
+    public int TokenCount => _tokens.Count;
+
     /// <summary>Longest time between two batches of tokens.</summary>
     public TimeSpan LongestGap { get; private set; }
 

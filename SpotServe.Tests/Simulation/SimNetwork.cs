@@ -51,6 +51,7 @@ internal sealed class SimNetwork(SimWorld world)
     public void Send(SimProcess from, SimProcess to, object message, Action deliver)
     {
         if (from.IsDead || to.IsDead) return;
+        if (world.Fragments.Violation(message) is { } violation) world.Break($"{from} to {to}: {violation}");
         if (IsCut(from.Host, to.Host) || world.Chance(Loss))
         {
             world.Log?.Invoke($"          lost: {from} to {to}: {message.GetType().Name}");

@@ -23,11 +23,15 @@ internal sealed class SimProcess
         Name = name;
         world.Register(this);
         _guardian = system.ActorOf(Props.Create(() => new Guardian(this, world)), name);
+        Spawn(world.Fragments.RelayProps, Actors.Fragments.FragmentRelay.Name, relay => FragmentRelay = relay);
     }
 
     public string Host { get; }
 
     public string Name { get; }
+
+    /// <summary>Sends and takes the process's long messages; there before its other actors.</summary>
+    public IActorRef? FragmentRelay { get; private set; }
 
     public bool IsDead { get; private set; }
 

@@ -36,6 +36,7 @@ internal sealed class SimWorld
         Random = new Random(seed);
         Clock = new WorldClock(this);
         Network = new SimNetwork(this);
+        Fragments = new SimFragments(this);
         Database = new SimDatabase();
     }
 
@@ -51,9 +52,14 @@ internal sealed class SimWorld
 
     public SimNetwork Network { get; }
 
+    public SimFragments Fragments { get; }
+
     public SimDatabase Database { get; }
 
     public TimeSpan Now => new(_now);
+
+    /// <summary>The process one of whose actors handles a message at this moment; null between messages.</summary>
+    public SimProcess? Running { get; private set; }
 
     /// <summary>A hash of all that happened, in its order and at its time.</summary>
     public ulong Trace { get; private set; } = 14_695_981_039_346_656_037;
@@ -181,8 +187,10 @@ internal sealed class SimWorld
         var (run, process) = _ready.GetValueAtIndex(index);
         Note((ulong)_ready.GetKeyAtIndex(index));
         _ready.RemoveAt(index);
+        Running = process;
         if (process is null) run.Run();
         else process.Run(run);
+        Running = null;
     }
 
     private sealed class WorldClock(SimWorld world) : TimeProvider

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
+using SpotServe.Actors.Replica;
 
 namespace SpotServe.Actors.Planner;
 
@@ -25,6 +26,7 @@ internal sealed record Change(
     private long _pageBytes;
     private long _tokensRecomputed;
     private int _sequences;
+    private int _notHandedOver;
 
     public Layout Layout => Decision.Layout;
 
@@ -48,11 +50,12 @@ internal sealed record Change(
     public Change Stopping(DateTimeOffset now) => this with { _stoppedAt = _stoppedAt ?? now };
 
     /// <summary>A new replica serves with what was handed to it.</summary>
-    public Change Serves(int sequences, long tokensRecomputed, long bytes) => this with
+    public Change Serves(HandoverProtocol.ReplicaServes serves) => this with
     {
-        _sequences = _sequences + sequences,
-        _tokensRecomputed = _tokensRecomputed + tokensRecomputed,
-        _pageBytes = _pageBytes + bytes,
+        _sequences = _sequences + serves.Sequences,
+        _notHandedOver = _notHandedOver + serves.NotHandedOver,
+        _tokensRecomputed = _tokensRecomputed + serves.TokensRecomputed,
+        _pageBytes = _pageBytes + serves.Bytes,
     };
 
     public Change AllServe(DateTimeOffset now) => this with { _pause = now - _stoppedAt };
@@ -65,7 +68,10 @@ internal sealed record Change(
         return new ReconfigurationRecord(
             Epoch, Cause, StartedAt, From, Layout.Degrees, [.. PhasesUntil(now)],
             new WeightSources(reused, peers, all - reused - peers), _pageBytes, _pause, _sequences,
-            _tokensRecomputed, outcome);
+            _tokensRecomputed, outcome)
+        {
+            NotHandedOver = _notHandedOver,
+        };
     }
 
     private ImmutableList<ReconfigurationPhase> PhasesUntil(DateTimeOffset now) => _phase is { } phase

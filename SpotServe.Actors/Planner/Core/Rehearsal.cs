@@ -56,7 +56,7 @@ internal static class Rehearsal
                 Hear(new ReplicaControlProtocol.Drained(active.Epoch, old, []));
             }
 
-            for (var i = 0; i < replicas; i++) Hear(new HandoverProtocol.ReplicaServes(epoch, i, 1, 0, 0));
+            for (var i = 0; i < replicas; i++) Hear(new HandoverProtocol.ReplicaServes(epoch, i, 1, 0, 0, 0));
             foreach (var device in active.Layout.Placement)
                 Hear(new ClusterProtocol.PositionReleased(active.Epoch, device));
         }

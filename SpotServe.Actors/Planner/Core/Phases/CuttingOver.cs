@@ -49,7 +49,7 @@ internal sealed record CuttingOver(
                 Continue(turn, this with
                 {
                     NotServing = NotServing.Remove(serves.Replica),
-                    Change = Change.Serves(serves.Sequences, serves.TokensRecomputed, serves.Bytes),
+                    Change = Change.Serves(serves),
                 });
                 return true;
             case ReplicaControlProtocol.Drained drained when drained.Epoch == Change.Before?.Epoch:

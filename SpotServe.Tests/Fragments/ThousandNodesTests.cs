@@ -1,0 +1,83 @@
+using System.Collections.Immutable;
+using Akka.Actor;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Replica;
+using SpotServe.Actors.Requests;
+using SpotServe.Tests.Serialization;
+using Xunit;
+using static SpotServe.Actors.Cluster.ClusterProtocol;
+
+namespace SpotServe.Tests.Fragments;
+
+/// <summary>What planner and nodes tell each other in a cluster of 1,000 nodes, over sockets.</summary>
+public sealed class ThousandNodesTests : TwoSystems
+{
+    private const int Nodes = 1_000;
+
+    private static readonly string[] Names =
+        [.. Enumerable.Range(0, Nodes).Select(i => $"10.20.{i / 250}.{i % 250}:5110#1f{i:x}")];
+
+    private static readonly Layout Wide = LayoutAssembly.InOrder(
+        new LayoutDegrees(125, 8, 1, 64), 32, [.. Names.Select(name => new DeviceId(name, 0))]);
+
+    [Fact]
+    public async Task Views_commands_and_answers_of_1_000_nodes_cross_two_systems()
+    {
+        var echo = await FarEchoAsync();
+        var asker = Asker(echo);
+        object[] messages = [View(echo), Connect(echo), Prepare(), Handover(echo), Holdings(), Caches()];
+
+        foreach (var message in messages)
+        {
+            var answer = await asker.Ask<object>(message, Limit, Cancel);
+
+            Assert.NotSame(message, answer);
+            SameContent.Holds(message, answer, message.GetType().Name);
+        }
+    }
+
+    private static PlannerView View(IActorRef replica) => new(
+        new Epoch(9), PlannerPhase.PreCopying, "getting ready", TestModels.Small, Wide, new Epoch(8),
+        [.. Enumerable.Range(0, 125).Select(index => new ServingReplica(index, replica))],
+        [.. Names.Select(name => new NodeInfo(
+            name, name.Split('#')[0], [.. Enumerable.Range(0, 8).Select(i => new DeviceInfo(i, "H100", 80L << 30))]))],
+        [.. Wide.Placement.Select(device => new DeviceProgress(device, new Position(0, 0, 0), 1L << 32, 1L << 34))])
+    {
+        Leaving = Names.ToImmutableDictionary(name => name, _ => DateTimeOffset.UnixEpoch),
+    };
+
+    private static ConnectPosition Connect(IActorRef node) => new(
+        new Epoch(9), new DeviceId(Names[0], 0), Wide, Names.ToImmutableDictionary(name => name, name => name), 131_072,
+        Names.ToImmutableDictionary(name => name, _ => node),
+        new PageOrigin(
+            new Epoch(8), Wide, [.. Enumerable.Range(0, 125)],
+            [.. Enumerable.Range(0, 125).Select(index => ImmutableArray.Create(index))], Wide.Placement));
+
+    private static PreparePosition Prepare() => new(
+        new Epoch(9), new DeviceId(Names[0], 0),
+        new PreparationOrder(
+            new StageAssignment(
+                new Epoch(9), new Position(0, 0, 0), new LayerRange(0, 4), 8, 1, 8_192, 512, 64), [], new Epoch(8)),
+        Names.ToImmutableDictionary(name => name, name => name));
+
+    /// <summary>A home with half of 500,000 pages set aside, and a queue of requests.</summary>
+    private static HandoverProtocol.BeginHandover Handover(IActorRef leader) => new(
+        new Epoch(8), new Epoch(9),
+        [
+            new HandoverProtocol.HandoverTarget(
+                0, leader, [.. Enumerable.Range(0, 4_096).Select(i => new RequestId($"cmpl-{i:x32}"))], true, 500_000,
+                250_000),
+        ]);
+
+    private static HandoverProtocol.HandoverOpened Holdings() =>
+        new(new Epoch(9), 0, IsHome: true, [.. Enumerable.Range(250_000, 250_000)]);
+
+    private static ReplicaControlProtocol.ReplicaCacheReport Caches() => new(
+        new Epoch(8), 0,
+        [
+            .. Enumerable.Range(0, 4_096)
+                .Select(i => new CachedRequest(new RequestId($"cmpl-{i:x32}"), 100_000, 90_000)),
+        ]);
+}
