@@ -126,7 +126,7 @@ public sealed class LongPromptTests
             SequencesMax = 4,
             StepTokensMax = 2_048,
             WorkingBytes = 4_000,
-            GatherMax = TimeSpan.FromSeconds(5),
+            Limits = new() { GatherMax = TimeSpan.FromSeconds(5) },
         });
 
     private sealed class Asker : ReceiveActor
