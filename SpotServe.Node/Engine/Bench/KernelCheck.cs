@@ -46,6 +46,7 @@ internal sealed class KernelCheck(Device device, Action<string> report)
         Compare(Shapes[1], ElementType.Float16, 32, 40);
         Compare(Shapes[0], ElementType.BFloat16, 1, 2_400);
         Compare(Shapes[3], ElementType.BFloat16, 40, 600);
+        Compare(Shapes[8], ElementType.BFloat16, 70, 100);
         CompareDraws();
         CompareLayouts();
         CompareRecovery();
@@ -96,10 +97,16 @@ internal sealed class KernelCheck(Device device, Action<string> report)
 
     private void CompareLayouts()
     {
-        const int Steps = 300, Batch = 32;
+        const int Steps = 300, Batch = 64;
         using var engines = Engines(Layouts, ElementType.BFloat16);
         var all = Enumerable.Range(0, Batch).ToArray();
         var whole = Trace((1, 1), all, stagger: 2, pageSeed: 1);
+        foreach (var batch in new[] { 5, 12, 32 })
+        {
+            var part = Trace((1, 1), all[..batch], stagger: 2, pageSeed: 4);
+            TellBits($"batch {batch}, P=1 M=1", part.CountUnequal(whole), part.Hashes.Count);
+        }
+
         foreach (var (stages, ranks) in new[] { (1, 1), (2, 1), (4, 1), (1, 2), (1, 4), (1, 8), (2, 2) })
         {
             var together = Trace((stages, ranks), all, stagger: 2, pageSeed: 2);

@@ -52,7 +52,7 @@ internal sealed unsafe class CudaDecoder : IDisposable
     /// <summary>Every sampled row's logits are brought to the host, which then draws.</summary>
     public bool BringsLogits { get; set; }
 
-    /// <summary>Runs columns of a step, as many as there are; 32 at a time share one reading of the weights.</summary>
+    /// <summary>Runs columns of a step, as many as there are; 64 at a time share one reading of the weights.</summary>
     /// <param name="columns">In ascending order of row; a chunk's in order of position.</param>
     /// <param name="input">Pinned float32 [tokens of the step, hidden]: the previous stage's states.</param>
     /// <param name="output">The same, for the next stage.</param>

@@ -11,7 +11,7 @@ namespace SpotServe.Node.Engine.Cuda;
 internal sealed unsafe class DecodeBuffers : IDisposable
 {
     /// <summary>Columns of a pass at most: what one reading of the weights serves.</summary>
-    public const int TokensMax = 32;
+    public const int TokensMax = 64;
 
     private readonly StageContext _stage;
     private readonly List<Tensor> _owned = [];

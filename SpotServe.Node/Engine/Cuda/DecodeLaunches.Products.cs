@@ -95,17 +95,23 @@ internal sealed unsafe partial class DecodeLaunches
     private void Launch(string layer, PassSize size, ref LinearArguments arguments, int waves)
     {
         Invariant.Holds(size.Tokens is >= 1 and <= DecodeBuffers.TokensMax);
-        var (suffix, tokenTiles) = size.Tokens <= 8 ? ("8", 1) : size.Tokens <= 16 ? ("16", 2) : ("32", 4);
+        var (suffix, tokenTiles, depth) = size.Tokens switch
+        {
+            <= 8 => ("8", 1, 4),
+            <= 16 => ("16", 2, 4),
+            <= 32 => ("32", 4, 3),
+            _ => ("64", 8, layer == "partial" ? 2 : 3),
+        };
         var isPartial = layer == "partial";
-        var isPair = tokenTiles == 4 && !isPartial;
-        var (rowTiles, depth) = (isPartial ? 1 : 2, tokenTiles == 4 ? 3 : 4);
+        var isPair = tokenTiles >= 4 && !isPartial;
+        var rowTiles = isPartial ? 1 : 2;
         var groups = isPartial ? _stage.RankCount : 1;
         var tilesEach = isPair ? 4 : rowTiles * groups;
         var most = isPair ? _multiprocessors / 2 : _multiprocessors * waves;
         var blocks = Math.Min((arguments.Tiles + tilesEach - 1) / tilesEach, most);
         var sums = rowTiles * tokenTiles;
         var bytes = isPair
-            ? (4 * depth * 12_288) + 32_768 + 8_192 + 64 + 256
+            ? (4 * depth * (8_192 + (tokenTiles * 1_024))) + (tokenTiles == 4 ? 32_768 : 0) + (tokenTiles * 2_128)
             : (8 * depth * ((rowTiles * 2_048) + (tokenTiles * 1_024))) + ((sums <= 4 ? 2 : 1) * 8 * sums * 512)
                 + (tokenTiles * 32);
         var shape = new LaunchShape(

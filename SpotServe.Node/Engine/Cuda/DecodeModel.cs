@@ -87,7 +87,8 @@ internal sealed record DecodeModel(
         }
 
         var (options, output) = (attention.Options, attention.Output);
-        if (!options.IsPlain || !output.IsPlain || !mlp.IsPlain || output.Bias is not null || mlp.Down.Bias is not null || mlp.Gate.Bias is not null || mlp.Up.Bias is not null
+        if (!options.IsPlain || !output.IsPlain || !mlp.IsPlain || output.Bias is not null
+            || mlp.Down.Bias is not null || mlp.Gate.Bias is not null || mlp.Up.Bias is not null
             || options.QueryNorm is not (null or RmsNorm) || options.KeyNorm is not (null or RmsNorm))
         {
             return false;

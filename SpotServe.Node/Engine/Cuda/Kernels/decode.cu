@@ -10,7 +10,8 @@
 #define LINEAR_LAYERS(name, E) \
   KERNEL(256, 1) name##8(const __grid_constant__ LinearArgs args) { linear<1, 2, 4, 8, E>(args); } \
   KERNEL(256, 1) name##16(const __grid_constant__ LinearArgs args) { linear<2, 2, 4, 8, E>(args); } \
-  KERNEL(256, 1) name##32(const __grid_constant__ LinearArgs args) { linearPair<3, E>(args); }
+  KERNEL(256, 1) name##32(const __grid_constant__ LinearArgs args) { linearPair<4, 3, E>(args); } \
+  KERNEL(256, 1) name##64(const __grid_constant__ LinearArgs args) { linearPair<8, 3, E>(args); }
 
 LINEAR_LAYERS(floats, ToFloats)
 LINEAR_LAYERS(gated, ToGated)
@@ -23,6 +24,7 @@ LINEAR_LAYERS(residual, ToResidual)
 KERNEL(256, 1) partial8(const __grid_constant__ LinearArgs args) { linear<1, 1, 4, ROW_SEGMENTS, ToPartial>(args); }
 KERNEL(256, 1) partial16(const __grid_constant__ LinearArgs args) { linear<2, 1, 4, ROW_SEGMENTS, ToPartial>(args); }
 KERNEL(256, 1) partial32(const __grid_constant__ LinearArgs args) { linear<4, 1, 3, ROW_SEGMENTS, ToPartial>(args); }
+KERNEL(256, 1) partial64(const __grid_constant__ LinearArgs args) { linear<8, 1, 2, ROW_SEGMENTS, ToPartial>(args); }
 #endif
 
 KERNEL(ATTENTION_WARPS * 32, (HEAD_SIZE > 128 || GROUP > 4 ? 1 : 2)) attentionCluster(const __grid_constant__ AttentionArgs args) { attention<true>(args); }

@@ -123,11 +123,11 @@ template<int E> DEVICE void finishTile(const LinearArgs& args, const Ahead& a0, 
 // ---- 1 / root mean square of the rows: sums of 8 partial sums a lane, 256 a warp, then a tree over the lanes ----
 #define SQUARES_A_TURN 256
 
-/// The first 256 partial sums of each of a warp's tokens, fetched before the products begin.
-template<int NT> DEVICE void fetchSquares(const LinearArgs& args, Words (&p)[NT][2], int warp, int lane) {
+/// The first 256 partial sums of each of a warp's tokens, from token tile `first` on: fetched before the products begin.
+template<int NT> DEVICE void fetchSquares(const LinearArgs& args, Words (&p)[NT][2], int first, int warp, int lane) {
 #pragma unroll
   for (int j = 0; j < NT; j++) {
-    const int token = warp + 8 * j;
+    const int token = warp + 8 * (first + j);
 #pragma unroll
     for (int i = 0; i < 2; i++) {
       p[j][i].x = p[j][i].y = p[j][i].z = p[j][i].w = 0;
@@ -140,10 +140,10 @@ DEVICE float addFour(float s, const Words& p) {
   s += __uint_as_float(p.x); s += __uint_as_float(p.y); s += __uint_as_float(p.z); s += __uint_as_float(p.w);
   return s;
 }
-template<int NT> DEVICE void putScales(const LinearArgs& args, const Words (&p)[NT][2], float* scales, int warp, int lane) {
+template<int NT> DEVICE void putScales(const LinearArgs& args, const Words (&p)[NT][2], float* scales, int first, int warp, int lane) {
 #pragma unroll
   for (int j = 0; j < NT; j++) {
-    const int token = warp + 8 * j;
+    const int token = warp + 8 * (first + j);
     float s = addFour(addFour(0.f, p[j][0]), p[j][1]);
     if (args.squaresIn && token < args.tokens) {
       for (int at = SQUARES_A_TURN + lane * 8; at < args.squares; at += SQUARES_A_TURN) {

@@ -1,4 +1,4 @@
-// Linear layers for up to 32 tokens: every weight is read once, at the memory's rate.
+// Linear layers for up to 64 tokens: every weight is read once, at the memory's rate.
 //
 // out[token][row] = sum over k of weights[row][k] x[token][k]. K is cut into 8 segments; a segment is summed in ascending
 // order in one float32 accumulator of mma.sync, and the segments are added as ((s0+s1)+(s2+s3))+((s4+s5)+(s6+s7)). Columns
@@ -93,7 +93,7 @@ template<int NT, int MT, int Depth, int Segments, int E> DEVICE void linear(cons
     const int itemTile = block * Tiles + warp / NT, itemToken = (warp % NT) * 8 + (lane & 3) * 2;
     Ahead a0, a1;
     Words squares[NT][2];
-    if (isFirst) fetchSquares<NT>(args, squares, warp, lane);
+    if (isFirst) fetchSquares<NT>(args, squares, 0, warp, lane);
     if (warp < Items) { a0 = readAhead<E>(args, itemTile, lane >> 2, itemToken); a1 = readAhead<E>(args, itemTile, lane >> 2, itemToken + 1); }
 
     for (int c = 0; c < chunks; c++) {
@@ -130,7 +130,7 @@ template<int NT, int MT, int Depth, int Segments, int E> DEVICE void linear(cons
     for (int m = 0; m < MT; m++)
 #pragma unroll
       for (int j = 0; j < NT; j++) storeShared4(buffer + ((segmentIndex * Tiles + group * MT + m) * NT + j) * 512 + lane * 16, acc[m][j]);
-    if (isFirst) putScales<NT>(args, squares, scales, warp, lane);
+    if (isFirst) putScales<NT>(args, squares, scales, 0, warp, lane);
     isFirst = false;
     __syncthreads();
     for (int item = warp; item < Items; item += 8) {
@@ -145,25 +145,29 @@ template<int NT, int MT, int Depth, int Segments, int E> DEVICE void linear(cons
   }
 }
 
-/// 17 to 32 tokens. A cluster of two blocks, four segments each; warp = (segment, 32-row half of a 64-row tile), so that the
-/// two warps of a segment share its tokens in the ring. Each block finishes 32 rows; the other's half of the tree comes to it
-/// by st.async. Tiles that would leave clusters idle in the last round are halved.
-template<int Depth, int E> DEVICE void linearPair(const LinearArgs& args) {
+/// 17 to 64 tokens (NT tiles of 8). A cluster of two blocks, four segments each; warp = (segment, 32-row half of a 64-row
+/// tile), so that the two warps of a segment share its tokens in the ring. Each block finishes 32 rows; the other's half of
+/// the tree comes to it by st.async. Tiles that would leave clusters idle in the last round are halved. With 64 tokens the
+/// sums have no room of their own: they go to the stage of the ring that was used last, before it is filled again.
+template<int NT, int Depth, int E> DEVICE void linearPair(const LinearArgs& args) {
   SHARED_MEMORY(memory);
-  constexpr int NT = 4, MT = 2, StageBytes = 2 * MT * 2048 + NT * 1024;
+  constexpr int MT = 2, StageBytes = 2 * MT * 2048 + NT * 1024, Turns = NT / 4;
+  constexpr bool SumsInRing = NT > 4;
+  constexpr int SumBytes = SumsInRing ? 0 : 16 * NT * 512, SegmentStride = SumsInRing ? Depth * StageBytes : 4 * NT * 512;
+  static_assert(!SumsInRing || StageBytes >= 4 * NT * 512, "a segment's sums fit a stage");
   const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, local = warp >> 1, half = warp & 1;
   const u32 rank = clusterRank(), cluster = clusterIndex(), clusters = clusterCount();
   const int k = args.k, segment = args.segment, chunks = (segment + 63) >> 6;
   const int all = (args.tiles + 3) / 4, rest = all % (int)clusters;
   const int whole = rest * 2 <= (int)clusters ? all - rest : all, blocks = whole + (all - whole) * 2;
   auto firstTile = [&](int block) { return block < whole ? block * 4 : whole * 4 + (block - whole) * 2; };
-  const u32 ring = sharedAddress(memory) + local * Depth * StageBytes, sums = sharedAddress(memory) + 4 * Depth * StageBytes;
-  const u32 received = sums + 32768, arrival = received + 8192;
-  float* scales = (float*)(memory + 4 * Depth * StageBytes + 32768 + 8192 + 64);
+  const u32 rings = sharedAddress(memory), ring = rings + local * Depth * StageBytes, afterRings = rings + 4 * Depth * StageBytes;
+  const u32 received = afterRings + SumBytes, arrival = received + 2 * Turns * 4096;
+  float* scales = (float*)(memory + 4 * Depth * StageBytes + SumBytes + 2 * Turns * 4096 + Turns * 64);
   const int loadRow = lane >> 3, loadChunk = lane & 7;
   const long long column = (long long)(rank * 4 + local) * segment + loadChunk * 8;
   letDependentsStart();
-  if (threadIdx.x < 8) { barrierInit(arrival + 8 * threadIdx.x); barrierExpect(arrival + 8 * threadIdx.x, 512); }
+  if (threadIdx.x < 8 * Turns) { barrierInit(arrival + 8 * threadIdx.x); barrierExpect(arrival + 8 * threadIdx.x, 512); }
   __syncthreads();
   clusterArrive();
 
@@ -182,11 +186,11 @@ template<int Depth, int E> DEVICE void linearPair(const LinearArgs& args) {
       }
     }
   };
-  auto loadTokens = [&](int c, int stage) {      // this warp brings 16 of the 32 tokens
+  auto loadTokens = [&](int c, int stage) {      // this warp brings half of the tokens
     const bool isThere = c * 64 + loadChunk * 8 < segment;
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-      const int token = half * 16 + i * 4 + loadRow;
+    for (int i = 0; i < NT; i++) {
+      const int token = half * NT * 4 + i * 4 + loadRow;
       if (token < args.tokens)
         copyAsync(ring + stage * StageBytes + 8192 + token * 128 + ((loadChunk ^ (token & 7)) << 4), args.x + (long long)token * k + column + c * 64, isThere);
     }
@@ -214,13 +218,17 @@ template<int Depth, int E> DEVICE void linearPair(const LinearArgs& args) {
 #pragma unroll
       for (int j = 0; j < NT; j++) acc[m][j][0] = acc[m][j][1] = acc[m][j][2] = acc[m][j][3] = 0.f;
     const bool isWhole = block < whole;
-    const int part = isWhole ? warp >> 2 : 0, tokenTile = warp & 3, token = tokenTile * 8 + (lane & 3) * 2;
-    const int tile = firstTile(block) + (isWhole ? (int)rank * 2 + part : (int)rank);
+    const int part = isWhole ? warp >> 2 : 0, tile = firstTile(block) + (isWhole ? (int)rank * 2 + part : (int)rank);
     const bool finishes = isWhole || warp < 4;
     Ahead a0, a1;
-    Words squares[NT][2];
-    if (turn == 0) fetchSquares<NT>(args, squares, warp, lane);
-    if (finishes) { a0 = readAhead<E>(args, tile, lane >> 2, token); a1 = readAhead<E>(args, tile, lane >> 2, token + 1); }
+    Words squares[SumsInRing ? 1 : NT][2];
+    auto readAheadOf = [&](int tokenTile) {
+      const int token = tokenTile * 8 + (lane & 3) * 2;
+      a0 = readAhead<E>(args, tile, lane >> 2, token);
+      a1 = readAhead<E>(args, tile, lane >> 2, token + 1);
+    };
+    if constexpr (!SumsInRing) { if (turn == 0) fetchSquares<NT>(args, squares, 0, warp, lane); }
+    if (finishes) readAheadOf(warp & 3);
 
     for (int c = 0; c < chunks; c++) {
       awaitCopies<Depth - 2>();
@@ -249,27 +257,44 @@ template<int Depth, int E> DEVICE void linearPair(const LinearArgs& args) {
       if (++stage == Depth) stage = 0;
     }
 
-    if (turn) __syncthreads();
+    const u32 sums = SumsInRing ? rings + (stage == 0 ? Depth - 1 : stage - 1) * StageBytes : afterRings;
+    if (turn || SumsInRing) __syncthreads();
 #pragma unroll
     for (int m = 0; m < MT; m++)
 #pragma unroll
-      for (int j = 0; j < NT; j++)      // [segment 4][tile 4][token tile 4]
-        if (m == 0 || isWhole) storeShared4(sums + ((local * 4 + (isWhole ? half * 2 + m : half)) * 4 + j) * 512 + lane * 16, acc[m][j]);
-    if (turn == 0) putScales<NT>(args, squares, scales, warp, lane);
+      for (int j = 0; j < NT; j++)      // of a segment: [tile 4][token tile NT]
+        if (m == 0 || isWhole) storeShared4(sums + local * SegmentStride + ((isWhole ? half * 2 + m : half) * NT + j) * 512 + lane * 16, acc[m][j]);
+    if (turn == 0) {
+      if constexpr (!SumsInRing) putScales<NT>(args, squares, scales, 0, warp, lane);
+      else {
+#pragma unroll 1
+        for (int j = 0; j < NT; j++) { fetchSquares<1>(args, squares, j, warp, lane); putScales<1>(args, squares, scales, j, warp, lane); }
+      }
+    }
     __syncthreads();
-    if (!finishes) continue;      // only in a cluster's last round
-    const int tilesOfRank = isWhole ? 2 : 1;
-    const u32 peer = rank ^ 1, slot = received + (turn & 1) * 4096 + warp * 512 + lane * 16;
-    Floats v = addSegments<4>(sums + ((peer * tilesOfRank + part) * 4 + tokenTile) * 512 + lane * 16, 8192);
-    storeRemote4(addressIn(slot, peer), v, addressIn(arrival + 8 * warp, peer));
-    v = addSegments<4>(sums + ((rank * tilesOfRank + part) * 4 + tokenTile) * 512 + lane * 16, 8192);
-    barrierWait(arrival + 8 * warp, turn & 1);
-    const Floats other = loadShared4(slot);
-    v.x += other.x; v.y += other.y; v.z += other.z; v.w += other.w;
-    __syncwarp();
-    if (lane == 0 && block + clusters < blocks) barrierExpect(arrival + 8 * warp, 512);
-    __syncwarp();
-    finishTile<E>(args, a0, a1, tile, tokenTile, lane, v, scales);
+    if (finishes) {                     // all but some in a cluster's last round
+      const int tilesOfRank = isWhole ? 2 : 1;
+      const u32 peer = rank ^ 1, slot = received + (turn & 1) * Turns * 4096 + warp * 512 + lane * 16;
+#pragma unroll
+      for (int h = 0; h < Turns; h++) {
+        const Floats v = addSegments<4>(sums + ((peer * tilesOfRank + part) * NT + (warp & 3) + 4 * h) * 512 + lane * 16, SegmentStride);
+        storeRemote4(addressIn(slot + h * 4096, peer), v, addressIn(arrival + 8 * (warp + 8 * h), peer));
+      }
+#pragma unroll 1
+      for (int h = 0; h < Turns; h++) {
+        const int tokenTile = (warp & 3) + 4 * h;
+        if (h) readAheadOf(tokenTile);
+        Floats v = addSegments<4>(sums + ((rank * tilesOfRank + part) * NT + tokenTile) * 512 + lane * 16, SegmentStride);
+        barrierWait(arrival + 8 * (warp + 8 * h), turn & 1);
+        const Floats other = loadShared4(slot + h * 4096);
+        v.x += other.x; v.y += other.y; v.z += other.z; v.w += other.w;
+        __syncwarp();
+        if (lane == 0 && block + clusters < blocks) barrierExpect(arrival + 8 * (warp + 8 * h), 512);
+        __syncwarp();
+        finishTile<E>(args, a0, a1, tile, tokenTile, lane, v, scales);
+      }
+    }
+    if (SumsInRing && block + clusters < blocks) __syncthreads();      // the sums are read: the stage may be filled again
   }
   clusterArrive();
   clusterWait();
