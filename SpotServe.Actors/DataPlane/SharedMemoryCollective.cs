@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.DataPlane;
@@ -46,7 +47,8 @@ public sealed class SharedMemoryCollective : ICollective
 /// <summary>
 /// The ranks of a stage whose threads share a process. Short vectors are copied to where all can read them, the ranks
 /// meet once, and each adds all up. For long ones they publish where their values lie, meet, each adds one slice over
-/// all ranks and writes the sum back to all of them, and they meet again: no copies. Both add in rank order.
+/// all ranks and writes the sum back to all of them, and they meet again: no copies. Both add as <see
+/// cref="RankSum"/> does.
 /// </summary>
 public sealed unsafe class SharedMemoryGroup : IDisposable
 {
@@ -83,7 +85,8 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
         Invariant.Holds(rankCount >= 1);
         RankCount = rankCount;
         _copies = [.. Enumerable.Range(0, 2).Select(_ =>
-            Enumerable.Range(0, rankCount).Select(_ => new float[CopiedFloatsMax]).ToArray())];
+            Enumerable.Range(0, rankCount)
+                .Select(_ => GC.AllocateUninitializedArray<float>(CopiedFloatsMax, pinned: true)).ToArray())];
         _values = new float*[rankCount];
     }
 
@@ -103,13 +106,7 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
     {
         if (values.Length <= CopiedFloatsMax)
         {
-            var copies = Copy(rank, step, values);
-            copies[0].AsSpan(0, values.Length).CopyTo(values);
-            for (var from = 1; from < RankCount; from++)
-            {
-                RankSum.Add(values, copies[from].AsSpan(0, values.Length), into: values);
-            }
-
+            Add(Copy(rank, step, values), values);
             return;
         }
 
@@ -243,26 +240,36 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
 
     private PeerLostException Lost() => new(_ended!.Value.Peer, _ended.Value.Reason);
 
-    /// <summary>Adds elements [from, end) over the ranks, in rank order, and gives every rank the sum.</summary>
+    /// <summary>Adds copies of all ranks.</summary>
+    private void Add(float[][] copies, Span<float> into)
+    {
+        // Pinned for the life of the group, so their addresses hold.
+        var starts = stackalloc float*[RankCount];
+        for (var rank = 0; rank < RankCount; rank++)
+            starts[rank] = (float*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(copies[rank]));
+        var sums = MemoryMarshal.Cast<float, Vector<float>>(into);
+        for (var i = 0; i < sums.Length; i++) sums[i] = RankSum.VectorAt(starts, RankCount, i * Vector<float>.Count);
+        for (var i = sums.Length * Vector<float>.Count; i < into.Length; i++)
+            into[i] = RankSum.NumberAt(starts, RankCount, i);
+    }
+
+    /// <summary>Adds elements [from, end) over the ranks and gives every rank the sum.</summary>
     private void AddSlice(int from, int end)
     {
-        var i = from;
-        for (; i <= end - Vector<float>.Count; i += Vector<float>.Count)
+        fixed (float** values = _values)
         {
-            var sum = Unsafe.ReadUnaligned<Vector<float>>(_values[0] + i);
-            for (var rank = 1; rank < RankCount; rank++)
+            var i = from;
+            for (; i <= end - Vector<float>.Count; i += Vector<float>.Count)
             {
-                sum += Unsafe.ReadUnaligned<Vector<float>>(_values[rank] + i);
+                var sum = RankSum.VectorAt(values, RankCount, i);
+                for (var rank = 0; rank < RankCount; rank++) Unsafe.WriteUnaligned(values[rank] + i, sum);
             }
 
-            for (var rank = 0; rank < RankCount; rank++) Unsafe.WriteUnaligned(_values[rank] + i, sum);
-        }
-
-        for (; i < end; i++)
-        {
-            var sum = _values[0][i];
-            for (var rank = 1; rank < RankCount; rank++) sum += _values[rank][i];
-            for (var rank = 0; rank < RankCount; rank++) _values[rank][i] = sum;
+            for (; i < end; i++)
+            {
+                var sum = RankSum.NumberAt(values, RankCount, i);
+                for (var rank = 0; rank < RankCount; rank++) values[rank][i] = sum;
+            }
         }
     }
 }

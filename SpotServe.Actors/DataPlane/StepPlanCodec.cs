@@ -41,7 +41,7 @@ public sealed record StepPlanLimits(
 public static class StepPlanCodec
 {
     internal const int HeadBytes = 24;
-    internal const int ChunkBytes = 44;
+    internal const int ChunkBytes = 48;
 
     static StepPlanCodec()
     {
@@ -117,6 +117,7 @@ public static class StepPlanCodec
             }
 
             if (chunk.Samples is not (0 or 1)) return $"a chunk with samples = {chunk.Samples}";
+            if (chunk.Replays is not (0 or 1)) return $"a chunk with replays = {chunk.Replays}";
             var sampling = chunk.Sampling;
             var isSamplingSane = float.IsFinite(sampling.Temperature) && sampling.Temperature >= 0
                 && sampling.TopP is >= 0 and <= 1 && sampling.TopK >= 0;

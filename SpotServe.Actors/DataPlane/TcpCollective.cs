@@ -6,8 +6,8 @@ namespace SpotServe.Actors.DataPlane;
 
 /// <summary>
 /// The collective of one rank among others on other nodes: a link to each of them. Short vectors are sent whole to
-/// all and added by all; long ones are added slice by slice and the sums handed round. Both add in rank order, so
-/// that all ranks get the same bits whichever way it went.
+/// all and added by all; long ones are added slice by slice and the sums handed round. Both add as
+/// <see cref="RankSum"/> does, so that all ranks get the same bits whichever way it went.
 /// </summary>
 /// <remarks>
 /// Nobody can block for ever in sending: all go in rounds of at most <see cref="ChunkFloats"/> to and from each peer,
@@ -142,7 +142,7 @@ public sealed class TcpCollective : ICollective
             NextRound();
             for (var i = 1; i < RankCount; i++) To(i).Send(FrameKind.Partial, Tag, chunk);
             ReceivePartials(chunk.Length);
-            AddInRankOrder(chunk);
+            AddAll(chunk);
         }
     }
 
@@ -160,7 +160,7 @@ public sealed class TcpCollective : ICollective
             }
 
             ReceivePartials(mine.Length);
-            AddInRankOrder(mine);
+            AddAll(mine);
 
             NextRound();
             for (var i = 1; i < RankCount; i++) To(i).Send(FrameKind.Partial, Tag, mine);
@@ -261,13 +261,20 @@ public sealed class TcpCollective : ICollective
         Invariant.Holds(_round < 1L << RoundBits, "a step has a bounded number of rounds");
     }
 
-    private void AddInRankOrder(Span<float> mine)
+    /// <summary>Adds everyone's partial sums, in place: halves of the tree end up at its left ends.</summary>
+    private void AddAll(Span<float> mine)
     {
-        var sum = Rank == 0 ? mine : _theirs[0].AsSpan(0, mine.Length);
-        for (var rank = 1; rank < RankCount; rank++)
+        for (var step = 1; step < RankCount; step *= 2)
         {
-            var right = rank == Rank ? mine : _theirs[rank].AsSpan(0, mine.Length);
-            RankSum.Add(sum, right, into: rank == RankCount - 1 ? mine : sum);
+            for (var left = 0; left + step < RankCount; left += 2 * step)
+            {
+                // The last sum of all goes where the result belongs.
+                var into = left == 0 && 2 * step >= RankCount ? mine : Of(left, mine);
+                RankSum.Add(Of(left, mine), Of(left + step, mine), into);
+            }
         }
     }
+
+    private Span<float> Of(int rank, Span<float> mine) =>
+        rank == Rank ? mine : _theirs[rank].AsSpan(0, mine.Length);
 }

@@ -62,6 +62,8 @@ public sealed class FakeStageEngine : IStageEngine
 
     public StageAssignment Assignment { get; }
 
+    public string Path => "fake";
+
     public int ActivationBytesPerToken => _model.HiddenSize * sizeof(float);
 
     public Span<byte> Input(int tokens) =>

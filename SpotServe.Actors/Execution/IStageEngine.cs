@@ -33,6 +33,9 @@ public interface IStageEngine : IDisposable
 {
     StageAssignment Assignment { get; }
 
+    /// <summary>What runs its steps, for the log: which kernels, or why none.</summary>
+    string Path { get; }
+
     /// <summary>Bytes of one token's hidden state as it passes between stages.</summary>
     int ActivationBytesPerToken { get; }
 
@@ -79,8 +82,9 @@ public interface ICollective : IDisposable
     /// <exception cref="PeerLostException">A rank went away.</exception>
     void Abandon(StepFailure failure);
 
-    /// <summary>Replaces <paramref name="values"/> by the sum over the ranks, added in rank order, so that every rank
-    /// and every run gets the same bits.</summary>
+    /// <summary>Replaces <paramref name="values"/> by the sum over the ranks, added as one binary tree,
+    /// ((r0 + r1) + (r2 + r3)) + .., so that every rank and every run gets the same bits, and ranks that share segments
+    /// of a sum get those of one rank that has all of them.</summary>
     /// <exception cref="StepFailedException">A rank abandoned the step; this one must do so, too.</exception>
     /// <exception cref="PeerLostException">A rank went away.</exception>
     void AllReduceSum(Span<float> values);

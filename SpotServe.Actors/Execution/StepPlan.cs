@@ -23,6 +23,9 @@ public readonly record struct SamplingParameters(float Temperature, float TopP, 
 /// <param name="PageOffset">Where its page table begins in <see cref="StepPlan.Pages"/>.</param>
 /// <param name="PageCount">Pages that cover positions [0, Start + Count).</param>
 /// <param name="Samples">1 when a token is drawn after the chunk's last token, else 0.</param>
+/// <param name="Replays">1 when all its tokens were generated, and lost from the cache since, else 0. An engine whose
+/// bits differ between prefill and decode computes them as it decodes, so that the cache gets the bits that it
+/// had.</param>
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 public readonly record struct SequenceChunk(
     int Start,
@@ -31,7 +34,8 @@ public readonly record struct SequenceChunk(
     int PageOffset,
     int PageCount,
     int Samples,
-    SamplingParameters Sampling);
+    SamplingParameters Sampling,
+    int Replays = 0);
 
 /// <summary>
 /// One engine iteration of a replica, the same for all of its ranks: sequence chunks with their tokens and full page
@@ -83,12 +87,14 @@ public sealed class StepPlan
     /// Appends a chunk. <paramref name="pages"/> covers the sequence from position 0 to the chunk's end.
     /// </summary>
     public void Add(
-        int start, ReadOnlySpan<int> tokens, ReadOnlySpan<int> pages, bool samples, SamplingParameters sampling)
+        int start, ReadOnlySpan<int> tokens, ReadOnlySpan<int> pages, bool samples, SamplingParameters sampling,
+        bool replays = false)
     {
         Invariant.Holds(tokens.Length > 0);
         Invariant.Holds(pages.Length == KvPage.Count(start + tokens.Length));
         _chunks.Add(new SequenceChunk(
-            start, tokens.Length, _tokens.Count, _pages.Count, pages.Length, samples ? 1 : 0, sampling));
+            start, tokens.Length, _tokens.Count, _pages.Count, pages.Length, samples ? 1 : 0, sampling,
+            replays ? 1 : 0));
         _tokens.AddRange(tokens);
         _pages.AddRange(pages);
         if (samples) SampleCount++;

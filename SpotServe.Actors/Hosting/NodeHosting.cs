@@ -100,7 +100,9 @@ public static class NodeHosting
             new SchedulerLimits
             {
                 StepTokensMax = assignment.StepTokensMax,
-                PrefillChunkTokensMax = assignment.StepTokensMax,
+                // The rest is left to decode, so that a whole chunk nearly always finds room. It follows from a setting
+                // that all layouts share, so a prompt is cut alike in all of them.
+                PrefillChunkTokensMax = Math.Max(1, assignment.StepTokensMax * 3 / 4),
                 QueuedRequestsMax = QueuedRequestsMax,
                 SequencesMax = assignment.SequencesMax,
                 PageCount = assignment.PageCount,

@@ -68,15 +68,29 @@ public sealed partial class ReplicaScheduler
 
     private void PlanPrefill(StepPlan plan, StepsInFlight.Step step)
     {
-        var chunksEnd = plan.Chunks.Length + Share(_prefilling);
+        var decodes = plan.Chunks.Length;
+        var chunksEnd = decodes + Share(_prefilling);
         while (_prefillReady.First is { } sequence && plan.Chunks.Length < chunksEnd)
         {
-            var left = sequence.TokenCount - sequence.CachedTokens;
-            var budget = Math.Min(_limits.PrefillChunkTokensMax, _limits.StepTokensMax - plan.TokenCount);
-            if (budget == 0) return;
+            var wanted = NextPrefill(sequence);
+            var budget = _limits.StepTokensMax - plan.TokenCount;
+            // One that does not fit whole waits, so that it is cut where it always is; the first one goes on
+            // regardless.
+            if (budget == 0 || (wanted > budget && plan.Chunks.Length > decodes)) return;
             _prefillReady.Remove(sequence);
-            AddChunk(plan, step, sequence, Math.Min(left, budget));
+            AddChunk(plan, step, sequence, Math.Min(wanted, budget));
         }
+    }
+
+    /// <summary>Tokens up to where the sequence is cut next: at multiples of the chunk's length, and between prompt and
+    /// generated tokens. Where a cache is computed again, each token is then computed in the same company as
+    /// before.</summary>
+    private int NextPrefill(Sequence sequence)
+    {
+        var start = sequence.CachedTokens;
+        var length = _limits.PrefillChunkTokensMax;
+        var left = (start < sequence.PromptCount ? sequence.PromptCount : sequence.TokenCount) - start;
+        return Math.Min(left, length - (start % length));
     }
 
     /// <summary>Finds a page for the next token where one is needed, if need be by suspending a junior.</summary>
@@ -118,7 +132,8 @@ public sealed partial class ReplicaScheduler
             sequence.Tokens.Slice(start, count),
             sequence.Pages[..KvPage.Count(start + count)],
             samples,
-            sequence.Sampling);
+            sequence.Sampling,
+            replays: start >= sequence.PromptCount);
         sequence.TokensInFlight = count;
         sequence.SamplesInFlight = samples;
         step.Sequences.Add(sequence);

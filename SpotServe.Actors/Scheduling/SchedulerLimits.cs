@@ -9,7 +9,9 @@ public sealed record SchedulerLimits
     /// <summary>Most tokens of a step, decode and prefill together.</summary>
     public required int StepTokensMax { get; init => field = InRange(value, 1_048_576); }
 
-    /// <summary>Most tokens of one sequence's prefill in a step; what is left waits for its next step.</summary>
+    /// <summary>Most tokens of one sequence's prefill in a step; what is left waits for its next step. A prompt is cut
+    /// at multiples of this, wherever the step has room: the same prompt is then cut in the same places
+    /// always.</summary>
     public required int PrefillChunkTokensMax { get; init => field = InRange(value, 1_048_576); }
 
     /// <summary>B: most sequences that hold pages at once, hence also the most chunks of a step.</summary>

@@ -3,6 +3,7 @@ using SpotServe.Actors.Execution;
 using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Cpu;
+using SpotServe.Node.Engine.Cuda;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -47,6 +48,9 @@ internal sealed class StageContext : IDisposable
 
     /// <summary>Fused operations; null where libtorch's are used.</summary>
     public CpuKernels? Cpu { get; }
+
+    /// <summary>Fused operations for a prompt's chunk on a GPU; null where libtorch's are used.</summary>
+    public ChunkKernels? Chunks { get; set; }
 
     public int Rank => Assignment.Position.Rank;
 

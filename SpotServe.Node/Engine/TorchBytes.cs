@@ -1,5 +1,6 @@
 using SpotServe.Actors;
 using SpotServe.Actors.Execution.Memory;
+using SpotServe.Node.Engine.Cuda;
 using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using SpotServe.Node.Engine.Cuda;
 using TorchSharp;
 using static TorchSharp.torch;
 

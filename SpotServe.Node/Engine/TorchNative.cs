@@ -28,6 +28,9 @@ public static partial class TorchNative
 
     internal static nint CpuLibrary { get; private set; }
 
+    /// <summary>libtorch's half for GPUs; 0 where it has none.</summary>
+    internal static nint CudaLibrary { get; private set; }
+
     /// <summary>Loads libtorch. Idempotent: later calls do nothing, and fail if they name another folder.</summary>
     /// <param name="torchLib">lib folder of a PyTorch (the one with libtorch_cpu.so); null takes
     /// <see cref="EnvironmentVariable"/>, else the package's.</param>
@@ -81,6 +84,19 @@ public static partial class TorchNative
         ((delegate* unmanaged<nint, byte, void>)setter)(((delegate* unmanaged<nint>)context)(), 0);
     }
 
+    /// <summary>Folders of CUDA's libraries that came with libtorch.</summary>
+    internal static IEnumerable<string> NvidiaFolders() => NvidiaFolders(_loadedFrom!).Append(_loadedFrom!);
+
+    /// <summary>A folder of the user's for what can be made again.</summary>
+    internal static string CacheFolder(string name)
+    {
+        var root = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) is { Length: > 0 } home
+            ? Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } cache
+                ? cache : Path.Combine(home, ".cache")
+            : Path.Combine(Path.GetTempPath(), $"spotserve-{Environment.UserName}");
+        return Directory.CreateDirectory(Path.Combine(root, "spotserve", name)).FullName;
+    }
+
     /// <summary>Settings of libraries that are loaded later. They are set when the program starts, because glibc's
     /// setenv moves the environment: another thread that looks a variable up at that moment, as the runtime and
     /// libtorch do, reads memory that is freed and ends the process.</summary>
@@ -130,10 +146,10 @@ public static partial class TorchNative
             throw new TorchLoadException($"{folder} holds no libtorch_cpu.so: it is not a PyTorch's lib folder.");
 
         var cuda = Path.Combine(folder, "libtorch_cuda.so");
-        if (File.Exists(cuda) && !NativeLibrary.TryLoad(cuda, out _))
+        if (File.Exists(cuda))
         {
-            PreloadNvidia(folder);
-            Load(cuda);
+            if (!NativeLibrary.TryLoad(cuda, out _)) PreloadNvidia(folder);
+            CudaLibrary = Load(cuda);
         }
 
         var torchLibrary = Path.Combine(folder, "libtorch.so");
@@ -147,11 +163,7 @@ public static partial class TorchNative
     /// </summary>
     private static void PreloadNvidia(string folder)
     {
-        var nvidia = Path.GetFullPath(Path.Combine(folder, "..", "..", "nvidia"));
-        if (!Directory.Exists(nvidia)) return;
-        var left = Directory.EnumerateDirectories(nvidia)
-            .Select(package => Path.Combine(package, "lib"))
-            .Where(Directory.Exists)
+        var left = NvidiaFolders(folder)
             .SelectMany(lib => Directory.EnumerateFiles(lib, "*.so*"))
             .Order(StringComparer.Ordinal)
             .ToList();
@@ -159,6 +171,15 @@ public static partial class TorchNative
         {
             if (left.RemoveAll(file => NativeLibrary.TryLoad(file, out _)) == 0) return;
         }
+    }
+
+    private static IEnumerable<string> NvidiaFolders(string torch)
+    {
+        var nvidia = Path.GetFullPath(Path.Combine(torch, "..", "..", "nvidia"));
+        return Directory.Exists(nvidia)
+            ? Directory.EnumerateDirectories(nvidia).Select(package => Path.Combine(package, "lib"))
+                .Where(Directory.Exists)
+            : [];
     }
 
     /// <summary>The package's own file, or a patched copy of it where libstdc++ is too old (see ElfPatch).</summary>
@@ -172,7 +193,7 @@ public static partial class TorchNative
 
         var image = File.ReadAllBytes(sharp);
         var key = Convert.ToHexStringLower(SHA256.HashData(image))[..16];
-        var patched = Path.Combine(CacheFolder(), $"{key}-{SharpFile}");
+        var patched = Path.Combine(CacheFolder("native"), $"{key}-{SharpFile}");
         if (File.Exists(patched) && new FileInfo(patched).Length == image.Length) return patched;
 
         if (!ElfPatch.Apply(image)) return sharp;
@@ -181,15 +202,6 @@ public static partial class TorchNative
         File.WriteAllBytes(partial, image);
         File.Move(partial, patched, overwrite: true);
         return patched;
-    }
-
-    private static string CacheFolder()
-    {
-        var root = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) is { Length: > 0 } home
-            ? Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } cache
-                ? cache : Path.Combine(home, ".cache")
-            : Path.Combine(Path.GetTempPath(), $"spotserve-{Environment.UserName}");
-        return Directory.CreateDirectory(Path.Combine(root, "spotserve", "native")).FullName;
     }
 
     private static string? FindInProgram(string file)

@@ -4,6 +4,7 @@ using SpotServe.Actors.Execution;
 using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Blocks;
+using SpotServe.Node.Engine.Cuda;
 using SpotServe.Node.Engine.Families;
 using SpotServe.Node.Weights;
 using static TorchSharp.torch;
@@ -11,8 +12,8 @@ using static TorchSharp.torch;
 namespace SpotServe.Node.Engine;
 
 /// <summary>
-/// A stage on libtorch, on the CPU or a GPU. Hidden states pass between stages as float32. Every step runs in
-/// inference mode and in a dispose scope of its own.
+/// A stage on libtorch, on the CPU or a GPU; on a GPU that our kernels know, they decode and libtorch does the rest.
+/// Hidden states pass between stages as float32. Every step runs in inference mode and in a dispose scope of its own.
 /// </summary>
 internal sealed class TorchStageEngine : IStageEngine
 {
@@ -24,11 +25,14 @@ internal sealed class TorchStageEngine : IStageEngine
     private readonly OutputHead? _back;
     private readonly Tensor _input;
     private readonly Tensor _output;
+    private readonly StepDivision _division = new();
+    private readonly CudaStream? _stream;
+    private readonly CudaDecoder? _decoder;
     private bool _disposed;
 
     /// <param name="weights">All that the assignment needs. Weights and pages are the engine's from now on: it
     /// disposes of them, also when it cannot be made.</param>
-    /// <param name="usePlainOperations">Only libtorch's operations, for comparison with the CPU's kernels.</param>
+    /// <param name="usePlainOperations">Only libtorch's operations, for comparison with our kernels.</param>
     /// <exception cref="EngineLostException">The device has too little memory or failed.</exception>
     public TorchStageEngine(ModelSpec model, ModelConfig config, StageAssignment assignment, WeightSet weights,
         EnginePages pages, Device device, bool usePlainOperations = false)
@@ -50,6 +54,7 @@ internal sealed class TorchStageEngine : IStageEngine
             _back = assignment.IsLast ? family.Back(parts) : null;
             _input = StagingBuffer(model.HiddenSize);
             _output = StagingBuffer(model.HiddenSize);
+            Path = usePlainOperations || _stage.OnCpu ? "libtorch" : PrepareKernels(out _stream, out _decoder);
         }
         catch (ExternalException error)
         {
@@ -73,6 +78,8 @@ internal sealed class TorchStageEngine : IStageEngine
     /// <summary>Bytes of the weights that the engine holds.</summary>
     public long WeightBytes => _weights.Bytes;
 
+    public string Path { get; }
+
     /// <summary>Called with each sampled row's index in the step and its logits; for tests.</summary>
     internal Action<int, ReadOnlyMemory<float>>? LogitsObserved { get; set; }
 
@@ -89,6 +96,9 @@ internal sealed class TorchStageEngine : IStageEngine
         {
             using var inference = inference_mode();
             using var scope = NewDisposeScope();
+            using var stream = _stream is null ? default : TorchStream.Use(_stream, _stage.Device.index);
+            if (_stream is not null) CudaDriver.UseContext(_stage.Device.index);
+            StepBounds.Check(plan, Assignment, _stage.Model);
             _stage.Collective = collective;
             Run(plan, sampled);
         }
@@ -109,6 +119,8 @@ internal sealed class TorchStageEngine : IStageEngine
     {
         if (_disposed) return;
         _disposed = true;
+        _decoder?.Dispose();
+        _stream?.Dispose();
         foreach (var layer in _layers) layer?.Dispose();
         _rotary?.Dispose();
         _input?.Dispose();
@@ -119,37 +131,91 @@ internal sealed class TorchStageEngine : IStageEngine
 
     private void Run(StepPlan plan, Span<int> sampled)
     {
+        var drawsHere = Assignment.IsLast && Assignment.Position.Rank == 0;
+        Invariant.Holds(!drawsHere || sampled.Length == plan.SampleCount);
+        var drawn = new int[drawsHere ? plan.SampleCount : 0];
+        var faults = new List<ChunkFault>();
+        if (_decoder is null)
+        {
+            RunPlain(plan, firstRow: 0, (sample, logits) => drawn[sample] = Draw(plan, sample, logits, faults));
+        }
+        else
+        {
+            _division.Divide(plan);
+            Decode(plan, drawn, faults);
+            foreach (var (own, firstRow, sample) in _division.Prompts)
+            {
+                using var scope = NewDisposeScope();
+                RunPlain(own, firstRow, (_, logits) =>
+                    drawn[sample!.Value] = Draw(plan, sample.Value, logits, faults));
+            }
+        }
+
+        if (faults.Count > 0) throw new StepFailedException(new StepFailure(faults[0].Reason, [.. faults]));
+        drawn.CopyTo(sampled);
+    }
+
+    private unsafe void Decode(StepPlan plan, int[] drawn, List<ChunkFault> faults)
+    {
+        _decoder!.BringsLogits = LogitsObserved is not null;
+        _decoder.Run(
+            plan, _division.Columns, (float*)TensorMemory.Pointer(_input), (float*)TensorMemory.Pointer(_output),
+            (sample, token) => drawn[sample] = token,
+            (sample, logits) => drawn[sample] = Draw(plan, sample, logits, faults));
+    }
+
+    /// <summary>Runs a plan with libtorch.</summary>
+    /// <param name="firstRow">Row of the staging buffers where its tokens begin.</param>
+    private void RunPlain(StepPlan plan, int firstRow, Action<int, float[]> use)
+    {
         var batch = _stage.Batch;
         batch.Prepare(plan);
-        var residual = _front is not null ? _front() : Received(batch.TokenCount);
+        var residual = _front is not null ? _front() : Received(firstRow, batch.TokenCount);
         foreach (var layer in _layers)
         {
             using var scope = NewDisposeScope();
             layer.AddTo(residual);
         }
 
-        if (_back is null)
-        {
-            _output.narrow(0, 0, batch.TokenCount).copy_(residual);
-            return;
-        }
-
-        var drawsHere = Assignment.Position.Rank == 0;
-        Invariant.Holds(!drawsHere || sampled.Length == plan.SampleCount);
-        var drawn = new int[drawsHere ? plan.SampleCount : 0];
-        var faults = new List<ChunkFault>();
-        _back.Apply(residual, (sample, logits) => drawn[sample] = Draw(plan, sample, logits, faults));
-        if (faults.Count > 0) throw new StepFailedException(new StepFailure(faults[0].Reason, [.. faults]));
-        drawn.CopyTo(sampled);
+        if (_back is not null) _back.Apply(residual, use);
+        else _output.narrow(0, firstRow, batch.TokenCount).copy_(residual);
     }
 
     /// <summary>The previous stage's hidden states, on the device; the layers may change them.</summary>
-    private Tensor Received(int tokens)
+    private Tensor Received(int firstRow, int tokens)
     {
-        var host = _input.narrow(0, 0, tokens);
+        var host = _input.narrow(0, firstRow, tokens);
         return _stage.OnCpu ? host : host.to(_stage.Device);
     }
 
+    /// <returns>What runs a decode step, in words.</returns>
+    private string PrepareKernels(out CudaStream? stream, out CudaDecoder? decoder)
+    {
+        (stream, decoder) = (null, null);
+        var device = _stage.Device.index;
+        if (CudaDriver.Capability(device) < CudaDecoder.CapabilityMin) return "libtorch: the GPU is older than Hopper";
+        if (!TorchStream.IsSupported) return "libtorch: it cannot be told which stream to use";
+        var model = DecodeModel.Of(_stage, _front, _layers, _back, _rotary, out var why);
+        if (model is null) return $"libtorch: {why}";
+        try
+        {
+            CudaDriver.UseContext(device);
+            stream = new CudaStream();
+            decoder = new CudaDecoder(_stage, model, stream);
+            _stage.Chunks = decoder.Chunks;
+            // Pages and weights were filled on libtorch's stream.
+            CudaDriver.SynchronizeDefaultStream(device);
+            return "CUDA kernels";
+        }
+        catch (KernelsUnavailableException error)
+        {
+            stream?.Dispose();
+            stream = null;
+            return $"libtorch: {error.Message}";
+        }
+    }
+
+    /// <param name="sample">Index of the drawn token among the step's.</param>
     /// <param name="faults">Sequences whose logits are no numbers; the others' tokens are drawn all the same.</param>
     private int Draw(StepPlan plan, int sample, float[] logits, List<ChunkFault> faults)
     {

@@ -77,6 +77,8 @@ internal sealed class IdleEngine(StageAssignment assignment) : IStageEngine
 
     public StageAssignment Assignment => assignment;
 
+    public string Path => "idle";
+
     public int ActivationBytesPerToken => 4;
 
     public Span<byte> Input(int tokens) => [];

@@ -25,7 +25,8 @@ public sealed class StepPlanCodecTests
                         [.. Enumerable.Range(0, count).Select(_ => numbers.Next(500))],
                         [.. Enumerable.Range(0, KvPage.Count(start + count)).Select(_ => numbers.Next(100))],
                         samples,
-                        new SamplingParameters(0.7f, 0.9f, 40, seed));
+                        new SamplingParameters(0.7f, 0.9f, 40, seed),
+                        replays: seed % 2 == 0);
                 }
 
                 return plan;
@@ -74,7 +75,8 @@ public sealed class StepPlanCodecTests
     [InlineData(48, 0x7fc00000, "Temperature = NaN")]
     [InlineData(52, 0x7f800000, "TopP = ")]
     [InlineData(56, -1, "TopK = -1")]
-    [InlineData(80, 100, "page 100; there are 100")]
+    [InlineData(68, 2, "replays = 2")]
+    [InlineData(84, 100, "page 100; there are 100")]
     public void Decoding_says_what_is_wrong_when_a_number_is(int at, int number, string violation)
     {
         var plan = new StepPlan();

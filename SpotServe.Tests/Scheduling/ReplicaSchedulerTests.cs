@@ -40,6 +40,44 @@ public sealed class ReplicaSchedulerTests
     }
 
     [Fact]
+    public void A_prompt_is_cut_at_the_same_places_whatever_else_runs()
+    {
+        var fixture = new SchedulerFixture(Limits(stepTokens: 40, chunk: 16));
+        fixture.Submit(Request("first", promptTokens: 40, tokensMax: 4));
+        fixture.Submit(Request("second", promptTokens: 37, tokensMax: 4));
+        fixture.Submit(Request("third", promptTokens: 35, tokensMax: 4));
+        var planned = new List<(int Start, int Count)>();
+
+        for (var i = 0; i < 5; i++)
+        {
+            fixture.Step();
+            planned.AddRange(fixture.Planned.Where(chunk => chunk.Count > 1).Select(c => (c.Start, c.Count)));
+        }
+
+        (int, int)[] whole = [(0, 16), (0, 16), (0, 16), (16, 16), (16, 16), (16, 16)];
+        Assert.Equal([.. whole, (32, 3), (32, 5), (32, 8)], planned.Order());
+    }
+
+    [Fact]
+    public void Generated_tokens_that_were_lost_come_in_chunks_of_their_own()
+    {
+        var fixture = new SchedulerFixture(Limits(stepTokens: 40, chunk: 16));
+        fixture.Submit(Request("a", promptTokens: 10, tokensMax: 30, committed: [.. Enumerable.Range(0, 12)]));
+
+        fixture.Step();
+        Assert.Equal([(0, 10, false)], fixture.Planned);
+        Assert.Equal([0], fixture.Replays);
+
+        fixture.Step();
+        Assert.Equal([(10, 6, false)], fixture.Planned);
+        Assert.Equal([1], fixture.Replays);
+
+        fixture.Step();
+        Assert.Equal([(16, 6, true)], fixture.Planned);
+        Assert.Equal([1], fixture.Replays);
+    }
+
+    [Fact]
     public void Sequences_are_spread_over_the_steps_in_flight()
     {
         var fixture = new SchedulerFixture(Limits(steps: 3, sequences: 8));

@@ -34,6 +34,9 @@ internal sealed class SchedulerFixture
     /// <summary>Chunks of the last planned step, as (start, count, samples).</summary>
     public List<(int Start, int Count, bool Samples)> Planned { get; } = [];
 
+    /// <summary>Whether these chunks replay generated tokens, 0 or 1 each.</summary>
+    public List<int> Replays { get; } = [];
+
     public static SchedulerLimits Limits(
         int stepTokens = 64, int chunk = 32, int sequences = 8, int queued = 64, int pages = 64, int steps = 1,
         int context = 256) => new()
@@ -79,7 +82,13 @@ internal sealed class SchedulerFixture
     {
         if (!Scheduler.TryPlan(_plan)) return false;
         Planned.Clear();
-        foreach (var chunk in _plan.Chunks) Planned.Add((chunk.Start, chunk.Count, chunk.Samples == 1));
+        Replays.Clear();
+        foreach (var chunk in _plan.Chunks)
+        {
+            Planned.Add((chunk.Start, chunk.Count, chunk.Samples == 1));
+            Replays.Add(chunk.Replays);
+        }
+
         // One that fails has written all the same: nothing of that may count.
         var drawn = _model.Run(_plan);
         _results.Enqueue(Fails(_plan) is { } failure

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using SpotServe.Node.Bench;
+using TorchSharp;
 
 namespace SpotServe.Node.Engine.Bench;
 
@@ -17,7 +18,7 @@ public static class BenchCommand
         };
         Option<bool> verify = new("--verify")
         {
-            Description = "compare instead of measuring: run the same decode --rounds times, logits bit by bit",
+            Description = "compare instead: repeated decodes bit by bit; on a GPU also the kernels with libtorch",
         };
         var command = new Command("bench", "Measure decode and prefill of a model shape with made weights.")
         {
@@ -25,6 +26,8 @@ public static class BenchCommand
         };
         engine.AddTo(command);
         transfer.AddTo(command);
+        ServeFlags serve = new();
+        serve.AddTo(command);
         command.SetAction(async (parsed, cancel) =>
         {
             if (parsed.GetValue(links))
@@ -36,6 +39,13 @@ public static class BenchCommand
             if (await transfer.RunIfAskedAsync(parsed, engine.Rounds(parsed), cancel)) return 0;
             try
             {
+                if (serve.Read(parsed) is { } load)
+                {
+                    var (output, log) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+                    output.WriteLine(await ServeBench.RunAsync(engine.Read(parsed), load, log.WriteLine, cancel));
+                    return 0;
+                }
+
                 return Run(parsed, engine.Read(parsed), parsed.GetValue(verify));
             }
             catch (Exception error) when (error is ArgumentException or TorchLoadException)
@@ -58,7 +68,9 @@ public static class BenchCommand
 
         var repeated = RepeatCheck.Run(options, log.WriteLine);
         output.WriteLine(repeated);
-        return repeated.UnequalSteps == 0 ? 0 : 1;
+        var device = TorchDevices.Open(options.Device, options.TorchLib, options.Threads);
+        var failures = device.type == DeviceType.CUDA ? new KernelCheck(device, output.WriteLine).Run() : 0;
+        return repeated.UnequalSteps == 0 && failures == 0 ? 0 : 1;
     }
 
     /// <summary>The figures as text; medians over the rounds, with the range.</summary>
@@ -70,23 +82,40 @@ public static class BenchCommand
         var read = result.Rounds.Select(round => round.ReadGigabytes).Order().ToArray();
         var weights = result.Rounds
             .Select(round => result.StepBytes / (round.DecodeMilliseconds / 1e3) / 1e9).Order().ToArray();
+        var floor = result.Rounds
+            .Select(round => (result.StepBytes + result.KvBytes) / round.ReadGigabytes / 1e6).Order().ToArray();
         var share = result.Rounds
-            .Select(round => result.StepBytes / (round.DecodeMilliseconds / 1e3) / 1e9 / round.ReadGigabytes)
+            .Select(round => (result.StepBytes + result.KvBytes) / round.ReadGigabytes / 1e6 / round.DecodeMilliseconds)
             .Order().ToArray();
         (string What, string Value)[] rows =
         [
             ("model", $"{options.Shape.Name} {options.Type}, batch {options.Batch}, context {options.Context}"),
             ("device", $"{result.Device}, layout P={options.Stages} M={options.Ranks}"),
+            ("steps run on", result.Path),
             ("weights held", Format(result.WeightBytes / 1e6) + " MB"),
             ("weights a decode step", Format(result.StepBytes / 1e6) + " MB"),
             ("decode", Spread(decode, "ms/step")),
             ("decode, all sequences", Spread([.. decode.Reverse().Select(ms => options.Batch / ms * 1e3)], "tokens/s")),
-            ("prefill of 512", Spread(prefill, "tokens/s")),
+            ($"prefill of {options.PrefillTokens}", Spread(prefill, "tokens/s")),
+            ("prefill's products", Products(result)),
             ("weights read in decode", Spread(weights, "GB/s")),
             ("memory, same moment", Spread(read, "GB/s")),
-            ("share of memory's rate", Spread([.. share.Select(part => part * 100)], "%")),
+            ("floor, weights and cache", Spread(floor, "ms/step")),
+            ("floor as a share", Spread([.. share.Select(part => part * 100)], "%")),
         ];
-        return string.Join('\n', rows.Select(row => $"{row.What,-24}{row.Value}"));
+        return string.Join('\n', rows.Select(row => $"{row.What,-26}{row.Value}"));
+    }
+
+    /// <summary>What prefill's products alone come to, beside what a large product reaches on the device.</summary>
+    private static string Products(BenchResult result)
+    {
+        var middle = result.Rounds.OrderBy(round => round.PrefillTokensPerSecond).ElementAt(result.Rounds.Count / 2);
+        // The head is applied to one token only.
+        var shape = result.Options.Shape;
+        var weights = shape.WeightsRead - ((long)shape.Vocabulary * shape.Hidden);
+        var reached = 2 * weights * middle.PrefillTokensPerSecond / 1e12;
+        return $"{Format(reached)} TFLOP/s" + (middle.MatrixTeraflops is { } rate
+            ? $", {Format(reached / rate * 100)} % of {Format(rate)}" : "");
     }
 
     private static string Spread(double[] sorted, string unit) =>

@@ -7,7 +7,6 @@ namespace SpotServe.Node.Engine.Bench;
 /// <summary>A made model on a device, in the layout that was asked for, with sequences to run through it.</summary>
 internal sealed class BenchSubject : IDisposable
 {
-    public const int PrefillTokens = 512;
     public const int WarmSteps = 3;
 
     private readonly TorchEngines _engines;
@@ -37,14 +36,14 @@ internal sealed class BenchSubject : IDisposable
         var threadsEach = Math.Max(1, options.Threads / options.Ranks);
         var device = TorchDevices.Open(options.Device, options.TorchLib, threadsEach);
         log($"{TorchDevices.Describe(device, threadsEach)}: making {shape.Name} weights in {options.Type}");
-        var pagesEach = Math.Max(KvPage.Count(lengthMax), KvPage.Count(PrefillTokens));
+        var pagesEach = Math.Max(KvPage.Count(lengthMax), KvPage.Count(options.PrefillTokens));
         var bounds = new ReplicaBounds(
-            (pagesEach * options.Batch) + 1, Math.Max(PrefillTokens, options.Batch), options.Batch);
+            (pagesEach * options.Batch) + 1, Math.Max(options.PrefillTokens, options.Batch), options.Batch);
         var engines = new TorchEngines(spec, shape.Config(), new MadeWeights(), device);
         try
         {
             var replica = new InProcessReplica(
-                assignment => engines.Load(assignment, null, default),
+                assignment => engines.Load(assignment, null, default, options.UsePlainOperations),
                 Layout.EvenStages(spec.LayerCount, 1, options.Stages), options.Ranks, bounds);
             return new BenchSubject(
                 engines, replica, new BenchWorkload(replica, shape.Vocabulary, options.Batch, pagesEach), device);
@@ -68,10 +67,12 @@ internal sealed class BenchSubject : IDisposable
             throw new ArgumentException($"{options.Stages} stages do not fit {spec.LayerCount} layers.");
         if (options.Ranks < 1 || spec.HeadCount % options.Ranks != 0)
             throw new ArgumentException($"{options.Ranks} ranks do not divide {spec.HeadCount} heads.");
-        if (lengthMax > spec.ContextMax)
+        var longest = Math.Max(lengthMax, options.PrefillTokens);
+        if (longest > spec.ContextMax)
         {
             throw new ArgumentException(
-                $"Context and steps come to {lengthMax} tokens; the shape's limit is {spec.ContextMax}.");
+                $"Context and steps, or the prompt, come to {longest} tokens; the shape's limit is "
+                + $"{spec.ContextMax}.");
         }
     }
 }

@@ -6,6 +6,8 @@ namespace SpotServe.Node.Engine.Bench;
 /// <summary>What to measure.</summary>
 /// <param name="Threads">Threads of the whole process, shared out among the ranks of a stage.</param>
 /// <param name="Context">Tokens in the cache of each sequence when decoding begins.</param>
+/// <param name="PrefillTokens">Tokens of the prompt that prefill is measured with, in one chunk.</param>
+/// <param name="UsePlainOperations">Only libtorch's operations, none of our kernels.</param>
 public sealed record BenchOptions(
     string Device,
     BenchShape Shape,
@@ -17,16 +19,23 @@ public sealed record BenchOptions(
     int Context,
     int DecodeSteps,
     int Rounds,
-    string? TorchLib);
+    string? TorchLib,
+    bool UsePlainOperations = false,
+    int PrefillTokens = 512);
 
 /// <summary>One round's figures.</summary>
 /// <param name="ReadGigabytes">Memory read bandwidth by as many threads, measured just before, in GB/s.</param>
-public sealed record BenchRound(double DecodeMilliseconds, double PrefillTokensPerSecond, double ReadGigabytes);
+/// <param name="MatrixTeraflops">Rate of a large product of libtorch's in the same type; null on the CPU.</param>
+public sealed record BenchRound(
+    double DecodeMilliseconds, double PrefillTokensPerSecond, double ReadGigabytes, double? MatrixTeraflops);
 
 /// <summary>All rounds of a measurement.</summary>
+/// <param name="Path">What ran the steps.</param>
 /// <param name="StepBytes">Bytes of weights that a decode step reads, all ranks and stages together.</param>
+/// <param name="KvBytes">Bytes of keys and values that it reads, of all sequences, half-way through a round.</param>
 public sealed record BenchResult(
-    BenchOptions Options, string Device, long StepBytes, long WeightBytes, IReadOnlyList<BenchRound> Rounds);
+    BenchOptions Options, string Device, string Path, long StepBytes, long KvBytes, long WeightBytes,
+    IReadOnlyList<BenchRound> Rounds);
 
 /// <summary>
 /// Measures an engine of a known shape with made weights. Each round reads memory first, so that a figure stands
@@ -43,29 +52,32 @@ public static class EngineBench
         for (var round = 0; round < options.Rounds; round++)
         {
             var read = MemoryProbe.ReadGigabytesPerSecond(subject.Device, options.Threads);
-            var prefill = MeasurePrefill(subject.Workload);
+            var prefill = MeasurePrefill(subject.Workload, options.PrefillTokens);
             var decode = MeasureDecode(subject.Workload, options);
-            rounds.Add(new BenchRound(decode, prefill, read));
+            var products = MatrixProbe.TeraflopsPerSecond(subject.Device, options.Type);
+            rounds.Add(new BenchRound(decode, prefill, read, products));
             log($"round {round + 1}: decode {decode:0.00} ms/step, prefill {prefill:0} tokens/s, read {read:0.0} GB/s");
         }
 
         return new BenchResult(
-            options, TorchDevices.Describe(subject.Device, options.Threads),
+            options, TorchDevices.Describe(subject.Device, options.Threads), subject.Replica.Drawing.Path,
             options.Shape.WeightsRead * options.Type.Bytes(),
+            options.Shape.KvBytes(options.Type) * options.Batch
+                * (options.Context + BenchSubject.WarmSteps + (options.DecodeSteps / 2)),
             subject.Replica.Engines.Sum(engine => engine.WeightBytes), rounds);
     }
 
-    private static double MeasurePrefill(BenchWorkload workload)
+    private static double MeasurePrefill(BenchWorkload workload, int tokens)
     {
-        workload.Prefill(0, BenchSubject.PrefillTokens);
+        workload.Prefill(0, tokens);
         var clock = Stopwatch.StartNew();
-        workload.Prefill(0, BenchSubject.PrefillTokens);
-        return BenchSubject.PrefillTokens / clock.Elapsed.TotalSeconds;
+        workload.Prefill(0, tokens);
+        return tokens / clock.Elapsed.TotalSeconds;
     }
 
     private static double MeasureDecode(BenchWorkload workload, BenchOptions options)
     {
-        workload.FillContext(options.Context, BenchSubject.PrefillTokens);
+        workload.FillContext(options.Context, options.PrefillTokens);
         for (var i = 0; i < BenchSubject.WarmSteps; i++) workload.Decode(options.Context + i);
         var clock = Stopwatch.StartNew();
         for (var i = 0; i < options.DecodeSteps; i++) workload.Decode(options.Context + BenchSubject.WarmSteps + i);

@@ -43,9 +43,21 @@ internal sealed class EngineFlags
         Description = "lib folder of an installed PyTorch",
     };
 
+    private readonly Option<int> _prefill =
+        Number("--prefill", "tokens of the prompt that prefill is measured with", 512);
+
+    private readonly Option<bool> _plain = new("--plain")
+    {
+        Description = "only libtorch's operations, none of our kernels",
+    };
+
     public void AddTo(Command command)
     {
-        Option[] all = [_device, _shape, _type, _batch, _layout, _threads, _context, _steps, _rounds, _torchLib];
+        Option[] all =
+        [
+            _device, _shape, _type, _batch, _layout, _threads, _context, _steps, _rounds, _prefill,
+            _plain, _torchLib,
+        ];
         foreach (var option in all) command.Options.Add(option);
     }
 
@@ -58,7 +70,8 @@ internal sealed class EngineFlags
         return new BenchOptions(
             parsed.GetValue(_device)!, BenchShape.Named(parsed.GetValue(_shape)!), ParseType(parsed.GetValue(_type)!),
             parsed.GetValue(_batch), stages, ranks, parsed.GetValue(_threads), parsed.GetValue(_context),
-            parsed.GetValue(_steps), parsed.GetValue(_rounds), parsed.GetValue(_torchLib));
+            parsed.GetValue(_steps), parsed.GetValue(_rounds), parsed.GetValue(_torchLib), parsed.GetValue(_plain),
+            parsed.GetValue(_prefill));
     }
 
     private static Option<int> Number(string name, string description, int value)

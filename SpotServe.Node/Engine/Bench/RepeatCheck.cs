@@ -50,7 +50,7 @@ public static class RepeatCheck
     {
         var hashes = new ulong[options.DecodeSteps];
         var step = 0;
-        subject.Workload.FillContext(options.Context, BenchSubject.PrefillTokens);
+        subject.Workload.FillContext(options.Context, options.PrefillTokens);
         subject.Replica.Drawing.LogitsObserved = (_, logits) => hashes[step] = Hash(hashes[step], logits.Span);
         for (; step < hashes.Length; step++) subject.Workload.Decode(options.Context + step);
         subject.Replica.Drawing.LogitsObserved = null;

@@ -14,7 +14,13 @@ internal interface ILayer : IDisposable
 internal sealed class PreNormLayer(
     INormalization attentionNorm, PagedAttention attention, INormalization mlpNorm, IMlp mlp) : ILayer
 {
+    public INormalization AttentionNorm => attentionNorm;
+
     public PagedAttention Attention => attention;
+
+    public INormalization MlpNorm => mlpNorm;
+
+    public IMlp Mlp => mlp;
 
     public void AddTo(Tensor residual)
     {

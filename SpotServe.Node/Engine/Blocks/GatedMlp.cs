@@ -21,12 +21,19 @@ internal sealed class GatedMlp(
     /// <summary>Whether it is SwiGLU, which fused kernels know.</summary>
     public bool IsPlain => activation == Activation.Silu && down.IsPlain;
 
+    public ColumnLinear Gate => gate;
+
+    public ColumnLinear Up => up;
+
+    public RowLinear Down => down;
+
     public void AddTo(Tensor residual, Tensor normed)
     {
         var gated = gate.Apply(normed);
         var values = up.Apply(normed);
         if (stage.Cpu is { } cpu && activation == Activation.Silu && gated.NumberOfElements % 8 == 0)
             cpu.SiluMultiply(gated, values);
+        else if (stage.Chunks is { } chunks && activation == Activation.Silu) chunks.Gate(gated, values);
         else values.mul_(_activation(gated));
         down.AddTo(residual, values);
     }

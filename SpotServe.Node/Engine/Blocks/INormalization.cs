@@ -12,6 +12,10 @@ internal interface INormalization
 /// <summary>x / sqrt(mean(x^2) + epsilon) * weight, over the last dimension.</summary>
 internal sealed class RmsNorm(StageContext stage, Tensor weight, double epsilon) : INormalization
 {
+    public Tensor Weight => weight;
+
+    public double Epsilon => epsilon;
+
     public Tensor Apply(Tensor values)
     {
         if (stage.Cpu is { } cpu && values.dim() == 2 && values.is_contiguous())
@@ -20,6 +24,9 @@ internal sealed class RmsNorm(StageContext stage, Tensor weight, double epsilon)
             cpu.RmsNorm(values, weight, (float)epsilon, result);
             return result;
         }
+
+        if (stage.Chunks is { } chunks && values.dim() == 2 && values.is_contiguous())
+            return chunks.Norm(values, weight, epsilon);
 
         var scale = values.square().mean([-1], keepdim: true).add_(epsilon).rsqrt_();
         return values.mul(scale).mul_(weight).to(stage.WeightType);

@@ -5,6 +5,11 @@ namespace SpotServe.Node.Engine.Blocks;
 /// <summary>Column-parallel product: each rank computes its own outputs; nothing is exchanged.</summary>
 internal sealed class ColumnLinear(Tensor weight, Tensor? bias = null)
 {
+    /// <summary>[this rank's outputs, input].</summary>
+    public Tensor Weight => weight;
+
+    public Tensor? Bias => bias;
+
     /// <summary>[rows, input] to [rows, this rank's outputs], in the weight type.</summary>
     public Tensor Apply(Tensor values) => nn.functional.linear(values, weight, bias);
 }
@@ -20,11 +25,23 @@ internal sealed class RowLinear(
     /// <summary>Whether the sum is added as it is, so that a fused kernel can do it.</summary>
     public bool IsPlain => norm is null && multiplier == 1;
 
+    /// <summary>[hidden, this rank's inputs].</summary>
+    public Tensor Weight => weight;
+
+    public Tensor? Bias => bias;
+
     /// <summary>Adds the product of [rows, this rank's inputs] to <paramref name="residual"/>, [rows,
     /// hidden].</summary>
     public void AddTo(Tensor residual, Tensor values)
     {
-        var sum = nn.functional.linear(values, weight).to(ScalarType.Float32);
+        var product = nn.functional.linear(values, weight);
+        if (stage.RankCount == 1 && bias is null && IsPlain)
+        {
+            residual.add_(product);
+            return;
+        }
+
+        var sum = product.to(ScalarType.Float32);
         if (bias is not null) sum.add_(bias);
         stage.AllReduce(sum);
         if (norm is not null) sum = norm.Apply(sum).to(ScalarType.Float32);

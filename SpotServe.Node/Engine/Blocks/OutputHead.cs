@@ -46,6 +46,10 @@ internal sealed class OutputHead
 
     public bool IsPlain => _options.IsPlain;
 
+    public INormalization Norm => _norm;
+
+    public ColumnLinear Weight => _weight;
+
     /// <summary>Computes the logits of the step's sampled rows and hands each row to <paramref name="use"/> on rank
     /// 0.</summary>
     public void Apply(Tensor residual, Action<int, float[]> use)

@@ -1,3 +1,4 @@
+using SpotServe.Actors;
 using SpotServe.Actors.Execution;
 using static TorchSharp.torch;
 
@@ -68,6 +69,12 @@ internal sealed class PagedAttention : IDisposable
     /// <summary>The layer's cache: [pages, 2 (keys, values), kv heads, 16 tokens, head size].</summary>
     public Tensor Pages => _pages;
 
+    public ColumnLinear QueryKeyValue => _queryKeyValue;
+
+    public RowLinear Output => _output;
+
+    public AttentionOptions Options => _options;
+
     /// <summary>Query heads that share one head of the gathered keys.</summary>
     private int Group => _heads.IsRegular ? _heads.QueryHeads / _heads.KvHeads : 1;
 
@@ -80,8 +87,16 @@ internal sealed class PagedAttention : IDisposable
     {
         var batch = _stage.Batch;
         var all = _queryKeyValue.Apply(normed);
-        Position(all);
-        WriteCache(all);
+        if (_stage.Chunks is { } chunks)
+        {
+            chunks.Place(all, _options, _pages);
+        }
+        else
+        {
+            Position(all);
+            WriteCache(all);
+        }
+
         if (batch.Groups.Count == 1 && (_stage.Cpu is null || !batch.Groups[0].IsDecode))
         {
             _output.AddTo(residual, Attend(all, 0));
@@ -145,11 +160,14 @@ internal sealed class PagedAttention : IDisposable
         var group = _stage.Batch.Groups[groupIndex];
         var queries = all.narrow(1, 0, _heads.QueryWidth).narrow(0, group.FirstRow, group.Rows);
         var table = _stage.Batch.PageTable(group).unsqueeze(1);
-        var mask = _stage.Batch.Mask(groupIndex, _options.Window, _stage.WeightType);
+        // From a sequence's start on, the mask is the one that libtorch's fastest kernel knows by itself.
+        var isCausal = _stage.Chunks is not null && !group.IsDecode && group.Length == group.Rows
+            && _options.Window == 0;
+        var mask = isCausal ? null : _stage.Batch.Mask(groupIndex, _options.Window, _stage.WeightType);
         var keys = Gather(_keys, table, group);
         var values = Gather(_values, table, group);
         return group.IsDecode
-            ? AttendTokens(queries, keys, values, mask, group.Rows)
+            ? AttendTokens(queries, keys, values, mask!, group.Rows)
             : AttendChunk(queries, keys, values, mask, group.Rows);
     }
 
@@ -167,20 +185,26 @@ internal sealed class PagedAttention : IDisposable
 
     /// <summary>Many tokens of one sequence: key heads are the batch, and the query heads that share one its
     /// heads.</summary>
-    private Tensor AttendChunk(Tensor queries, Tensor keys, Tensor values, Tensor mask, int rows)
+    /// <param name="mask">Null is: none after itself.</param>
+    private Tensor AttendChunk(Tensor queries, Tensor keys, Tensor values, Tensor? mask, int rows)
     {
         var byHead = queries.view(rows, GatheredHeads, Group, _heads.HeadSize).permute(1, 2, 0, 3);
-        return Attended(
-            byHead, Shared(keys), Shared(values), mask.view(1, 1, rows, -1))
+        return Attended(byHead, Shared(keys), Shared(values), mask?.view(1, 1, rows, -1))
             .permute(2, 0, 1, 3).reshape(rows, _heads.QueryWidth);
 
         Tensor Shared(Tensor cached) =>
             cached.squeeze(0).unsqueeze(1).expand(GatheredHeads, Group, cached.shape[2], _heads.HeadSize);
     }
 
-    private Tensor Attended(Tensor queries, Tensor keys, Tensor values, Tensor mask)
+    private Tensor Attended(Tensor queries, Tensor keys, Tensor values, Tensor? mask)
     {
-        if (_options.SoftCap == 0) return nn.functional.scaled_dot_product_attention(queries, keys, values, mask);
+        if (_options.SoftCap == 0)
+        {
+            return nn.functional.scaled_dot_product_attention(
+                queries, keys, values, mask, is_casual: mask is null);
+        }
+
+        Invariant.Holds(mask is not null);
         var scores = queries.matmul(keys.transpose(-2, -1)).to(ScalarType.Float32)
             .mul_(1 / Math.Sqrt(_heads.HeadSize));
         scores.div_(_options.SoftCap).tanh_().mul_(_options.SoftCap).add_(mask);

@@ -44,6 +44,14 @@ internal sealed class Rotary : IDisposable
             .to(stage.Device).DetachFromDisposeScope();
     }
 
+    /// <summary>Leading elements of each head that are turned.</summary>
+    public int Width => _width;
+
+    /// <summary>[positions, 1, width / 2] in float32, like the sines.</summary>
+    public Tensor Cosines => _cos;
+
+    public Tensor Sines => _sin;
+
     /// <summary>Turns the first <paramref name="count"/> heads of each row in place.</summary>
     /// <param name="rows">[tokens, queries and keys and what follows], contiguous.</param>
     public void Apply(Tensor rows, int count)

@@ -15,6 +15,11 @@ internal sealed class VocabularyEmbedding(StageContext stage, Tensor weight, dou
     /// <summary>Whether rows are used as they are, so that a fused kernel can do it.</summary>
     public bool IsPlain => multiplier == 1;
 
+    public Tensor Weight => weight;
+
+    /// <summary>Tokens whose rows this rank holds.</summary>
+    public AxisRange Range => _range;
+
     /// <summary>The step's tokens as a new float32 tensor [tokens, hidden].</summary>
     public Tensor Apply()
     {

@@ -1,0 +1,181 @@
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planning;
+using static TorchSharp.torch;
+
+namespace SpotServe.Node.Engine.Bench;
+
+/// <summary>
+/// Checks the decode kernels on a GPU: that they compute what libtorch computes, for every shape that they know, and
+/// that their bits depend neither on the batch, nor on the layout, nor on where pages lie.
+/// </summary>
+internal sealed class KernelCheck(Device device, Action<string> report)
+{
+    /// <summary>What two orders of adding 16-bit products may differ by, as a share of the logits' norm.</summary>
+    private const double ErrorMax = 0.03;
+
+    private static readonly BenchShape[] Shapes =
+    [
+        new("heads of 64", 512, 3, 8, 8, 1408, 1000),
+        new("heads of 80 in groups of 4", 640, 3, 8, 2, 1728, 1003),
+        new("heads of 96 in groups of 2", 768, 2, 8, 4, 2048, 512),
+        new("heads of 128 in groups of 8", 1024, 2, 8, 1, 2816, 2048),
+        new("heads of 256", 1024, 2, 4, 2, 2816, 512),
+        new("heads of 24", 192, 3, 8, 8, 512, 2048),
+        new("a window of 300", 512, 3, 8, 2, 1408, 1000, Window: 300, Family: "mistral"),
+        new("biases, groups of 7", 896, 3, 14, 2, 4864, 1024, Family: "qwen2"),
+        new("norms of heads", 1024, 3, 16, 8, 3072, 1024, HeadSize: 128, Family: "qwen3"),
+        new("few columns", 64, 2, 4, 2, 192, 512),
+    ];
+
+    /// <summary>Tokens of a step where prompts run, too.</summary>
+    private const int StepTokens = 128;
+
+    private static readonly BenchShape Layouts = new("layouts", 2048, 4, 32, 8, 5632, 4000);
+
+    private int _failures;
+
+    /// <returns>The number of checks that failed.</returns>
+    public int Run()
+    {
+        foreach (var shape in Shapes)
+        {
+            var (batch, steps) = shape.Window is null ? (9, 300) : (20, 700);
+            Compare(shape, ElementType.BFloat16, batch, steps);
+        }
+
+        Compare(Shapes[1], ElementType.Float16, 32, 40);
+        Compare(Shapes[0], ElementType.BFloat16, 1, 2_400);
+        Compare(Shapes[3], ElementType.BFloat16, 40, 600);
+        Compare(Shapes[8], ElementType.BFloat16, 70, 100);
+        CompareDraws();
+        CompareLayouts();
+        CompareRecovery();
+        return _failures;
+    }
+
+    private void Compare(BenchShape shape, ElementType type, int batch, int steps)
+    {
+        using var engines = Engines(shape, type);
+        var sequences = Enumerable.Range(0, batch).ToArray();
+        var traces = new List<DecodeTrace>();
+        var path = "";
+        foreach (var usePlain in new[] { true, false })
+        {
+            using var replica = Replica(engines, shape, (1, 1), batch, steps, usePlain);
+            traces.Add(DecodeTrace.Run(
+                replica, sequences, steps, stagger: 3, shape.Vocabulary, keptFrom: steps - 3, pageSeed: 1));
+            path = replica.Drawing.Path;
+        }
+
+        var error = traces[0].Kept.Max(pair => Difference(pair.Value, traces[1].Kept[pair.Key]));
+        var isRight = error < ErrorMax && path == "CUDA kernels";
+        Tell(isRight, $"{shape.Name}, {type}, batch {batch}, {steps} tokens: {error:0.0e+0} from libtorch, on {path}");
+    }
+
+    /// <summary>The device's sampler and the host's, on the same logits.</summary>
+    private void CompareDraws()
+    {
+        const int Batch = 32, Steps = 100;
+        var shape = new BenchShape("draws", 512, 2, 8, 8, 1408, 32_000);
+        using var engines = Engines(shape, ElementType.BFloat16);
+        var sequences = Enumerable.Range(0, Batch).ToArray();
+        var drawn = new List<List<int>>();
+        foreach (var observes in new[] { true, false })
+        {
+            using var replica = Replica(engines, shape, (1, 1), Batch, Steps, usePlain: false);
+            drawn.Add(DecodeTrace.Run(
+                replica, sequences, Steps, stagger: 0, shape.Vocabulary, Steps, pageSeed: 1, Sampling, observes).Drawn);
+        }
+
+        var others = drawn[0].Zip(drawn[1], (host, gpu) => host == gpu ? 0 : 1).Sum();
+        Tell(others == 0, $"{others} of {drawn[0].Count} tokens drawn on the GPU differ from those drawn on the host");
+
+        static SamplingParameters Sampling(int sequence) => new(
+            sequence % 5 * 0.3f, sequence % 3 == 0 ? 1 : 0.5f + (sequence % 4 * 0.12f),
+            sequence % 2 == 0 ? 0 : sequence * 3, (ulong)sequence * 0x9E37_79B9_7F4A_7C15);
+    }
+
+    private void CompareLayouts()
+    {
+        const int Steps = 300, Batch = 64;
+        using var engines = Engines(Layouts, ElementType.BFloat16);
+        var all = Enumerable.Range(0, Batch).ToArray();
+        var whole = Trace((1, 1), all, stagger: 2, pageSeed: 1);
+        foreach (var batch in new[] { 5, 12, 32 })
+        {
+            var part = Trace((1, 1), all[..batch], stagger: 2, pageSeed: 4);
+            TellBits($"batch {batch}, P=1 M=1", part.CountUnequal(whole), part.Hashes.Count);
+        }
+
+        foreach (var (stages, ranks) in new[] { (1, 1), (2, 1), (4, 1), (1, 2), (1, 4), (1, 8), (2, 2) })
+        {
+            var together = Trace((stages, ranks), all, stagger: 2, pageSeed: 2);
+            TellBits($"batch {Batch}, P={stages} M={ranks}", together.CountUnequal(whole), together.Hashes.Count);
+            var alone = Trace((stages, ranks), [3], stagger: 0, pageSeed: 3);
+            // Alone it gets further than staggered among others.
+            var shared = alone.Hashes.Where(pair => whole.Hashes.ContainsKey(pair.Key)).ToArray();
+            var unequal = shared.Count(pair => whole.Hashes[pair.Key] != pair.Value);
+            TellBits($"batch 1, P={stages} M={ranks}", unequal, shared.Length);
+        }
+
+        DecodeTrace Trace((int, int) layout, int[] sequences, int stagger, int pageSeed)
+        {
+            using var replica = Replica(engines, Layouts, layout, sequences.Length, Steps, usePlain: false);
+            return DecodeTrace.Run(replica, sequences, Steps, stagger, Layouts.Vocabulary, Steps, pageSeed);
+        }
+    }
+
+    /// <summary>A sequence that goes on elsewhere from its tokens, in other company and another layout.</summary>
+    private void CompareRecovery()
+    {
+        const int Prompt = 200, From = 330, End = 400, Company = 5;
+        using var engines = Engines(Layouts, ElementType.BFloat16);
+        var undisturbed = Trace((1, 1), Prompt, company: 0)[(From - Prompt)..];
+        foreach (var stages in new[] { 1, 2 })
+        {
+            var recovered = Trace((stages, 1), From, Company);
+            var unequal = recovered.Zip(undisturbed, (a, b) => a == b ? 0 : 1).Sum();
+            TellBits($"after a kill, beside {Company} others, P={stages} M=1", unequal, recovered.Count);
+        }
+
+        List<ulong> Trace((int, int) layout, int from, int company)
+        {
+            using var replica = Replica(engines, Layouts, layout, company + 1, End, usePlain: false, StepTokens);
+            return RecoveryTrace.Run(replica, Prompt, from, End, company, Layouts.Vocabulary);
+        }
+    }
+
+    private TorchEngines Engines(BenchShape shape, ElementType type) =>
+        new(shape.Spec(type), shape.Config(), new MadeWeights(), device);
+
+    private static InProcessReplica Replica(
+        TorchEngines engines, BenchShape shape, (int Stages, int Ranks) layout, int batch, int steps, bool usePlain,
+        int stepTokens = 0) =>
+        new(
+            assignment => engines.Load(assignment, null, default, usePlain),
+            Layout.EvenStages(shape.Layers, 1, layout.Stages), layout.Ranks,
+            new ReplicaBounds(batch * KvPage.Count(steps), Math.Max(stepTokens, batch), batch));
+
+    private void TellBits(string what, int unequal, int positions) =>
+        Tell(unequal == 0, $"{what}: {(unequal == 0 ? "equal bits" : $"{unequal} others")} in {positions} positions");
+
+    private void Tell(bool isRight, string what)
+    {
+        if (!isRight) _failures++;
+        report($"{(isRight ? "ok  " : "FAIL")} {what}");
+    }
+
+    /// <summary>Norm of the difference as a share of the norm; NaN counts as infinitely far.</summary>
+    private static double Difference(float[] expected, float[] actual)
+    {
+        double square = 0, norm = 0;
+        for (var i = 0; i < expected.Length; i++)
+        {
+            square += Math.Pow(expected[i] - actual[i], 2);
+            norm += Math.Pow(expected[i], 2);
+        }
+
+        var share = Math.Sqrt(square / norm);
+        return double.IsNaN(share) ? double.PositiveInfinity : share;
+    }
+}

@@ -1,0 +1,111 @@
+using System.Runtime.InteropServices;
+
+namespace SpotServe.Node.Engine.Cuda;
+
+// The structs of the kernels' parameters, field by field as the sources in Kernels/ have them; addresses are of device
+// memory.
+
+/// <summary>See epilogues.cuh.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct LinearArguments
+{
+    public nint Low;
+    public nint High;
+    public nint Input;
+    public nint SquaresIn;
+    public nint Bias;
+    public nint Output;
+    public nint Residual;
+    public nint Gained;
+    public nint Gain;
+    public nint SquaresOut;
+    public nint Queries;
+    public nint Pages;
+    public nint Table;
+    public nint Positions;
+    public nint TableFirst;
+    public nint Cosines;
+    public nint Sines;
+    public float Epsilon;
+    public float InverseWidth;
+    public int K;
+    public int Segment;
+    public int Tokens;
+    public int Tiles;
+    public int Rows;
+    public int OutputStride;
+    public int Squares;
+    public int TableStride;
+    public int QueryHeads;
+    public int KvHeads;
+}
+
+/// <summary>See attention.cuh.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct AttentionArguments
+{
+    public nint Queries;
+    public nint Pages;
+    public nint Table;
+    public nint Positions;
+    public nint TableFirst;
+    public nint Stable;
+    public nint Output;
+    public nint Partial;
+    public nint Arrived;
+    public float Scale;
+    public int Window;
+    public int TableStride;
+    public int KvHeads;
+    public int SplitsMax;
+}
+
+/// <summary>See rows.cuh.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct RowArguments
+{
+    public nint Embedding;
+    public nint Values;
+    public nint Ids;
+    public nint Residual;
+    public nint Gained;
+    public nint Gain;
+    public nint Squares;
+    public int Width;
+    public int FirstId;
+    public int IdCount;
+    public int Adds;
+}
+
+/// <summary>See rows.cuh.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct HeadArguments
+{
+    public nint Values;
+    public nint QueryNorm;
+    public nint KeyNorm;
+    public nint Queries;
+    public nint Pages;
+    public nint Table;
+    public nint Positions;
+    public nint TableFirst;
+    public nint Cosines;
+    public nint Sines;
+    public float Epsilon;
+    public int Turned;
+    public int TableStride;
+    public int QueryHeads;
+    public int KvHeads;
+}
+
+/// <summary>See sampling.cuh.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct DrawArguments
+{
+    public nint Logits;
+    public nint Sampling;
+    public nint Positions;
+    public nint Drawn;
+    public int Width;
+    public int Stride;
+}

@@ -1,0 +1,38 @@
+// The kernels by name: of a decode step, and of a prompt's chunk. The number in a name is how many tokens it handles at most.
+#include "linear.cuh"
+#include "attention.cuh"
+#include "rows.cuh"
+#include "sampling.cuh"
+#include "chunks.cuh"
+
+#define KERNEL(threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks)
+
+#define LINEAR_LAYERS(name, E) \
+  KERNEL(256, 1) name##8(const __grid_constant__ LinearArgs args) { linear<1, 2, 4, 8, E>(args); } \
+  KERNEL(256, 1) name##16(const __grid_constant__ LinearArgs args) { linear<2, 2, 4, 8, E>(args); } \
+  KERNEL(256, 1) name##32(const __grid_constant__ LinearArgs args) { linearPair<4, 3, E>(args); } \
+  KERNEL(256, 1) name##64(const __grid_constant__ LinearArgs args) { linearPair<8, 3, E>(args); }
+
+LINEAR_LAYERS(floats, ToFloats)
+LINEAR_LAYERS(gated, ToGated)
+#ifdef FUSED_HEADS
+LINEAR_LAYERS(heads, ToAttention)
+#endif
+#if ROW_SEGMENTS == 8
+LINEAR_LAYERS(residual, ToResidual)
+#else
+KERNEL(256, 1) partial8(const __grid_constant__ LinearArgs args) { linear<1, 1, 4, ROW_SEGMENTS, ToPartial>(args); }
+KERNEL(256, 1) partial16(const __grid_constant__ LinearArgs args) { linear<2, 1, 4, ROW_SEGMENTS, ToPartial>(args); }
+KERNEL(256, 1) partial32(const __grid_constant__ LinearArgs args) { linear<4, 1, 3, ROW_SEGMENTS, ToPartial>(args); }
+KERNEL(256, 1) partial64(const __grid_constant__ LinearArgs args) { linear<8, 1, 2, ROW_SEGMENTS, ToPartial>(args); }
+#endif
+
+KERNEL(ATTENTION_WARPS * 32, (HEAD_SIZE > 128 || GROUP > 4 ? 1 : 2)) attentionCluster(const __grid_constant__ AttentionArgs args) { attention<true>(args); }
+KERNEL(ATTENTION_WARPS * 32, (HEAD_SIZE > 128 || GROUP > 4 ? 1 : 2)) attentionSplit(const __grid_constant__ AttentionArgs args) { attention<false>(args); }
+KERNEL(512, 1) enter(const __grid_constant__ RowArgs args) { enterRows(args); }
+KERNEL(128, 4) place(const __grid_constant__ HeadArgs args) { placeHeads(args); }
+KERNEL(DRAW_THREADS, 1) drawTokens(const __grid_constant__ DrawArgs args) { draw(args); }
+
+KERNEL(256, 4) normChunk(const __grid_constant__ NormArgs args) { normRow(args); }
+KERNEL(256, 4) gateChunk(const u16* gates, u16* values, long long count) { gateElements(gates, values, count); }
+KERNEL(256, 4) placeChunk(const __grid_constant__ PlaceArgs args) { placeRow(args); }
