@@ -29,7 +29,7 @@ internal static class HandoverChunks
             {
                 var count = Math.Min(sequence.Pages.Length - from, RoundPagesMax - pages);
                 var part = sequence.Pages.Slice(from, count);
-                round.Add(new SequencePages(sequence.Id, sequence.FirstIndex + from, part));
+                round.Add(sequence with { FirstIndex = sequence.FirstIndex + from, Pages = part });
                 from += count;
                 pages += count;
                 bytes += PagesOverhead + BytesOf(sequence.Id.Value) + BytesOf(part);

@@ -124,7 +124,7 @@ public sealed class FollowingTests
             }
 
             for (var i = 0; i < layout.Degrees.Replicas; i++)
-                Hear(new Actors.Replica.HandoverProtocol.ReplicaServes(epoch, i, 0, 0, 0));
+                Hear(new Actors.Replica.HandoverProtocol.ReplicaServes(epoch, i, 0, 0, 0, 0));
             foreach (var device in old?.Layout.Placement ?? ImmutableArray<DeviceId>.Empty)
                 Hear(new ClusterProtocol.PositionReleased(old!.Epoch, device));
             Assert.IsType<Serving>(_state.Phase);
