@@ -84,7 +84,7 @@ internal static class PlanningMutations
         new("migration: bytes that are held twice are freed twice", Folder + "Migrating/HoldingDiff.cs",
             "            taken.Add(slice);\n",
             "",
-            Killer.Of<MigrationPlannerTests>(), Killer.Of<ReconfigurationPlannerTests>()),
+            Killer.Of<HoldingDiffTests>()),
         new("arrangement: it stops when the notice is over", Folder + "Migrating/Arrangement.cs",
             "var last = clock.MostBefore((left - pause).TotalSeconds, int.MaxValue);",
             "var last = clock.MostBefore(left.TotalSeconds, int.MaxValue);",

@@ -40,6 +40,22 @@ public sealed class PageMovesTests
         });
 
     [Fact]
+    public void Pages_stay_in_place_only_on_a_device_that_has_these_very_heads_of_that_replica() =>
+        Gen.Select(Layouts, Layouts, Gen.Int[0, 1]).Sample((old, target, replica) =>
+        {
+            if (replica >= old.Degrees.Replicas) return;
+            foreach (var position in target.Positions)
+            {
+                var inPlace = PageMoves.InPlace(Model, old, replica, target, position);
+                if (inPlace.Count == 0) continue;
+                var before = old.Positions.Single(
+                    held => held.Replica == replica && old.DeviceAt(held) == target.DeviceAt(position));
+                Assert.Equal(Heads(old, before), Heads(target, position));
+                Assert.Equal(old.LayersOf(before).Intersect(target.LayersOf(position)), inPlace);
+            }
+        });
+
+    [Fact]
     public void Pages_stay_in_place_when_nothing_changes() =>
         Layouts.Sample(layout =>
         {
