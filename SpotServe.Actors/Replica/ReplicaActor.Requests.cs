@@ -102,6 +102,20 @@ public sealed partial class ReplicaActor
             _log.Warning("{Id} does not get its tokens again: {Reason}", submit.Id, refusal.Reason);
     }
 
+    /// <summary>A request that waits, or whose prompt is being computed, gets no tokens for a while. Its sender would
+    /// take that for a loss and submit it again, prompt and all, every few seconds.</summary>
+    private void SayWhatWaits()
+    {
+        foreach (var sequence in _scheduler.Sequences)
+        {
+            if (sequence.Phase is not (SequencePhase.Waiting or SequencePhase.Prefill)) continue;
+            _subscribers.Tell(
+                sequence.Id,
+                new ReplicaProtocol.TokensGenerated(_epoch, sequence.Id, sequence.GeneratedCount, [], null),
+                Self);
+        }
+    }
+
     private void OnCancel(ReplicaProtocol.Cancel cancel)
     {
         if (cancel.Epoch != _epoch)

@@ -93,6 +93,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
             result => self.Tell(new StepCompleted(epoch, result), ActorRefs.NoSender),
             error => self.Tell(new PipelineLost(epoch, error.Message), ActorRefs.NoSender));
         Timers.StartPeriodicTimer(nameof(ReportLoad), new ReportLoad(_epoch), _settings.LoadPeriod);
+        Timers.StartPeriodicTimer(nameof(StillHere), StillHere.Instance, _settings.StillHerePeriod);
     }
 
     protected override void PostStop()
@@ -111,6 +112,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     {
         Receive<ReplicaProtocol.Submit>(OnSubmit);
         Receive<ReplicaProtocol.RunAlone>(OnRunAlone);
+        Receive<StillHere>(_ => SayWhatWaits());
         Receive<ReplicaControlProtocol.Drain>(IsCurrent, OnDrain);
         Receive<StepCompleted>(OnStepCompleted);
         Receive<PipelineLost>(lost => OnPipelineLost(lost.Reason, []));
@@ -167,6 +169,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
             new ReplicaControlProtocol.ReplicaLost(_epoch, _replica, "it does not serve")));
         Receive<ReplicaControlProtocol.ICommand>(OnStale);
         Receive<ReportLoad>(_ => OnReportLoad());
+        Receive<StillHere>(_ => { });
         Receive<OrphanExpired>(OnOrphanExpired);
         Receive<Terminated>(OnTerminated);
     }
@@ -315,6 +318,11 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     private interface IInternal;
 
     private sealed record StepCompleted(Epoch Epoch, StepResult Step) : IInternal;
+
+    private sealed record StillHere : IInternal
+    {
+        public static StillHere Instance { get; } = new();
+    }
 
     private sealed record PipelineLost(Epoch Epoch, string Reason) : IInternal;
 

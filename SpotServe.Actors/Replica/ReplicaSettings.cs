@@ -10,6 +10,10 @@ public sealed record ReplicaSettings
     /// <summary>How often the parent hears the load.</summary>
     public TimeSpan LoadPeriod { get; init => field = Positive(value); } = TimeSpan.FromSeconds(1);
 
+    /// <summary>How often those who submitted a request that gets no tokens yet hear that it is here: less than their
+    /// patience, <see cref="Requests.RequestOptions.SilenceMax"/>.</summary>
+    public TimeSpan StillHerePeriod { get; init => field = Positive(value); } = TimeSpan.FromSeconds(2);
+
     /// <summary>How long a request whose sender died goes on, waiting for another sender to submit it again.</summary>
     public TimeSpan OrphanGrace { get; init => field = Positive(value); } = TimeSpan.FromSeconds(30);
 

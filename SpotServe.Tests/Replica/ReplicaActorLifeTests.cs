@@ -37,6 +37,24 @@ public sealed class ReplicaActorLifeTests : ReplicaTestKit
     }
 
     [Fact]
+    public async Task Senders_of_requests_that_wait_hear_that_they_are_here_and_submit_no_prompt_again()
+    {
+        Limits = Limits(sequences: 1);
+        Start();
+        Submit(Request("runs", 4, 9), Entity);
+        var waiting = CreateTestProbe();
+        Submit(Request("waits", 4, 9), waiting);
+
+        Advance(seconds: 2);
+
+        var here = await TokensAsync(waiting);
+        Assert.Equal((new RequestId("waits"), 0, null), (here.Id, here.FirstIndex, here.Finished));
+        Assert.Empty(here.Tokens);
+        await Pipeline.StepAsync(Cancel);
+        await TokensAsync(Entity);
+    }
+
+    [Fact]
     public async Task Drain_is_answered_again_when_asked_again()
     {
         Start();
