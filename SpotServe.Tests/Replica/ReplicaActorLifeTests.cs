@@ -44,6 +44,7 @@ public sealed class ReplicaActorLifeTests : ReplicaTestKit
         Submit(Request("runs", 4, 9), Entity);
         var waiting = CreateTestProbe();
         Submit(Request("waits", 4, 9), waiting);
+        await LoadAsync();   // It has both, and its timers run.
 
         Advance(seconds: 2);
 

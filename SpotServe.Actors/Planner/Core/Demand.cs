@@ -61,7 +61,8 @@ internal static class Demand
         var running = Math.Min(before.Load.Running, load.Running);
         if (running < 1 || tokens < running || time < TimeSpan.FromSeconds(0.5) || time > TimeSpan.FromSeconds(5)
             || running * 2 < Math.Max(before.Load.Running, load.Running) || turn.State.Model is not { } model) return;
-        var kinds = DeviceKinds.InstancesOf([.. turn.State.Nodes.Values.Select(node => node.Info)])
+        var kinds = DeviceKinds.InstancesOf(
+                [.. turn.State.Nodes.Values.Select(node => node.Info).Where(node => !node.Devices.IsEmpty)])
             .ToDictionary(instance => instance.Node, instance => instance.Kind);
         var positions = layout.Positions
             .Where(position => position.Replica == load.Replica && position.Rank == 0)
