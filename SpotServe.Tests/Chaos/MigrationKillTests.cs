@@ -27,7 +27,7 @@ public sealed class MigrationKillTests(ITestOutputHelper output)
     [
         ("Planning", "Planning: ", false),
         ("PreCopying", "PreCopying: ", true),
-        ("PreCopying", "pages go to ", false),
+        ("PreCopying", "PreCopying: pages go to ", false),
         ("CuttingOver", "CuttingOver: ", true),
         ("Releasing", "Releasing: ", false),
     ];

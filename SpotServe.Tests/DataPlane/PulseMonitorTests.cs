@@ -69,7 +69,7 @@ public sealed class PulseMonitorTests
             foreach (var ms in late)
             {
                 now += TimeSpan.FromMilliseconds(ms + 1);
-                if (now > arrivals.Last()) return;
+                if (now >= arrivals.Last()) return;
                 var arrived = false;
                 while (arrivals.Peek() <= now)
                 {

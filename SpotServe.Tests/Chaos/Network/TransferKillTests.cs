@@ -89,7 +89,7 @@ public sealed class TransferKillTests(ITestOutputHelper output)
         using var log = PlannerLog.Follow(cluster.Seed);
 
         SeedProcess.Signal(pair.Source.Process.Id, "TERM");
-        await log.SaysAsync("pages go to ");
+        await log.SaysAsync("PreCopying: pages go to ");
         var sent = cluster.Lab.SentBy(pair.Source.Host);
         await UntilAsync("pages", () => Task.FromResult(
             cluster.Lab.SentBy(pair.Source.Host) - sent >= PageBytesBefore));
