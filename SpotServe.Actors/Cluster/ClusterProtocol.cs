@@ -198,6 +198,10 @@ public static class ClusterProtocol
         /// </summary>
         public ImmutableArray<ReplicaControlProtocol.ReplicaLoad> Loads { get; init; } = [];
 
+        /// <summary>The latest change of layout that is over and of which all is known; null before one, or when it was
+        /// before this planner.</summary>
+        public ReconfigurationRecord? Latest { get; init; }
+
         /// <summary>Nodes that were given notice, with their deadlines.</summary>
         public ImmutableDictionary<string, DateTimeOffset> Leaving { get; init; } =
             ImmutableDictionary<string, DateTimeOffset>.Empty;

@@ -14,6 +14,7 @@ internal static class StoredPlannerEvents
         .Writes<PlannerEvents.LayoutActivated, LayoutActivatedV1>("layout-activated.1", LayoutActivatedV1.Of)
         .Writes<PlannerEvents.ReconfigurationEnded, ReconfigurationEndedV1>(
             "reconfiguration-ended.1", ReconfigurationEndedV1.Of)
+        .Writes<PlannerEvents.RequestsResumed, RequestsResumedV1>("requests-resumed.1", RequestsResumedV1.Of)
         .Writes<PlannerEvents.PlannerCheckpoint, PlannerCheckpointV1>("planner-checkpoint.1", PlannerCheckpointV1.Of);
 
     private sealed record PlannerStartedV1(long Epoch, long Term, DateTimeOffset At) : IJournalForm
@@ -71,7 +72,8 @@ internal static class StoredPlannerEvents
     private sealed record ReconfigurationEndedV1(
         long Epoch, string Cause, DateTimeOffset StartedAt, DegreesV1 To, PhaseV1[] Phases, long WeightsReused,
         long WeightsFromPeers, long WeightsFromFolder, long Pages, int Sequences, long TokensRecomputed, string Outcome,
-        DegreesV1? From = null, double? Pause = null, int? NotHandedOver = null) : IJournalForm
+        DegreesV1? From = null, double? Pause = null, int? NotHandedOver = null, GoneV1[]? Gone = null,
+        ResumedV1? Resumed = null) : IJournalForm
     {
         public static ReconfigurationEndedV1 Of(PlannerEvents.ReconfigurationEnded e)
         {
@@ -81,7 +83,9 @@ internal static class StoredPlannerEvents
                 [.. r.Phases.Select(p => new PhaseV1(p.Name, p.Start.TotalSeconds, p.Duration.TotalSeconds))],
                 r.Weights.Reused, r.Weights.Peers, r.Weights.Folder, r.PageBytes, r.Sequences, r.TokensRecomputed,
                 r.Outcome, r.From is { } from ? DegreesV1.Of(from) : null, r.Pause?.TotalSeconds,
-                r.NotHandedOver > 0 ? r.NotHandedOver : null);
+                r.NotHandedOver > 0 ? r.NotHandedOver : null,
+                r.Gone.IsEmpty ? null : [.. r.Gone.Select(GoneV1.Of)],
+                r.Resumed is { } resumed ? ResumedV1.Of(resumed) : null);
         }
 
         public object ToEvent() => new PlannerEvents.ReconfigurationEnded(new ReconfigurationRecord(
@@ -92,7 +96,44 @@ internal static class StoredPlannerEvents
             Pause is { } pause ? TimeSpan.FromSeconds(pause) : null, Sequences, TokensRecomputed, Outcome)
         {
             NotHandedOver = NotHandedOver ?? 0,
+            Gone = [.. (Gone ?? []).Select(gone => gone.ToDeparted())],
+            Resumed = Resumed?.ToResumption(),
         });
+    }
+
+    private sealed record GoneV1(string Node, string By)
+    {
+        public static GoneV1 Of(DepartedNode node) => new(node.Node, NameOf(node.By));
+
+        public DepartedNode ToDeparted() => new(Node, Enum.GetValues<NoticedBy>().First(by => NameOf(by) == By));
+
+        private static string NameOf(NoticedBy by) => by switch
+        {
+            NoticedBy.ClosedConnections => "closed-connections",
+            NoticedBy.Silence => "silence",
+            NoticedBy.Membership => "membership",
+            NoticedBy.Notice => "notice",
+            NoticedBy.Operator => "operator",
+            _ => throw new InvariantException($"{by} has no stored name"),
+        };
+    }
+
+    /// <summary>Time in seconds.</summary>
+    private sealed record ResumedV1(int Requests, long Tokens, double? After = null)
+    {
+        public static ResumedV1 Of(Resumption resumed) =>
+            new(resumed.Requests, resumed.Tokens, resumed.After?.TotalSeconds);
+
+        public Resumption ToResumption() =>
+            new(Requests, Tokens, After is { } after ? TimeSpan.FromSeconds(after) : null);
+    }
+
+    private sealed record RequestsResumedV1(long Epoch, ResumedV1 Resumed) : IJournalForm
+    {
+        public static RequestsResumedV1 Of(PlannerEvents.RequestsResumed e) =>
+            new(e.Epoch.Value, ResumedV1.Of(e.Resumed));
+
+        public object ToEvent() => new PlannerEvents.RequestsResumed(new Epoch(Epoch), Resumed.ToResumption());
     }
 
     private sealed record ServingV1(long Epoch, DegreesV1 Degrees, LayersV1[] StageLayers, DeviceV1[] Placement)

@@ -58,14 +58,20 @@ internal static class PlannerMessages
         {
             Term = state.Journal.Term,
             Loads = [.. state.Active?.Loads.Values.Select(report => report.Load) ?? []],
+            Latest = state.Aftermath.Latest,
             Leaving = state.Leaving.ToImmutableDictionary(node => node.Key, node => node.Value.Deadline),
         };
     }
 
-    public static Timeline Timeline(PlannerState state, DateTimeOffset now) => new(
-        state.Phase is ChangingPhase changing
-            ? [.. state.Journal.Timeline, changing.Change.Record(ReconfigurationRecord.UnderWay, now)]
-            : [.. state.Journal.Timeline]);
+    /// <summary>With what is known by now of the requests that went on.</summary>
+    public static Timeline Timeline(PlannerState state, DateTimeOffset now)
+    {
+        var known = state.Journal.Timeline;
+        var all = state.Phase is ChangingPhase changing
+            ? known.Add(changing.Change.Record(ReconfigurationRecord.UnderWay, now))
+            : known;
+        return new Timeline([.. all.Select(record => state.Aftermath.Complete(record, known))]);
+    }
 
     private static HeldPosition Input(PositionReport report) => new(
         report.Epoch,

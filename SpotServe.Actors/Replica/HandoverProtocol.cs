@@ -130,7 +130,8 @@ public static class HandoverProtocol
     /// <summary>New replica to its parent: it serves.</summary>
     /// <param name="Sequences">Sequences that it took over.</param>
     /// <param name="NotHandedOver">Sequences that old replicas had for it and that did not come.</param>
-    /// <param name="TokensRecomputed">Tokens that were in a cache and have to be computed anew.</param>
+    /// <param name="TokensRecomputed">Tokens, of those that it took over, that were in a cache and have to be computed
+    /// anew.</param>
     /// <param name="Bytes">Bytes of pages that were copied.</param>
     public sealed record ReplicaServes(
         Epoch Epoch, int Replica, int Sequences, int NotHandedOver, long TokensRecomputed, long Bytes) : IMessage;

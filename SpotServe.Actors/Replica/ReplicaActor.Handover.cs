@@ -118,12 +118,13 @@ public sealed partial class ReplicaActor
         var adoption = _scheduler.Adopt([.. sequences.Select(sequence => sequence.State)]);
         _scheduler.CheckLaws();
         var missed = _incoming.Missed;
-        _adopted = new Adopted(
-            sequences.Length, missed.Sequences, adoption.TokensRecomputed + missed.CachedTokens);
+        // Those that did not come are counted when they are submitted and go on.
+        _adopted = new Adopted(sequences.Length, missed.Sequences, adoption.TokensRecomputed);
         _log.Info(
             "Replica {Replica} of {Epoch} goes on with {Count} sequences, {Waiting} of them wait; {Missed} did not " +
             "come; {Tokens} tokens are computed anew",
-            _replica, _epoch, sequences.Length, adoption.Waiting, missed.Sequences, _adopted.TokensRecomputed);
+            _replica, _epoch, sequences.Length, adoption.Waiting, missed.Sequences,
+            adoption.TokensRecomputed + missed.CachedTokens);
         Become(Serving);
         PlanSteps();   // Before telling anyone: the devices should not wait for the mail.
         foreach (var (handed, _) in sequences) Introduce(handed);

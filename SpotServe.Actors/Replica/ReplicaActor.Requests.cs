@@ -26,6 +26,7 @@ public sealed partial class ReplicaActor
         {
             case Submission.Queued:
                 _subscribers.Attach(submit.Id, Sender);
+                _resumed.OnTaken(submit);
                 PlanSteps();
                 return;
             case Submission.Complete complete:
@@ -157,6 +158,7 @@ public sealed partial class ReplicaActor
     private void Forget(RequestId id)
     {
         _subscribers.Detach(id);
+        _resumed.OnGone(id);
         Timers.Cancel(OrphanKey(id));
     }
 

@@ -36,6 +36,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly LargeMessages _large = LargeMessages.Of(Context.System);
     private readonly HashSet<string> _told = [];
+    private readonly ResumedTally _resumed = new();
     private RequestId? _askedFor;
     private long _stepsCompleted;
     private long _stepsCompletedAtTick;
@@ -169,6 +170,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
             new ReplicaControlProtocol.ReplicaLost(_epoch, _replica, "it does not serve")));
         Receive<ReplicaControlProtocol.ICommand>(OnStale);
         Receive<ReportLoad>(_ => OnReportLoad());
+        Receive<ResumedToldLately>(_ => TellOfResumed());
         Receive<StillHere>(_ => { });
         Receive<OrphanExpired>(OnOrphanExpired);
         Receive<Terminated>(OnTerminated);
@@ -242,12 +244,25 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
             }
 
             ImmutableArray<int> tokens = outcome.Token is { } token ? [token] : [];
+            if (!tokens.IsEmpty) _resumed.OnToken(id);
             _subscribers.Tell(
                 id, new ReplicaProtocol.TokensGenerated(_epoch, id, outcome.Index, tokens, outcome.Finished), Self);
             if (outcome.Finished is not { } reason) continue;
             _finished.Add(id, outcome.Sequence.Generated, reason);
             Forget(id);
         }
+
+        TellOfResumed();
+    }
+
+    /// <summary>That requests go on after a loss is told at once, of many at a time together: the planner shows how
+    /// long they stood still.</summary>
+    private void TellOfResumed()
+    {
+        if (!_resumed.HasNews || Timers.IsTimerActive(nameof(ResumedToldLately))) return;
+        Timers.StartSingleTimer(
+            nameof(ResumedToldLately), new ResumedToldLately(_epoch), TimeSpan.FromMilliseconds(100));
+        Context.Parent.Tell(Load());
     }
 
     private void OnDrain(ReplicaControlProtocol.Drain drain)
@@ -313,6 +328,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         _scheduler.Suspensions)
     {
         TokensRecomputed = _scheduler.TokensRecomputed,
+        Resumed = _resumed.Report(),
     };
 
     private interface IInternal;
@@ -327,6 +343,8 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     private sealed record PipelineLost(Epoch Epoch, string Reason) : IInternal;
 
     private sealed record ReportLoad(Epoch Epoch) : IInternal;
+
+    private sealed record ResumedToldLately(Epoch Epoch) : IInternal;
 
     private sealed record OrphanExpired(Epoch Epoch, RequestId Id) : IInternal;
 }

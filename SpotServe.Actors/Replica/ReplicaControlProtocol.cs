@@ -60,7 +60,18 @@ public static class ReplicaControlProtocol
     {
         /// <summary>Tokens computed although they had been in a cache before, since the epoch began.</summary>
         public long TokensRecomputed { get; init; }
+
+        /// <summary>Requests that came after they had lost the replica that ran them, by the epoch in which they lost
+        /// it: the latest few epochs. Sums since the epoch began, so that a lost or doubled report changes
+        /// nothing.</summary>
+        public ImmutableArray<ResumedRequests> Resumed { get; init; } = [];
     }
+
+    /// <param name="LostIn">Epoch of the replica that was lost; <see cref="Epoch.None"/> where nobody knows.</param>
+    /// <param name="Resumed">Those that have drawn a token here.</param>
+    /// <param name="Tokens">Tokens of theirs, prompts included, that were computed again for that.</param>
+    /// <param name="Waiting">Those that came and have drawn none yet.</param>
+    public sealed record ResumedRequests(Epoch LostIn, int Resumed, long Tokens, int Waiting);
 
     /// <summary>The pipeline is gone and with it every page. The requests' senders were told <c>Rejected</c>.</summary>
     public sealed record ReplicaLost(Epoch Epoch, int Replica, string Reason) : IEvent;

@@ -34,6 +34,10 @@ public static class ReplicaProtocol
         /// <see cref="RunAlone"/>, which the replica asks for with <see cref="AloneDue"/>.</summary>
         public bool Alone { get; init; }
 
+        /// <summary>Epoch of the replica that ran it before and was lost; null when none did, or when the entity does
+        /// not know.</summary>
+        public Epoch? LostIn { get; init; }
+
         long IVariableSize.BytesMax => SizeBounds.Frame + SizeBounds.Tokens(Prompt.Length)
             + SizeBounds.Tokens(Committed.Length) + SizeBounds.Tokens(Parameters.StopTokens.Length);
     }

@@ -34,6 +34,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     private bool _asksForRoute;
     private bool _isHandedOver;
     private bool _isRejected;
+    private (Epoch Epoch, IActorRef Replica)? _ranOn;
     private long _heard;
     private long _heardAtCheck = -1;
 
@@ -216,12 +217,17 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
             _route!.Epoch, _id, accepted.Prompt, [.. _state.Tokens], accepted.Parameters)
         {
             Alone = next == NextAttempt.Alone,
+            LostIn = LostIn(),
         };
         if (_large.Tell(_route.Replica, submit, Self) is not { } refusal) return;
         _log.Warning("{Id} could not be submitted: {Reason}", _id, refusal.Reason);
         // Else its silence will have it submitted again.
         if (refusal.IsPermanent) End(FinishReason.Failed, $"It cannot be sent to a replica: {refusal.Reason}");
     }
+
+    /// <summary>Null when the replica that it was heard of last is the one that it is submitted to.</summary>
+    private Epoch? LostIn() => _ranOn is var (epoch, replica)
+        && (epoch != _route!.Epoch || !replica.Equals(_route.Replica)) ? epoch : null;
 
     private bool IsCurrent(ReplicaProtocol.IEvent message) =>
         _route is not null && message.Epoch == _route.Epoch && _ending is null;
@@ -241,6 +247,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     {
         _heard++;
         _isRejected = false;
+        _ranOn = (generated.Epoch, Sender);
         if (generated.FirstIndex > _intake.NextIndex)
         {
             // A message was lost. The replica sends again from the committed count.

@@ -157,7 +157,11 @@ internal sealed record ReconfigurationBody(
     int Sequences,
     int NotHandedOver,
     long TokensRecomputed,
-    string Outcome)
+    string Outcome,
+    IReadOnlyList<DepartedNodeBody> Gone,
+    int RequestsResumed,
+    double? ResumedAfterMs,
+    string Story)
 {
     public static ReconfigurationBody Of(ReconfigurationRecord record) => new(
         record.Epoch.Value,
@@ -174,8 +178,22 @@ internal sealed record ReconfigurationBody(
         record.Pause?.TotalMilliseconds,
         record.Sequences,
         record.NotHandedOver,
-        record.TokensRecomputed,
-        record.Outcome);
+        record.TokensRecomputed + (record.Resumed?.Tokens ?? 0),
+        record.Outcome,
+        [.. record.Gone.Select(DepartedNodeBody.Of)],
+        record.Resumed?.Requests ?? 0,
+        record.Resumed?.After?.TotalMilliseconds,
+        record.Story());
+}
+
+/// <param name="NoticedBy">"closed connections", "silence", "membership", "notice" or "operator".</param>
+internal sealed record DepartedNodeBody(string Node, string NoticedBy)
+{
+    public static DepartedNodeBody Of(DepartedNode gone) => new(gone.Node, gone.By switch
+    {
+        Actors.Cluster.NoticedBy.ClosedConnections => "closed connections",
+        var by => by.ToString().ToLowerInvariant(),
+    });
 }
 
 /// <param name="StartMs">From the reconfiguration's start.</param>

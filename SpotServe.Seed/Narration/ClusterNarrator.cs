@@ -13,11 +13,13 @@ public sealed class ClusterNarrator(TextWriter output)
     private readonly HashSet<string> _nodes = [];
     private string? _said;
     private long _epochShown;
+    private long _epochTold;
     private int _quarterShown;
 
     public void OnView(PlannerView view)
     {
         TellNodes(view);
+        TellStory(view);
         if (view.Layout is not null && view.Epoch.Value > _epochShown) TellLayout(view);
         switch (view.Phase)
         {
@@ -64,6 +66,14 @@ public sealed class ClusterNarrator(TextWriter output)
         {
             output.WriteLine($"    {position} layers {layout.LayersOf(position)} on {layout.DeviceAt(position)}");
         }
+    }
+
+    /// <summary>What came of the latest change, once all is known of it. The first layout has no story.</summary>
+    private void TellStory(PlannerView view)
+    {
+        if (view.Latest is not { From: not null } latest || latest.Epoch.Value <= _epochTold) return;
+        _epochTold = latest.Epoch.Value;
+        output.WriteLine($"  {latest.Story()}");
     }
 
     private void TellLoading(PlannerView view)

@@ -68,7 +68,11 @@ public sealed class AdminTests
                 new Epoch(2), "node a leaves", DateTimeOffset.UnixEpoch, new LayoutDegrees(1, 4, 1, 8),
                 new LayoutDegrees(1, 3, 1, 8),
                 [new ReconfigurationPhase("CuttingOver", TimeSpan.FromSeconds(1), TimeSpan.FromMilliseconds(80))],
-                new WeightSources(1, 2, 3), 4096, TimeSpan.FromMilliseconds(74), 31, 0, ReconfigurationRecord.Served),
+                new WeightSources(1, 2, 3), 4096, TimeSpan.FromMilliseconds(74), 31, 5, ReconfigurationRecord.Served)
+            {
+                Gone = [new DepartedNode("a:1#1", NoticedBy.ClosedConnections)],
+                Resumed = new Resumption(4, 812, TimeSpan.FromSeconds(0.6)),
+            },
         ];
 
         var text = await server.Client.GetStringAsync("/admin/reconfigurations", Cancel);
@@ -76,6 +80,13 @@ public sealed class AdminTests
         using var json = JsonDocument.Parse(text);
         var record = Assert.Single(json.RootElement.GetProperty("reconfigurations").EnumerateArray());
         Assert.Equal("(1,4,1)", record.GetProperty("from").GetString());
+        Assert.Equal("closed connections", record.GetProperty("gone")[0].GetProperty("noticed_by").GetString());
+        Assert.Equal(4, record.GetProperty("requests_resumed").GetInt32());
+        Assert.Equal(600, record.GetProperty("resumed_after_ms").GetDouble());
+        Assert.Equal(817, record.GetProperty("tokens_recomputed").GetInt64());
+        Assert.EndsWith(
+            "4 requests went on after 0.6 s; 812 tokens were computed again",
+            record.GetProperty("story").GetString(), StringComparison.Ordinal);
         Assert.Equal(74, record.GetProperty("pause_ms").GetDouble());
         Assert.Equal(2, record.GetProperty("weights_from_peers").GetInt64());
         Assert.Equal(80, record.GetProperty("phases")[0].GetProperty("duration_ms").GetDouble());

@@ -19,7 +19,9 @@ internal sealed record ReconfigurationLine(
     long WeightsFromPeers,
     long WeightsFromDisk,
     long PagesCopied,
-    string Outcome)
+    string Outcome,
+    int RequestsResumed,
+    string Story)
 {
     private const int AttemptsMax = 600;
     private static readonly TimeSpan Period = TimeSpan.FromMilliseconds(100);

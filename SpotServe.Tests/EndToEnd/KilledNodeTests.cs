@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.RegularExpressions;
+using SpotServe.Tests.Chaos;
 using Xunit;
 
 namespace SpotServe.Tests.EndToEnd;
@@ -35,6 +36,10 @@ public sealed partial class KilledNodeTests(ServingCluster cluster) : IClassFixt
 
         Assert.Equal([.. undisturbed, .. undisturbed], texts);
         Assert.Contains("by signal 9; its log: ", cluster.Seed.Output, StringComparison.Ordinal);
+        Assert.Matches(Story(), await cluster.Seed.LineAsync(" went on after "));
+        var record = (await ReconfigurationLine.AllAsync(cluster.Http))[^1];
+        Assert.InRange(record.RequestsResumed, 1, texts.Length);
+        Assert.InRange(record.TokensRecomputed, record.RequestsResumed, long.MaxValue);
         Assert.Equal(2, Epochs().Count(cluster.Seed.Output));
         await ReplicaState.UntilAsync(
             cluster.Http, "all pages free", replicas => replicas.All(replica => replica.IsIdle));
@@ -52,6 +57,11 @@ public sealed partial class KilledNodeTests(ServingCluster cluster) : IClassFixt
             return text.ToString();
         }
     }
+
+    [GeneratedRegex(
+        @"^  node \S+ was killed: it closed its connections; \d+ requests? went on after \d+\.\d s; "
+        + @"[\d,]+ tokens were computed again$")]
+    private static partial Regex Story();
 
     [GeneratedRegex(@"^  epoch \d+: layout", RegexOptions.Multiline)]
     private static partial Regex Epochs();

@@ -44,6 +44,19 @@ internal static class TestEvents
             new Epoch(5), "the first nodes are there", At, null, new LayoutDegrees(1, 3, 1, 8), [],
             default, 0, null, 0, 0, "given up: node a:1#7 was lost")),
         new PlannerEvents.PlannerStarted(new Epoch(4), 3, At),
+        new PlannerEvents.RequestsResumed(new Epoch(5), new Resumption(4, 812, TimeSpan.FromMilliseconds(600))),
+        new PlannerEvents.ReconfigurationEnded(new ReconfigurationRecord(
+            new Epoch(5), "node a:1#7 was killed: it closed its connections", At, null,
+            new LayoutDegrees(1, 3, 1, 8), [],
+            default, 0, null, 0, 0, ReconfigurationRecord.Served)
+        {
+            Gone =
+            [
+                new DepartedNode("a:1#7", NoticedBy.ClosedConnections),
+                new DepartedNode("b:2#9", NoticedBy.Operator),
+            ],
+            Resumed = new Resumption(4, 812, TimeSpan.FromMilliseconds(600)),
+        }),
         new PlannerEvents.PlannerCheckpoint(
             new Epoch(6),
             3,

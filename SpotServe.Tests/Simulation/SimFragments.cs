@@ -3,6 +3,7 @@ using System.Runtime.Serialization;
 using Akka.Actor;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Fragments;
+using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
 using SpotServe.Actors.Serialization;
 
@@ -20,6 +21,7 @@ internal sealed class SimFragments : IMessageCodec, IFragmentRoutes
         typeof(ClusterProtocol.RegisterNode),   // a model's tensors and a node's devices
         typeof(ClusterProtocol.ProbeSources),   // the weights of one layer
         typeof(RequestProtocol.Described),   // stop strings and stop tokens
+        typeof(ReplicaControlProtocol.ReplicaLoad),   // four epochs
         typeof(FragmentProtocol.Fragment),
     ];
 

@@ -9,13 +9,12 @@ namespace SpotServe.Actors.Planner;
 /// <summary>One change of layout on its way, and what its line in the timeline will say.</summary>
 /// <param name="Before">The epoch that serves while this one gets ready, if one does.</param>
 /// <param name="From">Degrees that served last.</param>
-/// <param name="Cause">In a person's words.</param>
 internal sealed record Change(
     Epoch Epoch,
     LayoutDecision Decision,
     ServingEpoch? Before,
     LayoutDegrees? From,
-    string Cause,
+    Cause Cause,
     DateTimeOffset StartedAt)
 {
     private ImmutableDictionary<DeviceId, LoadProgress> _loaded = ImmutableDictionary<DeviceId, LoadProgress>.Empty;
@@ -66,11 +65,12 @@ internal sealed record Change(
         var peers = _loaded.Values.Sum(progress => progress.PeerBytes);
         var all = _loaded.Values.Sum(progress => progress.LoadedBytes);
         return new ReconfigurationRecord(
-            Epoch, Cause, StartedAt, From, Layout.Degrees, [.. PhasesUntil(now)],
+            Epoch, Cause.ToString(), StartedAt, From, Layout.Degrees, [.. PhasesUntil(now)],
             new WeightSources(reused, peers, all - reused - peers), _pageBytes, _pause, _sequences,
             _tokensRecomputed, outcome)
         {
             NotHandedOver = _notHandedOver,
+            Gone = Cause.Gone,
         };
     }
 

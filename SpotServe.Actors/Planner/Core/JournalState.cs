@@ -43,6 +43,11 @@ internal sealed record JournalState(
                     : null,
             },
             ReconfigurationEnded ended => this with { Timeline = Remember(ended.Record) },
+            RequestsResumed resumed => this with
+            {
+                Timeline = Timeline.ConvertAll(record =>
+                    record.Epoch == resumed.Epoch ? record with { Resumed = resumed.Resumed } : record),
+            },
             PlannerCheckpoint checkpoint => new JournalState(
                 checkpoint.Epoch, checkpoint.Term, null, checkpoint.Serving, [.. checkpoint.Timeline], -1),
             _ => throw new InvariantException($"the planner's journal has an unknown event {happened}"),

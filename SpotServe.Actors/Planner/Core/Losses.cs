@@ -7,13 +7,13 @@ internal static class Losses
 {
     public static void OnMemberLost(Turn turn, MemberLost lost)
     {
-        foreach (var node in NodesAt(turn, lost.Address)) LoseNode(turn, node, $"node {node} {lost.How}");
+        foreach (var node in NodesAt(turn, lost.Address)) LoseNode(turn, node, Cause.Lost(node, NoticedBy.Membership));
     }
 
     public static void OnMemberSuspected(Turn turn, MemberSuspected suspected)
     {
         foreach (var node in NodesAt(turn, suspected.Address))
-            Suspect(turn, node, Signs.ControlClosed, $"node {node} closed its control connection");
+            Suspect(turn, node, Signs.ControlClosed, Cause.Accused(node, NoticedBy.ClosedConnections));
     }
 
     /// <summary>Some member says so. If it is a node that cannot reach another one, this is no loss.</summary>
@@ -22,7 +22,7 @@ internal static class Losses
         foreach (var node in NodesAt(turn, member.Address))
         {
             if (turn.Now - turn.State.Nodes[node].SeenAt >= turn.Limits.SuspectAfter)
-                LoseNode(turn, node, $"node {node} is unreachable");
+                LoseNode(turn, node, Cause.Lost(node, NoticedBy.Silence));
             else
                 turn.Info("Node {Node} is unreachable for another member, and reports here", node);
         }
@@ -30,7 +30,7 @@ internal static class Losses
 
     /// <summary>Has all nodes asked what they hold, with little patience for this one; if it answers, nothing
     /// changes.</summary>
-    public static void Suspect(Turn turn, string node, Signs sign, string why)
+    public static void Suspect(Turn turn, string node, Signs sign, Cause why)
     {
         Accuse(turn, node, sign);
         turn.State.Phase.OnNodeSuspected(turn, node, why);
@@ -39,6 +39,9 @@ internal static class Losses
     public static void OnDeviceFailed(Turn turn, ClusterProtocol.DeviceFailed failed)
     {
         var cause = CauseOf(failed);
+        if (failed.Kind == FailureKind.Peer) turn.Debug("{Device} lost a peer: {Reason}", failed.Device, failed.Reason);
+        // Of those that notice a loss one is the first, and another one may know better who is gone.
+        if (turn.State.Phase is Asking asking && failed.Epoch == turn.State.Active?.Epoch) asking.Explain(turn, cause);
         if (failed.LostNode is { } accused)
         {
             Accuse(turn, accused, failed.IsSilent ? Signs.Word : Signs.LinksClosed);
@@ -62,11 +65,14 @@ internal static class Losses
     public static void OnReplicaLost(Turn turn, Replica.ReplicaControlProtocol.ReplicaLost lost)
     {
         if (lost.Epoch == turn.State.Active?.Epoch)
-            LoseReplica(turn, lost.Replica, $"replica {lost.Replica} stopped: {lost.Reason}");
+            {
+            turn.Info("Replica {Replica} of {Epoch} stopped: {Reason}", lost.Replica, lost.Epoch, lost.Reason);
+            LoseReplica(turn, lost.Replica, Cause.Symptom($"replica {lost.Replica} lost one of its devices"));
+        }
     }
 
     /// <summary>A node is gone: whatever counts on it is over.</summary>
-    public static void LoseNode(Turn turn, string node, string cause)
+    public static void LoseNode(Turn turn, string node, Cause cause)
     {
         if (!turn.State.Nodes.ContainsKey(node)) return;
         turn.State = turn.State with
@@ -91,7 +97,7 @@ internal static class Losses
     }
 
     /// <summary>A serving replica can serve no more; the others of its epoch go on.</summary>
-    public static void LoseReplica(Turn turn, int replica, string cause)
+    public static void LoseReplica(Turn turn, int replica, Cause cause)
     {
         if (turn.State.Active is not { } active || !active.Replicas.ContainsKey(replica)) return;
         turn.Warn("Replica {Replica} of {Epoch} is lost: {Cause}", replica, active.Epoch, cause);
@@ -111,13 +117,12 @@ internal static class Losses
         var limit = turn.Now - turn.Limits.NodeSilenceMax;
         foreach (var (name, _) in turn.State.Nodes.Where(node => node.Value.SeenAt < limit))
         {
-            LoseNode(
-                turn, name, $"node {name} has not reported for {turn.Limits.NodeSilenceMax.TotalSeconds:0.#} s");
+            LoseNode(turn, name, Cause.Lost(name, NoticedBy.Silence));
         }
     }
 
     private static void OnServingDeviceFailed(
-        Turn turn, ActiveEpoch active, ClusterProtocol.DeviceFailed failed, string cause)
+        Turn turn, ActiveEpoch active, ClusterProtocol.DeviceFailed failed, Cause cause)
     {
         var replica = active.Layout.PositionOf(failed.Device).Replica;
         var wasServing = active.Replicas.ContainsKey(replica);
@@ -137,11 +142,11 @@ internal static class Losses
     };
 
     /// <summary>Names the node that went, where the device knows it, and how that was noticed.</summary>
-    private static string CauseOf(ClusterProtocol.DeviceFailed failed) => failed switch
+    private static Cause CauseOf(ClusterProtocol.DeviceFailed failed) => failed switch
     {
-        { LostNode: { } lost, IsSilent: true } => $"node {lost} fell silent to {failed.Device}",
-        { LostNode: { } lost } => $"node {lost} closed its links to {failed.Device}",
-        { Kind: FailureKind.Peer } => $"device {failed.Device} lost a peer: {failed.Reason}",
+        { LostNode: { } lost, IsSilent: true } => Cause.Accused(lost, NoticedBy.Silence),
+        { LostNode: { } lost } => Cause.Accused(lost, NoticedBy.ClosedConnections),
+        { Kind: FailureKind.Peer } => Cause.Symptom($"device {failed.Device} lost a connection to another one"),
         _ => $"device {failed.Device} failed: {failed.Reason}",
     };
 

@@ -25,6 +25,7 @@ internal sealed class PlannerCore(PlannerOptions options)
             Phase = new Gathering(now),
             Detail = "waiting for nodes",
             Claim = journal.Serving,
+            Aftermath = new Aftermath(journal.Epoch),
             Wanted = options.Wanted,
             Objective = options.Objective,
         };
@@ -57,6 +58,7 @@ internal sealed class PlannerCore(PlannerOptions options)
         {
             case PlannerInputs.Tick:
                 if (!turn.State.Phase.JudgesSilence) Losses.LoseSilentNodes(turn);
+                Aftermath.OnTick(turn);
                 turn.State.Phase.OnTick(turn);
                 break;
             case PlannerInputs.NodeReported report:
@@ -108,6 +110,7 @@ internal sealed class PlannerCore(PlannerOptions options)
                 Losses.OnReplicaLost(turn, lost);
                 break;
             case ReplicaControlProtocol.ReplicaLoad load:
+                Aftermath.OnReplicaLoad(turn, load);
                 Demand.OnReplicaLoad(turn, load);
                 break;
             default:

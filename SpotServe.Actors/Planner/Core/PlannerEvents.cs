@@ -32,6 +32,10 @@ public static class PlannerEvents
         public Epoch Epoch => Record.Epoch;
     }
 
+    /// <summary>All requests go on that had lost their replica: counted when it was done, after the line in the
+    /// timeline was written that this belongs to.</summary>
+    public sealed record RequestsResumed(Epoch Epoch, Resumption Resumed) : IPlannerEvent;
+
     /// <summary>All that matters of the events before it, written while nothing is under way; they may be
     /// deleted.</summary>
     /// <param name="Epoch">The newest that was decided.</param>

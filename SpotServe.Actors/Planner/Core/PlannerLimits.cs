@@ -82,6 +82,12 @@ public sealed record PlannerLimits
     /// <summary>Longest time without progress in loading or connecting before the layout is given up.</summary>
     public TimeSpan ProgressMax { get; init; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>After a loss, when nothing more was heard for this long of requests that go on, all have.</summary>
+    public TimeSpan AftermathQuiet { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>The same while some have come and not gone on yet.</summary>
+    public TimeSpan AftermathMax { get; init; } = TimeSpan.FromSeconds(30);
+
     /// <summary>Checks what has to end before what.</summary>
     /// <exception cref="ArgumentException">Two of them are in the wrong order; the message names both.</exception>
     internal PlannerLimits InOrder()
@@ -105,6 +111,9 @@ public sealed record PlannerLimits
         Ordered(Apart, ApartMax);
         Ordered(DoubtedConnectMax, ProgressMax);
         Ordered(DoubtedConnectMax, Doubt);
+        // Replicas report every second.
+        Ordered(2 * ReportInterval, AftermathQuiet);
+        Ordered(AftermathQuiet, AftermathMax);
         return this;
     }
 

@@ -63,6 +63,9 @@ internal sealed record PlannerState
     /// <summary>The plan to be made as soon as nothing else is under way.</summary>
     public DuePlan? Due { get; init; }
 
+    /// <summary>What became of the requests that lost their replicas.</summary>
+    public Aftermath Aftermath { get; init; } = new(Epoch.None);
+
     /// <summary>Degrees that an operator asked for; null lets the planner choose.</summary>
     public LayoutDegrees? Wanted { get; init; }
 
@@ -136,8 +139,7 @@ internal sealed record Drift(DateTimeOffset Since);
 
 internal sealed record LoadReport(ReplicaControlProtocol.ReplicaLoad Load, DateTimeOffset At);
 
-/// <param name="Cause">In a person's words.</param>
-internal sealed record DuePlan(string Cause, DateTimeOffset At);
+internal sealed record DuePlan(Cause Cause, DateTimeOffset At);
 
 /// <summary>A layout failed before it served, for a reason that lies in a device or the model.</summary>
 /// <param name="Times">How often in a row this layout did for this reason.</param>

@@ -59,10 +59,10 @@ internal sealed class Turn(PlannerState state, PlannerOptions options, DateTimeO
     }
 
     /// <summary>Has the cluster planned anew, now or once what is under way is over.</summary>
-    public void PlanAfter(string cause, TimeSpan delay)
+    public void PlanAfter(Cause cause, TimeSpan delay)
     {
         var at = Now + delay;
-        if (State.Due is { } due && due.At <= at) return;
+        if (State.Due is { } due) (cause, at) = (due.Cause.And(cause), due.At <= at ? due.At : at);
         State = State with { Due = new DuePlan(cause, at) };
     }
 

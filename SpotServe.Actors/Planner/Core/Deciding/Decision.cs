@@ -71,7 +71,7 @@ internal static class Decision
         }
 
         var epoch = state.Journal.Epoch.Next;
-        turn.Persist(new LayoutDecided(epoch, turn.Now, asked.Cause, decision.Layout));
+        turn.Persist(new LayoutDecided(epoch, turn.Now, asked.Cause.ToString(), decision.Layout));
         turn.Info("{Epoch}: {Degrees} because {Cause}", epoch, decision.Layout.Degrees, asked.Cause);
         foreach (var note in decision.Notes) turn.Info("{Note}", note);
         var change = new Change(

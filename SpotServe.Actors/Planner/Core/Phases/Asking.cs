@@ -11,7 +11,7 @@ namespace SpotServe.Actors.Planner;
 /// <param name="Holdings">Of the nodes that have answered.</param>
 /// <param name="Caches">Of the replicas that have answered.</param>
 internal sealed record Asking(
-    string Cause,
+    Cause Cause,
     long Round,
     DateTimeOffset Since,
     DateTimeOffset RepeatAt,
@@ -22,7 +22,7 @@ internal sealed record Asking(
 
     public override bool JudgesSilence => true;
 
-    public static void Begin(Turn turn, string cause)
+    public static void Begin(Turn turn, Cause cause)
     {
         turn.State = turn.State with { Due = null, Round = turn.State.Round + 1 };
         var asking = new Asking(
@@ -41,7 +41,11 @@ internal sealed record Asking(
             case PlannerInputs.HoldingsReported answer
                 when answer.Round == Round && turn.State.Nodes.ContainsKey(answer.Node):
                 turn.State = turn.State with { Accused = turn.State.Accused.Remove(answer.Node) };
-                turn.Stay(this with { Holdings = Holdings.SetItem(answer.Node, answer.Devices) });
+                turn.Stay(this with
+                {
+                    Holdings = Holdings.SetItem(answer.Node, answer.Devices),
+                    Cause = Cause.Acquit(answer.Node),
+                });
                 return true;
             case ReplicaControlProtocol.ReplicaCacheReport report when report.Epoch == turn.State.Active?.Epoch:
                 var cache = new ReplicaCache(report.Replica, report.Requests);
@@ -59,13 +63,13 @@ internal sealed record Asking(
         {
             var isAccused = turn.State.Accused.ContainsKey(node);
             if (waited >= turn.Limits.AnswerMax || (isAccused && waited >= turn.Limits.AccusedAnswerMax))
-                Losses.LoseNode(turn, node, $"node {node} did not answer within {waited.TotalSeconds:0.00} s");
+                Losses.LoseNode(turn, node, Cause.Lost(node, NoticedBy.Silence));
         }
 
         if (waited >= turn.Limits.AnswerMax && turn.State.Active is { } active)
         {
             foreach (var replica in active.Replicas.Keys.Where(replica => !Caches.ContainsKey(replica)))
-                Losses.LoseReplica(turn, replica, "it did not answer");
+                Losses.LoseReplica(turn, replica, Cause.Symptom($"replica {replica} did not answer"));
         }
 
         if (turn.Now < RepeatAt || turn.State.Phase is not Asking asking) return;
@@ -74,11 +78,13 @@ internal sealed record Asking(
     }
 
     /// <summary>What it held is no source for the plan that is being made.</summary>
-    public override void OnNodeLost(Turn turn, string node, string cause) =>
-        turn.Stay(this with { Holdings = Holdings.Remove(node) });
+    public override void OnNodeLost(Turn turn, string node, Cause cause) =>
+        turn.Stay(this with { Holdings = Holdings.Remove(node), Cause = Cause.And(cause) });
+
+    public override void OnReplicaLost(Turn turn, int replica, Cause cause) => Explain(turn, cause);
 
     /// <summary>Its answer, or its silence, will tell.</summary>
-    public override void OnNodeSuspected(Turn turn, string node, string cause)
+    public override void OnNodeSuspected(Turn turn, string node, Cause cause)
     {
         if (Holdings.ContainsKey(node)) base.OnNodeSuspected(turn, node, cause);
     }
@@ -90,7 +96,7 @@ internal sealed record Asking(
             !Holdings.ContainsKey(node) && turn.State.Accused.GetValueOrDefault(node) == Signs.ProcessEnded);
         if (ended is not null)
         {
-            Losses.LoseNode(turn, ended, $"node {ended} closed its links and its control connection");
+            Losses.LoseNode(turn, ended, Cause.Lost(ended, NoticedBy.ClosedConnections));
             return;   // to be settled again without it
         }
 
@@ -107,6 +113,9 @@ internal sealed record Asking(
         if (Decision.IsNeeded(turn)) Decision.Make(turn, this);
         else turn.Rest("nothing fits yet");
     }
+
+    /// <summary>Something else was noticed of what led to the question.</summary>
+    public void Explain(Turn turn, Cause cause) => turn.Stay(this with { Cause = Cause.And(cause) });
 
     private void Ask(Turn turn)
     {

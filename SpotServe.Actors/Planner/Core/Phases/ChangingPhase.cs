@@ -19,13 +19,13 @@ internal abstract record ChangingPhase(Change Change, DateTimeOffset Limit, Date
     /// <summary>Whether the change cannot come to its end without this node.</summary>
     public virtual bool Awaits(string node) => Layout.Uses(node);
 
-    public override void OnNodeLost(Turn turn, string node, string cause)
+    public override void OnNodeLost(Turn turn, string node, Cause cause)
     {
         if (Awaits(node)) GiveUp(turn, cause);
     }
 
     /// <summary>A device failed in the epoch that this change leads to.</summary>
-    public virtual void OnDeviceFailed(Turn turn, ClusterProtocol.DeviceFailed failed, string cause)
+    public virtual void OnDeviceFailed(Turn turn, ClusterProtocol.DeviceFailed failed, Cause cause)
     {
         if (failed.Kind == FailureKind.Model && turn.State is { HasServed: false, Active: null })
         {
@@ -45,7 +45,7 @@ internal abstract record ChangingPhase(Change Change, DateTimeOffset Limit, Date
     }
 
     /// <summary>The change cannot be completed. Weights that came in stay where they are.</summary>
-    public virtual void GiveUp(Turn turn, string cause)
+    public virtual void GiveUp(Turn turn, Cause cause)
     {
         turn.Warn("{Epoch} is given up: {Cause}", Epoch, cause);
         foreach (var device in Layout.Placement) turn.Release(Epoch, device, trim: false);
@@ -64,8 +64,9 @@ internal abstract record ChangingPhase(Change Change, DateTimeOffset Limit, Date
         turn.State = turn.State with { FailedInARow = failures };
         End(turn, $"given up: {cause}");
         turn.Rest($"planning anew: {cause}");
+        // What led to this change is still to be answered.
         turn.PlanAfter(
-            cause,
+            Change.Cause.And(cause),
             failures == 1 ? TimeSpan.Zero : turn.Limits.Settle * (1 << Math.Clamp(failures - 2, 0, 5)));
     }
 

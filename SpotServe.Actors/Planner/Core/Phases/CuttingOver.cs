@@ -80,7 +80,7 @@ internal sealed record CuttingOver(
     }
 
     /// <summary>When nobody is left who could hand over more, what is on its way has a little time.</summary>
-    public override void OnReplicaLost(Turn turn, int replica, string cause)
+    public override void OnReplicaLost(Turn turn, int replica, Cause cause)
     {
         var left = Stopping.Remove(replica);
         turn.Stay(this with

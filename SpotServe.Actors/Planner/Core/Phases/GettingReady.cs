@@ -34,7 +34,7 @@ internal abstract record GettingReady(Change Change, DateTimeOffset Limit, DateT
                 turn,
                 silent,
                 Signs.Word,
-                $"node {silent} has not reported for {turn.Limits.SuspectAfter.TotalSeconds:0.#} s");
+                Cause.Accused(silent, NoticedBy.Silence));
         else if (turn.Now >= Limit)
             OnLimit(turn);
         else
@@ -43,19 +43,19 @@ internal abstract record GettingReady(Change Change, DateTimeOffset Limit, DateT
 
     /// <summary>The new replicas count on the pages of the one that is lost. What came in of weights makes the next
     /// plan a short one.</summary>
-    public override void OnReplicaLost(Turn turn, int replica, string cause)
+    public override void OnReplicaLost(Turn turn, int replica, Cause cause)
     {
         if (Change.Decision.Successions.Any(pair => pair.Old == replica)) GiveUp(turn, $"replica {replica} was lost");
     }
 
     /// <summary>Nothing that is being made ready for a node that leaves is of use.</summary>
-    public override void OnNodeLeaving(Turn turn, string node, string cause)
+    public override void OnNodeLeaving(Turn turn, string node, Cause cause)
     {
         if (Layout.Uses(node)) GiveUp(turn, cause);
         else base.OnNodeLeaving(turn, node, cause);
     }
 
-    public override void OnNodeSuspected(Turn turn, string node, string cause)
+    public override void OnNodeSuspected(Turn turn, string node, Cause cause)
     {
         if (Awaits(node)) GiveUp(turn, cause);
         else base.OnNodeSuspected(turn, node, cause);

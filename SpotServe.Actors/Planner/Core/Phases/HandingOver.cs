@@ -36,7 +36,7 @@ internal sealed record HandingOver(
         return true;
     }
 
-    public override void OnReplicaLost(Turn turn, int replica, string cause)
+    public override void OnReplicaLost(Turn turn, int replica, Cause cause)
     {
         base.OnReplicaLost(turn, replica, cause);
         if (turn.State.Phase is HandingOver handing) Continue(turn, handing with { Old = handing.Old.Remove(replica) });

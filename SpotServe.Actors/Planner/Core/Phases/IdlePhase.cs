@@ -3,7 +3,7 @@ namespace SpotServe.Actors.Planner;
 /// <summary>Nothing is under way: a plan that is due begins.</summary>
 internal abstract record IdlePhase : Phase
 {
-    public override void OnReplicaLost(Turn turn, int replica, string cause) => turn.PlanAfter(cause, TimeSpan.Zero);
+    public override void OnReplicaLost(Turn turn, int replica, Cause cause) => turn.PlanAfter(cause, TimeSpan.Zero);
 
     public override void Settle(Turn turn)
     {

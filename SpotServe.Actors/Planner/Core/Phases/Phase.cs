@@ -28,21 +28,21 @@ internal abstract record Phase
     public virtual bool Hear(Turn turn, object message) => false;
 
     /// <summary>A node is gone, and with it the replicas that it had a part of.</summary>
-    public virtual void OnNodeLost(Turn turn, string node, string cause)
+    public virtual void OnNodeLost(Turn turn, string node, Cause cause)
     {
     }
 
     /// <summary>A replica that served can do so no more; the others of its epoch go on.</summary>
-    public virtual void OnReplicaLost(Turn turn, int replica, string cause)
+    public virtual void OnReplicaLost(Turn turn, int replica, Cause cause)
     {
     }
 
     /// <summary>A node will go.</summary>
-    public virtual void OnNodeLeaving(Turn turn, string node, string cause) =>
+    public virtual void OnNodeLeaving(Turn turn, string node, Cause cause) =>
         turn.PlanAfter(cause, turn.Limits.Coalesce / 3);
 
     /// <summary>A node may be gone: it is asked what it holds, with little patience.</summary>
-    public virtual void OnNodeSuspected(Turn turn, string node, string cause)
+    public virtual void OnNodeSuspected(Turn turn, string node, Cause cause)
     {
         if (turn.State.ServesOn(node)) turn.PlanAfter(cause, TimeSpan.Zero);
     }

@@ -65,20 +65,20 @@ internal sealed record Releasing(
         Continue(turn, next);
     }
 
-    public override void OnReplicaLost(Turn turn, int replica, string cause) => GiveUp(turn, cause);
+    public override void OnReplicaLost(Turn turn, int replica, Cause cause) => GiveUp(turn, cause);
 
-    public override void OnDeviceFailed(Turn turn, ClusterProtocol.DeviceFailed failed, string cause)
+    public override void OnDeviceFailed(Turn turn, ClusterProtocol.DeviceFailed failed, Cause cause)
     {
         Losses.LoseReplica(turn, Layout.PositionOf(failed.Device).Replica, cause);
         if (turn.State.Phase is Releasing) GiveUp(turn, cause);
     }
 
     /// <summary>It serves already; only what was to be released is left, and the next plan does that.</summary>
-    public override void GiveUp(Turn turn, string cause)
+    public override void GiveUp(Turn turn, Cause cause)
     {
         turn.Warn("{Epoch} is planned anew before all is released: {Cause}", Epoch, cause);
         End(turn, ReconfigurationRecord.Served);
-        turn.Rest(cause);
+        turn.Rest($"planning anew: {cause}");
         turn.PlanAfter(cause, TimeSpan.Zero);
     }
 
