@@ -35,9 +35,10 @@ internal sealed class ResumedTally
     /// <summary>A request was taken on. It counts when another replica ran it before.</summary>
     public void OnTaken(ReplicaProtocol.Submit submit)
     {
-        if (submit.LostIn is null && submit.Committed.IsEmpty) return;
+        var (prompt, committed) = (submit.Request.Spec.Prompt, submit.Request.Committed);
+        if (submit.LostIn is null && committed.IsEmpty) return;
         // The prompt alone may have been computed or not; nobody knows.
-        var tokens = submit.Committed.IsEmpty ? 0 : submit.Prompt.Length + submit.Committed.Length;
+        var tokens = committed.IsEmpty ? 0 : prompt.Length + committed.Length;
         _waiting[submit.Id] = (submit.LostIn ?? Epoch.None, tokens);
     }
 

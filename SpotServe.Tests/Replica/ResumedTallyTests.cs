@@ -66,8 +66,11 @@ public sealed class ResumedTallyTests
     }
 
     private static ReplicaProtocol.Submit Submit(string id, long? lostIn, int prompt, int committed) => new(
-        new Epoch(10), new RequestId(id), [.. new int[prompt]], [.. new int[committed]],
-        new GenerationParameters(64, SamplingParameters.Greedy, []))
+        new Epoch(10),
+        new GenerationRequest(
+            new RequestId(id),
+            new GenerationSpec([.. new int[prompt]], new GenerationParameters(64, SamplingParameters.Greedy, [])),
+            [.. new int[committed]]))
     {
         LostIn = lostIn is { } epoch ? new Epoch(epoch) : null,
     };
