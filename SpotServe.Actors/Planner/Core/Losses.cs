@@ -65,7 +65,7 @@ internal static class Losses
     public static void OnReplicaLost(Turn turn, Replica.ReplicaControlProtocol.ReplicaLost lost)
     {
         if (lost.Epoch == turn.State.Active?.Epoch)
-            {
+        {
             turn.Info("Replica {Replica} of {Epoch} stopped: {Reason}", lost.Replica, lost.Epoch, lost.Reason);
             LoseReplica(turn, lost.Replica, Cause.Symptom($"replica {lost.Replica} lost one of its devices"));
         }
