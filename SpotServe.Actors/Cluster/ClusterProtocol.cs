@@ -71,7 +71,9 @@ public static class ClusterProtocol
     /// <see cref="NodeReleased"/>.
     /// </summary>
     /// <param name="Source">Who said so: "signal", "file", "admin", later a cloud's name.</param>
-    public sealed record NodeNotice(string Node, DateTimeOffset Deadline, string Source) : IMessage;
+    /// <param name="IsGuess">As of <see cref="PreemptionNotice"/>.</param>
+    public sealed record NodeNotice(string Node, DateTimeOffset Deadline, string Source, bool IsGuess = false)
+        : IMessage;
 
     // Planner to node. Every command may be repeated: what was done is reported again.
 
@@ -82,13 +84,24 @@ public static class ClusterProtocol
     }
 
     /// <summary>Nothing in the cluster needs this node any more: it may go.</summary>
-    public sealed record NodeReleased(string Node) : IMessage;
+    public sealed record NodeReleased(string Node) : IPlannerCommand
+    {
+        public long Term { get; init; }
+    }
 
-    /// <summary>An operator's notice, to the node that it names: it behaves as if its cloud had said so.</summary>
-    public sealed record PreemptNode(string Node, TimeSpan Grace, string Source) : IMessage;
+    /// <summary>An operator's notice, to the planner and from there to the node that it names: the node behaves as if
+    /// its cloud had said so.</summary>
+    public sealed record PreemptNode(string Node, TimeSpan Grace, string Source) : IPlannerCommand
+    {
+        /// <summary>0 on its way to the planner.</summary>
+        public long Term { get; init; }
+    }
 
     /// <summary>This node can never serve here (another model, say): it stops, with the reason.</summary>
-    public sealed record NodeRefused(string Reason) : IMessage;
+    public sealed record NodeRefused(string Reason) : IPlannerCommand
+    {
+        public long Term { get; init; }
+    }
 
     /// <summary>Get this position ready while older epochs go on.</summary>
     /// <param name="Endpoints">Data-plane endpoint ("host:port") of every node that weights come from.</param>

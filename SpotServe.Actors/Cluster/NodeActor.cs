@@ -62,15 +62,8 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
         Receive<IDeviceCommand>(OnDeviceCommand);
         Receive<PreemptNode>(OnPreempt);
         Receive<PreemptionNotice>(OnNotice);
-        Receive<NodeReleased>(message =>
-        {
-            if (_notice is not null && message.Node == _node.Node) _onReleased("nothing in the cluster needs it");
-        });
-        Receive<NodeRefused>(message =>
-        {
-            _log.Error("Refused by the planner: {Reason}", message.Reason);
-            _onUnfit(message.Reason);
-        });
+        Receive<NodeReleased>(OnReleased);
+        Receive<NodeRefused>(OnRefused);
         Receive<ShardActor.Probed>(probed =>
         {
             _node = _node with { Rates = probed.Rates };
@@ -120,7 +113,8 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
     {
         _planner.Tell(new RegisterNode(_node, _model, Self));
         // Until the planner has acted on it, a notice is part of every report: one that is lost costs half a second.
-        if (_notice is { } notice) _planner.Tell(new NodeNotice(_node.Node, notice.Deadline, notice.Source));
+        if (_notice is { } notice)
+            _planner.Tell(new NodeNotice(_node.Node, notice.Deadline, notice.Source, notice.IsGuess));
         // So is a failure: without it the planner would believe for ever that the epoch serves.
         foreach (var failed in _failures.Values) _planner.Tell(failed);
     }
@@ -209,12 +203,28 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
     }
 
     /// <summary>The process hears of it on the event stream, starts leaving, and gives it back to this actor.</summary>
-    private void OnPreempt(PreemptNode command) =>
+    private void OnPreempt(PreemptNode command)
+    {
+        _term = command.Term;
         Context.System.EventStream.Publish(new PreemptionNotice(_clock.GetUtcNow() + command.Grace, command.Source));
+    }
+
+    private void OnReleased(NodeReleased released)
+    {
+        _term = released.Term;
+        if (_notice is not null && released.Node == _node.Node) _onReleased("nothing in the cluster needs it");
+    }
+
+    private void OnRefused(NodeRefused refused)
+    {
+        _term = refused.Term;
+        _log.Error("Refused by the planner: {Reason}", refused.Reason);
+        _onUnfit(refused.Reason);
+    }
 
     private void OnNotice(PreemptionNotice notice)
     {
-        if (_notice is { } known && known.Deadline <= notice.Deadline) return;
+        if (!notice.Supersedes(_notice)) return;
         _notice = notice;
         OnReport();
     }

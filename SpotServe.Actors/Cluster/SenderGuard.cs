@@ -41,7 +41,7 @@ internal static class Senders
 
     /// <summary>Whether only the planner has a reason to say it.</summary>
     public static bool IsPlanners(object message) =>
-        message is IPlannerCommand or NodeReleased or NodeRefused or PreemptNode or PlannerView;
+        message is IPlannerCommand or PlannerView;
 
     public static bool IsOf(string node, Address sender) => sender.HasLocalScope
         || node.StartsWith($"{sender.Host}:{sender.Port}#", StringComparison.Ordinal);

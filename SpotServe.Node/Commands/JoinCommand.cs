@@ -1,5 +1,4 @@
 using System.CommandLine;
-using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Hosting;
 using SpotServe.Node.Engine;
@@ -40,19 +39,15 @@ internal static class JoinCommand
             using var signals = new StopSignals(options.Grace, clock, stop.Cancel);
             signals.Listen();
             await using var node = await NodeHost.StartAsync(options, clock, stop.Token);
-            return await node.RunAsync(FirstNoticeAsync(signals, options, clock, stop.Token), stop.Token);
+            var notices = new Notices();
+            _ = notices.ListenAsync(signals, stop.Token);
+            if (options.NoticeFile is { } file)
+                _ = notices.ListenAsync(new NoticeFile(file, options.Grace, clock), stop.Token);
+            return await node.RunAsync(notices, stop.Token);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
             return 0;   // Told to stop before it had joined.
         }
-    }
-
-    private static async Task<PreemptionNotice> FirstNoticeAsync(
-        StopSignals signals, NodeOptions options, TimeProvider clock, CancellationToken cancel)
-    {
-        if (options.NoticeFile is null) return await signals.Notice;
-        var file = new NoticeFile(options.NoticeFile, options.Grace, clock);
-        return await await Task.WhenAny(signals.Notice, file.WaitAsync(cancel));
     }
 }

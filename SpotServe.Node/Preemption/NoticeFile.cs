@@ -1,13 +1,15 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using SpotServe.Actors.Cluster;
 
 namespace SpotServe.Node.Preemption;
 
 /// <summary>
 /// A file whose appearance is a notice, for whatever watches the cloud outside of this process. It holds the seconds
-/// that are left ("25") or the end as an ISO 8601 time ("2026-11-24T13:14:15Z"); empty means the default grace period.
+/// that are left ("25") or the end as an ISO 8601 time ("2026-11-24T13:14:15Z"); empty, it is a hint, and the default
+/// grace period a guess, until it says more. Another content is another notice.
 /// </summary>
-internal sealed class NoticeFile(string path, TimeSpan grace, TimeProvider clock)
+internal sealed class NoticeFile(string path, TimeSpan grace, TimeProvider clock) : INoticeSource
 {
     /// <summary>How often it is looked for.</summary>
     public static readonly TimeSpan Period = TimeSpan.FromMilliseconds(200);
@@ -21,19 +23,24 @@ internal sealed class NoticeFile(string path, TimeSpan grace, TimeProvider clock
 
     private static readonly TimeSpan SecondsMax = TimeSpan.FromDays(1);
 
-    /// <summary>Waits for the file.</summary>
-    /// <exception cref="OperationCanceledException">Told to stop before it appeared.</exception>
-    public async Task<PreemptionNotice> WaitAsync(CancellationToken cancel)
+    public async IAsyncEnumerable<PreemptionNotice> NoticesAsync([EnumeratorCancellation] CancellationToken cancel)
     {
         using var timer = new PeriodicTimer(Period, clock);
-        var looks = 0;
+        var (last, looks) = ("", 0);
         while (true)
         {
             await timer.WaitForNextTickAsync(cancel).ConfigureAwait(false);
             if (Read() is not { } content) continue;
-            looks++;
-            if (Deadline(content, clock.GetUtcNow()) is { } deadline) return new PreemptionNotice(deadline, "file");
-            if (looks >= LooksMax) return new PreemptionNotice(clock.GetUtcNow() + grace, "file");
+            if (Deadline(content, clock.GetUtcNow()) is { } deadline)
+            {
+                if (content == last) continue;
+                last = content;
+                yield return new PreemptionNotice(deadline, "file");
+            }
+            else if (looks < LooksMax && ++looks == LooksMax)
+            {
+                yield return new PreemptionNotice(clock.GetUtcNow() + grace, "file", IsGuess: true);
+            }
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using SpotServe.Actors.Cluster;
 
@@ -10,7 +11,7 @@ namespace SpotServe.Node.Preemption;
 /// </summary>
 /// <param name="grace">Time from SIGTERM to the machine's end; zero makes SIGTERM a stop, too.</param>
 /// <param name="stop">Stops the process in order; called once.</param>
-internal sealed class StopSignals(TimeSpan grace, TimeProvider clock, Action stop) : IDisposable
+internal sealed class StopSignals(TimeSpan grace, TimeProvider clock, Action stop) : INoticeSource, IDisposable
 {
     private readonly TaskCompletionSource<PreemptionNotice> _notice =
         new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -20,8 +21,11 @@ internal sealed class StopSignals(TimeSpan grace, TimeProvider clock, Action sto
     private bool _noticed;
     private bool _stopped;
 
-    /// <summary>Completes at the first SIGTERM.</summary>
-    public Task<PreemptionNotice> Notice => _notice.Task;
+    /// <summary>One, at the first SIGTERM.</summary>
+    public async IAsyncEnumerable<PreemptionNotice> NoticesAsync([EnumeratorCancellation] CancellationToken cancel)
+    {
+        yield return await _notice.Task.WaitAsync(cancel).ConfigureAwait(false);
+    }
 
     /// <summary>Takes the signals of this process from now on.</summary>
     public void Listen()

@@ -14,6 +14,7 @@ public sealed class NodeActorTests : TestKit
 {
     private static readonly NodeInfo Info = new("a:1#1", "127.0.0.1:1", [new DeviceInfo(0, "cpu", 8L << 30)]);
     private static readonly DeviceId Device = new(Info.Node, 0);
+    private readonly System.Collections.Concurrent.ConcurrentQueue<string> _ends = [];
     private readonly TestProbe _planner;
     private readonly TestProbe _shard;
     private readonly IActorRef _node;
@@ -23,7 +24,7 @@ public sealed class NodeActorTests : TestKit
         _planner = CreateTestProbe("planner");
         _shard = CreateTestProbe("shard");
         var shard = Props.Create(() => new Passing(_shard));
-        Action<string> ignore = _ => { };
+        Action<string> ignore = _ends.Enqueue;
         _node = Sys.ActorOf(Props.Create(() => new NodeActor(
             Info, TestModels.Small, _planner, _ => shard, ignore, ignore, TimeProvider.System)));
     }
@@ -56,6 +57,25 @@ public sealed class NodeActorTests : TestKit
         _node.Tell(new ReleasePosition(new Epoch(2), Device, Trim: false) { Term = 2 });
 
         Assert.Equal(new Epoch(2), _shard.ExpectMsg<ReleasePosition>(cancellationToken: Cancel).Epoch);
+    }
+
+    [Fact]
+    public void Planner_of_a_lower_term_neither_refuses_nor_releases_nor_preempts_the_node()
+    {
+        Sys.EventStream.Subscribe(TestActor, typeof(PreemptionNotice));
+        _node.Tell(new PreemptionNotice(DateTimeOffset.MaxValue, "file"));
+        _node.Tell(new GetHoldings(1) { Term = 2 });
+
+        _node.Tell(new NodeRefused("another model") { Term = 1 });
+        _node.Tell(new NodeReleased(Info.Node) { Term = 1 });
+        _node.Tell(new PreemptNode(Info.Node, TimeSpan.FromSeconds(5), "old") { Term = 1 });
+        _node.Tell(new PreemptNode(Info.Node, TimeSpan.FromSeconds(5), "new") { Term = 3 });
+        _node.Tell(new NodeReleased(Info.Node) { Term = 2 });   // the last one was of term 3
+
+        Assert.Equal("new", ExpectMsg<PreemptionNotice>(cancellationToken: Cancel).Source);
+        _node.Tell(new NodeReleased(Info.Node) { Term = 3 });
+        AwaitCondition(() => _ends.Count > 0, cancellationToken: Cancel);
+        Assert.Equal(["nothing in the cluster needs it"], _ends);
     }
 
     [Fact]

@@ -11,15 +11,17 @@ internal static class Departures
     {
         var (node, deadline) = (notice.Node, notice.Deadline);
         if (!turn.State.Nodes.ContainsKey(node)) return;
-        // A told deadline counts more than one that was taken because the membership changed before the notice came.
-        if (turn.State.Leaving.GetValueOrDefault(node) is { IsTold: true } known && known.Deadline <= deadline) return;
+        // A told deadline counts more than a guessed one, be that a hint's, or one that was taken because the
+        // membership changed before the notice came. Of two of a kind the sooner counts.
+        if (turn.State.Leaving.GetValueOrDefault(node) is { } known
+            && (known.IsTold == !notice.IsGuess ? known.Deadline <= deadline : known.IsTold)) return;
         var left = (deadline - turn.Now).TotalSeconds;
         var words = FormattableString.Invariant($"node {node} leaves in {left:0.#} s, {Teller(notice.Source)}");
         turn.Warn("Node {Node} leaves in {Seconds:0.0} s, {Source}", node, left, Teller(notice.Source));
         Leave(
             turn,
             node,
-            new Departure(deadline, IsTold: true),
+            new Departure(deadline, IsTold: !notice.IsGuess),
             Cause.Leaves(node, NoticedBySource(notice.Source), words));
     }
 
@@ -51,7 +53,10 @@ internal static class Departures
             {
                 Nodes = turn.State.Nodes.SetItem(name, node with { ToldToGoAt = turn.Now }),
             };
-            turn.Send(node.Address, new ClusterProtocol.NodeReleased(name));
+            turn.Send(node.Address, new ClusterProtocol.NodeReleased(name)
+            {
+                Term = turn.State.Journal.Term,
+            });
         }
     }
 

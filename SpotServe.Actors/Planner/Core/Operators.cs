@@ -43,7 +43,7 @@ internal static class Operators
             return;
         }
 
-        turn.Send(node.Address, asked.Command);
+        turn.Send(node.Address, asked.Command with { Term = turn.State.Journal.Term });
         turn.Send(asked.Asker, new ClusterProtocol.OperatorAnswer(null));
     }
 

@@ -11,7 +11,7 @@ internal static class Reports
         if (Refusal(turn, report) is { } reason)
         {
             turn.Warn("{Reason}", reason);
-            turn.Send(report.Actor, new ClusterProtocol.NodeRefused(reason));
+            turn.Send(report.Actor, new ClusterProtocol.NodeRefused(reason) { Term = turn.State.Journal.Term });
             return;
         }
 

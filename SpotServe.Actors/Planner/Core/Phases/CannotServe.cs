@@ -17,6 +17,7 @@ internal sealed record CannotServe(string Reason, string Fingerprint) : Phase
         var line = $"Model {model.Name} cannot be served: {reason}";
         turn.State = turn.State with { Nodes = nodes.Clear(), Due = null };
         turn.Enter(new CannotServe(line, model.Fingerprint), line);
-        foreach (var node in nodes.Values) turn.Send(node.Address, new ClusterProtocol.NodeRefused(line));
+        var refusal = new ClusterProtocol.NodeRefused(line) { Term = turn.State.Journal.Term };
+        foreach (var node in nodes.Values) turn.Send(node.Address, refusal);
     }
 }
