@@ -100,7 +100,7 @@ public sealed class RotatingLogTests : IDisposable
             // The open file takes one of them; the second has it rotate, which fails without a folder.
             log.Write(new string('x', 200));
             log.Write(new string('x', 200));
-            Assert.True(SpinWait.SpinUntil(() => log.LinesDropped > 0, TimeSpan.FromSeconds(30)));
+            while (log.LinesDropped == 0) Thread.Yield();
             Directory.CreateDirectory(Path.GetDirectoryName(LogPath)!);
             _clock.Advance(TimeSpan.FromSeconds(2));
             log.Write("still here");

@@ -76,7 +76,8 @@ public sealed class CloudNoticesTests
         Assert.Equal(sooner, board.Earliest);
     }
 
-    private static MachineEvent.Leaves Leaves(int seconds) => new(new PreemptionNotice(Start.AddSeconds(seconds), "aws"));
+    private static MachineEvent.Leaves Leaves(int seconds) =>
+        new(new PreemptionNotice(Start.AddSeconds(seconds), "aws"));
 
     private static async Task<List<MachineEvent>> FirstAsync(
         ICloudProtocol protocol, TimeProvider clock, List<string> words, int count)

@@ -25,7 +25,8 @@ public sealed class CloudProtocolTests
         cloud.ForgetTokens();
         // The cloud's clock is an hour ahead.
         cloud.Date = DateTimeOffset.UtcNow.AddHours(1);
-        cloud.Action = $$"""{"action": "terminate", "time": "{{cloud.Date.Value.AddMinutes(2):yyyy-MM-ddTHH:mm:ssZ}}"}""";
+        var end = cloud.Date.Value.AddMinutes(2);
+        cloud.Action = $$"""{"action": "terminate", "time": "{{end:yyyy-MM-ddTHH:mm:ssZ}}"}""";
         var after = await protocol.AskAsync(Cancel);
 
         Assert.Empty(before);
@@ -173,8 +174,8 @@ public sealed class CloudProtocolTests
         Assert.Equal(CloudKind.Azure, await FoundAsync(new FakeAzure().AnswerAsync));
         Assert.Equal(CloudKind.Gcp, await FoundAsync(new FakeGcp().AnswerAsync));
         Assert.Equal(CloudKind.None, await FoundAsync(context => context.Response.WriteAsync("<html>sign in</html>")));
-        Assert.Equal(
-            CloudKind.None, await CloudDetection.FindAsync(new Uri("http://127.0.0.1:1/"), TimeProvider.System, Cancel));
+        var nobody = new Uri("http://127.0.0.1:1/");
+        Assert.Equal(CloudKind.None, await CloudDetection.FindAsync(nobody, TimeProvider.System, Cancel));
     }
 
     [Fact]
@@ -220,7 +221,8 @@ public sealed class CloudProtocolTests
                     {
                         Assert.DoesNotContain(await protocol.AskAsync(Cancel), said => said is MachineEvent.Leaves);
                     }
-                    catch (Exception error) when (error is HttpRequestException or TimeoutException or MetadataException)
+                    catch (Exception error) when (
+                        error is HttpRequestException or TimeoutException or MetadataException)
                     {
                         // Told once and asked again: CloudNotices.
                     }

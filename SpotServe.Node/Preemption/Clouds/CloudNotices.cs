@@ -65,7 +65,9 @@ internal sealed class CloudNotices(ICloudProtocol protocol, TimeProvider clock, 
             }
 
             var pause = Pause(failures, error);
-            if (pause > TimeSpan.Zero) await Task.Delay(pause, clock, cancel).ConfigureAwait(false);
+            if (pause == TimeSpan.Zero) continue;
+            using var timer = new PeriodicTimer(pause, clock);
+            await timer.WaitForNextTickAsync(cancel).ConfigureAwait(false);
         }
     }
 

@@ -45,7 +45,12 @@ internal sealed class GcpProtocol(MetadataService service, TimeProvider clock) :
     public async Task<ImmutableArray<MachineEvent>> AskAsync(CancellationToken cancel)
     {
         // Once the end is told nothing further changes it: the server would answer at once, for ever.
-        if (_preemptedSince is not null) await Task.Delay(HoldMax, clock, cancel).ConfigureAwait(false);
+        if (_preemptedSince is not null)
+        {
+            using var timer = new PeriodicTimer(HoldMax, clock);
+            await timer.WaitForNextTickAsync(cancel).ConfigureAwait(false);
+        }
+
         var path = _tag is null
             ? PreemptedPath
             : string.Create(
