@@ -71,9 +71,7 @@ public static class ClusterProtocol
     /// <see cref="NodeReleased"/>.
     /// </summary>
     /// <param name="Source">Who said so: "signal", "file", "admin", later a cloud's name.</param>
-    /// <param name="IsGuess">As of <see cref="PreemptionNotice"/>.</param>
-    public sealed record NodeNotice(string Node, DateTimeOffset Deadline, string Source, bool IsGuess = false)
-        : IMessage;
+    public sealed record NodeNotice(string Node, DateTimeOffset Deadline, string Source) : IMessage;
 
     // Planner to node. Every command may be repeated: what was done is reported again.
 

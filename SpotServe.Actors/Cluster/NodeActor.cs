@@ -113,8 +113,7 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
     {
         _planner.Tell(new RegisterNode(_node, _model, Self));
         // Until the planner has acted on it, a notice is part of every report: one that is lost costs half a second.
-        if (_notice is { } notice)
-            _planner.Tell(new NodeNotice(_node.Node, notice.Deadline, notice.Source, notice.IsGuess));
+        if (_notice is { } notice) _planner.Tell(new NodeNotice(_node.Node, notice.Deadline, notice.Source));
         // So is a failure: without it the planner would believe for ever that the epoch serves.
         foreach (var failed in _failures.Values) _planner.Tell(failed);
     }
@@ -224,7 +223,7 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
 
     private void OnNotice(PreemptionNotice notice)
     {
-        if (!notice.Supersedes(_notice)) return;
+        if (_notice is { } known && known.Deadline <= notice.Deadline) return;
         _notice = notice;
         OnReport();
     }

@@ -5,8 +5,7 @@ namespace SpotServe.Actors.Hosting;
 
 /// <summary>
 /// What a node's process and its actors agree on about leaving: was a notice given, until when is there time, may it
-/// go. Several notices are one departure; <see cref="PreemptionNotice.Supersedes"/> says which of them counts.
-/// Thread-safe; one for each membership.
+/// go. Several notices are one departure with the earliest deadline. Thread-safe; one for each membership.
 /// </summary>
 public sealed class NodeDeparture(TimeProvider clock)
 {
@@ -25,9 +24,9 @@ public sealed class NodeDeparture(TimeProvider clock)
         new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private PreemptionNotice? _notice;
-    private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TaskCompletionSource _sooner = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>The notice that counts so far; null without one.</summary>
+    /// <summary>The notice with the earliest deadline so far; null without one.</summary>
     public PreemptionNotice? Notice
     {
         get
@@ -42,20 +41,20 @@ public sealed class NodeDeparture(TimeProvider clock)
     /// <summary>Completes with the reason when the node may go; also without a notice.</summary>
     public Task<string> Released => _released.Task;
 
-    /// <summary>Takes a notice; false when it says no more than what is known already.</summary>
+    /// <summary>Takes a notice; false when an earlier deadline, or the same, is known already.</summary>
     public bool Announce(PreemptionNotice notice)
     {
-        TaskCompletionSource changed;
+        TaskCompletionSource sooner;
         lock (_lock)
         {
-            if (!notice.Supersedes(_notice)) return false;
+            if (_notice is not null && _notice.Deadline <= notice.Deadline) return false;
             _notice = notice;
-            changed = _changed;
-            _changed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            sooner = _sooner;
+            _sooner = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
 
         _noticed.TrySetResult(notice);
-        changed.TrySetResult();
+        sooner.TrySetResult();
         return true;
     }
 
@@ -72,13 +71,13 @@ public sealed class NodeDeparture(TimeProvider clock)
         while (!_released.Task.IsCompleted)
         {
             PreemptionNotice? notice;
-            Task changed;
-            lock (_lock) (notice, changed) = (_notice, _changed.Task);
+            Task sooner;
+            lock (_lock) (notice, sooner) = (_notice, _sooner.Task);
             if (notice is null) return "no notice was given";
             var left = notice.Deadline - LeaveTime - clock.GetUtcNow();
             if (left > GraceMax) left = GraceMax;
             if (left <= TimeSpan.Zero) Release("the grace period is over");
-            else await WaitAsync(Task.WhenAny(_released.Task, changed), left).ConfigureAwait(false);
+            else await WaitAsync(Task.WhenAny(_released.Task, sooner), left).ConfigureAwait(false);
         }
 
         return await _released.Task.ConfigureAwait(false);

@@ -5,6 +5,7 @@ using SpotServe.Node.Engine;
 using SpotServe.Node.Hosting;
 using SpotServe.Node.Lifetime;
 using SpotServe.Node.Preemption;
+using SpotServe.Node.Preemption.Clouds;
 
 namespace SpotServe.Node.Commands;
 
@@ -38,11 +39,8 @@ internal static class JoinCommand
             var clock = TimeProvider.System;
             using var signals = new StopSignals(options.Grace, clock, stop.Cancel);
             signals.Listen();
+            await using var notices = new NoticeBoard([.. Sources(signals, options, clock)], Say);
             await using var node = await NodeHost.StartAsync(options, clock, stop.Token);
-            var notices = new Notices();
-            _ = notices.ListenAsync(signals, stop.Token);
-            if (options.NoticeFile is { } file)
-                _ = notices.ListenAsync(new NoticeFile(file, options.Grace, clock), stop.Token);
             return await node.RunAsync(notices, stop.Token);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
@@ -50,4 +48,14 @@ internal static class JoinCommand
             return 0;   // Told to stop before it had joined.
         }
     }
+
+    private static IEnumerable<INoticeSource> Sources(StopSignals signals, NodeOptions options, TimeProvider clock)
+    {
+        yield return signals;
+        if (options.NoticeFile is { } file) yield return new NoticeFile(file, options.Grace, clock);
+        if (options.Cloud != CloudKind.None)
+            yield return new DetectedCloud(options.Cloud, options.MetadataAddress, clock, Say);
+    }
+
+    private static void Say(string line) => Console.Error.WriteLine($"{ProgramName}: {line}");
 }

@@ -56,18 +56,20 @@ internal sealed class NodeHost : IAsyncDisposable
     /// Serves until cancelled or until it has left after a notice (exit code 0), or until it can serve no more or finds
     /// no control node for <see cref="NodeOptions.RejoinMax"/> (1). Joins again whenever the cluster removed it.
     /// </summary>
-    /// <param name="notices">What the process itself hears.</param>
-    public async Task<int> RunAsync(Notices notices, CancellationToken cancel)
+    /// <param name="notices">What the process itself hears about the machine's end; stays the caller's.</param>
+    public async Task<int> RunAsync(NoticeBoard notices, CancellationToken cancel)
     {
         try
         {
             while (true)
             {
-                notices.GiveTo(_membership!.Give);
-                switch (await _membership.Ended.WaitAsync(cancel))
+                MembershipEnd end;
+                using (notices.Subscribe(_membership!.Give)) end = await _membership.Ended.WaitAsync(cancel);
+                switch (end)
                 {
                     case MembershipEnd.Left left:
                         await SayAsync($"leaves the cluster: {left.Reason}");
+                        await notices.AcknowledgeAsync();
                         return 0;
                     case MembershipEnd.Unfit unfit:
                         await Console.Error.WriteLineAsync($"spotserve-node: {unfit.Reason}");
@@ -105,7 +107,7 @@ internal sealed class NodeHost : IAsyncDisposable
     private static Task SayAsync(string what) => Console.Out.WriteLineAsync($"spotserve-node: {what}");
 
     /// <summary>Null once it is a member again, else the process's exit code.</summary>
-    private async Task<int?> RejoinAsync(Notices notices, CancellationToken cancel)
+    private async Task<int?> RejoinAsync(NoticeBoard notices, CancellationToken cancel)
     {
         var rejoining = new Rejoining(_clock.GetUtcNow(), _options.RejoinMax);
         if (!await _membership!.EndAsync(cancel))
@@ -118,7 +120,7 @@ internal sealed class NodeHost : IAsyncDisposable
 
         for (var left = _options.RejoinMax; left > TimeSpan.Zero; left = rejoining.Left(_clock.GetUtcNow()))
         {
-            if (notices.Current is not null)
+            if (notices.Earliest is not null)
             {
                 await SayAsync("was told to go while it was outside of the cluster");
                 return 0;

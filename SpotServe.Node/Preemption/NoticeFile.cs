@@ -6,8 +6,7 @@ namespace SpotServe.Node.Preemption;
 
 /// <summary>
 /// A file whose appearance is a notice, for whatever watches the cloud outside of this process. It holds the seconds
-/// that are left ("25") or the end as an ISO 8601 time ("2026-11-24T13:14:15Z"); empty, it is a hint, and the default
-/// grace period a guess, until it says more. Another content is another notice.
+/// that are left ("25") or the end as an ISO 8601 time ("2026-11-24T13:14:15Z"); empty means the default grace period.
 /// </summary>
 internal sealed class NoticeFile(string path, TimeSpan grace, TimeProvider clock) : INoticeSource
 {
@@ -23,24 +22,24 @@ internal sealed class NoticeFile(string path, TimeSpan grace, TimeProvider clock
 
     private static readonly TimeSpan SecondsMax = TimeSpan.FromDays(1);
 
-    public async IAsyncEnumerable<PreemptionNotice> NoticesAsync([EnumeratorCancellation] CancellationToken cancel)
+    public string Name => "file";
+
+    /// <summary>Waits for the file, and for a new content that says an earlier end.</summary>
+    public async IAsyncEnumerable<MachineEvent> WatchAsync([EnumeratorCancellation] CancellationToken cancel)
     {
         using var timer = new PeriodicTimer(Period, clock);
-        var (last, looks) = ("", 0);
-        while (true)
+        string? taken = null;
+        var looks = 0;
+        while (await timer.WaitForNextTickAsync(cancel).ConfigureAwait(false))
         {
-            await timer.WaitForNextTickAsync(cancel).ConfigureAwait(false);
-            if (Read() is not { } content) continue;
-            if (Deadline(content, clock.GetUtcNow()) is { } deadline)
-            {
-                if (content == last) continue;
-                last = content;
-                yield return new PreemptionNotice(deadline, "file");
-            }
-            else if (looks < LooksMax && ++looks == LooksMax)
-            {
-                yield return new PreemptionNotice(clock.GetUtcNow() + grace, "file", IsGuess: true);
-            }
+            if (Read() is not { } content || content == taken) continue;
+            looks++;
+            var deadline = Deadline(content, clock.GetUtcNow());
+            if (deadline is null && looks < LooksMax) continue;
+            taken = content;
+            looks = 0;
+            yield return new MachineEvent.Leaves(
+                new PreemptionNotice(deadline ?? clock.GetUtcNow() + grace, Name));
         }
     }
 

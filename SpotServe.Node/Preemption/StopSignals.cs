@@ -11,7 +11,8 @@ namespace SpotServe.Node.Preemption;
 /// </summary>
 /// <param name="grace">Time from SIGTERM to the machine's end; zero makes SIGTERM a stop, too.</param>
 /// <param name="stop">Stops the process in order; called once.</param>
-internal sealed class StopSignals(TimeSpan grace, TimeProvider clock, Action stop) : INoticeSource, IDisposable
+internal sealed class StopSignals(TimeSpan grace, TimeProvider clock, Action stop)
+    : INoticeSource, IDisposable
 {
     private readonly TaskCompletionSource<PreemptionNotice> _notice =
         new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -21,10 +22,12 @@ internal sealed class StopSignals(TimeSpan grace, TimeProvider clock, Action sto
     private bool _noticed;
     private bool _stopped;
 
-    /// <summary>One, at the first SIGTERM.</summary>
-    public async IAsyncEnumerable<PreemptionNotice> NoticesAsync([EnumeratorCancellation] CancellationToken cancel)
+    public string Name => "signal";
+
+    /// <summary>The first SIGTERM; there is no second notice.</summary>
+    public async IAsyncEnumerable<MachineEvent> WatchAsync([EnumeratorCancellation] CancellationToken cancel)
     {
-        yield return await _notice.Task.WaitAsync(cancel).ConfigureAwait(false);
+        yield return new MachineEvent.Leaves(await _notice.Task.WaitAsync(cancel).ConfigureAwait(false));
     }
 
     /// <summary>Takes the signals of this process from now on.</summary>
@@ -51,7 +54,7 @@ internal sealed class StopSignals(TimeSpan grace, TimeProvider clock, Action sto
             if (signal == PosixSignal.SIGTERM && !_noticed && grace > TimeSpan.Zero)
             {
                 _noticed = true;
-                _notice.SetResult(new PreemptionNotice(clock.GetUtcNow() + grace, "signal"));
+                _notice.SetResult(new PreemptionNotice(clock.GetUtcNow() + grace, Name));
                 return true;
             }
 

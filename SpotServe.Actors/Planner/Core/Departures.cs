@@ -11,17 +11,15 @@ internal static class Departures
     {
         var (node, deadline) = (notice.Node, notice.Deadline);
         if (!turn.State.Nodes.ContainsKey(node)) return;
-        // A told deadline counts more than a guessed one, be that a hint's, or one that was taken because the
-        // membership changed before the notice came. Of two of a kind the sooner counts.
-        if (turn.State.Leaving.GetValueOrDefault(node) is { } known
-            && (known.IsTold == !notice.IsGuess ? known.Deadline <= deadline : known.IsTold)) return;
+        // A told deadline counts more than one that was taken because the membership changed before the notice came.
+        if (turn.State.Leaving.GetValueOrDefault(node) is { IsTold: true } known && known.Deadline <= deadline) return;
         var left = (deadline - turn.Now).TotalSeconds;
         var words = FormattableString.Invariant($"node {node} leaves in {left:0.#} s, {Teller(notice.Source)}");
         turn.Warn("Node {Node} leaves in {Seconds:0.0} s, {Source}", node, left, Teller(notice.Source));
         Leave(
             turn,
             node,
-            new Departure(deadline, IsTold: !notice.IsGuess),
+            new Departure(deadline, IsTold: true),
             Cause.Leaves(node, NoticedBySource(notice.Source), words));
     }
 
@@ -69,6 +67,9 @@ internal static class Departures
         OperatorSource => "as an operator asked",
         "signal" => "as a signal to its process said",
         "file" => "as its notice file said",
+        "aws" => "as AWS said",
+        "azure" => "as Azure said",
+        "gcp" => "as Google Cloud said",
         _ => $"as {source} said",
     };
 

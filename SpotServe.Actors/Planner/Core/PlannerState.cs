@@ -112,8 +112,8 @@ internal sealed record KnownNode(NodeInfo Info, ModelSpec Model, IAddress Addres
     public bool IsProbing(DateTimeOffset now) => Info.Rates is null && now < ProbeUntil;
 }
 
-/// <param name="IsTold">A notice named the deadline; false when it is a guess, or was taken because the membership
-/// changed before a notice came.</param>
+/// <param name="IsTold">By a notice; false when the deadline was taken because the membership changed before a notice
+/// came.</param>
 internal sealed record Departure(DateTimeOffset Deadline, bool IsTold);
 
 /// <summary>What speaks for a node's end.</summary>
