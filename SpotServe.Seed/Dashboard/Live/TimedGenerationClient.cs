@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Requests;
@@ -17,14 +16,10 @@ internal sealed class TimedGenerationClient(IGenerationClient inner, LatencyWind
 
     public ServiceStatus Status => inner.Status;
 
-    public async Task<Admission> SubmitAsync(
-        ImmutableArray<int> prompt,
-        GenerationParameters parameters,
-        ImmutableArray<string> stops,
-        CancellationToken cancel)
+    public async Task<Admission> SubmitAsync(GenerationSpec spec, CancellationToken cancel)
     {
         var at = clock.GetUtcNow();
-        var answer = await inner.SubmitAsync(prompt, parameters, stops, cancel).ConfigureAwait(false);
+        var answer = await inner.SubmitAsync(spec, cancel).ConfigureAwait(false);
         if (answer is Admission.Accepted accepted && _started.Count < StartedMax) _started[accepted.Id] = at;
         return answer;
     }
