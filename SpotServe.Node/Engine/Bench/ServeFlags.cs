@@ -48,10 +48,10 @@ internal sealed class ServeFlags
             requests, parsed.GetValue(_input), parsed.GetValue(_output), parsed.GetValue(_rate),
             parsed.GetValue(_stepTokens));
         return load is
-            {
-                Requests: >= 1, PromptTokens: >= 1, OutputTokens: >= 1, RequestsPerSecond: null or > 0,
-                StepTokensMax: >= 16 and <= 65_536,
-            }
+        {
+            Requests: >= 1, PromptTokens: >= 1, OutputTokens: >= 1, RequestsPerSecond: null or > 0,
+            StepTokensMax: >= 16 and <= 65_536,
+        }
             ? load
             : throw new ArgumentException(
                 "--serve, --input, --output and --rate must be positive, --step-tokens 16 to 65536.");
