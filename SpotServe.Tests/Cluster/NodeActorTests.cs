@@ -74,7 +74,7 @@ public sealed class NodeActorTests : TestKit
 
         Assert.Equal("new", ExpectMsg<PreemptionNotice>(cancellationToken: Cancel).Source);
         _node.Tell(new NodeReleased(Info.Node) { Term = 3 });
-        AwaitCondition(() => _ends.Count > 0, cancellationToken: Cancel);
+        AwaitCondition(() => !_ends.IsEmpty, cancellationToken: Cancel);
         Assert.Equal(["nothing in the cluster needs it"], _ends);
     }
 
