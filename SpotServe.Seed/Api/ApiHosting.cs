@@ -16,6 +16,7 @@ public static class ApiHosting
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(options);
         services.AddSingleton(access);
+        services.AddSingleton<OperatorSessions>();
         services.AddSingleton<AccessPolicy>();
         services.AddSingleton<ApiEdge>();
         services.AddSingleton<OpenResponses>();
@@ -63,6 +64,9 @@ public static class ApiHosting
         app.MapPost("/admin/layout", admin.ChangeLayoutAsync);
         app.MapPost("/admin/objective", admin.ChangeObjectiveAsync);
         app.MapPost("/admin/nodes/{node}/preempt", admin.PreemptAsync);
+        app.MapMethods(AccessPolicy.LoginPath, Reading, LoginEndpoints.GetAsync);
+        app.MapPost(
+            AccessPolicy.LoginPath, ActivatorUtilities.CreateInstance<LoginEndpoints>(app.Services).PostAsync);
         app.MapMethods("/", Reading, status.GetFrontAsync);
     }
 

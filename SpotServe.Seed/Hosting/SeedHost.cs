@@ -44,6 +44,7 @@ internal sealed class SeedHost : IAsyncDisposable
         _dataLock = dataLock;
         Board = board;
         Names = app.Services.GetRequiredService<NodeNames>();
+        Watch = app.Services.GetRequiredService<ClusterWatch>();
         LocalNodes = app.Services.GetRequiredService<LocalNodes>();
         ClusterAddress = cluster.SelfAddress;
         Ended = cluster.System.WhenTerminated;
@@ -56,6 +57,9 @@ internal sealed class SeedHost : IAsyncDisposable
 
     /// <summary>What people call the nodes.</summary>
     public NodeNames Names { get; }
+
+    /// <summary>The cluster as people are shown it.</summary>
+    public ClusterWatch Watch { get; }
 
     /// <summary>Told of the fleet, when this process has one.</summary>
     public LocalNodes LocalNodes { get; }
