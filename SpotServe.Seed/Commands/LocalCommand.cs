@@ -116,7 +116,7 @@ internal static class LocalCommand
     }
 
     private static Task RunChaosAsync(SeedHost seed, TimeSpan period, CancellationToken cancel) => new SpotChaos(
-        () => seed.Board.View is { } view
+        () => seed.Board.View is { Replicas.IsEmpty: false } view
             ? [.. view.Nodes.Where(node => !view.Leaving.ContainsKey(node.Node)).OrderBy(seed.Names.NumberOf)]
             : [],
         seed.LocalNodes,

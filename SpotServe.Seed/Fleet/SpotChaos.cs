@@ -7,7 +7,7 @@ namespace SpotServe.Seed.Fleet;
 /// A cloud that takes its machines back, for a demonstration on one machine: every so often the node that has run
 /// longest goes, in turn with notice and without, and a new one is started a little later.
 /// </summary>
-/// <param name="nodes">The nodes that are members now, oldest first.</param>
+/// <param name="nodes">The nodes that may be taken now, oldest first; none while nothing serves.</param>
 /// <param name="say">Gets a line for people about each loss and each start.</param>
 internal sealed class SpotChaos(
     Func<IReadOnlyList<NodeInfo>> nodes,
@@ -32,12 +32,14 @@ internal sealed class SpotChaos(
         using var untilStart = new PeriodicTimer(LaunchDelay, clock);
         try
         {
-            for (var loss = 1; ; loss++)
+            var losses = 0;
+            while (true)
             {
                 await untilLoss.WaitForNextTickAsync(cancel).ConfigureAwait(false);
                 if (nodes().FirstOrDefault(fleet.Has) is not { } oldest) continue;
-                var done = await TakeAsync(oldest, isNotice: loss % 2 == 1, cancel).ConfigureAwait(false);
-                say($"--spot-chaos, loss {loss}: {done}");
+                losses++;
+                var done = await TakeAsync(oldest, isNotice: losses % 2 == 1, cancel).ConfigureAwait(false);
+                say($"--spot-chaos, loss {losses}: {done}");
                 await untilStart.WaitForNextTickAsync(cancel).ConfigureAwait(false);
                 say(fleet.Add() is { } refusal ? $"No new node: {refusal}" : "A new node is started in its place.");
             }
