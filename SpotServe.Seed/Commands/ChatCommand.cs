@@ -1,12 +1,11 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
-using System.Net.Http.Json;
 using System.Net.ServerSentEvents;
 using System.Text;
 using System.Text.Json;
-using SpotServe.Seed.Hosting;
 using Spectre.Console;
+using SpotServe.Seed.Hosting;
 
 namespace SpotServe.Seed.Commands;
 

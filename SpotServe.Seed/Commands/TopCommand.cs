@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Net.Http.Json;
 using Spectre.Console;
 using Spectre.Console.Rendering;
 using SpotServe.Seed.Dashboard;

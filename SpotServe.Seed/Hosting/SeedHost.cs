@@ -46,6 +46,7 @@ internal sealed class SeedHost : IAsyncDisposable
         Names = app.Services.GetRequiredService<NodeNames>();
         Watch = app.Services.GetRequiredService<ClusterWatch>();
         LocalNodes = app.Services.GetRequiredService<LocalNodes>();
+        Operator = app.Services.GetRequiredService<IClusterOperator>();
         ClusterAddress = cluster.SelfAddress;
         Ended = cluster.System.WhenTerminated;
         HttpAddress = new Uri(app.Urls.First());
@@ -60,6 +61,9 @@ internal sealed class SeedHost : IAsyncDisposable
 
     /// <summary>The cluster as people are shown it.</summary>
     public ClusterWatch Watch { get; }
+
+    /// <summary>What an operator can ask of the cluster.</summary>
+    public IClusterOperator Operator { get; }
 
     /// <summary>Told of the fleet, when this process has one.</summary>
     public LocalNodes LocalNodes { get; }

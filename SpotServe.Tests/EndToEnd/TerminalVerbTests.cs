@@ -13,7 +13,7 @@ public sealed class TerminalVerbTests
     public async Task Chat_sends_what_was_said_before_and_prints_answers_as_they_are()
     {
         await using var server = await ApiServer.StartAsync(chatTemplate: ChatTemplate.Of(
-            "{% for message in messages %}{{ message.content }} {% endfor %}"));
+            "{% for message in messages %}{{ message.content }} {% endfor %}", new Dictionary<string, Value>()));
         server.Cluster.Script = FakeCluster.Tokens(ApiServer.Ids(" a [red]dog"));
 
         var (code, output, _) = await RunAsync(
