@@ -46,6 +46,9 @@ public sealed record TorchRuntimeOptions
     /// (a truncated one ends the process); false copies all weights.</summary>
     public bool MapWeights { get; init; } = true;
 
+    /// <summary>What a GPU's engines promise of their bits.</summary>
+    public Numerics Numerics { get; init; }
+
     /// <summary>Told in one line what goes on but should not be so.</summary>
     public Action<string>? Warn { get; init; }
 
@@ -85,7 +88,8 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
             MemoryBytes = options.MemoryBytes ?? TorchDevices.MemoryBytes(device) / 10 * 9;
             Description = TorchDevices.Describe(device, threads);
             _engines = new TorchEngines(Model, _config, source, device, slice => options.Warn?.Invoke(
-                $"{slice} has other numbers than {options.ModelFolder}: not used, read from the folder instead"));
+                $"{slice} has other numbers than {options.ModelFolder}: not used, read from the folder instead"),
+                options.Numerics);
         }
         catch
         {

@@ -227,6 +227,7 @@ internal sealed class SeedHost : IAsyncDisposable
             DevicesExpected = options.DevicesExpected,
             SecretMark = options.ClusterAccess.Secret?.Mark,
             SequencesMax = options.SequencesMax,
+            StepTokensMax = options.StepTokensMax,
             Mode = options.Migration,
             Objective = options.Objective,
             Stated = options.Rates,
