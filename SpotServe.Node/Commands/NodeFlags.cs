@@ -75,6 +75,8 @@ internal sealed class NodeFlags
 
     private DepartureFlags Departure { get; } = new();
 
+    private MachineFlags Machine { get; } = new();
+
     private AccessFlags Access { get; } = new();
 
     public void AddTo(Command command)
@@ -82,7 +84,7 @@ internal sealed class NodeFlags
         foreach (Option option in (Option[])
             [
                 Seed, Model, Host, Port, DataPort, Device, Devices, Threads, Dtype, Memory, TorchLib, CopyWeights,
-                .. Departure.All, .. Access.All,
+                .. Departure.All, .. Machine.All, .. Access.All,
             ])
         {
             command.Options.Add(option);
@@ -123,6 +125,8 @@ internal sealed class NodeFlags
             MetadataAddress = Departure.ReadMetadata(parsed),
             RejoinMax = Seconds("--rejoin-max", parsed.GetValue(Departure.RejoinMax), RejoinMaxMost),
             MapWeights = !parsed.GetValue(CopyWeights),
+            Machine = Machine.Read(parsed),
+            CacheFolder = Machine.ReadCache(parsed),
             Access = Access.Read(parsed),
         };
     }

@@ -208,6 +208,7 @@ internal sealed class SeedHost : IAsyncDisposable
             SequencesMax = options.SequencesMax,
             Mode = options.Migration,
             Objective = options.Objective,
+            Fleet = options.Fleet,
             Stated = options.Rates,
         };
         var journal = OpenJournal(options);
