@@ -175,6 +175,7 @@ internal sealed class NodeMembership : IAsyncDisposable
         {
             Machine = options.Machine,
             SecretMark = options.Access.Secret!.Mark,
+            ProcessId = Environment.ProcessId,
         };
     }
 
