@@ -25,6 +25,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly LargeMessages _large = LargeMessages.Of(Context.System);
     private readonly RequestState _state = new();
+    private readonly RequestMeter _meter;
     private TokenIntake _intake = new(0);
     private StopCut _stop = new(search: null);
     private Routed? _route;
@@ -43,6 +44,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         _options = options;
         _clock = clock;
         _gateway = gateway;
+        _meter = new RequestMeter(clock);
         Recover<IRequestEvent>(_state.Apply);
         Recover<RecoveryCompleted>(_ => OnRecovered());
         Unborn();
@@ -132,6 +134,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         Persist(accepted, happened =>
         {
             _state.Apply(happened);
+            _meter.OnWritten(happened, _state);
             replyTo.Tell(new Accepted(_id, accepted.At));
             BecomeOpen();
         });
@@ -301,6 +304,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         PersistAllAsync(batch, happened =>
         {
             _state.Apply(happened);
+            _meter.OnWritten(happened, _state);
             if (--left > 0) return;
             _writing = false;
             ShowToAll();

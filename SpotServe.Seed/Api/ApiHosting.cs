@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Metrics;
 
 namespace SpotServe.Seed.Api;
 
@@ -14,6 +15,8 @@ public static class ApiHosting
         this IServiceCollection services, ApiOptions options, AccessOptions access)
     {
         services.TryAddSingleton(TimeProvider.System);
+        services.TryAddSingleton(provider => MetricsHosting.NewClusterMetrics(
+            provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(options);
         services.AddSingleton(access);
         services.AddSingleton<AccessPolicy>();
@@ -28,6 +31,7 @@ public static class ApiHosting
         services.AddSingleton<RequestEndpoints>();
         services.AddSingleton<StatusEndpoints>();
         services.AddSingleton<AdminEndpoints>();
+        services.AddSingleton<MetricsEndpoint>();
         return services;
     }
 
@@ -39,6 +43,7 @@ public static class ApiHosting
         var requests = app.Services.GetRequiredService<RequestEndpoints>();
         var status = app.Services.GetRequiredService<StatusEndpoints>();
         var admin = app.Services.GetRequiredService<AdminEndpoints>();
+        var metrics = app.Services.GetRequiredService<MetricsEndpoint>();
         var edge = app.Services.GetRequiredService<ApiEdge>();
 
         app.Use(next => http => edge.InvokeAsync(http, next));
@@ -53,6 +58,7 @@ public static class ApiHosting
         app.MapMethods("/v1/models/{**id}", Reading, status.GetModelAsync);
         app.MapMethods("/health", Reading, StatusEndpoints.GetHealthAsync);
         app.MapMethods("/ready", Reading, status.GetReadyAsync);
+        app.MapMethods("/metrics", Reading, metrics.GetAsync);
         app.MapMethods("/admin/replicas", Reading, status.GetReplicasAsync);
         app.MapMethods("/admin/reconfigurations", Reading, admin.GetReconfigurationsAsync);
         app.MapPost("/admin/layout", admin.ChangeLayoutAsync);
