@@ -30,31 +30,6 @@ public static class MetricCatalogue
     /// <summary>By the name that they are exposed by.</summary>
     public static FrozenDictionary<string, MetricDescription> All { get; } = Read();
 
-    /// <summary>What an instrument is exposed as. OpenTelemetry allows no colon in a name, and Prometheus no dot: the
-    /// first dot of a name is a colon for the names that other servers have too ("vllm."), and an underscore
-    /// else.</summary>
-    internal static MetricDescription Describe(Instrument instrument) => new(
-        ExposedName(instrument.Name),
-        KindOf(instrument),
-        instrument.Unit ?? "",
-        instrument.Description ?? "",
-        instrument is Histogram<double> histogram
-            ? [.. histogram.Advice?.HistogramBucketBoundaries ?? MetricBuckets.Seconds]
-            : []);
-
-    private static string ExposedName(string name) => name.StartsWith("vllm.", StringComparison.Ordinal)
-        ? $"vllm:{name["vllm.".Length..]}"
-        : name.Replace('.', '_');
-
-    private static MetricKind KindOf(Instrument instrument) => instrument switch
-    {
-        Counter<long> or Counter<double> => MetricKind.Counter,
-        Histogram<double> => MetricKind.Histogram,
-        ObservableGauge<long> or ObservableGauge<double> => MetricKind.Gauge,
-        _ => throw new InvariantException(
-            $"instrument {instrument.Name} is a {instrument.GetType().Name}, which nobody collects"),
-    };
-
     private static FrozenDictionary<string, MetricDescription> Read()
     {
         foreach (var type in Classes) RuntimeHelpers.RunClassConstructor(type.TypeHandle);
@@ -64,7 +39,7 @@ public static class MetricCatalogue
         {
             InstrumentPublished = (instrument, _) =>
             {
-                if (names.Contains(instrument.Meter.Name)) found.Add(Describe(instrument));
+                if (names.Contains(instrument.Meter.Name)) found.Add(MetricNaming.Describe(instrument));
             },
         };
         listener.Start();

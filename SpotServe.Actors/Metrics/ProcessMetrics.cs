@@ -22,13 +22,16 @@ public sealed class ProcessMetrics : IDisposable
     /// <see cref="MetricCatalogue"/>.</param>
     public ProcessMetrics(Func<Instrument, bool>? isCollected = null)
     {
-        isCollected ??= instrument => instrument.Meter.Name.StartsWith(
-                MetricCatalogue.MeterPrefix, StringComparison.Ordinal)
-            && MetricCatalogue.All.ContainsKey(MetricCatalogue.Describe(instrument).Name);
+        // All instruments are made here, before anybody listens: a listener that is called while a class with
+        // instruments is initialised must not need another one.
+        var all = MetricCatalogue.All;
+        isCollected ??= instrument =>
+            instrument.Meter.Name.StartsWith(MetricCatalogue.MeterPrefix, StringComparison.Ordinal)
+            && all.ContainsKey(MetricNaming.Describe(instrument).Name);
         _listener.InstrumentPublished = (instrument, listener) =>
         {
             if (!isCollected(instrument)) return;
-            var series = new InstrumentSeries(MetricCatalogue.Describe(instrument), SeriesMax);
+            var series = new InstrumentSeries(MetricNaming.Describe(instrument), SeriesMax);
             _instruments.Enqueue(series);
             listener.EnableMeasurementEvents(instrument, series);
         };
