@@ -1,6 +1,6 @@
 namespace SpotServe.Actors.Metrics;
 
-/// <summary>Upper ends of histograms' buckets. Few, because each is a number in every report of every process.</summary>
+/// <summary>Upper ends of histograms' buckets. Few, because each is a number in every report.</summary>
 internal static class MetricBuckets
 {
     /// <summary>From one decode step of a small model on a fast device to the longest wait that a client has.</summary>

@@ -17,7 +17,8 @@ internal static class PlannerMetrics
     };
 
     private static readonly ObservableGauge<double> Epochs = Meter.CreateObservableGauge(
-        "spotserve.epoch", () => Live.Observe(state => state.Journal.Epoch.Value), "{epoch}", "The newest epoch that was decided.");
+        "spotserve.epoch", () => Live.Observe(state => state.Journal.Epoch.Value), "{epoch}",
+        "The newest epoch that was decided.");
 
     private static readonly ObservableGauge<double> Degrees = Meter.CreateObservableGauge(
         "spotserve.layout_degree", () => Live.Observe(PlannerGauges.Degrees), "1",

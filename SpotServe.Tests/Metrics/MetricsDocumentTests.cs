@@ -33,7 +33,8 @@ public sealed class MetricsDocumentTests
             .ToArray();
 
         Assert.Equal(
-            classes.Select(found => found.Type.Name).Order(), MetricCatalogue.Classes.Select(type => type.Name).Order());
+            classes.Select(found => found.Type.Name).Order(),
+            MetricCatalogue.Classes.Select(type => type.Name).Order());
         Assert.All(classes, found => Assert.Equal(
             $"SpotServe.{found.Type.Name[..^"Metrics".Length]}", ((Meter)found.Meter!.GetValue(null)!).Name));
     }

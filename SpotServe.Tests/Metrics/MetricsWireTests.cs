@@ -9,8 +9,12 @@ namespace SpotServe.Tests.Metrics;
 public sealed class MetricsWireTests
 {
     private static readonly ImmutableArray<MetricFamily> Report =
-        [.. ClusterMetricsTests.Report(7), new(
-            new("vllm:tokens_total", MetricKind.Counter, "{token}", "Tokens.", []), [new("a=\"b\"", 3_000_000_000, [])])];
+    [
+        .. ClusterMetricsTests.Report(7),
+        new(
+            new("vllm:tokens_total", MetricKind.Counter, "{token}", "Tokens.", []),
+            [new("a=\"b\"", 3_000_000_000, [])]),
+    ];
 
     private static readonly Dictionary<string, MetricDescription> Known =
         Report.ToDictionary(family => family.Metric.Name, family => family.Metric);
