@@ -4,6 +4,7 @@ using Akka.Event;
 using Akka.Persistence;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Persistence;
+using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 
@@ -99,6 +100,8 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
             command => Step(new PlannerInputs.LayoutAsked(command.Wanted, new ActorAddress(Sender))));
         Command<PreemptNode>(command => Step(new PlannerInputs.PreemptionAsked(command, new ActorAddress(Sender))));
         Command<GetTimeline>(_ => _post.Send(Sender, PlannerMessages.Timeline(State, _clock.GetUtcNow())));
+        Command<GetPlanningInputs>(_ => _post.Send(
+            Sender, new PlanningInputsTold(PlanningInputsJson.Write(_core.Record(State, _clock.GetUtcNow())))));
         // Messages that the core takes as they are.
         Command<PlannerInputs.Tick>(Step);
         Command<NodeNotice>(Step);

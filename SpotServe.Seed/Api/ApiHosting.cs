@@ -61,6 +61,7 @@ public static class ApiHosting
         app.MapMethods("/metrics", Reading, metrics.GetAsync);
         app.MapMethods("/admin/replicas", Reading, status.GetReplicasAsync);
         app.MapMethods("/admin/reconfigurations", Reading, admin.GetReconfigurationsAsync);
+        app.MapMethods("/admin/planning-input", Reading, admin.GetPlanningInputAsync);
         app.MapPost("/admin/layout", admin.ChangeLayoutAsync);
         app.MapPost("/admin/objective", admin.ChangeObjectiveAsync);
         app.MapPost("/admin/nodes/{node}/preempt", admin.PreemptAsync);
