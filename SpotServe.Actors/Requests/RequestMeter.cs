@@ -18,7 +18,7 @@ internal sealed class RequestMeter(TimeProvider clock)
         switch (happened)
         {
             case RequestAccepted accepted:
-                RequestMetrics.TokensAskedFor.Record(accepted.Parameters.TokensMax);
+                RequestMetrics.TokensAskedFor.Record(accepted.Spec.Parameters.TokensMax);
                 break;
             case TokensCommitted { Tokens.Length: > 0 } committed:
                 OnCommitted(committed, state.Accepted!);
@@ -36,7 +36,7 @@ internal sealed class RequestMeter(TimeProvider clock)
         RequestMetrics.GenerationTokens.Add(count);
         if (committed.FirstIndex == 0)
         {
-            RequestMetrics.PromptTokens.Add(accepted.Prompt.Length);
+            RequestMetrics.PromptTokens.Add(accepted.Spec.Prompt.Length);
             RequestMetrics.TimeToFirstToken.Record((clock.GetUtcNow() - accepted.At).TotalSeconds);
             // Those that came with the first one took no time of their own.
             Record(0, count - 1);
@@ -60,7 +60,7 @@ internal sealed class RequestMeter(TimeProvider clock)
         RequestMetrics.Ended.Add(1, new KeyValuePair<string, object?>(
             "finished_reason", RequestMetrics.NameOf(finished.Reason)));
         RequestMetrics.EndToEnd.Record((finished.At - state.Accepted!.At).TotalSeconds);
-        RequestMetrics.PromptLengths.Record(state.Accepted.Prompt.Length);
+        RequestMetrics.PromptLengths.Record(state.Accepted.Spec.Prompt.Length);
         RequestMetrics.GenerationLengths.Record(state.Tokens.Count);
     }
 }

@@ -43,7 +43,6 @@ public static class ApiHosting
         var requests = app.Services.GetRequiredService<RequestEndpoints>();
         var status = app.Services.GetRequiredService<StatusEndpoints>();
         var admin = app.Services.GetRequiredService<AdminEndpoints>();
-        var metrics = app.Services.GetRequiredService<MetricsEndpoint>();
         var edge = app.Services.GetRequiredService<ApiEdge>();
 
         app.Use(next => http => edge.InvokeAsync(http, next));
@@ -58,7 +57,7 @@ public static class ApiHosting
         app.MapMethods("/v1/models/{**id}", Reading, status.GetModelAsync);
         app.MapMethods("/health", Reading, StatusEndpoints.GetHealthAsync);
         app.MapMethods("/ready", Reading, status.GetReadyAsync);
-        app.MapMethods("/metrics", Reading, metrics.GetAsync);
+        app.MapMethods("/metrics", Reading, app.Services.GetRequiredService<MetricsEndpoint>().GetAsync);
         app.MapMethods("/admin/replicas", Reading, status.GetReplicasAsync);
         app.MapMethods("/admin/reconfigurations", Reading, admin.GetReconfigurationsAsync);
         app.MapMethods("/admin/planning-input", Reading, admin.GetPlanningInputAsync);

@@ -68,7 +68,9 @@ public sealed class RequestMeterTests : IDisposable
     }
 
     private RequestAccepted Accepted() => new(
-        Id, _clock.GetUtcNow(), [7, 8, 9], new GenerationParameters(5, SamplingParameters.Greedy, []), []);
+        Id,
+        _clock.GetUtcNow(),
+        new GenerationSpec([7, 8, 9], new GenerationParameters(5, SamplingParameters.Greedy, [])));
 
     private void Pass(double seconds) => _clock.Advance(TimeSpan.FromSeconds(seconds));
 
