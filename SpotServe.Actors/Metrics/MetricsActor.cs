@@ -31,7 +31,7 @@ internal sealed class MetricsActor : ReceiveActor, IWithTimers
         _own = own;
         _all = all;
         _cluster = cluster;
-        _refusals = new RefusalLog(Context.GetLogger(), clock);
+        _refusals = new RefusalLog(Context.GetLogger(), clock, Context.System);
         // An actor that is started again goes on counting where its process's reports are.
         _number = clock.GetUtcNow().UtcTicks;
         Receive<Report>(_ => OnReport());
