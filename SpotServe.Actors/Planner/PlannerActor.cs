@@ -38,8 +38,9 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         _core = new PlannerCore(options);
         _clock = clock;
         _membership = membership;
-        _guard = new SenderGuard(Context.System, _log, clock);
+        _guard = new SenderGuard(Context.System, clock);
         Recover<PlannerEvents.IPlannerEvent>(OnRecovered);
+        Recover<DamagedEntry>(OnDamaged);
         Recover<RecoveryCompleted>(_ => Take(_core.Begin(_journal, _clock.GetUtcNow())));
         Hears();
     }
@@ -57,7 +58,8 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
             options, clock, membership ?? AkkaMembership.Instance, health ?? new JournalHealth()));
 
     protected override bool AroundReceive(Receive receive, object message) =>
-        !_guard.Passes(message, Sender) || base.AroundReceive(receive, message);
+        !_guard.Passes(message, Sender, _state is { } state ? ReplicaWords.NodeOf(state, message) : null)
+            || base.AroundReceive(receive, message);
 
     protected override void PreStart()
     {
@@ -115,6 +117,13 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     {
         _journal = _journal.Apply(happened);
         if (happened is PlannerEvents.PlannerCheckpoint) _checkpointAt = LastSequenceNr;
+    }
+
+    private void OnDamaged(DamagedEntry entry)
+    {
+        _journal = _journal.Without(entry.SequenceNumber);
+        _log.Error("{Where}: the planner goes on without it", entry.Where);
+        _health.PlannerLost(entry);
     }
 
     private void OnGateway(RegisterGateway message)

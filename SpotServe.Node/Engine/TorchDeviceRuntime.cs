@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
+using SpotServe.Actors;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Families;
@@ -30,13 +31,16 @@ public sealed record TorchRuntimeOptions
     public int? Threads
     {
         get;
-        init => field = value is null or (>= 1 and <= 1024) ? value
-            : throw new ArgumentOutOfRangeException(nameof(Threads), value, "Must be 1 to 1024.");
+        init => field = value is { } threads ? Bounds.Between(threads, 1, 1024) : null;
     }
 
     /// <summary>Device memory that may be used, in bytes; null takes 9/10 of the device's (CPU: of the
     /// machine's).</summary>
-    public long? MemoryBytes { get; init; }
+    public long? MemoryBytes
+    {
+        get;
+        init => field = value is { } bytes ? Bounds.Between(bytes, 1, 1L << 50) : null;
+    }
 
     /// <summary>On the CPU, weights whose form in the file is that in memory are used where the file is mapped:
     /// loading takes a moment, and several devices share the memory. The files must then not be written to in place
