@@ -89,6 +89,7 @@ internal static class HostBench
 
         public override string ToString() => string.Create(
             CultureInfo.InvariantCulture,
-            $"{_clock.Elapsed.TotalMicroseconds / Math.Max(1, _count):0.0} us, {_bytes / Math.Max(1, _count)} bytes a step");
+            $"{_clock.Elapsed.TotalMicroseconds / Math.Max(1, _count):0.0} us, "
+            + $"{_bytes / Math.Max(1, _count)} bytes a step");
     }
 }

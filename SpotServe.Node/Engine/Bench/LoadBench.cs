@@ -7,8 +7,8 @@ using TorchSharp;
 
 namespace SpotServe.Node.Engine.Bench;
 
-/// <summary>Loads a model folder's weights onto a device as a node does it, beside what the ways there give: reading the
-/// files into memory, and the link from pinned memory to the GPU.</summary>
+/// <summary>Loads a model folder's weights onto a device as a node does it, beside what the ways there give: reading
+/// the files into memory, and the link from pinned memory to the GPU.</summary>
 internal static class LoadBench
 {
     private const int PieceBytes = 8 << 20;

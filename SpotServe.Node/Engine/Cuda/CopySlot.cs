@@ -5,13 +5,14 @@ using SpotServe.Actors;
 namespace SpotServe.Node.Engine.Cuda;
 
 /// <summary>
-/// A copier between host and device: two halves of pinned memory, each with a stream, so that one half is filled or read
-/// while the other travels. Several work at the same time, beside the engine's stream. One user at a time: rent one and
+/// A copier between host and device: two halves of pinned memory, each with a stream, so that one half is filled or
+/// read while the other travels. Several work at the same time, beside the engine's stream. One user at a time: rent one and
 /// dispose of it, which waits for what is under way.
 /// </summary>
 internal sealed unsafe partial class CopySlot : IDisposable
 {
-    /// <summary>Bytes of a half: long enough for the link's rate, short enough that filling and copying overlap.</summary>
+    /// <summary>Bytes of a half: long enough for the link's rate, short enough that filling and copying
+    /// overlap.</summary>
     public const int HalfBytes = 8 << 20;
 
     /// <summary>Copiers of a device at most: their memory is pinned for the life of the process.</summary>
