@@ -66,6 +66,7 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
     private const int ReadThreadsMax = 2;
 
     private readonly ModelConfig _config;
+    private readonly TorchSharp.torch.Device _device;
     private readonly Checkpoint _checkpoint;
     private readonly TorchEngines _engines;
 
@@ -94,6 +95,8 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
             var timeline = options.Tell is { } tell
                 ? new StartTimeline(TimeProvider.System, StartTimeline.ProcessStart(), Description, tell) : null;
             timeline?.Reached("process, libtorch and device");
+            _device = device;
+            SpeedModel = $"{TorchDevices.ModelName(device, threads)} {weightType}".ToLowerInvariant();
             _engines = new TorchEngines(Model, _config, source, device, slice => options.Warn?.Invoke(
                 $"{slice} has other numbers than {options.ModelFolder}: not used, read from the folder instead"),
                 options.Numerics, timeline);
@@ -114,6 +117,12 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
 
     public long MemoryBytes { get; }
 
+    /// <summary>Devices of the same name are as fast as this one: hardware, threads and type.</summary>
+    public string SpeedModel { get; }
+
+    /// <summary>What it measured, now or earlier; null before that.</summary>
+    public DeviceSpeed? Speed { get; set; }
+
     public ImmutableArray<WeightSlice> Weights => _engines.Weights.Held;
 
     public Task<IStageEngine> PrepareAsync(
@@ -130,6 +139,8 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
         Task.Factory.StartNew(
             () => _engines.ProbeAsync(peer, fetcher, cancel),
             cancel, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap();
+
+    public DeviceSpeed? MeasureSpeed() => SpeedProbe.Measure(_device, Model.WeightType, SpeedModel);
 
     public void Trim() => _engines.Weights.Trim();
 

@@ -6,8 +6,8 @@ namespace SpotServe.Node.Engine.Cuda;
 
 /// <summary>
 /// A copier between host and device: two halves of pinned memory, each with a stream, so that one half is filled or
-/// read while the other travels. Several work at the same time, beside the engine's stream. One user at a time: rent one and
-/// dispose of it, which waits for what is under way.
+/// read while the other travels. Several work at the same time, beside the engine's stream. One user at a time: rent
+/// one and dispose of it, which waits for what is under way.
 /// </summary>
 internal sealed unsafe partial class CopySlot : IDisposable
 {
