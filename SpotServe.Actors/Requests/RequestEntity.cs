@@ -29,6 +29,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     private readonly LargeMessages _large = LargeMessages.Of(Context.System);
     private readonly SenderGuard _guard;
     private readonly RequestState _state = new();
+    private readonly RequestMeter _meter;
     private TokenIntake _intake = new(0);
     private StopCut _stop = new(search: null);
     private Routed? _route;
@@ -48,6 +49,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         _options = options;
         _clock = clock;
         _gateway = gateway;
+        _meter = new RequestMeter(clock);
         _guard = new SenderGuard(Context.System, clock);
         Recover<IRequestEvent>(OnReplayed);
         Recover<DamagedEntry>(OnDamaged);
@@ -141,6 +143,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         Persist(accepted, happened =>
         {
             _state.Apply(happened);
+            _meter.OnWritten(happened, _state);
             replyTo.Tell(new Accepted(_id, accepted.At));
             BecomeOpen();
         });
@@ -313,6 +316,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         PersistAllAsync(batch, happened =>
         {
             _state.Apply(happened);
+            _meter.OnWritten(happened, _state);
             if (--left > 0) return;
             _writing = false;
             ShowToAll();

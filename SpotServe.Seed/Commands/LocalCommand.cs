@@ -26,12 +26,19 @@ internal static class LocalCommand
         DefaultValueFactory = _ => "auto",
     };
 
+    private static readonly Option<double?> Chaos = new("--spot-chaos")
+    {
+        Description = "Take a node away every so many seconds, in turn with notice and without, and start a new one.",
+        HelpName = "SECONDS",
+    };
+
     public static void Configure(RootCommand root)
     {
         var flags = new SeedFlags();
         flags.AddTo(root);
         root.Options.Add(Device);
         root.Options.Add(Dtype);
+        root.Options.Add(Chaos);
         root.SetAction((parsed, cancel) => RootCommands.Serving(() => RunAsync(flags, parsed, cancel), cancel));
     }
 
@@ -44,14 +51,13 @@ internal static class LocalCommand
                 $"--nodes is {options.DevicesExpected}; one machine runs at most {LocalFleetOptions.NodesMax}.");
         }
 
+        var chaosPeriod = ReadChaos(parsed);
         var program = FindNodeProgram();
         var secret = Convert.ToHexString(RandomNumberGenerator.GetBytes(32));
         Console.WriteLine($"SpotServe: {options.Model.Name} on {options.DevicesExpected} node processes");
         var access = ClusterAccess.Of(new ClusterSecret(secret));
         var seed = await SeedHost.StartAsync(options with { ClusterAccess = access }, cancel);
-        var narrator = new ClusterNarrator(Console.Out);
-        seed.Board.Changed += narrator.OnView;
-        seed.Journal.Told += narrator.OnJournal;
+        using var narrator = Narrators.Begin(seed, options.Verbose, Console.Out);
         var ready = new ReadyLine(seed, Console.Out);
         using var logs = new NodeLogs(options.LogFolder, TimeProvider.System);
         Console.WriteLine($"  seed {seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}; logs in {options.LogFolder}");
@@ -73,17 +79,21 @@ internal static class LocalCommand
                 watch.Expect();
                 seed.Names.Learn(fleet.Start(arguments));
             }));
+            using var chaosEnd = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+            var chaos = chaosPeriod is { } period ? RunChaosAsync(seed, period, chaosEnd.Token) : Task.CompletedTask;
             await Task.WhenAny(
                 ServeCommand.WaitForStop(cancel),
                 seed.CannotServe,
                 watch.NoneLeftUnless(() => ready.IsPrinted),
                 seed.Ended);
+            await chaosEnd.CancelAsync();
+            await chaos;
             gaveUp = seed.Ended.IsCompleted && !cancel.IsCancellationRequested;
         }
         finally
         {
             ready.Dispose();
-            seed.Board.Changed -= narrator.OnView;
+            narrator.Dispose();
             Console.WriteLine("Stopping.");
             await Task.WhenAll(fleet.StopAsync(), seed.DisposeAsync().AsTask());
         }
@@ -92,6 +102,25 @@ internal static class LocalCommand
         if (seed.CannotServe.IsCompletedSuccessfully) throw new UsageException(await seed.CannotServe);
         throw new UsageException(gaveUp ? ServeCommand.GaveUp : watch.LastWords());
     }
+
+    private static TimeSpan? ReadChaos(ParseResult parsed)
+    {
+        if (parsed.GetValue(Chaos) is not { } seconds) return null;
+        return seconds >= SpotChaos.PeriodMin.TotalSeconds && seconds <= TimeSpan.FromDays(1).TotalSeconds
+            ? TimeSpan.FromSeconds(seconds)
+            : throw new UsageException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"--spot-chaos is {seconds}; it must be {SpotChaos.PeriodMin.TotalSeconds} to 86400 seconds."));
+    }
+
+    private static Task RunChaosAsync(SeedHost seed, TimeSpan period, CancellationToken cancel) => new SpotChaos(
+        () => seed.Board.View is { Replicas.IsEmpty: false } view
+            ? [.. view.Nodes.Where(node => !view.Leaving.ContainsKey(node.Node)).OrderBy(seed.Names.NumberOf)]
+            : [],
+        seed.LocalNodes,
+        seed.Operator,
+        TimeProvider.System,
+        line => Console.WriteLine(seed.Names.InWords(line))).RunAsync(period, cancel);
 
     private static void StartNode(LocalFleet fleet, SeedHost seed, string[] arguments)
     {
