@@ -26,6 +26,7 @@ internal sealed class TorchStageEngine : IStageEngine
     private readonly Tensor _input;
     private readonly Tensor _output;
     private readonly StepDivision _division = new();
+    private readonly HostSampler _sampler = new();
     private readonly CudaStream? _stream;
     private readonly CudaDecoder? _decoder;
     private bool _disposed;
@@ -87,7 +88,7 @@ internal sealed class TorchStageEngine : IStageEngine
 
     public ReadOnlySpan<byte> Output(int tokens) => HostBytes(_output, tokens);
 
-    public void Step(StepPlan plan, ICollective collective, Span<int> sampled)
+    public void Step(StepPlan plan, ICollective collective, StepDraws draws)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         Invariant.Holds(collective.RankCount == Assignment.RankCount);
@@ -100,7 +101,7 @@ internal sealed class TorchStageEngine : IStageEngine
             if (_stream is not null) CudaDriver.UseContext(_stage.Device.index);
             StepBounds.Check(plan, Assignment, _stage.Model);
             _stage.Collective = collective;
-            Run(plan, sampled);
+            Run(plan, draws);
         }
         // On a GPU every later call may fail, too. On the CPU an operation that was refused leaves nothing behind, so
         // it is the step's own failure, unless memory is short.
@@ -129,39 +130,35 @@ internal sealed class TorchStageEngine : IStageEngine
         _weights.Dispose();
     }
 
-    private void Run(StepPlan plan, Span<int> sampled)
+    private void Run(StepPlan plan, StepDraws draws)
     {
-        var drawsHere = Assignment.IsLast && Assignment.Position.Rank == 0;
-        Invariant.Holds(!drawsHere || sampled.Length == plan.SampleCount);
-        var drawn = new int[drawsHere ? plan.SampleCount : 0];
+        Invariant.Holds(draws.Count == plan.SampleCount);
         var faults = new List<ChunkFault>();
         if (_decoder is null)
         {
-            RunPlain(plan, firstRow: 0, (sample, logits) => drawn[sample] = Draw(plan, sample, logits, faults));
+            RunPlain(plan, firstRow: 0, (sample, logits) => Draw(plan, sample, logits, draws, faults));
         }
         else
         {
-            _division.Divide(plan);
-            Decode(plan, drawn, faults);
+            _division.Divide(plan, _decoder);
+            Decode(plan, draws, faults);
             foreach (var (own, firstRow, sample) in _division.Prompts)
             {
                 using var scope = NewDisposeScope();
-                RunPlain(own, firstRow, (_, logits) =>
-                    drawn[sample!.Value] = Draw(plan, sample.Value, logits, faults));
+                RunPlain(own, firstRow, (_, logits) => Draw(plan, sample!.Value, logits, draws, faults));
             }
         }
 
         if (faults.Count > 0) throw new StepFailedException(new StepFailure(faults[0].Reason, [.. faults]));
-        drawn.CopyTo(sampled);
     }
 
-    private unsafe void Decode(StepPlan plan, int[] drawn, List<ChunkFault> faults)
+    private unsafe void Decode(StepPlan plan, StepDraws draws, List<ChunkFault> faults)
     {
         _decoder!.BringsLogits = LogitsObserved is not null;
         _decoder.Run(
             plan, _division.Columns, (float*)TensorMemory.Pointer(_input), (float*)TensorMemory.Pointer(_output),
-            (sample, token) => drawn[sample] = token,
-            (sample, logits) => drawn[sample] = Draw(plan, sample, logits, faults));
+            (sample, token) => draws.Set(sample, token),
+            (sample, logits) => Draw(plan, sample, logits, draws, faults));
     }
 
     /// <summary>Runs a plan with libtorch.</summary>
@@ -217,19 +214,16 @@ internal sealed class TorchStageEngine : IStageEngine
 
     /// <param name="sample">Index of the drawn token among the step's.</param>
     /// <param name="faults">Sequences whose logits are no numbers; the others' tokens are drawn all the same.</param>
-    private int Draw(StepPlan plan, int sample, float[] logits, List<ChunkFault> faults)
+    private void Draw(StepPlan plan, int sample, float[] logits, StepDraws draws, List<ChunkFault> faults)
     {
         LogitsObserved?.Invoke(sample, logits);
-        var index = plan.ChunkOfSample(sample);
-        ref readonly var chunk = ref plan.Chunks[index];
         try
         {
-            return TokenSampler.Draw(logits, chunk.Sampling, chunk.Start + chunk.Count);
+            _sampler.Draw(plan, sample, logits, draws);
         }
         catch (ArithmeticException error)
         {
-            faults.Add(new ChunkFault(index, error.Message.TrimEnd('.')));
-            return 0;
+            faults.Add(new ChunkFault(plan.ChunkOfSample(sample), error.Message.TrimEnd('.')));
         }
     }
 

@@ -56,13 +56,14 @@ internal sealed unsafe class DecodeOutput : IDisposable
         for (var i = 0; i < pass.Length; i++)
         {
             if (pass[i].Sample is not { } sample) continue;
-            if (tokens[i] >= 0 && !bringsLogits)
+            if (tokens[i] >= 0 && !bringsLogits && !pass[i].DrawsOnHost)
             {
                 drawn(sample, tokens[i]);
                 continue;
             }
 
-            // The device leaves a row that is too flat to sort, or broken, to the sampler here, which tells.
+            // The device leaves a row that is too flat to sort, or broken, to the sampler here, which tells; and draws
+            // that it does not know.
             if (!bringsLogits)
             {
                 FetchRow(i, i);
