@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using SpotServe.Actors.Execution;
@@ -7,8 +6,8 @@ namespace SpotServe.Actors.DataPlane;
 
 /// <summary>
 /// What a step drew as bytes: a token for each sampling chunk (4 each); then, for each of them that has
-/// log-probabilities, its index, their count, the token's own, and token and log-probability of each alternative (4 bytes
-/// each, little-endian).
+/// log-probabilities, its index, their count, the token's own, and token and log-probability of each alternative (4
+/// bytes each, little-endian).
 /// </summary>
 public static class StepDrawsCodec
 {

@@ -15,8 +15,8 @@ public readonly record struct SeenToken(int Token, int Generated);
 /// <param name="MinP">Tokens less likely than this share of the likeliest are left out; 0 for none.</param>
 /// <param name="Presence">Taken from the logit of each token that was generated.</param>
 /// <param name="Frequency">Taken from a token's logit each time that it was generated.</param>
-/// <param name="Repetition">Logits of all tokens of prompt and completion are divided by it where they are positive, and
-/// else multiplied with it; 1 for none.</param>
+/// <param name="Repetition">Logits of all tokens of prompt and completion are divided by it where they are positive,
+/// and else multiplied with it; 1 for none.</param>
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 public readonly record struct LogitPenalties(float MinP, float Presence, float Frequency, float Repetition)
 {
@@ -27,9 +27,10 @@ public readonly record struct LogitPenalties(float MinP, float Presence, float F
 }
 
 /// <summary>
-/// What a chunk's draw needs besides <see cref="SamplingParameters"/>, as it travels in a step plan: penalties, the tokens
-/// that they are for, biases, and how many log-probabilities are wanted. All of it is in the plan, so that a sampler keeps
-/// nothing of a sequence and draws the same on whichever device the next step runs. Empty for most requests.
+/// What a chunk's draw needs besides <see cref="SamplingParameters"/>, as it travels in a step plan: penalties, the
+/// tokens that they are for, biases, and how many log-probabilities are wanted. All of it is in the plan, so that a
+/// sampler keeps nothing of a sequence and draws the same on whichever device the next step runs. Empty for most
+/// requests.
 /// </summary>
 /// <remarks>Layout in ints: <see cref="LogitPenalties"/> (4), log-probabilities wanted (1 + alternatives; 0 for none),
 /// count of seen tokens, count of biases; then both lists, two ints each.</remarks>

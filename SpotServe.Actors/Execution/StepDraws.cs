@@ -1,11 +1,10 @@
-using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 
 namespace SpotServe.Actors.Execution;
 
 /// <summary>
-/// What a step draws: a token for each sampling chunk of its plan, in chunk order, and log-probabilities where the chunk
-/// asks for them. Reused from step to step by one owner.
+/// What a step draws: a token for each sampling chunk of its plan, in chunk order, and log-probabilities where the
+/// chunk asks for them. Reused from step to step by one owner.
 /// </summary>
 public sealed class StepDraws
 {

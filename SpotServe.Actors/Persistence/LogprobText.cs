@@ -36,7 +36,8 @@ internal static class LogprobText
             {
                 var count = BitConverter.ToInt32(bytes);
                 var own = BitConverter.ToSingle(bytes[sizeof(int)..]);
-                if (count is < 0 or > TokenLogprobs.TopMax) throw new FormatException($"{count} alternatives of a token");
+                if (count is < 0 or > TokenLogprobs.TopMax)
+                    throw new FormatException($"{count} alternatives of a token");
                 var top = MemoryMarshal.Cast<byte, TopToken>(bytes.Slice(HeadBytes, count * 2 * sizeof(int)));
                 logprobs.Add(new TokenLogprobs(own, [.. top]));
                 bytes = bytes[(HeadBytes + (count * 2 * sizeof(int)))..];

@@ -243,7 +243,10 @@ public sealed partial class ReplicaScheduler
         TokensGenerated++;
         if (sequence.TokenCount == sequence.TokensEnd)
         {
-            _outcomes.Add(new SequenceOutcome(sequence, index, token, FinishReason.Length, Finish(sequence)) { Logprobs = logprobs });
+            _outcomes.Add(new SequenceOutcome(sequence, index, token, FinishReason.Length, Finish(sequence))
+            {
+                Logprobs = logprobs,
+            });
             return;
         }
 

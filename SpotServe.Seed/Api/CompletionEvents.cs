@@ -35,7 +35,11 @@ internal sealed class CompletionEvents(SseWriter events, Answer answer, int? las
             case CompletionPiece.End end:
                 _tokens[choice.Index] = end.TokenCount;
                 if (lastSeen is not { } before || end.TokenCount > before)
-                    answer.Form.AddText(events, answer, Delta(choice, end.Text, end.FinishReason, null, end.TokenCount));
+                {
+                    answer.Form.AddText(
+                        events, answer, Delta(choice, end.Text, end.FinishReason, null, end.TokenCount));
+                }
+
                 if (--_open > 0) return false;
                 if (answer.Usage.AtEnd) answer.Form.AddUsage(events, answer, answer.UsageOf(_tokens.Sum()));
                 events.AddDone();
@@ -53,7 +57,8 @@ internal sealed class CompletionEvents(SseWriter events, Answer answer, int? las
         }
     }
 
-    private ChoiceDelta Delta(OpenChoice choice, string text, string? finish, TokenLogprobText? logprobs, int id) => new(
+    private ChoiceDelta Delta(
+        OpenChoice choice, string text, string? finish, TokenLogprobText? logprobs, int id) => new(
         choice.Index, text, finish, logprobs, _chars[choice.Index], answer.IsResumable ? id : null,
         answer.Usage.InEach ? answer.UsageOf(_tokens.Sum()) : null);
 }

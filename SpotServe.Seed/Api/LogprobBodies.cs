@@ -43,7 +43,8 @@ internal sealed record TextLogprobsBody(
             offsets);
     }
 
-    /// <summary>By text, and the drawn token among them, as OpenAI does; of tokens with one text the likeliest.</summary>
+    /// <summary>By text, and the drawn token among them, as OpenAI does; of tokens with one text the
+    /// likeliest.</summary>
     private static Dictionary<string, float> TopOf(TokenLogprobText token)
     {
         var top = new Dictionary<string, float>();

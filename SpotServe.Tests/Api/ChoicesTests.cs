@@ -78,19 +78,17 @@ public sealed class ChoicesTests
         {
             Assert.Equal(0, one.Parameters.TopLogprobs);
             var logprob = i == 1 ? -0.5f : -2f;
-            server.Cluster.Feed(one.Id, Batch(0, 300 + i, new TokenLogprobs(logprob, [])));
+            server.Cluster.Feed(one.Id, Batch(0, ApiServer.Ids(Words)[i], new TokenLogprobs(logprob, [])));
             server.Cluster.Feed(one.Id, new TokenBatch(1, [], FinishReason.Length, null));
         }
 
         var (_, body) = await posting;
 
         var choice = Assert.Single(body.GetProperty("choices").EnumerateArray());
-        var expected = server.Cluster.Submitted.ElementAt(1);
         Assert.Equal(0, choice.GetProperty("index").GetInt32());
         Assert.Equal(JsonValueKind.Null, choice.GetProperty("logprobs").ValueKind);
         Assert.Equal(3, body.GetProperty("usage").GetProperty("completion_tokens").GetInt32());
-        var (_, again) = await server.GetAsync($"/v1/requests/{expected.Id}");
-        Assert.Equal(again.GetProperty("text").GetString(), choice.GetProperty("text").GetString());
+        Assert.Equal(" was", choice.GetProperty("text").GetString());
     }
 
     [Fact]

@@ -20,7 +20,8 @@ public sealed class HostSamplerTests
         Gen.Select(Gen.Float[0, 0.5f], Gen.Float[-2, 2], Gen.Float[-2, 2], Gen.Float[0.5f, 2]),
         Gen.Select(Gen.Int[0, Vocabulary - 1], Gen.Float[-5, 5]).Array[0, 3],
         Gen.ULong,
-        Gen.OneOfConst(0f, 0.7f, 1f, 1.5f)).Select((logits, prompt, generated, p, biases, seed, temperature) => new Case(
+        Gen.OneOfConst(0f, 0.7f, 1f, 1.5f))
+        .Select((logits, prompt, generated, p, biases, seed, temperature) => new Case(
             logits, prompt, generated, new LogitPenalties(p.Item1, p.Item2, p.Item3, p.Item4),
             [.. biases.DistinctBy(one => one.Item1).Select(one => new TokenBias(one.Item1, one.Item2))], seed,
             temperature));
