@@ -37,7 +37,7 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
         _buffers = new DecodeBuffers(stage, vocabulary);
         _slots = new StepSlots(stage.Model.ContextMax, stage.Device);
         _launches = new DecodeLaunches(stage, model, _buffers, _slots, _module, stream);
-        Chunks = new ChunkKernels(stage, _module, stream);
+        Chunks = new ChunkKernels(stage, _module, stream, _buffers);
         _output = model.Head is null ? null : new DecodeOutput(stage, _buffers, stream, vocabulary);
         _exchanged = zeros([DecodeBuffers.TokensMax, stage.Model.HiddenSize], ScalarType.Float32).pin_memory()
             .DetachFromDisposeScope();
@@ -53,7 +53,7 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
     public bool BringsLogits { get; set; }
 
     /// <summary>The kernels know temperature, top-k and top-p.</summary>
-    public bool Draws(in SequenceChunk chunk) => chunk.ShapeLength == 0;
+    public bool Draws(in SequenceChunk chunk) => KernelSampling.Knows(chunk);
 
     /// <summary>Runs columns of a step, as many as there are; 64 at a time share one reading of the weights.</summary>
     /// <param name="columns">In ascending order of row; a chunk's in order of position.</param>
@@ -89,6 +89,7 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
         foreach (var graph in _graphs.Values) graph.Dispose();
         _output?.Dispose();
         _exchanged.Dispose();
+        Chunks.Dispose();
         _slots.Dispose();
         _buffers.Dispose();
         _module.Dispose();

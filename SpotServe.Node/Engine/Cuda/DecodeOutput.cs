@@ -5,8 +5,9 @@ using static TorchSharp.torch;
 namespace SpotServe.Node.Engine.Cuda;
 
 /// <summary>
-/// Brings back what a pass drew. With one rank only token ids leave the device, except for rows that are observed or
-/// too flat to be sorted there; with several, rank 0 puts the ranks' logits together.
+/// Brings back what a pass drew. With one rank only token ids leave the device, except for rows that are observed, too
+/// flat to be sorted there, or drawn in a way that the device does not know; with several, rank 0 puts the ranks'
+/// logits together.
 /// </summary>
 internal sealed unsafe class DecodeOutput : IDisposable
 {
@@ -62,8 +63,8 @@ internal sealed unsafe class DecodeOutput : IDisposable
                 continue;
             }
 
-            // The device leaves a row that is too flat to sort, or broken, to the sampler here, which tells; and draws
-            // that it does not know.
+            // The device leaves a row that is too flat to sort, broken, or to be drawn in a way that it does not know
+            // to the sampler here, which tells what is wrong.
             if (!bringsLogits)
             {
                 FetchRow(i, i);
