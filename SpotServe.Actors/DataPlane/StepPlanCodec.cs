@@ -37,8 +37,8 @@ public sealed record StepPlanLimits(
 
 /// <summary>
 /// Step plans as bytes: step id (8), counts of chunks, tokens, page entries and numbers of shapes (4 each); then the
-/// four lists as they lie in memory (little-endian machines only). Decoding checks all that an engine relies on, but for
-/// token ids: these come from requests, and one that the model does not have is its sequence's fault
+/// four lists as they lie in memory (little-endian machines only). Decoding checks all that an engine relies on, but
+/// for token ids: these come from requests, and one that the model does not have is its sequence's fault
 /// (<see cref="StepFailure.OfTokens"/>), where all the rest would be the leader's.
 /// </summary>
 public static class StepPlanCodec
