@@ -90,6 +90,7 @@ internal sealed class StatusEndpoints(
             DELETE /v1/requests/{id} ends it
             GET  /v1/models          what is served; /v1/models/{id} too
             GET  /ready  /health     does a layout serve; does the process live
+            GET  /metrics            the whole cluster's, for Prometheus
             GET  /admin/replicas     queues and cache pages
             GET  /admin/requests     requests that have not ended, whoever reads them
             GET  /admin/reconfigurations          what changed, why, and what it cost

@@ -7,6 +7,7 @@ using Akka.Remote.Hosting;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Hosting;
+using SpotServe.Actors.Metrics;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Remoting;
@@ -237,6 +238,8 @@ internal sealed class SeedHost : IAsyncDisposable
             Stated = options.Rates,
         };
         var journal = OpenJournal(options);
+        var metrics = MetricsHosting.NewClusterMetrics(TimeProvider.System);
+        services.AddSingleton(metrics);
         services.AddAkka(ClusterSettings.SystemName, akka => akka
             .AddHocon(ClusterSettings.Control(), HoconAddMode.Prepend)
             .ConfigureLoggers(loggers =>
@@ -253,6 +256,7 @@ internal sealed class SeedHost : IAsyncDisposable
             })
             .AddSpotServeSerialization()
             .AddSpotServePersistence(journal)
+            .AddMetrics(metrics, TimeProvider.System)
             .AddControl(
                 planner, gateway, requests, new RequestJournal(journal), new JournalProbe(journal), board,
                 TimeProvider.System));
