@@ -174,8 +174,12 @@ internal sealed class NodeMembership : IAsyncDisposable
         return new NodeInfo(
             $"{self.Address.Host}:{self.Address.Port}#{(uint)self.Uid:x}",
             dataPlane.Endpoint.ToString(),
-            [.. runtimes.Select((runtime, index) => new DeviceInfo(index, runtime.Description, runtime.MemoryBytes))])
+            [
+                .. runtimes.Select((runtime, index) =>
+                    new DeviceInfo(index, runtime.Description, runtime.MemoryBytes) { Speed = runtime.Speed }),
+            ])
         {
+            Machine = options.Machine,
             SecretMark = options.Access.Secret!.Mark,
             ProcessId = Environment.ProcessId,
         };
