@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.DataPlane;
@@ -95,7 +94,8 @@ public sealed class StageRunner : IDisposable
     {
         var plan = new StepPlan();
         var encoded = new byte[4096];
-        var drawn = new int[_limits.SequencesMax];
+        var draws = new StepDraws();
+        var drawn = Array.Empty<byte>();
         for (long step = 1; !_stopping; step++)
         {
             ReceivePlan(step, ref encoded, plan);
@@ -109,8 +109,8 @@ public sealed class StageRunner : IDisposable
             _links.Collective.BeginStep(step);
             // From here on, since waiting for the previous stage is not this one's work.
             _meter?.Begin();
-            var sampled = drawn.AsSpan(0, plan.SampleCount);
-            failure ??= TryStep(plan, sampled);
+            draws.Begin(plan);
+            failure ??= TryStep(plan, draws);
             if (failure is not null)
             {
                 _links.Collective.Abandon(failure);
@@ -120,7 +120,7 @@ public sealed class StageRunner : IDisposable
             else
             {
                 _links.ActivationsOut?.Send(FrameKind.Activations, step, _engine.Output(plan.TokenCount));
-                _links.Results?.Send(FrameKind.Tokens, step, MemoryMarshal.AsBytes(sampled));
+                _links.Results?.Send(FrameKind.Tokens, step, StepDrawsCodec.Encode(draws, ref drawn));
             }
 
             _meter?.End(plan.TokenCount);
@@ -128,12 +128,12 @@ public sealed class StageRunner : IDisposable
     }
 
     /// <returns>Why the step failed, or null.</returns>
-    private StepFailure? TryStep(StepPlan plan, Span<int> sampled)
+    private StepFailure? TryStep(StepPlan plan, StepDraws draws)
     {
         try
         {
-            _engine.Step(plan, _links.Collective, sampled);
-            return _links.Results is null ? null : StepFailure.OfDrawn(plan, sampled, _limits.VocabularySize);
+            _engine.Step(plan, _links.Collective, draws);
+            return _links.Results is null ? null : StepFailure.OfDrawn(plan, draws.Tokens, _limits.VocabularySize);
         }
         catch (Exception error) when (StepFailure.IsOfTheStep(error))
         {

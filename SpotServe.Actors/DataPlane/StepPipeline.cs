@@ -1,5 +1,4 @@
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.DataPlane;
@@ -133,22 +132,18 @@ public sealed class StepPipeline : IStepPipeline
             return;
         }
 
-        link.Check(frame, FrameKind.Tokens, step, sizeof(int) * _limits.SequencesMax);
+        link.Check(frame, FrameKind.Tokens, step, StepDrawsCodec.BytesMax(_limits.SequencesMax));
         var sampleCount = _sampleCounts[step % _sampleCounts.Length];
-        if (frame.PayloadBytes != sizeof(int) * sampleCount)
+        if (frame.PayloadBytes < sizeof(int) * sampleCount)
         {
             throw link.Lost($"it sent {frame.PayloadBytes} bytes for {sampleCount} tokens of step {step}");
         }
 
-        var tokens = new int[sampleCount];
-        link.ReceivePayload(MemoryMarshal.AsBytes(tokens.AsSpan()));
-        foreach (var token in tokens)
-        {
-            if ((uint)token < (uint)_limits.VocabularySize) continue;
-            throw link.Lost($"it drew token {token}; there are {_limits.VocabularySize}");
-        }
-
-        Tell(new StepResult(step, ImmutableCollectionsMarshal.AsImmutableArray(tokens)));
+        var payload = new byte[frame.PayloadBytes];
+        link.ReceivePayload(payload);
+        if (StepDrawsCodec.Decode(payload, step, sampleCount, _limits.VocabularySize, out var result) is { } violation)
+            throw link.Lost($"it sent {violation} in step {step}");
+        Tell(result!);
     }
 
     private void Tell(StepResult result)

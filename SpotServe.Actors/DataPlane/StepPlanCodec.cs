@@ -25,23 +25,26 @@ public sealed record StepPlanLimits(
     internal int PageEntriesMax => checked(SequencesMax * KvPage.Count(ContextMax));
 
     /// <summary>Longest encoded plan.</summary>
-    internal int PlanBytesMax => checked(
+    internal int PlanBytesMax => (int)Math.Min(
+        int.MaxValue / 2,
         StepPlanCodec.HeadBytes
-        + (SequencesMax * StepPlanCodec.ChunkBytes)
-        + (sizeof(int) * StepTokensMax)
-        + (sizeof(int) * PageEntriesMax));
+        + ((long)SequencesMax * StepPlanCodec.ChunkBytes)
+        + (sizeof(int) * (StepTokensMax + (long)PageEntriesMax + ShapeIntsMax)));
+
+    /// <summary>Most numbers of a step's shapes.</summary>
+    internal long ShapeIntsMax => SequencesMax * DrawShape.IntsMax(ContextMax);
 }
 
 /// <summary>
-/// Step plans as bytes: step id (8), counts of chunks, tokens and page entries (4 each), 4 zeros; then the three
-/// lists as they lie in memory (little-endian machines only). Decoding checks all that an engine relies on, but for
-/// token ids: these come from requests, and one that the model does not have is its sequence's fault
+/// Step plans as bytes: step id (8), counts of chunks, tokens, page entries and numbers of shapes (4 each); then the
+/// four lists as they lie in memory (little-endian machines only). Decoding checks all that an engine relies on, but
+/// for token ids: these come from requests, and one that the model does not have is its sequence's fault
 /// (<see cref="StepFailure.OfTokens"/>), where all the rest would be the leader's.
 /// </summary>
 public static class StepPlanCodec
 {
     internal const int HeadBytes = 24;
-    internal const int ChunkBytes = 48;
+    internal const int ChunkBytes = 56;
 
     static StepPlanCodec()
     {
@@ -50,7 +53,8 @@ public static class StepPlanCodec
     }
 
     public static int EncodedBytes(StepPlan plan) =>
-        HeadBytes + (plan.Chunks.Length * ChunkBytes) + (sizeof(int) * (plan.Tokens.Length + plan.Pages.Length));
+        HeadBytes + (plan.Chunks.Length * ChunkBytes)
+        + (sizeof(int) * (plan.Tokens.Length + plan.Pages.Length + plan.Shapes.Length));
 
     /// <summary>Writes the plan to the first <see cref="EncodedBytes"/> of <paramref name="into"/>.</summary>
     public static void Encode(StepPlan plan, Span<byte> into)
@@ -59,12 +63,14 @@ public static class StepPlanCodec
         BinaryPrimitives.WriteInt32LittleEndian(into[8..], plan.Chunks.Length);
         BinaryPrimitives.WriteInt32LittleEndian(into[12..], plan.Tokens.Length);
         BinaryPrimitives.WriteInt32LittleEndian(into[16..], plan.Pages.Length);
-        BinaryPrimitives.WriteInt32LittleEndian(into[20..], 0);
+        BinaryPrimitives.WriteInt32LittleEndian(into[20..], plan.Shapes.Length);
         var chunks = MemoryMarshal.AsBytes(plan.Chunks);
         var tokens = MemoryMarshal.AsBytes(plan.Tokens);
         chunks.CopyTo(into[HeadBytes..]);
         tokens.CopyTo(into[(HeadBytes + chunks.Length)..]);
-        MemoryMarshal.AsBytes(plan.Pages).CopyTo(into[(HeadBytes + chunks.Length + tokens.Length)..]);
+        var pages = MemoryMarshal.AsBytes(plan.Pages);
+        pages.CopyTo(into[(HeadBytes + chunks.Length + tokens.Length)..]);
+        MemoryMarshal.AsBytes(plan.Shapes).CopyTo(into[(HeadBytes + chunks.Length + tokens.Length + pages.Length)..]);
     }
 
     /// <summary>Reads a plan; <paramref name="plan"/> is changed only when it is right.</summary>
@@ -76,20 +82,25 @@ public static class StepPlanCodec
         var chunkCount = BinaryPrimitives.ReadInt32LittleEndian(from[8..]);
         var tokenCount = BinaryPrimitives.ReadInt32LittleEndian(from[12..]);
         var pageCount = BinaryPrimitives.ReadInt32LittleEndian(from[16..]);
+        var shapeCount = BinaryPrimitives.ReadInt32LittleEndian(from[20..]);
         var outOfBounds = Bound("chunks", chunkCount, limits.SequencesMax)
             ?? Bound("tokens", tokenCount, limits.StepTokensMax)
             ?? Bound("pages", pageCount, limits.PageEntriesMax);
         if (outOfBounds is not null) return outOfBounds;
-        var length = HeadBytes + (chunkCount * ChunkBytes) + (sizeof(int) * (tokenCount + pageCount));
+        if (shapeCount < 0 || shapeCount > limits.ShapeIntsMax) return $"a plan with shapes of {shapeCount} numbers";
+        var length = HeadBytes + (chunkCount * ChunkBytes)
+            + (sizeof(int) * ((long)tokenCount + pageCount + shapeCount));
         if (from.Length != length) return $"a plan of {from.Length} bytes whose counts make {length}";
 
         var chunks = MemoryMarshal.Cast<byte, SequenceChunk>(from.Slice(HeadBytes, chunkCount * ChunkBytes));
         var numbers = MemoryMarshal.Cast<byte, int>(from[(HeadBytes + (chunkCount * ChunkBytes))..]);
         var tokens = numbers[..tokenCount];
-        var pages = numbers[tokenCount..];
+        var pages = numbers.Slice(tokenCount, pageCount);
+        var shapes = numbers[(tokenCount + pageCount)..];
         var violation = CheckChunks(chunks, tokenCount, pageCount, limits)
-            ?? CheckPages(pages, limits.PageCount);
-        if (violation is null) plan.Load(stepId, chunks, tokens, pages);
+            ?? CheckPages(pages, limits.PageCount)
+            ?? CheckShapes(chunks, shapes, limits);
+        if (violation is null) plan.Load(stepId, chunks, tokens, pages, shapes);
         return violation;
     }
 
@@ -129,6 +140,22 @@ public static class StepPlanCodec
         return tokenOffset == tokenCount && pageOffset == pageCount
             ? null
             : $"chunks with {tokenOffset} tokens and {pageOffset} pages of {tokenCount} and {pageCount}";
+    }
+
+    private static string? CheckShapes(
+        ReadOnlySpan<SequenceChunk> chunks, ReadOnlySpan<int> shapes, StepPlanLimits limits)
+    {
+        var offset = 0;
+        foreach (ref readonly var chunk in chunks)
+        {
+            if (chunk.ShapeOffset != offset || chunk.ShapeLength < 0 || chunk.ShapeLength > shapes.Length - offset)
+                return $"a chunk with a shape of {chunk.ShapeLength} numbers at {chunk.ShapeOffset} of {shapes.Length}";
+            var shape = shapes.Slice(offset, chunk.ShapeLength);
+            if (DrawShape.Violation(shape, limits.ContextMax, limits.VocabularySize) is { } violation) return violation;
+            offset += chunk.ShapeLength;
+        }
+
+        return offset == shapes.Length ? null : $"{shapes.Length - offset} numbers of shapes that are nobody's";
     }
 
     private static string? CheckPages(ReadOnlySpan<int> pages, int end)

@@ -127,6 +127,9 @@ public sealed class FakeModel
     /// <summary>How much the model wants a token, below 2^24; ties go to the lowest token.</summary>
     internal static float Score(uint wish, int token) => Mix(wish, token, 0, 0) >> 8;
 
+    /// <summary>A score as a logit, of 0 to 16: exact, so that the best score is the largest logit.</summary>
+    internal static float Logit(float score) => score / (1 << 20);
+
     private void RunLayer(int layer, float[][] hidden)
     {
         var group = _spec.HeadCount / _spec.KvHeadCount;

@@ -22,6 +22,8 @@ public sealed class FakeStageEngine : IStageEngine
     private readonly float[] _partial;
     private readonly float[] _scores;
     private readonly float[] _allScores;
+    private readonly float[] _logits;
+    private readonly HostSampler _sampler = new();
     private readonly List<ChunkFault> _faults = [];
     private int _tokens;
 
@@ -58,6 +60,7 @@ public sealed class FakeStageEngine : IStageEngine
         // Blocks of equal length on every rank, as the gather wants them; the last may have a filler or two.
         _scores = new float[(model.VocabularySize + assignment.RankCount - 1) / assignment.RankCount];
         _allScores = new float[assignment.Position.Rank == 0 ? _scores.Length * assignment.RankCount : 0];
+        _logits = new float[assignment.Position.Rank == 0 ? model.VocabularySize : 0];
     }
 
     public StageAssignment Assignment { get; }
@@ -81,7 +84,7 @@ public sealed class FakeStageEngine : IStageEngine
         return ((FakePool)_pages.Pool(layer)).Page(page);
     }
 
-    public void Step(StepPlan plan, ICollective collective, Span<int> sampled)
+    public void Step(StepPlan plan, ICollective collective, StepDraws draws)
     {
         Invariant.Holds(collective.RankCount == Assignment.RankCount);
         Invariant.Holds(collective.Rank == Assignment.Position.Rank);
@@ -94,8 +97,7 @@ public sealed class FakeStageEngine : IStageEngine
         }
 
         if (!Assignment.IsLast) return;
-        var faults = _faults;
-        faults.Clear();
+        _faults.Clear();
         var drawn = 0;
         for (var index = 0; index < plan.Chunks.Length; index++)
         {
@@ -103,17 +105,17 @@ public sealed class FakeStageEngine : IStageEngine
             if (chunk.Samples == 0) continue;
             ScoreChunk(chunk);
             collective.GatherToFirst(_scores, _allScores);
-            if (Assignment.Position.Rank == 0) sampled[drawn++] = Draw(chunk, index, faults);
+            if (Assignment.Position.Rank == 0) Draw(plan, index, drawn++, draws);
         }
 
-        ThrowFor(faults);
+        ThrowFor(_faults);
     }
 
     /// <summary>Runs a step on all ranks of a stage at once, on the caller's thread: what <see cref="Step"/> does on
     /// M threads, for simulations.</summary>
     /// <param name="ranks">All of the stage's engines, in rank order.</param>
-    /// <param name="sampled">As for <see cref="Step"/>.</param>
-    public static void StepTogether(ReadOnlySpan<FakeStageEngine> ranks, StepPlan plan, Span<int> sampled)
+    /// <param name="draws">As for <see cref="Step"/>.</param>
+    public static void StepTogether(ReadOnlySpan<FakeStageEngine> ranks, StepPlan plan, StepDraws draws)
     {
         var first = ranks[0];
         Invariant.Holds(ranks.Length == first.Assignment.RankCount);
@@ -131,8 +133,7 @@ public sealed class FakeStageEngine : IStageEngine
         }
 
         if (!first.Assignment.IsLast) return;
-        var faults = first._faults;
-        faults.Clear();
+        first._faults.Clear();
         var drawn = 0;
         for (var index = 0; index < plan.Chunks.Length; index++)
         {
@@ -144,10 +145,10 @@ public sealed class FakeStageEngine : IStageEngine
                 ranks[i]._scores.CopyTo(first._allScores, i * first._scores.Length);
             }
 
-            sampled[drawn++] = first.Draw(chunk, index, faults);
+            first.Draw(plan, index, drawn++, draws);
         }
 
-        ThrowFor(faults);
+        ThrowFor(first._faults);
     }
 
     public void Dispose()
@@ -243,28 +244,30 @@ public sealed class FakeStageEngine : IStageEngine
         }
     }
 
-    private int Draw(in SequenceChunk chunk, int index, List<ChunkFault> faults) =>
-        FakePoison.Drawn(chunk, index, BestToken(), _model.VocabularySize, faults);
+    /// <summary>The token that the model wants most, after what the chunk's shape makes of its scores. Chance is in the
+    /// scores.</summary>
+    private void Draw(StepPlan plan, int index, int sample, StepDraws draws)
+    {
+        ref readonly var chunk = ref plan.Chunks[index];
+        GatherLogits();
+        var best = _sampler.Draw(
+            _logits, SamplingParameters.Greedy, plan.ShapeOf(chunk), chunk.Start + chunk.Count, out var logprobs);
+        draws.Set(sample, FakePoison.Drawn(chunk, index, best, _model.VocabularySize, _faults), logprobs);
+    }
 
     private static void ThrowFor(List<ChunkFault> faults)
     {
         if (faults.Count > 0) throw new StepFailedException(new StepFailure(faults[0].Reason, [.. faults]));
     }
 
-    private int BestToken()
+    private void GatherLogits()
     {
-        var (best, bestScore) = (-1, -1f);
         for (var rank = 0; rank < Assignment.RankCount; rank++)
         {
             var range = TensorSlices.Even(_model.VocabularySize, rank, Assignment.RankCount);
             for (var i = 0; i < range.Count; i++)
-            {
-                var score = _allScores[(rank * _scores.Length) + i];
-                if (score > bestScore) (best, bestScore) = ((int)range.First + i, score);
-            }
+                _logits[(int)range.First + i] = FakeModel.Logit(_allScores[(rank * _scores.Length) + i]);
         }
-
-        return best;
     }
 
     private Span<float> HiddenOf(int token) => _hidden.AsSpan(token * _model.HiddenSize, _model.HiddenSize);

@@ -53,15 +53,14 @@ public interface IStageEngine : IDisposable
     /// <see cref="Output"/>, and on rank 0 of the last stage writes the drawn tokens.
     /// </summary>
     /// <param name="collective">Joins the ranks of this stage; a world of one when M = 1.</param>
-    /// <param name="sampled">Length <see cref="StepPlan.SampleCount"/>; written on the last stage's rank 0
-    /// only.</param>
+    /// <param name="draws">Begun for this plan; filled on the last stage's rank 0 only.</param>
     /// <exception cref="StepFailedException">Some chunks cannot be computed (logits that are no numbers, say): names
     /// them. The engine goes on with the next step.</exception>
     /// <exception cref="PeerLostException">A rank of this stage went away during the step.</exception>
     /// <exception cref="EngineLostException">The device failed; the engine is of no further use.</exception>
     /// <remarks>Any other exception is taken for the step's own failure, with an unknown culprit: the engine must be
     /// fit for the next step after it, whose chunks may be the same ones.</remarks>
-    void Step(StepPlan plan, ICollective collective, Span<int> sampled);
+    void Step(StepPlan plan, ICollective collective, StepDraws draws);
 }
 
 /// <summary>Operations over the M ranks of one stage. All ranks call them in the same order; calls block.</summary>

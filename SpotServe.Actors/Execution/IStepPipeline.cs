@@ -25,6 +25,9 @@ public interface IStepPipeline : IDisposable
 /// <summary>Tokens that a step drew, one for each sampling chunk of its plan, in chunk order.</summary>
 public sealed record StepResult(long StepId, ImmutableArray<int> Tokens)
 {
+    /// <summary>As many as tokens, null where a chunk asked for none; empty where no chunk did.</summary>
+    public ImmutableArray<TokenLogprobs?> Logprobs { get; init; } = [];
+
     /// <summary>Set when the step failed: it drew nothing, and nothing that it wrote into pages counts.</summary>
     public StepFailure? Failure { get; init; }
 }

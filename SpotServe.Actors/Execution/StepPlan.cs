@@ -26,6 +26,8 @@ public readonly record struct SamplingParameters(float Temperature, float TopP, 
 /// <param name="Replays">1 when all its tokens were generated, and lost from the cache since, else 0. An engine whose
 /// bits differ between prefill and decode computes them as it decodes, so that the cache gets the bits that it
 /// had.</param>
+/// <param name="ShapeOffset">Where its <see cref="DrawShape"/> begins in <see cref="StepPlan.Shapes"/>.</param>
+/// <param name="ShapeLength">Numbers of its shape; 0 where the token is drawn from the logits as they are.</param>
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 public readonly record struct SequenceChunk(
     int Start,
@@ -35,7 +37,9 @@ public readonly record struct SequenceChunk(
     int PageCount,
     int Samples,
     SamplingParameters Sampling,
-    int Replays = 0);
+    int Replays = 0,
+    int ShapeOffset = 0,
+    int ShapeLength = 0);
 
 /// <summary>
 /// One engine iteration of a replica, the same for all of its ranks: sequence chunks with their tokens and full page
@@ -47,6 +51,7 @@ public sealed class StepPlan
     private readonly List<SequenceChunk> _chunks = [];
     private readonly List<int> _tokens = [];
     private readonly List<int> _pages = [];
+    private readonly List<int> _shapes = [];
 
     /// <summary>Number of the step in its replica and epoch, from 1, without gaps.</summary>
     public long StepId { get; set; }
@@ -61,6 +66,11 @@ public sealed class StepPlan
     public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(_tokens);
 
     public ReadOnlySpan<int> Pages => CollectionsMarshal.AsSpan(_pages);
+
+    /// <summary>The chunks' shapes, one after another.</summary>
+    public ReadOnlySpan<int> Shapes => CollectionsMarshal.AsSpan(_shapes);
+
+    public DrawShape ShapeOf(in SequenceChunk chunk) => new(Shapes.Slice(chunk.ShapeOffset, chunk.ShapeLength));
 
     /// <summary>Index of the chunk after whose last token the step draws for the <paramref name="sample"/>th
     /// time.</summary>
@@ -81,33 +91,38 @@ public sealed class StepPlan
         _chunks.Clear();
         _tokens.Clear();
         _pages.Clear();
+        _shapes.Clear();
     }
 
     /// <summary>
     /// Appends a chunk. <paramref name="pages"/> covers the sequence from position 0 to the chunk's end.
     /// </summary>
+    /// <param name="shape">As <see cref="DrawShape"/> is written; empty for none.</param>
     public void Add(
         int start, ReadOnlySpan<int> tokens, ReadOnlySpan<int> pages, bool samples, SamplingParameters sampling,
-        bool replays = false)
+        bool replays = false, ReadOnlySpan<int> shape = default)
     {
         Invariant.Holds(tokens.Length > 0);
         Invariant.Holds(pages.Length == KvPage.Count(start + tokens.Length));
         _chunks.Add(new SequenceChunk(
             start, tokens.Length, _tokens.Count, _pages.Count, pages.Length, samples ? 1 : 0, sampling,
-            replays ? 1 : 0));
+            replays ? 1 : 0, _shapes.Count, shape.Length));
         _tokens.AddRange(tokens);
         _pages.AddRange(pages);
+        _shapes.AddRange(shape);
         if (samples) SampleCount++;
     }
 
     /// <summary>Takes over parts that were checked while decoding, in place of what it held.</summary>
     internal void Load(
-        long stepId, ReadOnlySpan<SequenceChunk> chunks, ReadOnlySpan<int> tokens, ReadOnlySpan<int> pages)
+        long stepId, ReadOnlySpan<SequenceChunk> chunks, ReadOnlySpan<int> tokens, ReadOnlySpan<int> pages,
+        ReadOnlySpan<int> shapes)
     {
         Clear(stepId);
         _chunks.AddRange(chunks);
         _tokens.AddRange(tokens);
         _pages.AddRange(pages);
+        _shapes.AddRange(shapes);
         foreach (ref readonly var chunk in chunks) SampleCount += chunk.Samples;
     }
 }

@@ -19,11 +19,13 @@ public static class TokenSampler
     /// <param name="logits">One for each token of the vocabulary.</param>
     /// <param name="position">Index in the sequence of the token to draw: the counter of the generator.</param>
     /// <returns>Greedy (temperature 0): the first of the largest logits. Else a token with probability
-    /// softmax(logits / temperature), after only the TopK likeliest and of those only the likeliest with mass TopP are
+    /// softmax(logits / temperature), after only those at least minP times as likely as the likeliest, of them the TopK
+    /// likeliest and of those only the likeliest with mass TopP are
     /// left (equal ones in order of id).</returns>
     /// <exception cref="ArithmeticException">Logits hold NaN or positive infinity, or are all negative infinity: the
     /// model, its weights or this sequence's cache are broken.</exception>
-    public static int Draw(ReadOnlySpan<float> logits, SamplingParameters sampling, int position)
+    public static int Draw(
+        ReadOnlySpan<float> logits, SamplingParameters sampling, int position, float minP = 0)
     {
         Invariant.Holds(logits.Length > 0);
         Invariant.Holds(sampling.Temperature >= 0 && sampling.TopK >= 0 && sampling.TopP > 0);
@@ -35,7 +37,8 @@ public static class TokenSampler
         var total = 0.0;
         for (var i = 0; i < logits.Length; i++)
         {
-            weights[i] = Math.Exp(((double)logits[i] - logits[best]) / sampling.Temperature);
+            var weight = Math.Exp(((double)logits[i] - logits[best]) / sampling.Temperature);
+            weights[i] = weight < minP ? 0 : weight;
             total += weights[i];
         }
 

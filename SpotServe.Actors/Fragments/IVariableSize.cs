@@ -1,3 +1,6 @@
+using System.Collections.Immutable;
+using SpotServe.Actors.Execution;
+
 namespace SpotServe.Actors.Fragments;
 
 /// <summary>
@@ -17,6 +20,13 @@ internal static class SizeBounds
 
     /// <summary>A token is a varint.</summary>
     public static long Tokens(long count) => count * Serialization.Varint.BytesMax;
+
+    public static long Logprobs(ImmutableArray<TokenLogprobs> logprobs)
+    {
+        var bytes = 0L;
+        foreach (var one in logprobs) bytes += TokenLogprobs.BytesMax(one.Top.Length);
+        return bytes;
+    }
 
     /// <summary>UTF-8 takes three bytes at most for each UTF-16 unit.</summary>
     public static long Text(string? text) => 3L * (text?.Length ?? 0);

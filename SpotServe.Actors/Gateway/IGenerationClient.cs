@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
@@ -96,7 +97,11 @@ public sealed record OpenRequest(RequestId Id, OpenRequestProgress? Progress);
 public sealed record OpenRequestProgress(DateTimeOffset At, int PromptTokens, int GeneratedTokens, int Readers);
 
 /// <summary>Some generated tokens; Error is set when Finished is Failed.</summary>
-public sealed record TokenBatch(int FirstIndex, ImmutableArray<int> Tokens, FinishReason? Finished, string? Error);
+public sealed record TokenBatch(int FirstIndex, ImmutableArray<int> Tokens, FinishReason? Finished, string? Error)
+{
+    /// <summary>One for each token, where the request wants them; else none.</summary>
+    public ImmutableArray<TokenLogprobs> Logprobs { get; init; } = [];
+}
 
 /// <summary>What is served now.</summary>
 /// <param name="Serving">True while a layout is active.</param>

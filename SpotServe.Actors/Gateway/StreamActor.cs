@@ -63,7 +63,11 @@ internal sealed class StreamActor : ReceiveActor, IWithTimers
         var known = _nextIndex - available.FirstIndex;
         var tokens = known >= available.Tokens.Length ? [] : available.Tokens[known..];
         if (tokens.Length == 0 && available.Finished is null) return;
-        _output.TryWrite(new TokenBatch(_nextIndex, tokens, available.Finished, available.Error));
+        var logprobs = available.Logprobs;
+        _output.TryWrite(new TokenBatch(_nextIndex, tokens, available.Finished, available.Error)
+        {
+            Logprobs = logprobs.IsEmpty ? [] : logprobs[^tokens.Length..],
+        });
         _nextIndex += tokens.Length;
         if (available.Finished is not null) Stop(error: null);
     }

@@ -10,6 +10,11 @@ namespace SpotServe.Actors.ModelFolder;
 public sealed record GenerationDefaults(
     ImmutableArray<int> EndTokens, double? Temperature, double? TopP, int? TopK)
 {
+    /// <summary>As of <see cref="LogitPenalties"/>, and the next.</summary>
+    public double? RepetitionPenalty { get; init; }
+
+    public double? MinP { get; init; }
+
     public const string FileName = "generation_config.json";
 
     /// <summary>Keys that say nothing about the tokens of a completion here: about lengths, which requests say; about
@@ -30,10 +35,8 @@ public sealed record GenerationDefaults(
     /// <summary>Keys that change the tokens and are not built here, with the values that ask for nothing.</summary>
     private static readonly FrozenDictionary<string, string[]> Neutral = new Dictionary<string, string[]>
     {
-        ["repetition_penalty"] = ["1"],
         ["encoder_repetition_penalty"] = ["1"],
         ["typical_p"] = ["1"],
-        ["min_p"] = ["0"],
         ["top_h"] = [],
         ["epsilon_cutoff"] = ["0"],
         ["eta_cutoff"] = ["0"],
@@ -60,7 +63,8 @@ public sealed record GenerationDefaults(
         generation.RefuseUnknown(
             null,
             key => Harmless.Contains(key) || Neutral.ContainsKey(key)
-                || key is "eos_token_id" or "do_sample" or "temperature" or "top_p" or "top_k",
+                || key is "eos_token_id" or "do_sample" or "temperature" or "top_p" or "top_k" or "min_p"
+                or "repetition_penalty",
             "this server");
         foreach (var (key, values) in Neutral)
         {
@@ -81,7 +85,11 @@ public sealed record GenerationDefaults(
             // What never samples takes the likeliest token, whatever else it says.
             samples == false ? 0 : Within(generation, "temperature", 0, 100),
             Within(generation, "top_p", float.Epsilon, 1),
-            topK is null ? null : (int)topK);
+            topK is null ? null : (int)topK)
+        {
+            RepetitionPenalty = Within(generation, "repetition_penalty", float.Epsilon, 100),
+            MinP = Within(generation, "min_p", 0, 1),
+        };
     }
 
     private static double? Within(ConfigFile file, string key, double min, double max) =>

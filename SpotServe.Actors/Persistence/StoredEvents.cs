@@ -13,7 +13,8 @@ public static class StoredEvents
         .Reads<RequestAcceptedV1>("request-accepted.1")
         .Reads<RequestAcceptedV2>("request-accepted.2")
         .Writes<RequestEvents.RequestAccepted, RequestAcceptedV3>("request-accepted.3", RequestAcceptedV3.Of)
-        .Writes<RequestEvents.TokensCommitted, TokensCommittedV1>("tokens-committed.1", TokensCommittedV1.Of)
+        .Reads<TokensCommittedV1>("tokens-committed.1")
+        .Writes<RequestEvents.TokensCommitted, TokensCommittedV2>("tokens-committed.2", TokensCommittedV2.Of)
         .Writes<RequestEvents.LossCounted, LossCountedV1>("loss-counted.1", LossCountedV1.Of)
         .Writes<RequestEvents.TriedAlone, TriedAloneV1>("tried-alone.1", e => new(e.Id.Value, e.At))
         .Writes<RequestEvents.RequestFinished, RequestFinishedV1>("request-finished.1", RequestFinishedV1.Of)
@@ -22,11 +23,22 @@ public static class StoredEvents
 
     private sealed record TokensCommittedV1(string Id, int FirstIndex, string Tokens) : IJournalForm
     {
-        public static TokensCommittedV1 Of(RequestEvents.TokensCommitted e) =>
-            new(e.Id.Value, e.FirstIndex, TokenText.Write(e.Tokens));
+        public object ToEvent() => new TokensCommittedV2(Id, FirstIndex, Tokens).ToEvent();
+    }
+
+    /// <param name="Logprobs">Left out where the request wants none.</param>
+    private sealed record TokensCommittedV2(string Id, int FirstIndex, string Tokens, string? Logprobs = null)
+        : IJournalForm
+    {
+        public static TokensCommittedV2 Of(RequestEvents.TokensCommitted e) => new(
+            e.Id.Value, e.FirstIndex, TokenText.Write(e.Tokens),
+            e.Logprobs.IsEmpty ? null : LogprobText.Write(e.Logprobs));
 
         public object ToEvent() =>
-            new RequestEvents.TokensCommitted(new RequestId(Id), FirstIndex, TokenText.Read(Tokens));
+            new RequestEvents.TokensCommitted(new RequestId(Id), FirstIndex, TokenText.Read(Tokens))
+            {
+                Logprobs = Logprobs is null ? [] : LogprobText.Read(Logprobs),
+            };
     }
 
     /// <param name="Together">True, or absent.</param>

@@ -19,15 +19,31 @@ internal sealed record StoredSpec(
     string StopTokens,
     string[]? Stops = null,
     bool? SpecialTokens = null,
-    string? Kind = null)
+    string? Kind = null,
+    bool? IncludesStop = null,
+    int? TokensMin = null,
+    float? MinP = null,
+    float? PresencePenalty = null,
+    float? FrequencyPenalty = null,
+    float? RepetitionPenalty = null,
+    StoredBias[]? Biases = null,
+    int? TopLogprobs = null)
 {
     public static StoredSpec Of(GenerationSpec spec)
     {
         var (tokensMax, sampling, stopTokens) = spec.Parameters;
+        var penalties = spec.Parameters.Penalties;
         return new StoredSpec(
             TokenText.Write(spec.Prompt), tokensMax, sampling.Temperature, sampling.TopP, sampling.TopK, sampling.Seed,
             TokenText.Write(stopTokens), spec.Parameters.Stops.IsEmpty ? null : [.. spec.Parameters.Stops],
-            spec.Parameters.ShowsSpecialTokens ? true : null, NameOf(spec.Kind));
+            spec.Parameters.ShowsSpecialTokens ? true : null, NameOf(spec.Kind),
+            spec.Parameters.IncludesStop ? true : null, Unless(spec.Parameters.TokensMin, 0),
+            Unless(penalties.MinP, 0f), Unless(penalties.Presence, 0f), Unless(penalties.Frequency, 0f),
+            Unless(penalties.Repetition, 1f),
+            spec.Parameters.Biases.IsEmpty
+                ? null
+                : [.. spec.Parameters.Biases.Select(one => new StoredBias(one.Token, one.Bias))],
+            spec.Parameters.TopLogprobs);
     }
 
     public GenerationSpec ToSpec() => new(
@@ -37,10 +53,19 @@ internal sealed record StoredSpec(
         {
             Stops = [.. Stops ?? []],
             ShowsSpecialTokens = SpecialTokens ?? false,
+            IncludesStop = IncludesStop ?? false,
+            TokensMin = TokensMin ?? 0,
+            Penalties = new LogitPenalties(
+                MinP ?? 0, PresencePenalty ?? 0, FrequencyPenalty ?? 0, RepetitionPenalty ?? 1),
+            Biases = [.. (Biases ?? []).Select(one => new TokenBias(one.Token, one.Bias))],
+            TopLogprobs = TopLogprobs,
         })
     {
         Kind = KindOf(Kind),
     };
+
+    private static T? Unless<T>(T value, T usual)
+        where T : struct, IEquatable<T> => value.Equals(usual) ? null : value;
 
     // Spelled out, so that renaming the enum's members does not change what is stored.
     private static string? NameOf(CompletionKind kind) => kind switch
@@ -57,6 +82,8 @@ internal sealed record StoredSpec(
         _ => throw new JournalFormatException($"Journal entry 'request-accepted.3' has the unknown kind '{name}'."),
     };
 }
+
+internal sealed record StoredBias(int Token, float Bias);
 
 /// <summary>Without stop strings: they were not kept.</summary>
 internal sealed record RequestAcceptedV1(

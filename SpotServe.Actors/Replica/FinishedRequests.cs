@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Requests;
+using SpotServe.Actors.Scheduling;
 
 namespace SpotServe.Actors.Replica;
 
@@ -15,11 +17,13 @@ internal sealed class FinishedRequests(int requestsMax)
 
     public int Count => _byId.Count;
 
-    public void Add(RequestId id, ReadOnlySpan<int> generated, FinishReason reason, string? error = null)
+    public void Add(Sequence sequence, FinishReason reason, string? error = null)
     {
+        var id = sequence.Id;
         Remove(id);
         if (_byId.Count == requestsMax) Remove(_oldestFirst.First!.Value.Id);
-        _byId.Add(id, _oldestFirst.AddLast(new Finished(id, [.. generated], reason, error)));
+        _byId.Add(id, _oldestFirst.AddLast(new Finished(
+            id, [.. sequence.Generated], [.. sequence.Logprobs], reason, error)));
         Invariant.Holds(_byId.Count == _oldestFirst.Count);
     }
 
@@ -36,5 +40,6 @@ internal sealed class FinishedRequests(int requestsMax)
 
     /// <param name="Error">Why it failed, when it did.</param>
     internal sealed record Finished(
-        RequestId Id, ImmutableArray<int> Generated, FinishReason Reason, string? Error);
+        RequestId Id, ImmutableArray<int> Generated, ImmutableArray<TokenLogprobs> Logprobs, FinishReason Reason,
+        string? Error);
 }

@@ -67,7 +67,7 @@ internal static class HandoverChunks
     public static int BytesOf(HandedSequence sequence) =>
         SequenceOverhead + BytesOf(sequence.Id.Value) + BytesOf(sequence.Spec.Prompt) + BytesOf(sequence.Generated)
         + BytesOf(sequence.Spec.Parameters.StopTokens) + sequence.Spec.Parameters.Stops.Sum(BytesOf)
-        + BytesOf(sequence.Pages);
+        + BytesOf(sequence.Pages) + (int)Fragments.SizeBounds.Logprobs(sequence.Logprobs);
 
     private static int BytesOf(string text) => Encoding.UTF8.GetByteCount(text);
 

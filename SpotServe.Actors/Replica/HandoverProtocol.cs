@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Akka.Actor;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Requests;
 
@@ -100,6 +101,9 @@ public static class HandoverProtocol
     {
         /// <summary>As of <see cref="SequencePages"/>.</summary>
         public int Residence { get; init; }
+
+        /// <summary>Of the last so many generated tokens, where the request wants them.</summary>
+        public ImmutableArray<TokenLogprobs> Logprobs { get; init; } = [];
     }
 
     // New replica and its parent, which has every device of the replica do it.

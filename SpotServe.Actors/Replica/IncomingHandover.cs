@@ -143,7 +143,10 @@ internal sealed class IncomingHandover
             var pages = sequence.Pages;
             // From elsewhere to be trusted only so far: a page in two tables would be a bug of the whole process here.
             if (pages.Distinct().Count() != pages.Length || pages.Any(taken.Contains)) pages = [];
-            var state = new SequenceState(handed.Id, handed.Spec, handed.Generated, handed.CachedTokens, pages);
+            var state = new SequenceState(handed.Id, handed.Spec, handed.Generated, handed.CachedTokens, pages)
+            {
+                Logprobs = handed.Logprobs,
+            };
             if (sequences.TryAdd(handed.Id, (handed, state))) taken.UnionWith(pages);
         }
 

@@ -246,6 +246,7 @@ internal sealed class OutgoingHandover
             subscriber)
         {
             Residence = sequence!.Residence,
+            Logprobs = state.Logprobs,
         };
     }
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Akka.Actor;
 using Akka.Event;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 
@@ -61,11 +62,11 @@ public sealed partial class ReplicaActor
     private bool TryAttach(ReplicaProtocol.Submit submit)
     {
         if (!_scheduler.TryGet(submit.Id, out var sequence)) return TryAnswerFinished(submit);
-        if (Agree(sequence.Generated, submit.Request.Committed.AsSpan()))
+        if (Agree(sequence.Generated, submit.Request.Committed.AsSpan())
+            && Resend(submit, sequence.Generated, sequence.Logprobs, null))
         {
             _subscribers.Attach(submit.Id, Sender);
             Timers.Cancel(OrphanKey(submit.Id));
-            Resend(submit, sequence.Generated, null);
             return true;
         }
 
@@ -81,23 +82,38 @@ public sealed partial class ReplicaActor
         var generated = finished.Generated.AsSpan();
         if (generated.Length >= submit.Request.Committed.Length && Agree(generated, submit.Request.Committed.AsSpan()))
         {
-            if (finished.Error is { } error) Sender.Tell(Ended(submit.Id, error));
-            else Resend(submit, generated, finished.Reason);
-            return true;
+            if (finished.Error is { } error)
+            {
+                Sender.Tell(Ended(submit.Id, error));
+                return true;
+            }
+
+            if (Resend(submit, generated, finished.Logprobs.AsSpan(), finished.Reason)) return true;
         }
 
         _finished.Remove(submit.Id);
         return false;
     }
 
-    private void Resend(ReplicaProtocol.Submit submit, ReadOnlySpan<int> generated, FinishReason? finished)
+    /// <summary>Sends what was generated after the committed tokens.</summary>
+    /// <param name="logprobs">Of the last so many of them.</param>
+    /// <returns>False when some of it is not known here any more, so that it has to be generated again.</returns>
+    private bool Resend(
+        ReplicaProtocol.Submit submit, ReadOnlySpan<int> generated, ReadOnlySpan<TokenLogprobs> logprobs,
+        FinishReason? finished)
     {
         var from = Math.Min(submit.Request.Committed.Length, generated.Length);
-        if (from == generated.Length && finished is null) return;
-        var resent = new ReplicaProtocol.TokensGenerated(_epoch, submit.Id, from, [.. generated[from..]], finished);
+        if (from == generated.Length && finished is null) return true;
+        var count = submit.Request.Spec.Parameters.TopLogprobs is null ? 0 : generated.Length - from;
+        if (logprobs.Length < count) return false;
+        var resent = new ReplicaProtocol.TokensGenerated(_epoch, submit.Id, from, [.. generated[from..]], finished)
+        {
+            Logprobs = [.. logprobs[^count..]],
+        };
         // The sender submits again when it misses tokens.
         if (_large.Tell(Sender, resent, Self) is { } refusal)
             _log.Warning("{Id} does not get its tokens again: {Reason}", submit.Id, refusal.Reason);
+        return true;
     }
 
     /// <summary>A request that waits, or whose prompt is being computed, gets no tokens for a while. Its sender would

@@ -249,17 +249,20 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
             {
                 _log.Warning("{Id} is ended: {Reason}", id, error);
                 _subscribers.Tell(id, Ended(id, error), Self);
-                _finished.Add(id, outcome.Sequence.Generated, FinishReason.Failed, error);
+                _finished.Add(outcome.Sequence, FinishReason.Failed, error);
                 Forget(id);
                 continue;
             }
 
             ImmutableArray<int> tokens = outcome.Token is { } token ? [token] : [];
             if (!tokens.IsEmpty) _resumed.OnToken(id);
-            _subscribers.Tell(
-                id, new ReplicaProtocol.TokensGenerated(_epoch, id, outcome.Index, tokens, outcome.Finished), Self);
+            var generated = new ReplicaProtocol.TokensGenerated(_epoch, id, outcome.Index, tokens, outcome.Finished)
+            {
+                Logprobs = outcome.Logprobs is { } logprobs ? [logprobs] : [],
+            };
+            _subscribers.Tell(id, generated, Self);
             if (outcome.Finished is not { } reason) continue;
-            _finished.Add(id, outcome.Sequence.Generated, reason);
+            _finished.Add(outcome.Sequence, reason);
             Forget(id);
         }
 

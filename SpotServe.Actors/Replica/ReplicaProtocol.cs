@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Requests;
@@ -55,7 +56,11 @@ public static class ReplicaProtocol
         ImmutableArray<int> Tokens,
         FinishReason? Finished) : IEvent, IVariableSize
     {
-        long IVariableSize.BytesMax => SizeBounds.Frame + SizeBounds.Tokens(Tokens.Length);
+        /// <summary>One for each token, where the request wants them; else none.</summary>
+        public ImmutableArray<TokenLogprobs> Logprobs { get; init; } = [];
+
+        long IVariableSize.BytesMax =>
+            SizeBounds.Frame + SizeBounds.Tokens(Tokens.Length) + SizeBounds.Logprobs(Logprobs);
     }
 
     /// <summary>

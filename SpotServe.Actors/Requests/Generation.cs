@@ -20,6 +20,25 @@ public sealed record GenerationParameters(
 
     /// <summary>Whether special tokens are part of the text; else they are left out of it.</summary>
     public bool ShowsSpecialTokens { get; init; }
+
+    /// <summary>Whether the stop text that ends the generation is part of the text after all.</summary>
+    public bool IncludesStop { get; init; }
+
+    /// <summary>Before so many tokens nothing stops it: stop tokens are not drawn, stop texts not looked for.</summary>
+    public int TokensMin { get; init; }
+
+    public LogitPenalties Penalties { get; init; } = LogitPenalties.None;
+
+    /// <summary>Added to these tokens' logits; each token once.</summary>
+    public ImmutableArray<TokenBias> Biases { get; init; } = [];
+
+    /// <summary>Alternatives that are wanted with each token's log-probability, 0 to
+    /// <see cref="TokenLogprobs.TopMax"/>; null where no log-probabilities are wanted.</summary>
+    public int? TopLogprobs { get; init; }
+
+    /// <summary>Whether tokens are drawn from the logits as they are, and nothing else is wanted of them.</summary>
+    internal bool IsPlain => Penalties == LogitPenalties.None && Biases.IsEmpty && TokensMin == 0
+        && TopLogprobs is null;
 }
 
 /// <summary>In which of OpenAI's forms a client asked for a completion, and gets it whenever it reads it.</summary>
@@ -46,7 +65,7 @@ public sealed record GenerationSpec(ImmutableArray<int> Prompt, GenerationParame
     /// <summary>Upper bound of what it takes in a message, in bytes.</summary>
     internal long BytesMax => Fragments.SizeBounds.Tokens(Prompt.Length)
         + Fragments.SizeBounds.Tokens(Parameters.StopTokens.Length)
-        + Parameters.Stops.Sum(Fragments.SizeBounds.Text);
+        + Parameters.Stops.Sum(Fragments.SizeBounds.Text) + (16L * Parameters.Biases.Length);
 }
 
 /// <summary>What a replica is asked to generate, continuing after <paramref name="Committed"/>.</summary>

@@ -44,7 +44,10 @@ public sealed partial class RequestEntity
         var from = _nextIndexOf[subscriber];
         var tokens = _state.TokensFrom(from);
         if (tokens.Length == 0 && _state.Finished is null) return;
-        var shown = new TokensAvailable(_id, from, tokens, _state.Finished?.Reason, _state.Finished?.Error);
+        var shown = new TokensAvailable(_id, from, tokens, _state.Finished?.Reason, _state.Finished?.Error)
+        {
+            Logprobs = _state.LogprobsFrom(from),
+        };
         if (_large.Tell(subscriber, shown, Self) is { } refusal)
         {
             // The next tokens or the subscriber's next question bring it again.

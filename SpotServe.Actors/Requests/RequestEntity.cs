@@ -264,7 +264,9 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
             return;
         }
 
-        _intake.Offer(generated.FirstIndex, _stop.Take(generated.FirstIndex, generated.Tokens));
+        var tokens = _stop.Take(generated.FirstIndex, generated.Tokens);
+        var logprobs = generated.Logprobs;
+        _intake.Offer(generated.FirstIndex, tokens, logprobs.IsEmpty ? [] : logprobs[..tokens.Length]);
         if (_stop.Stopped) End(FinishReason.Stop, error: null, replicaGoesOn: generated.Finished is null);
         else if (generated.Finished is { } reason) End(reason, error: null);
         else WritePending();
@@ -307,7 +309,12 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     {
         if (_writing) return;
         var batch = new List<IRequestEvent>(4);
-        if (_intake.HasPending) batch.Add(new TokensCommitted(_id, _state.Tokens.Count, _intake.Take()));
+        if (_intake.HasPending)
+        {
+            var (tokens, logprobs) = _intake.Take();
+            batch.Add(new TokensCommitted(_id, _state.Tokens.Count, tokens) { Logprobs = logprobs });
+        }
+
         AddReplays(batch);
         if (_ending is not null) batch.Add(_ending);
         if (batch.Count == 0) return;

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.Requests;
 
@@ -18,7 +19,11 @@ public static class RequestEvents
     /// <summary>
     /// Tokens that will never change. <paramref name="FirstIndex"/> counts from the generation's start.
     /// </summary>
-    public sealed record TokensCommitted(RequestId Id, int FirstIndex, ImmutableArray<int> Tokens) : IRequestEvent;
+    public sealed record TokensCommitted(RequestId Id, int FirstIndex, ImmutableArray<int> Tokens) : IRequestEvent
+    {
+        /// <summary>One for each token, where the request wants them; else none.</summary>
+        public ImmutableArray<TokenLogprobs> Logprobs { get; init; } = [];
+    }
 
     /// <summary>The replica was lost with the request in its step, as far as is known.</summary>
     /// <param name="WasTogether">It did not run alone, even if it did before: it was handed over meanwhile.</param>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Planning;
 
@@ -83,8 +84,11 @@ public static class RequestProtocol
         RequestId Id, int FirstIndex, ImmutableArray<int> Tokens, FinishReason? Finished, string? Error)
         : IMessage, IVariableSize
     {
-        long IVariableSize.BytesMax =>
-            SizeBounds.Frame + SizeBounds.Tokens(Tokens.Length) + SizeBounds.Text(Error);
+        /// <summary>One for each token, where the request wants them; else none.</summary>
+        public ImmutableArray<TokenLogprobs> Logprobs { get; init; } = [];
+
+        long IVariableSize.BytesMax => SizeBounds.Frame + SizeBounds.Tokens(Tokens.Length)
+            + SizeBounds.Logprobs(Logprobs) + SizeBounds.Text(Error);
     }
 
     /// <summary>What the journal has of the request cannot be read; it can only be deleted, by

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Execution;
 using static SpotServe.Actors.Requests.RequestEvents;
 
 namespace SpotServe.Actors.Requests;
@@ -7,6 +8,7 @@ namespace SpotServe.Actors.Requests;
 public sealed class RequestState
 {
     private readonly List<int> _tokens = [];
+    private readonly List<TokenLogprobs> _logprobs = [];
 
     public RequestAccepted? Accepted { get; private set; }
 
@@ -33,7 +35,10 @@ public sealed class RequestState
             case TokensCommitted committed:
                 Invariant.Holds(IsOpen);
                 Invariant.Holds(committed.FirstIndex == _tokens.Count);
+                Invariant.Holds(committed.Logprobs.IsEmpty || committed.Logprobs.Length == committed.Tokens.Length);
                 _tokens.AddRange(committed.Tokens);
+                _logprobs.AddRange(committed.Logprobs);
+                Invariant.Holds(_logprobs.Count == 0 || _logprobs.Count == _tokens.Count);
                 Replays = Replays.OnCommitted(_tokens.Count);
                 break;
             case LossCounted lost:
@@ -56,6 +61,10 @@ public sealed class RequestState
     /// <summary>Committed tokens from an index on; empty when there are none yet.</summary>
     public ImmutableArray<int> TokensFrom(int index) =>
         index >= _tokens.Count ? [] : [.. _tokens.Skip(Math.Max(0, index))];
+
+    /// <summary>Theirs, from an index on; empty when the request wants none.</summary>
+    public ImmutableArray<TokenLogprobs> LogprobsFrom(int index) =>
+        index >= _logprobs.Count ? [] : [.. _logprobs.Skip(Math.Max(0, index))];
 }
 
 /// <summary>
@@ -65,6 +74,7 @@ public sealed class RequestState
 public sealed class TokenIntake(int committedCount)
 {
     private readonly List<int> _pending = [];
+    private readonly List<TokenLogprobs> _logprobs = [];
     private int _next = committedCount;
 
     /// <summary>Index of the next token that is wanted.</summary>
@@ -73,9 +83,11 @@ public sealed class TokenIntake(int committedCount)
     public bool HasPending => _pending.Count > 0;
 
     /// <summary>Takes what is new of a run of tokens. False when tokens before it are missing.</summary>
-    public bool Offer(int firstIndex, ImmutableArray<int> tokens)
+    /// <param name="logprobs">One for each token, or none.</param>
+    public bool Offer(int firstIndex, ImmutableArray<int> tokens, ImmutableArray<TokenLogprobs> logprobs)
     {
         if (firstIndex > _next) return false;
+        _logprobs.AddRange(logprobs.Skip(_next - firstIndex));
         foreach (var token in tokens.Skip(_next - firstIndex))
         {
             _pending.Add(token);
@@ -86,10 +98,12 @@ public sealed class TokenIntake(int committedCount)
     }
 
     /// <summary>Hands over all pending tokens for one journal write.</summary>
-    public ImmutableArray<int> Take()
+    public (ImmutableArray<int> Tokens, ImmutableArray<TokenLogprobs> Logprobs) Take()
     {
-        ImmutableArray<int> taken = [.. _pending];
+        ImmutableArray<int> tokens = [.. _pending];
+        ImmutableArray<TokenLogprobs> logprobs = [.. _logprobs];
         _pending.Clear();
-        return taken;
+        _logprobs.Clear();
+        return (tokens, logprobs);
     }
 }

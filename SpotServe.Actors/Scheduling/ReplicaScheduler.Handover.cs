@@ -21,7 +21,10 @@ public sealed partial class ReplicaScheduler
             sequence.Spec,
             [.. sequence.Generated],
             sequence.CachedTokens,
-            [.. sequence.Pages[..KvPage.Count(sequence.CachedTokens)]]))];
+            [.. sequence.Pages[..KvPage.Count(sequence.CachedTokens)]])
+        {
+            Logprobs = [.. sequence.Logprobs],
+        })];
     }
 
     /// <summary>
@@ -46,6 +49,7 @@ public sealed partial class ReplicaScheduler
             }
 
             _lastTicket++;
+            sequence.TakeOver(state.Logprobs.AsSpan());
             _sequences.Add(sequence.Id, sequence);
             sequence.CachedBefore = state.CachedTokens;
             adopted.Add((sequence, state));

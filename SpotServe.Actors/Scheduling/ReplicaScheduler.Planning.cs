@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.Scheduling;
@@ -124,17 +125,20 @@ public sealed partial class ReplicaScheduler
         Suspensions++;
     }
 
-    private static void AddChunk(StepPlan plan, StepsInFlight.Step step, Sequence sequence, int count)
+    private void AddChunk(StepPlan plan, StepsInFlight.Step step, Sequence sequence, int count)
     {
         var start = sequence.CachedTokens;
         var samples = start + count == sequence.TokenCount;
+        _shape.Clear();
+        if (samples) sequence.WriteShape(_shape);
         plan.Add(
             start,
             sequence.Tokens.Slice(start, count),
             sequence.Pages[..KvPage.Count(start + count)],
             samples,
             sequence.Sampling,
-            replays: start >= sequence.PromptCount);
+            replays: start >= sequence.PromptCount,
+            CollectionsMarshal.AsSpan(_shape));
         sequence.TokensInFlight = count;
         sequence.SamplesInFlight = samples;
         step.Sequences.Add(sequence);

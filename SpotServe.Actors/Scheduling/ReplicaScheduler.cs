@@ -30,6 +30,7 @@ public sealed partial class ReplicaScheduler
     private readonly SequenceList _prefillReady = new();
     private readonly SequenceList _decodeReady = new();
     private readonly List<SequenceOutcome> _outcomes = [];
+    private readonly List<int> _shape = [];
     private readonly List<Sequence> _admitted = [];
     private long _lastTicket;
     private long _lastStepId;
@@ -185,11 +186,12 @@ public sealed partial class ReplicaScheduler
     private void TakeIn(StepsInFlight.Step step, StepResult result)
     {
         Invariant.Holds(result.Tokens.Length == step.SampleCount, "a step draws a token for each sampling chunk");
+        Invariant.Holds(result.Logprobs.IsEmpty || result.Logprobs.Length == step.SampleCount);
         UnexplainedEndsInARow = 0;
         var drawn = 0;
         foreach (var sequence in step.Sequences)
         {
-            int? token = sequence.SamplesInFlight ? result.Tokens[drawn++] : null;
+            int? sample = sequence.SamplesInFlight ? drawn++ : null;
             Count(sequence);
             if (sequence.CachedTokens > sequence.ApartUntil)
             {
@@ -198,8 +200,8 @@ public sealed partial class ReplicaScheduler
             }
 
             if (sequence.Phase == SequencePhase.Cancelled) OnCancelledReturned(sequence);
-            else if (token is null) MakeReady(sequence);
-            else OnDrawn(sequence, token.Value);
+            else if (sample is not { } index) MakeReady(sequence);
+            else OnDrawn(sequence, result.Tokens[index], result.Logprobs.IsEmpty ? null : result.Logprobs[index]);
         }
     }
 
@@ -233,7 +235,7 @@ public sealed partial class ReplicaScheduler
         _outcomes.Add(new SequenceOutcome(sequence, sequence.GeneratedCount, null, FinishReason.Cancelled, freed));
     }
 
-    private void OnDrawn(Sequence sequence, int token)
+    private void OnDrawn(Sequence sequence, int token, TokenLogprobs? logprobs)
     {
         var index = sequence.GeneratedCount;
         if (sequence.IsStop(token))
@@ -242,18 +244,21 @@ public sealed partial class ReplicaScheduler
             return;
         }
 
-        sequence.Append(token);
+        sequence.Append(token, logprobs);
         TokensGenerated++;
         if (sequence.TokenCount == sequence.TokensEnd)
         {
-            _outcomes.Add(new SequenceOutcome(sequence, index, token, FinishReason.Length, Finish(sequence)));
+            _outcomes.Add(new SequenceOutcome(sequence, index, token, FinishReason.Length, Finish(sequence))
+            {
+                Logprobs = logprobs,
+            });
             return;
         }
 
         if (sequence.Phase == SequencePhase.Prefill) _prefilling--;
         sequence.Phase = SequencePhase.Decode;
         MakeReady(sequence);
-        _outcomes.Add(new SequenceOutcome(sequence, index, token, null, 0));
+        _outcomes.Add(new SequenceOutcome(sequence, index, token, null, 0) { Logprobs = logprobs });
     }
 
     private int Finish(Sequence sequence)

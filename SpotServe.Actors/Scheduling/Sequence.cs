@@ -31,6 +31,8 @@ public enum SequencePhase
 public sealed class Sequence
 {
     private readonly List<int> _tokens;
+    private readonly List<TokenLogprobs>? _logprobs;
+    private readonly Dictionary<int, int>? _seen;
 
     internal Sequence(GenerationRequest request, long ticket, int contextMax)
     {
@@ -45,6 +47,8 @@ public sealed class Sequence
         _tokens = new List<int>(PromptCount + SubmittedCount + KvPage.Tokens);
         _tokens.AddRange(Spec.Prompt.AsSpan());
         _tokens.AddRange(request.Committed.AsSpan());
+        if (Parameters.TopLogprobs is not null) _logprobs = [];
+        if (HasPenalties) _seen = CountTokens();
         // Passed by the step after its prefill.
         ApartUntil = request.RunsAlone ? _tokens.Count : null;
     }
@@ -130,7 +134,57 @@ public sealed class Sequence
         : TokenCount >= TokensEnd ? FinishReason.Length
         : null;
 
-    internal void Append(int token) => _tokens.Add(token);
+    /// <summary>Log-probabilities of the last so many generated tokens: of those that were not committed elsewhere
+    /// before they came here. None where none are wanted.</summary>
+    public ReadOnlySpan<TokenLogprobs> Logprobs => CollectionsMarshal.AsSpan(_logprobs);
+
+    private bool HasPenalties => Parameters.Penalties with { MinP = 0 } != LogitPenalties.None;
+
+    /// <summary>Writes what the next draw needs besides its sampling; nothing for most requests. Made of the tokens
+    /// alone, so that a request goes on the same way wherever it goes on.</summary>
+    internal void WriteShape(List<int> into)
+    {
+        into.Clear();
+        if (Parameters.IsPlain) return;
+        DrawShape.Write(into, Parameters.Penalties, Parameters.TopLogprobs, _seen, NextBiases());
+    }
+
+    internal void Append(int token, TokenLogprobs? logprobs)
+    {
+        _tokens.Add(token);
+        if (_seen is not null) _seen[token] = _seen.GetValueOrDefault(token) + 1;
+        if (_logprobs is null) return;
+        Invariant.Holds(logprobs is not null, "a step brings the log-probabilities that it was asked for");
+        _logprobs.Add(logprobs);
+    }
+
+    /// <summary>Takes over what another replica had of the last generated tokens.</summary>
+    internal void TakeOver(ReadOnlySpan<TokenLogprobs> logprobs)
+    {
+        Invariant.Holds(logprobs.Length <= GeneratedCount);
+        _logprobs?.AddRange(logprobs);
+    }
+
+    private Dictionary<int, int> CountTokens()
+    {
+        var seen = new Dictionary<int, int>();
+        // Only the penalty for repetition is for tokens of the prompt as well.
+        if (Parameters.Penalties.Repetition != 1)
+        {
+            foreach (var token in Prompt) seen[token] = 0;
+        }
+
+        foreach (var token in Generated) seen[token] = seen.GetValueOrDefault(token) + 1;
+        return seen;
+    }
+
+    private ReadOnlySpan<TokenBias> NextBiases()
+    {
+        if (GeneratedCount >= Parameters.TokensMin) return Parameters.Biases.AsSpan();
+        List<TokenBias> biases = [.. Parameters.Biases];
+        foreach (var stop in Parameters.StopTokens) biases.Add(new TokenBias(stop, float.NegativeInfinity));
+        return CollectionsMarshal.AsSpan(biases);
+    }
 
     /// <summary>
     /// True when this one keeps its pages rather than the other. Requests continued from another replica come first,

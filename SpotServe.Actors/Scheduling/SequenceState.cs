@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Scheduling;
@@ -13,7 +14,11 @@ public sealed record SequenceState(
     GenerationSpec Spec,
     ImmutableArray<int> Generated,
     int CachedTokens,
-    ImmutableArray<int> Pages);
+    ImmutableArray<int> Pages)
+{
+    /// <summary>Of the last so many generated tokens, see <see cref="Sequence.Logprobs"/>.</summary>
+    public ImmutableArray<TokenLogprobs> Logprobs { get; init; } = [];
+}
 
 /// <summary>What became of adopted sequences.</summary>
 /// <param name="Kept">Sequences that go on from their pages.</param>

@@ -1,3 +1,4 @@
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Scheduling;
@@ -38,4 +39,8 @@ public abstract record Submission
 /// <param name="PagesFreed">Pages that went free with it.</param>
 /// <param name="Error">Why it failed, when it did.</param>
 public readonly record struct SequenceOutcome(
-    Sequence Sequence, int Index, int? Token, FinishReason? Finished, int PagesFreed, string? Error = null);
+    Sequence Sequence, int Index, int? Token, FinishReason? Finished, int PagesFreed, string? Error = null)
+{
+    /// <summary>The token's, where the request wants them.</summary>
+    public TokenLogprobs? Logprobs { get; init; }
+}

@@ -24,7 +24,8 @@ internal sealed class StepDivision
 
     public IReadOnlyList<PromptChunk> Prompts => _prompts;
 
-    public void Divide(StepPlan plan)
+    /// <param name="device">What draws for the decode kernels.</param>
+    public void Divide(StepPlan plan, ISampler device)
     {
         _columns.Clear();
         _prompts.Clear();
@@ -33,19 +34,18 @@ internal sealed class StepDivision
         {
             ref readonly var chunk = ref plan.Chunks[i];
             int? sample = chunk.Samples != 0 ? samples++ : null;
-            if (chunk.Count == 1 || chunk.Replays != 0) AddColumns(i, chunk, sample);
+            if (chunk.Count == 1 || chunk.Replays != 0) AddColumns(i, chunk, sample, !device.Draws(chunk));
             else AddPrompt(plan, chunk, sample);
         }
     }
 
-    private void AddColumns(int index, in SequenceChunk chunk, int? sample)
+    private void AddColumns(int index, in SequenceChunk chunk, int? sample, bool onHost)
     {
-        var drawsOnHost = !KernelSampling.Knows(chunk.Sampling);
         for (var j = 0; j < chunk.Count; j++)
         {
             var isLast = j == chunk.Count - 1;
             _columns.Add(new DecodeColumn(
-                index, chunk.TokenOffset + j, chunk.Start + j, isLast ? sample : null, drawsOnHost));
+                index, chunk.TokenOffset + j, chunk.Start + j, isLast ? sample : null, onHost));
         }
     }
 

@@ -27,6 +27,7 @@ internal sealed class TorchStageEngine : IStageEngine
     private readonly Tensor _input;
     private readonly Tensor _output;
     private readonly StepDivision _division = new();
+    private readonly HostSampler _sampler = new();
     private readonly Numerics _numerics;
     private StartTimeline? _timeline;
     private readonly CudaStream? _stream;
@@ -96,7 +97,7 @@ internal sealed class TorchStageEngine : IStageEngine
 
     public ReadOnlySpan<byte> Output(int tokens) => HostBytes(_output, tokens);
 
-    public void Step(StepPlan plan, ICollective collective, Span<int> sampled)
+    public void Step(StepPlan plan, ICollective collective, StepDraws draws)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         Invariant.Holds(collective.RankCount == Assignment.RankCount);
@@ -110,7 +111,7 @@ internal sealed class TorchStageEngine : IStageEngine
             if (_stream is not null) CudaDriver.UseContext(_stage.Device.index);
             StepBounds.Check(plan, Assignment, _stage.Model);
             _stage.Collective = collective;
-            Run(plan, sampled);
+            Run(plan, draws);
             _timeline?.End("first step");
         }
         // On a GPU every later call may fail, too. On the CPU an operation that was refused leaves nothing behind, so
@@ -141,25 +142,22 @@ internal sealed class TorchStageEngine : IStageEngine
         _weights.Dispose();
     }
 
-    private void Run(StepPlan plan, Span<int> sampled)
+    private void Run(StepPlan plan, StepDraws draws)
     {
-        var drawsHere = Assignment.IsLast && Assignment.Position.Rank == 0;
-        Invariant.Holds(!drawsHere || sampled.Length == plan.SampleCount);
-        var drawn = new int[drawsHere ? plan.SampleCount : 0];
+        Invariant.Holds(draws.Count == plan.SampleCount);
         var faults = new List<ChunkFault>();
         if (_decoder is null)
         {
-            RunPlain(plan, firstRow: 0, new Drawing(plan, drawn, faults));
+            RunPlain(plan, firstRow: 0, new Drawing(plan, draws, faults));
         }
         else
         {
-            _division.Divide(plan);
-            if (SharesProducts()) RunPlain(plan, firstRow: 0, new Drawing(plan, drawn, faults));
-            else RunApart(plan, drawn, faults);
+            _division.Divide(plan, _decoder);
+            if (SharesProducts()) RunPlain(plan, firstRow: 0, new Drawing(plan, draws, faults));
+            else RunApart(plan, draws, faults);
         }
 
         if (faults.Count > 0) throw new StepFailedException(new StepFailure(faults[0].Reason, [.. faults]));
-        drawn.CopyTo(sampled);
     }
 
     /// <summary>Whether all of the divided step goes through one set of products: faster for more tokens than one
@@ -168,23 +166,23 @@ internal sealed class TorchStageEngine : IStageEngine
         && (_division.Prompts.Count > 0 || _division.Columns.Length > DecodeBuffers.TokensMax);
 
     /// <summary>Runs the divided step so that nothing in it changes a bit of anything else.</summary>
-    private void RunApart(StepPlan plan, int[] drawn, List<ChunkFault> faults)
+    private void RunApart(StepPlan plan, StepDraws draws, List<ChunkFault> faults)
     {
-        if (_division.Columns.Length > 0) Decode(plan, drawn, faults);
+        if (_division.Columns.Length > 0) Decode(plan, draws, faults);
         foreach (var (own, firstRow, sample) in _division.Prompts)
         {
             using var scope = NewDisposeScope();
-            RunPlain(own, firstRow, new Drawing(plan, drawn, faults, sample ?? 0));
+            RunPlain(own, firstRow, new Drawing(plan, draws, faults, sample ?? 0));
         }
     }
 
-    private unsafe void Decode(StepPlan plan, int[] drawn, List<ChunkFault> faults)
+    private unsafe void Decode(StepPlan plan, StepDraws draws, List<ChunkFault> faults)
     {
         _decoder!.BringsLogits = LogitsObserved is not null;
         _decoder.Run(
             plan, _division.Columns, (float*)TensorMemory.Pointer(_input), (float*)TensorMemory.Pointer(_output),
-            (sample, token) => drawn[sample] = token,
-            (sample, logits) => drawn[sample] = Draw(plan, sample, logits, faults));
+            (sample, token) => draws.Set(sample, token),
+            (sample, logits) => Draw(plan, sample, logits, draws, faults));
     }
 
     /// <summary>Runs a plan with libtorch.</summary>
@@ -192,7 +190,7 @@ internal sealed class TorchStageEngine : IStageEngine
     /// <param name="drawing">Takes what is drawn in.</param>
     private void RunPlain(StepPlan plan, int firstRow, in Drawing drawing)
     {
-        var (whole, drawn, faults, firstSample) = drawing;
+        var (whole, draws, faults, firstSample) = drawing;
         var batch = _stage.Batch;
         batch.Prepare(plan);
         _stage.Chunks?.Prepare(plan);
@@ -207,10 +205,9 @@ internal sealed class TorchStageEngine : IStageEngine
         {
             _back.Apply(
                 residual,
-                sample => LogitsObserved is not null || !KernelSampling.Knows(SamplingOf(whole, firstSample + sample)),
-                (sample, token) => drawn[firstSample + sample] = token,
-                (sample, logits) =>
-                    drawn[firstSample + sample] = Draw(whole, firstSample + sample, logits, faults));
+                sample => LogitsObserved is not null || !KernelSampling.Knows(ChunkOf(whole, firstSample + sample)),
+                (sample, token) => draws.Set(firstSample + sample, token),
+                (sample, logits) => Draw(whole, firstSample + sample, logits, draws, faults));
         }
         else
         {
@@ -263,24 +260,21 @@ internal sealed class TorchStageEngine : IStageEngine
         _ => "invariant: the same bits in every batch and on every P",
     };
 
-    private static SamplingParameters SamplingOf(StepPlan plan, int sample) =>
-        plan.Chunks[plan.ChunkOfSample(sample)].Sampling;
+    private static ref readonly SequenceChunk ChunkOf(StepPlan plan, int sample) =>
+        ref plan.Chunks[plan.ChunkOfSample(sample)];
 
     /// <param name="sample">Index of the drawn token among the step's.</param>
     /// <param name="faults">Sequences whose logits are no numbers; the others' tokens are drawn all the same.</param>
-    private int Draw(StepPlan plan, int sample, float[] logits, List<ChunkFault> faults)
+    private void Draw(StepPlan plan, int sample, float[] logits, StepDraws draws, List<ChunkFault> faults)
     {
         LogitsObserved?.Invoke(sample, logits);
-        var index = plan.ChunkOfSample(sample);
-        ref readonly var chunk = ref plan.Chunks[index];
         try
         {
-            return TokenSampler.Draw(logits, chunk.Sampling, chunk.Start + chunk.Count);
+            _sampler.Draw(plan, sample, logits, draws);
         }
         catch (ArithmeticException error)
         {
-            faults.Add(new ChunkFault(index, error.Message.TrimEnd('.')));
-            return 0;
+            faults.Add(new ChunkFault(plan.ChunkOfSample(sample), error.Message.TrimEnd('.')));
         }
     }
 
@@ -316,8 +310,8 @@ internal sealed class TorchStageEngine : IStageEngine
 
     /// <summary>Where the drawn tokens of a plan go, which may be a part of a step.</summary>
     /// <param name="Whole">The step.</param>
-    /// <param name="Drawn">Of the step.</param>
+    /// <param name="Draws">The whole step's.</param>
     /// <param name="FirstSample">Index in the step of the plan's first drawn token.</param>
     private readonly record struct Drawing(
-        StepPlan Whole, int[] Drawn, List<ChunkFault> Faults, int FirstSample = 0);
+        StepPlan Whole, StepDraws Draws, List<ChunkFault> Faults, int FirstSample = 0);
 }

@@ -14,8 +14,8 @@ internal sealed record CompletionBody(
     IReadOnlyList<ChoiceBody> Choices,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] UsageBody? Usage);
 
-/// <param name="Logprobs">Always null; clients expect the field.</param>
-internal sealed record ChoiceBody(int Index, string Text, string? FinishReason, string? Logprobs = null);
+/// <param name="Logprobs">Null where none are wanted; clients expect the field.</param>
+internal sealed record ChoiceBody(int Index, string Text, string? FinishReason, TextLogprobsBody? Logprobs = null);
 
 internal sealed record UsageBody(int PromptTokens, int CompletionTokens, int TotalTokens);
 

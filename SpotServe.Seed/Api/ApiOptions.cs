@@ -44,6 +44,9 @@ public sealed record ApiOptions
     /// <summary>Tokens generated when a request does not say; 16, as OpenAI does.</summary>
     public int CompletionTokensDefault { get; init => field = Bounds.Between(value, 1, 1 << 20); } = 16;
 
+    /// <summary>Completions of one request: prompts times n, or best_of.</summary>
+    public int ChoicesMax { get; init => field = Bounds.Between(value, 1, 1024); } = 128;
+
     public int StopsMax { get; init => field = Bounds.Between(value, 0, 64); } = 4;
 
     public int StopTokensMax { get; init => field = Bounds.Between(value, 0, 1024); } = 64;

@@ -9,8 +9,9 @@ namespace SpotServe.Seed.Api;
 internal sealed record ChatBody(
     string Id, string Object, long Created, string Model, IReadOnlyList<ChatChoiceBody> Choices, UsageBody Usage);
 
-/// <param name="Logprobs">Always null; clients expect the field.</param>
-internal sealed record ChatChoiceBody(int Index, ChatMessageBody Message, string FinishReason, string? Logprobs = null);
+/// <param name="Logprobs">Null where none are wanted; clients expect the field.</param>
+internal sealed record ChatChoiceBody(
+    int Index, ChatMessageBody Message, string FinishReason, ChatLogprobsBody? Logprobs = null);
 
 /// <param name="Refusal">Always null; clients expect the field.</param>
 internal sealed record ChatMessageBody(string Role, string Content, string? Refusal = null);
@@ -26,7 +27,7 @@ internal sealed record ChatChunkBody(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] UsageBody? Usage);
 
 internal sealed record ChatDeltaChoiceBody(
-    int Index, ChatDeltaBody Delta, string? FinishReason, string? Logprobs = null);
+    int Index, ChatDeltaBody Delta, string? FinishReason, ChatLogprobsBody? Logprobs = null);
 
 /// <summary>What an event adds to the message: its role first, then text, at the end nothing.</summary>
 internal sealed record ChatDeltaBody(

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Net;
 using System.Text.Json;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Requests;
 using SpotServe.Seed.Templating;
 
@@ -31,8 +32,8 @@ internal sealed class ChatRequestReader(CompletionModel model, ApiOptions option
         // The template has put in what the model expects around a prompt.
         var prompt = _fields.Encode("messages", Render(body), addSpecialTokens: false);
         _fields.CheckPrompt("messages", prompt);
-        return _fields.Read(
-            root, Known, CompletionKind.Chat, prompt, CompletionTokens(body, prompt.Length, contextMax));
+        var read = new ReadPrompt(prompt, CompletionTokens(body, prompt.Length, contextMax), TopLogprobs(body));
+        return _fields.Checked(_fields.Read(root, Known, CompletionKind.Chat, [read]), "n");
     }
 
     /// <summary>As many as are asked for; else the rest of the context.</summary>
@@ -51,11 +52,17 @@ internal sealed class ChatRequestReader(CompletionModel model, ApiOptions option
         return (int)asked;
     }
 
+    private static int? TopLogprobs(RequestFields body)
+    {
+        var wants = body.Flag("logprobs", false);
+        var top = (int)body.Integer("top_logprobs", 0, 0, TokenLogprobs.TopMax);
+        if (wants) return top;
+        return top == 0 ? null : throw ApiException.BadField("top_logprobs", "goes with \"logprobs\": true only.");
+    }
+
     /// <summary>Fields that are not built here are welcome at the value that asks for nothing.</summary>
     private static void CheckNeutral(RequestFields body)
     {
-        if (body.Flag("logprobs", false)) throw body.Bad("logprobs", "must be false");
-        body.Integer("top_logprobs", 0, 0, 0);
         body.Flag("parallel_tool_calls", true);
         if (body.Has("response_format"))
         {

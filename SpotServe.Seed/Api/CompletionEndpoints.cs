@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using System.Net;
 using SpotServe.Actors.Gateway;
@@ -16,14 +17,20 @@ internal sealed class CompletionEndpoints(
     /// <summary>"true" lets a request go on when its client disconnects.</summary>
     public const string DetachHeader = "X-SpotServe-Detach";
 
-    /// <summary>The request's id, for GET /v1/requests/{id}.</summary>
+    /// <summary>The client's own id where it sends one, else that of <see cref="OwnIdHeader"/>.</summary>
     public const string IdHeader = "X-Request-Id";
+
+    /// <summary>The request's id, for GET /v1/requests/{id}; one for each completion that is generated.</summary>
+    public const string OwnIdHeader = "X-SpotServe-Request-Id";
+
+    private const int IdCharsMax = 128;
 
     /// <summary>Names the fields of a request that are not known here and changed nothing.</summary>
     public const string IgnoredHeader = "X-SpotServe-Ignored-Fields";
 
     public async Task PostAsync(HttpContext http)
     {
+        EchoId(http);
         var detached = IsDetached(http);
         var request = await ReadAsync(http).ConfigureAwait(false);
         using var place = open.Enter();
@@ -32,28 +39,61 @@ internal sealed class CompletionEndpoints(
 
     private async Task AnswerAsync(HttpContext http, CompletionRequest request, bool detached)
     {
-        // Not cancelled by the client's leaving: whether it was accepted must be known, to cancel it then.
-        var admission = await cluster.SubmitAsync(request.Spec, CancellationToken.None).ConfigureAwait(false);
-        var (id, at) = Accepted(admission);
-        var notes = RequestDescription.Of(at, request.Spec);
-        http.Response.Headers[IdHeader] = id.Value;
+        var candidates = await SubmitAsync(request).ConfigureAwait(false);
+        http.Response.Headers[OwnIdHeader] = string.Join(", ", candidates.Select(one => one.Id.Value));
+        if (!http.Response.Headers.ContainsKey(IdHeader)) http.Response.Headers[IdHeader] = candidates[0].Id.Value;
+        var answer = new Answer(candidates, request.CandidatesEach, request.ChoicesEach, form, request.Usage)
+        {
+            ShowsLogprobs = request.ShowsLogprobs,
+        };
         try
         {
-            if (request.Stream)
-            {
-                await response.StreamAsync(http, id, notes, form, lastSeen: -1, request.IncludeUsage)
-                    .ConfigureAwait(false);
-            }
-            else
-            {
-                await response.WriteAsync(http, id, notes, form).ConfigureAwait(false);
-            }
+            if (request.Stream) await response.StreamAsync(http, answer, lastSeen: null).ConfigureAwait(false);
+            else await response.WriteAsync(http, answer).ConfigureAwait(false);
         }
         finally
         {
             // Harmless when it has ended. A server that stops or falls silent is no reason: the client may come back.
-            if (!detached && http.RequestAborted.IsCancellationRequested) cluster.Cancel(id);
+            // To several at once it cannot come back, so they end with the first that fails.
+            var isGone = !detached && http.RequestAborted.IsCancellationRequested;
+            if (isGone || (!detached && !answer.IsResumable)) CancelAll(candidates);
         }
+    }
+
+    /// <summary>Has all of them accepted, or none.</summary>
+    private async Task<ImmutableArray<OpenChoice>> SubmitAsync(CompletionRequest request)
+    {
+        var open = ImmutableArray.CreateBuilder<OpenChoice>();
+        try
+        {
+            foreach (var (spec, echo) in request.Candidates())
+            {
+                // Not cancelled by the client's leaving: whether it was accepted must be known, to cancel it then.
+                var admission = await cluster.SubmitAsync(spec, CancellationToken.None).ConfigureAwait(false);
+                var (id, at) = Accepted(admission);
+                open.Add(new OpenChoice(open.Count, id, RequestDescription.Of(at, spec), echo));
+            }
+        }
+        catch
+        {
+            CancelAll(open);
+            throw;
+        }
+
+        return open.ToImmutable();
+    }
+
+    private void CancelAll(IEnumerable<OpenChoice> choices)
+    {
+        foreach (var choice in choices) cluster.Cancel(choice.Id);
+    }
+
+    /// <summary>A client's own id comes back to it.</summary>
+    private static void EchoId(HttpContext http)
+    {
+        var id = http.Request.Headers[IdHeader].ToString();
+        if (id.Length is > 0 and <= IdCharsMax && id.All(c => char.IsAsciiLetterOrDigit(c) || "-_.:".Contains(c)))
+            http.Response.Headers[IdHeader] = id;
     }
 
     private async Task<CompletionRequest> ReadAsync(HttpContext http)

@@ -1,62 +1,65 @@
-using SpotServe.Actors.Gateway;
-using SpotServe.Actors.Requests;
-
 namespace SpotServe.Seed.Api;
 
-/// <summary>The form in which a client gets a completion: OpenAI's text completion or its chat completion. Stateless:
-/// any number of responses share one.</summary>
+/// <summary>What an event adds to a choice.</summary>
+/// <param name="FinishReason">Set with the last one.</param>
+/// <param name="TextOffset">Characters of the choice before it, where log-probabilities are wanted.</param>
+/// <param name="EventId">What a client resumes the stream by; null where it cannot.</param>
+/// <param name="Usage">Null unless the client wants counts in each event.</param>
+internal readonly record struct ChoiceDelta(
+    int Choice, string Text, string? FinishReason, TokenLogprobText? Logprobs, int TextOffset, int? EventId,
+    UsageBody? Usage);
+
+/// <summary>The form in which a client gets an answer: OpenAI's text completion or its chat completion. Stateless: any
+/// number of responses share one.</summary>
 /// <param name="modelName">Stands in every body.</param>
 internal abstract class CompletionForm(string modelName)
 {
     protected string ModelName => modelName;
 
-    /// <summary>Adds the event that begins a stream, if the form has one.</summary>
-    public abstract void AddStart(SseWriter events, RequestId id, RequestDescription notes);
+    /// <summary>Adds the event that begins a choice, if the form has one.</summary>
+    public abstract void AddStart(SseWriter events, Answer answer, OpenChoice choice);
 
-    /// <summary>Adds the text that token <paramref name="index"/> brought.</summary>
-    public abstract void AddText(SseWriter events, RequestId id, RequestDescription notes, string text, int index);
-
-    /// <summary>Adds the last text with the reason of the end.</summary>
-    /// <param name="tokens">Generated, stop tokens included; the event's id.</param>
-    public abstract void AddEnd(
-        SseWriter events, RequestId id, RequestDescription notes, string text, string finish, int tokens);
+    /// <summary>Adds text of a choice, or its end, or both.</summary>
+    public abstract void AddText(SseWriter events, Answer answer, ChoiceDelta delta);
 
     /// <summary>Adds the event without a choice that counts the tokens.</summary>
-    public abstract void AddUsage(SseWriter events, RequestId id, RequestDescription notes, UsageBody usage);
+    public abstract void AddUsage(SseWriter events, Answer answer, UsageBody usage);
 
-    /// <summary>Writes the whole completion.</summary>
+    /// <summary>Writes the whole answer.</summary>
     public abstract Task WriteAsync(
-        HttpContext http, RequestId id, RequestDescription notes, string text, string finish, UsageBody usage);
+        HttpContext http, Answer answer, IReadOnlyList<WholeChoice> choices, UsageBody usage);
 }
 
 /// <summary>"text_completion", of /v1/completions.</summary>
 internal sealed class TextForm(CompletionModel model) : CompletionForm(model.Name)
 {
-    public override void AddStart(SseWriter events, RequestId id, RequestDescription notes)
+    public override void AddStart(SseWriter events, Answer answer, OpenChoice choice)
     {
     }
 
-    public override void AddText(
-        SseWriter events, RequestId id, RequestDescription notes, string text, int index) =>
-        events.Add(Body(id, notes, [new ChoiceBody(0, text, null)], null), ApiJson.Plain.CompletionBody, index);
+    public override void AddText(SseWriter events, Answer answer, ChoiceDelta delta)
+    {
+        var logprobs = delta.Logprobs is { } one ? TextLogprobsBody.Of([one], delta.TextOffset) : null;
+        var choice = new ChoiceBody(delta.Choice, delta.Text, delta.FinishReason, logprobs);
+        events.Add(Body(answer, [choice], delta.Usage), ApiJson.Plain.CompletionBody, delta.EventId);
+    }
 
-    public override void AddEnd(
-        SseWriter events, RequestId id, RequestDescription notes, string text, string finish, int tokens) =>
-        events.Add(Body(id, notes, [new ChoiceBody(0, text, finish)], null), ApiJson.Plain.CompletionBody, tokens);
-
-    public override void AddUsage(SseWriter events, RequestId id, RequestDescription notes, UsageBody usage) =>
-        events.Add(Body(id, notes, [], usage), ApiJson.Plain.CompletionBody);
+    public override void AddUsage(SseWriter events, Answer answer, UsageBody usage) =>
+        events.Add(Body(answer, [], usage), ApiJson.Plain.CompletionBody);
 
     public override Task WriteAsync(
-        HttpContext http, RequestId id, RequestDescription notes, string text, string finish, UsageBody usage) =>
+        HttpContext http, Answer answer, IReadOnlyList<WholeChoice> choices, UsageBody usage) =>
         http.Response.WriteAsJsonAsync(
-            Body(id, notes, [new ChoiceBody(0, text, finish)], usage),
+            Body(answer, [.. choices.Select(ChoiceOf)], usage),
             ApiJson.Plain.CompletionBody,
             cancellationToken: http.RequestAborted);
 
-    private CompletionBody Body(
-        RequestId id, RequestDescription notes, IReadOnlyList<ChoiceBody> choices, UsageBody? usage) =>
-        new(id.Value, "text_completion", notes.At.ToUnixTimeSeconds(), ModelName, choices, usage);
+    private static ChoiceBody ChoiceOf(WholeChoice choice) => new(
+        choice.Index, choice.Text, choice.FinishReason,
+        choice.Logprobs is { } logprobs ? TextLogprobsBody.Of(logprobs, 0) : null);
+
+    private CompletionBody Body(Answer answer, IReadOnlyList<ChoiceBody> choices, UsageBody? usage) =>
+        new(answer.Id.Value, "text_completion", answer.At.ToUnixTimeSeconds(), ModelName, choices, usage);
 }
 
 /// <summary>"chat.completion", of /v1/chat/completions.</summary>
@@ -64,40 +67,39 @@ internal sealed class ChatForm(CompletionModel model) : CompletionForm(model.Nam
 {
     private const string Assistant = "assistant";
 
-    public override void AddStart(SseWriter events, RequestId id, RequestDescription notes) => events.Add(
-        Chunk(id, notes, new ChatDeltaBody(Assistant, ""), finish: null), ChatJson.Plain.ChatChunkBody);
+    public override void AddStart(SseWriter events, Answer answer, OpenChoice choice) => events.Add(
+        Chunk(answer, [new ChatDeltaChoiceBody(choice.Index, new ChatDeltaBody(Assistant, ""), null)], null),
+        ChatJson.Plain.ChatChunkBody);
 
-    public override void AddText(
-        SseWriter events, RequestId id, RequestDescription notes, string text, int index) => events.Add(
-        Chunk(id, notes, new ChatDeltaBody(null, text), finish: null), ChatJson.Plain.ChatChunkBody, index);
-
-    public override void AddEnd(
-        SseWriter events, RequestId id, RequestDescription notes, string text, string finish, int tokens)
+    public override void AddText(SseWriter events, Answer answer, ChoiceDelta delta)
     {
-        var delta = new ChatDeltaBody(null, text.Length == 0 ? null : text);
-        events.Add(Chunk(id, notes, delta, finish), ChatJson.Plain.ChatChunkBody, tokens);
+        var text = delta.Text.Length == 0 && delta.FinishReason is not null ? null : delta.Text;
+        var logprobs = delta.Logprobs is { } one ? ChatLogprobsBody.Of([one]) : null;
+        var choice = new ChatDeltaChoiceBody(
+            delta.Choice, new ChatDeltaBody(null, text), delta.FinishReason, logprobs);
+        events.Add(Chunk(answer, [choice], delta.Usage), ChatJson.Plain.ChatChunkBody, delta.EventId);
     }
 
-    public override void AddUsage(SseWriter events, RequestId id, RequestDescription notes, UsageBody usage) =>
-        events.Add(Chunk(id, notes, [], usage), ChatJson.Plain.ChatChunkBody);
+    public override void AddUsage(SseWriter events, Answer answer, UsageBody usage) =>
+        events.Add(Chunk(answer, [], usage), ChatJson.Plain.ChatChunkBody);
 
     public override Task WriteAsync(
-        HttpContext http, RequestId id, RequestDescription notes, string text, string finish, UsageBody usage) =>
+        HttpContext http, Answer answer, IReadOnlyList<WholeChoice> choices, UsageBody usage) =>
         http.Response.WriteAsJsonAsync(
             new ChatBody(
-                id.Value,
+                answer.Id.Value,
                 "chat.completion",
-                notes.At.ToUnixTimeSeconds(),
+                answer.At.ToUnixTimeSeconds(),
                 ModelName,
-                [new ChatChoiceBody(0, new ChatMessageBody(Assistant, text), finish)],
+                [.. choices.Select(ChoiceOf)],
                 usage),
             ChatJson.Plain.ChatBody,
             cancellationToken: http.RequestAborted);
 
-    private ChatChunkBody Chunk(RequestId id, RequestDescription notes, ChatDeltaBody delta, string? finish) =>
-        Chunk(id, notes, [new ChatDeltaChoiceBody(0, delta, finish)], usage: null);
+    private static ChatChoiceBody ChoiceOf(WholeChoice choice) => new(
+        choice.Index, new ChatMessageBody(Assistant, choice.Text), choice.FinishReason,
+        choice.Logprobs is { } logprobs ? ChatLogprobsBody.Of(logprobs) : null);
 
-    private ChatChunkBody Chunk(
-        RequestId id, RequestDescription notes, IReadOnlyList<ChatDeltaChoiceBody> choices, UsageBody? usage) =>
-        new(id.Value, "chat.completion.chunk", notes.At.ToUnixTimeSeconds(), ModelName, choices, usage);
+    private ChatChunkBody Chunk(Answer answer, IReadOnlyList<ChatDeltaChoiceBody> choices, UsageBody? usage) =>
+        new(answer.Id.Value, "chat.completion.chunk", answer.At.ToUnixTimeSeconds(), ModelName, choices, usage);
 }

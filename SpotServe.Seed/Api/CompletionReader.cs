@@ -1,4 +1,6 @@
+using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
+using System.Threading.Channels;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Requests;
 
@@ -13,7 +15,8 @@ internal abstract record CompletionPiece
 
     /// <summary>The text that one token brought; empty when it only began a character or perhaps a stop
     /// string.</summary>
-    public sealed record Token(int Index, string Text) : CompletionPiece;
+    /// <param name="Logprobs">Where the client wants them.</param>
+    public sealed record Token(int Index, string Text, TokenLogprobText? Logprobs) : CompletionPiece;
 
     /// <summary>The end, with the text that was still held back.</summary>
     /// <param name="TokenCount">Tokens generated, stop tokens included.</param>
@@ -29,6 +32,17 @@ internal abstract record CompletionPiece
 internal sealed class CompletionReader(IGenerationClient cluster, CompletionModel model)
 {
     public const string Cancelled = "cancelled";
+
+    /// <summary>Pieces of several requests that wait to be written.</summary>
+    private const int PiecesMax = 64;
+
+    private readonly TokenTexts _texts = new(model.Tokenizer);
+
+    /// <summary>All pieces of all choices, each choice's in order.</summary>
+    /// <exception cref="RequestUnknownException">There is no such request.</exception>
+    public IAsyncEnumerable<(OpenChoice Choice, CompletionPiece Piece)> ReadAllAsync(
+        ImmutableArray<OpenChoice> choices, CancellationToken cancel) =>
+        choices.Length == 1 ? ReadOneAsync(choices[0], cancel) : ReadTogetherAsync(choices, cancel);
 
     /// <summary>All pieces from the first token on; the last is an End or a Broken. Ends the generation itself at a
     /// stop string, if the cluster has not, and nowhere else.</summary>
@@ -47,11 +61,11 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
                 yield break;
             }
 
-            foreach (var token in batch.Tokens)
+            for (var i = 0; i < batch.Tokens.Length; i++)
             {
                 count++;
-                if (completion.Push(token) is not { } text) continue;
-                yield return new CompletionPiece.Token(count - 1, text);
+                if (completion.Push(batch.Tokens[i]) is not { } text) continue;
+                yield return new CompletionPiece.Token(count - 1, text, LogprobsOf(batch, i));
                 if (!completion.Stopped) continue;
 
                 if (batch.Finished is null) cluster.Cancel(id);
@@ -74,6 +88,43 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
             return new CompletionPiece.End(count, rest, completion.Stopped ? "stop" : NameOf(reason));
         }
     }
+
+    private async IAsyncEnumerable<(OpenChoice, CompletionPiece)> ReadOneAsync(
+        OpenChoice choice, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        await foreach (var piece in ReadAsync(choice.Id, choice.Notes, cancel).ConfigureAwait(false))
+            yield return (choice, piece);
+    }
+
+    private async IAsyncEnumerable<(OpenChoice, CompletionPiece)> ReadTogetherAsync(
+        ImmutableArray<OpenChoice> choices, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        // A reader that stops early must not leave the others waiting for room.
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        var pieces = Channel.CreateBounded<(OpenChoice, CompletionPiece)>(PiecesMax);
+        var reading = Task.WhenAll(choices.Select(choice => PassAsync(choice, pieces.Writer, ending.Token)));
+        _ = reading.ContinueWith(
+            all => pieces.Writer.TryComplete(all.Exception?.InnerException), CancellationToken.None,
+            TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        try
+        {
+            await foreach (var piece in pieces.Reader.ReadAllAsync(cancel).ConfigureAwait(false)) yield return piece;
+        }
+        finally
+        {
+            await ending.CancelAsync().ConfigureAwait(false);
+        }
+    }
+
+    private async Task PassAsync(
+        OpenChoice choice, ChannelWriter<(OpenChoice, CompletionPiece)> pieces, CancellationToken cancel)
+    {
+        await foreach (var piece in ReadAsync(choice.Id, choice.Notes, cancel).ConfigureAwait(false))
+            await pieces.WriteAsync((choice, piece), cancel).ConfigureAwait(false);
+    }
+
+    private TokenLogprobText? LogprobsOf(TokenBatch batch, int i) =>
+        batch.Logprobs.IsEmpty ? null : _texts.Of(batch.Tokens[i], batch.Logprobs[i]);
 
     private static string NameOf(FinishReason reason) => reason switch
     {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Seed.Api;
@@ -25,47 +26,75 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
     {
         var body = new RequestFields(root);
         _fields.CheckModel(body);
-        CheckNeutral(body);
-        var prompt = Prompt(body);
-        _fields.CheckPrompt("prompt", prompt);
-        var tokens = body.Integer("max_tokens", options.CompletionTokensDefault, 1, options.CompletionTokensMax);
-        GenerationFields.CheckContext("prompt", prompt.Length, "max_tokens", tokens, contextMax);
-        return _fields.Read(root, Known, CompletionKind.Text, prompt, (int)tokens);
-    }
-
-    private static void CheckNeutral(RequestFields body)
-    {
-        body.Integer("best_of", 1, 1, 1);
-        if (body.Flag("echo", false)) throw body.Bad("echo", "must be false");
-        if (body.Has("logprobs")) throw body.Bad("logprobs", "must be null");
         if (body.Text("suffix") is { Length: > 0 }) throw body.Bad("suffix", "must be null or empty");
+        var tokens = (int)body.Integer("max_tokens", options.CompletionTokensDefault, 1, options.CompletionTokensMax);
+        int? top = body.Has("logprobs") ? (int)body.Integer("logprobs", 0, 0, TokenLogprobs.TopMax) : null;
+        var echoes = body.Flag("echo", false);
+        if (echoes && top is not null)
+            throw body.Bad("echo", "must be false with \"logprobs\": those of prompts are not computed");
+        var prompts = new List<ReadPrompt>();
+        foreach (var (name, element) in Prompts(body))
+        {
+            var prompt = Prompt(name, element);
+            _fields.CheckPrompt(name, prompt);
+            GenerationFields.CheckContext(name, prompt.Length, "max_tokens", tokens, contextMax);
+            prompts.Add(new ReadPrompt(prompt, tokens, top, echoes ? Echo(element, prompt) : ""));
+        }
+
+        var request = _fields.Read(root, Known, CompletionKind.Text, prompts);
+        return _fields.Checked(WithBest(body, request), "prompt");
     }
 
-    private ImmutableArray<int> Prompt(RequestFields body)
+    /// <summary>Several candidates are generated, and their log-probabilities, to find the likeliest of them.</summary>
+    private CompletionRequest WithBest(RequestFields body, CompletionRequest request)
+    {
+        var candidates = (int)body.Integer("best_of", request.ChoicesEach, 1, options.ChoicesMax);
+        if (candidates < request.ChoicesEach) throw body.Bad("best_of", "must be at least \"n\"");
+        if (candidates == request.ChoicesEach) return request;
+        if (request.Stream) throw body.Bad("best_of", "must be \"n\" in a stream: the best is known at the end");
+        return request with
+        {
+            CandidatesEach = candidates,
+            ShowsLogprobs = body.Has("logprobs"),
+            Prompts = [.. request.Prompts.Select(prompt => prompt with { Spec = Ranked(prompt.Spec) })],
+        };
+    }
+
+    private static GenerationSpec Ranked(GenerationSpec spec) => spec.Parameters.TopLogprobs is not null
+        ? spec
+        : spec with { Parameters = spec.Parameters with { TopLogprobs = 0 } };
+
+    /// <summary>A string, token ids, or a list of these.</summary>
+    private IEnumerable<(string Name, JsonElement Prompt)> Prompts(RequestFields body)
     {
         if (!body.Has("prompt")) throw ApiException.BadField("prompt", "is missing: give a string or token ids.");
         var prompt = body["prompt"];
-
-        // [[1, 2]] and ["text"] are lists of one prompt.
-        if (prompt.ValueKind == JsonValueKind.Array && prompt.GetArrayLength() > 0
-            && prompt[0].ValueKind is JsonValueKind.String or JsonValueKind.Array)
+        if (prompt.ValueKind is not (JsonValueKind.String or JsonValueKind.Array))
+            throw body.Bad("prompt", "must be a string, an array of token ids, or a list of these");
+        var isList = prompt.ValueKind == JsonValueKind.Array && prompt.GetArrayLength() > 0
+            && prompt[0].ValueKind is JsonValueKind.String or JsonValueKind.Array;
+        if (!isList) return [("prompt", prompt)];
+        if (prompt.GetArrayLength() > options.ChoicesMax)
         {
-            if (prompt.GetArrayLength() > 1)
-            {
-                throw ApiException.BadField(
-                    "prompt",
-                    $"is a list of {prompt.GetArrayLength()} prompts; the limit is 1. Send one request each.");
-            }
-
-            prompt = prompt[0];
+            throw ApiException.BadField(
+                "prompt", $"is a list of {prompt.GetArrayLength():N0} prompts; the limit is {options.ChoicesMax:N0}.");
         }
 
-        return prompt.ValueKind switch
-        {
-            JsonValueKind.String => _fields.Encode(
-                "prompt", RequestFields.TextOf("prompt", prompt), addSpecialTokens: true),
-            JsonValueKind.Array => _fields.TokenIds("prompt", prompt),
-            _ => throw body.Bad("prompt", "must be a string or an array of token ids"),
-        };
+        return prompt.GetArrayLength() == 1
+            ? [("prompt", prompt[0])]
+            : prompt.EnumerateArray().Select((one, index) => ($"prompt[{index}]", one));
     }
+
+    private ImmutableArray<int> Prompt(string name, JsonElement prompt) => prompt.ValueKind switch
+    {
+        JsonValueKind.String => _fields.Encode(name, RequestFields.TextOf(name, prompt), addSpecialTokens: true),
+        JsonValueKind.Array => _fields.TokenIds(name, prompt),
+        _ => throw ApiException.BadField(
+            name,
+            $"must be a string or an array of token ids; it is {RequestFields.Shorten(prompt.GetRawText())}."),
+    };
+
+    private string Echo(JsonElement prompt, ImmutableArray<int> tokens) => prompt.ValueKind == JsonValueKind.String
+        ? RequestFields.TextOf("prompt", prompt)
+        : model.Tokenizer.Decode(tokens.AsSpan(), skipSpecialTokens: true);
 }

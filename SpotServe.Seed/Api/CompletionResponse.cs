@@ -12,28 +12,25 @@ internal sealed partial class CompletionResponse(
     TimeProvider time,
     ILogger<CompletionResponse> log)
 {
-    /// <summary>Streams the pieces after token <paramref name="lastSeen"/> (-1: all).</summary>
-    public async Task StreamAsync(
-        HttpContext http,
-        RequestId id,
-        RequestDescription notes,
-        CompletionForm form,
-        int lastSeen,
-        bool includeUsage)
+    /// <summary>Streams the events after the one that was seen last.</summary>
+    public async Task StreamAsync(HttpContext http, Answer answer, int? lastSeen)
     {
         using var silence = new CancellationTokenSource(options.SilenceMax, time);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(
             http.RequestAborted, lifetime.ApplicationStopping, silence.Token);
         var events = new SseWriter(http.Response);
+        var id = answer.Id;
         try
         {
             // The request is known: its headers need not wait for its first token.
             await events.StartAsync(ending.Token).ConfigureAwait(false);
-            if (lastSeen < 0) form.AddStart(events, id, notes);
-            await foreach (var piece in reader.ReadAsync(id, notes, ending.Token).ConfigureAwait(false))
+            var stream = new CompletionEvents(events, answer, lastSeen);
+            stream.Begin();
+            await foreach (var (choice, piece) in reader.ReadAllAsync(answer.Candidates, ending.Token)
+                .ConfigureAwait(false))
             {
                 silence.CancelAfter(options.SilenceMax);
-                var ended = Add(events, id, notes, form, piece, lastSeen, includeUsage);
+                var ended = stream.Add(choice, piece);
                 await events.FlushAsync(ending.Token).ConfigureAwait(false);
                 if (ended) return;
             }
@@ -58,75 +55,33 @@ internal sealed partial class CompletionResponse(
         }
     }
 
-    /// <summary>Answers with the whole completion.</summary>
+    /// <summary>Answers with the whole of it.</summary>
     /// <exception cref="ApiException">It failed, or was interrupted.</exception>
-    public async Task WriteAsync(HttpContext http, RequestId id, RequestDescription notes, CompletionForm form)
+    public async Task WriteAsync(HttpContext http, Answer answer)
     {
         using var silence = new CancellationTokenSource(options.SilenceMax, time);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(
             http.RequestAborted, lifetime.ApplicationStopping, silence.Token);
-        var text = new System.Text.StringBuilder();
+        var choices = answer.Candidates.Select(choice => new WholeChoiceBuilder(choice)).ToArray();
         try
         {
-            await foreach (var piece in reader.ReadAsync(id, notes, ending.Token).ConfigureAwait(false))
+            await foreach (var (choice, piece) in reader.ReadAllAsync(answer.Candidates, ending.Token)
+                .ConfigureAwait(false))
             {
                 silence.CancelAfter(options.SilenceMax);
-                switch (piece)
-                {
-                    case CompletionPiece.Token token:
-                        text.Append(token.Text);
-                        break;
-                    case CompletionPiece.Broken broken:
-                        throw Failed(id, broken.Error);
-                    case CompletionPiece.End end:
-                        text.Append(end.Text);
-                        var usage = Usage(notes.PromptTokens, end.TokenCount);
-                        await form.WriteAsync(http, id, notes, text.ToString(), end.FinishReason, usage)
-                            .ConfigureAwait(false);
-                        return;
-                    default:
-                        throw new System.Diagnostics.UnreachableException();
-                }
+                if (piece is CompletionPiece.Broken broken) throw Failed(choice.Id, broken.Error);
+                choices[choice.Index].Add(piece);
             }
         }
         catch (OperationCanceledException) when (!http.RequestAborted.IsCancellationRequested)
         {
-            throw Interrupted(id);
+            throw Interrupted(answer.Id);
         }
-    }
 
-    /// <summary>Adds what a piece says; true when it was the last one.</summary>
-    private static bool Add(
-        SseWriter events,
-        RequestId id,
-        RequestDescription notes,
-        CompletionForm form,
-        CompletionPiece piece,
-        int lastSeen,
-        bool includeUsage)
-    {
-        switch (piece)
-        {
-            case CompletionPiece.Token token:
-                if (token.Index > lastSeen) form.AddText(events, id, notes, token.Text, token.Index);
-                return false;
-            case CompletionPiece.End end:
-                if (end.TokenCount > lastSeen)
-                    form.AddEnd(events, id, notes, end.Text, end.FinishReason, end.TokenCount);
-                if (includeUsage) form.AddUsage(events, id, notes, Usage(notes.PromptTokens, end.TokenCount));
-                events.AddDone();
-                return true;
-            case CompletionPiece.Broken broken:
-                // The id of an end, as above: with it an EventSource that connects again gets 204.
-                events.Add(
-                    Failed(id, broken.Error).Body, ApiJson.Plain.ErrorEnvelope, broken.TokenCount, name: "error");
-                return true;
-            default:
-                throw new System.Diagnostics.UnreachableException();
-        }
+        var usage = answer.UsageOf(choices.Sum(choice => choice.TokenCount));
+        var best = answer.Best([.. choices.Select(choice => choice.Build())]);
+        await answer.Form.WriteAsync(http, answer, best, usage).ConfigureAwait(false);
     }
-
-    private static UsageBody Usage(int prompt, int completion) => new(prompt, completion, prompt + completion);
 
     private static async Task AddErrorAsync(HttpContext http, SseWriter events, ApiException error)
     {
@@ -135,7 +90,7 @@ internal sealed partial class CompletionResponse(
         await events.FlushAsync(http.RequestAborted).ConfigureAwait(false);
     }
 
-    private static ApiException Failed(RequestId id, string why) =>
+    public static ApiException Failed(RequestId id, string why) =>
         new(HttpStatusCode.InternalServerError, $"Request {id} cannot be completed: {why}", code: "request_failed");
 
     private ApiException Interrupted(RequestId id) => new(

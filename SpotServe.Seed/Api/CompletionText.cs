@@ -15,7 +15,8 @@ internal sealed class CompletionText(ITokenizer tokenizer, RequestDescription re
         request.PromptTokens > request.Tail.Prompt.Length,
         !request.Tail.Parameters.ShowsSpecialTokens);
 
-    private readonly StopFinder _stops = new(request.Tail.Parameters.Stops);
+    private readonly StopFinder _stops = new(request.Tail.Parameters.Stops, request.Tail.Parameters.IncludesStop);
+    private int _count;
 
     /// <summary>True once a stop string was seen: the text is complete.</summary>
     public bool Stopped => _stops.Stopped;
@@ -24,6 +25,8 @@ internal sealed class CompletionText(ITokenizer tokenizer, RequestDescription re
     public string? Push(int token)
     {
         if (request.Tail.Parameters.StopTokens.Contains(token)) return null;
+        // What comes before the least that was asked for stops nothing, also not together with what comes after it.
+        if (++_count < request.Tail.Parameters.TokensMin) return _decoder.Push(token);
         return _stops.Push(_decoder.Push(token)) + _stops.Pass(_decoder.LeftOut(token));
     }
 

@@ -1,8 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
-using System.Security.Cryptography;
 using System.Text.Json;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Requests;
 using SpotServe.Seed.Tokenization;
 
@@ -17,42 +15,58 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
 {
     private const int IgnoredMax = 16;
 
+    private readonly SamplingFields _sampling = new(model);
+
     /// <summary>The fields that are read here.</summary>
     public static ImmutableArray<string> Known { get; } =
     [
-        "model", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "stop_token_ids", "stream",
-        "stream_options", "ignore_eos", "skip_special_tokens", "n", "presence_penalty", "frequency_penalty",
-        "logit_bias", "user",
+        .. SamplingFields.Known, "model", "max_tokens", "stop", "stop_token_ids", "include_stop_str_in_output",
+        "stream", "stream_options", "ignore_eos", "skip_special_tokens", "n", "user",
     ];
 
-    /// <summary>The request that a body makes of a prompt.</summary>
+    /// <summary>The request that a body makes of its prompts.</summary>
     /// <param name="known">All fields that the path knows, <see cref="Known"/> among them.</param>
-    /// <param name="completionTokens">Most tokens to generate.</param>
+    /// <param name="prompts">What is to be generated of each prompt.</param>
     /// <exception cref="ApiException">A field cannot be what it is; says which, its value and the limit.</exception>
     public CompletionRequest Read(
-        JsonElement root, ImmutableArray<string> known, CompletionKind kind, ImmutableArray<int> prompt,
-        int completionTokens)
+        JsonElement root, ImmutableArray<string> known, CompletionKind kind, IReadOnlyList<ReadPrompt> prompts)
     {
         var ignored = ImmutableArray.CreateBuilder<string>();
         NoteUnknown(root, "", known, ignored);
         var body = new RequestFields(root);
-        CheckNeutral(body);
-        var sampling = new SamplingParameters(
-            (float)body.Number("temperature", model.Defaults.Temperature ?? 1, 0, 2),
-            (float)body.Number("top_p", model.Defaults.TopP ?? 1, float.Epsilon, 1),
-            TopK(body),
-            Seed(body));
+        body.Text("user");
+        var sampling = _sampling.Sampling(body);
         var stream = body.Flag("stream", false);
-        var parameters = new GenerationParameters(completionTokens, sampling, StopTokens(body))
+        var stopTokens = StopTokens(body);
+        var stops = Stops(body);
+        var specs = prompts.Select(prompt => new PromptRequest(Spec(prompt), prompt.Echo));
+        var choices = (int)body.Integer("n", 1, 1, options.ChoicesMax);
+        var usage = Usage(body, stream, ignored);
+        return new CompletionRequest([.. specs], choices, choices, stream, usage) { Ignored = ignored.ToImmutable() };
+
+        GenerationSpec Spec(ReadPrompt prompt)
         {
-            Stops = Stops(body),
-            ShowsSpecialTokens = !body.Flag("skip_special_tokens", true),
-        };
-        var spec = new GenerationSpec(prompt, parameters) { Kind = kind };
-        return new CompletionRequest(spec, stream, IncludeUsage(body, stream, ignored))
-        {
-            Ignored = ignored.ToImmutable(),
-        };
+            var parameters = new GenerationParameters(prompt.CompletionTokens, sampling, stopTokens)
+            {
+                Stops = stops,
+                ShowsSpecialTokens = !body.Flag("skip_special_tokens", true),
+                IncludesStop = body.Flag("include_stop_str_in_output", false),
+                TopLogprobs = prompt.TopLogprobs,
+            };
+            return new GenerationSpec(prompt.Tokens, _sampling.Shaped(body, parameters)) { Kind = kind };
+        }
+    }
+
+    /// <summary>Refuses more completions than one request may ask for.</summary>
+    public CompletionRequest Checked(CompletionRequest request, string field)
+    {
+        var all = request.Prompts.Length * request.CandidatesEach;
+        return all <= options.ChoicesMax
+            ? request
+            : throw ApiException.BadField(
+                field,
+                $"makes {all:N0} completions together with the other fields; the limit is {options.ChoicesMax:N0}. " +
+                "Send several requests.");
     }
 
     public void CheckModel(RequestFields body)
@@ -153,32 +167,6 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
         static char InHeader(char c) => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.' ? c : '?';
     }
 
-    /// <summary>OpenAI's fields that are not built here are welcome at the value that asks for nothing.</summary>
-    private static void CheckNeutral(RequestFields body)
-    {
-        body.Integer("n", 1, 1, 1);
-        body.Number("presence_penalty", 0, 0, 0);
-        body.Number("frequency_penalty", 0, 0, 0);
-        body.Text("user");
-        if (body.Has("logit_bias")
-            && !(body["logit_bias"] is { ValueKind: JsonValueKind.Object } bias && !bias.EnumerateObject().Any()))
-        {
-            throw body.Bad("logit_bias", "must be null or {}");
-        }
-    }
-
-    /// <summary>0, -1 and whatever exceeds the vocabulary ask for all tokens, as elsewhere.</summary>
-    private int TopK(RequestFields body)
-    {
-        var asked = body.Integer("top_k", model.Defaults.TopK ?? 0, -1, int.MaxValue);
-        return asked is -1 || asked > model.Tokenizer.VocabularySize ? 0 : (int)asked;
-    }
-
-    /// <summary>A drawn seed when none is given: two requests alike then differ, as with any such server.</summary>
-    private static ulong Seed(RequestFields body) => body.Has("seed")
-        ? unchecked((ulong)body.Integer("seed", 0, long.MinValue, long.MaxValue))
-        : BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong)));
-
     /// <summary>The model's own unless they are ignored, and those that the request adds.</summary>
     private ImmutableArray<int> StopTokens(RequestFields body)
     {
@@ -220,18 +208,30 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
         return stops;
     }
 
-    private static bool IncludeUsage(
+    private static UsageWish Usage(
         RequestFields body, bool stream, ImmutableArray<string>.Builder ignored)
     {
         const string prefix = "stream_options.";
-        if (!body.Has("stream_options")) return false;
+        if (!body.Has("stream_options")) return default;
         if (!stream) throw ApiException.BadField("stream_options", "goes with \"stream\": true only.");
         var asked = body["stream_options"];
         if (asked.ValueKind != JsonValueKind.Object) throw body.Bad("stream_options", "must be an object");
         // Chunks are not padded against eavesdroppers who count bytes: what would ask for it changes no text.
-        NoteUnknown(asked, prefix, [prefix + "include_usage", prefix + "include_obfuscation"], ignored);
+        NoteUnknown(
+            asked,
+            prefix,
+            [prefix + "include_usage", prefix + "continuous_usage_stats", prefix + "include_obfuscation"],
+            ignored);
         var fields = new RequestFields(asked, prefix);
         fields.Flag("include_obfuscation", false);
-        return fields.Flag("include_usage", false);
+        return new UsageWish(
+            fields.Flag("include_usage", false), fields.Flag("continuous_usage_stats", false));
     }
 }
+
+/// <summary>A prompt with what a body's path says of it.</summary>
+/// <param name="CompletionTokens">Most tokens to generate.</param>
+/// <param name="TopLogprobs">As of <see cref="GenerationParameters"/>.</param>
+/// <param name="Echo">Text that its choices begin with.</param>
+internal sealed record ReadPrompt(
+    ImmutableArray<int> Tokens, int CompletionTokens, int? TopLogprobs, string Echo = "");

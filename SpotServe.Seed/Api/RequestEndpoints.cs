@@ -138,8 +138,7 @@ internal sealed class RequestEndpoints(
         // Before the headers go out this can still be said with a status.
         if (notes.IsFull) throw TooManyReaders(new TooManyReadersException(id));
         if (HttpMethods.IsHead(http.Request.Method)) SseWriter.SetHeaders(http.Response);
-        else await response.StreamAsync(http, id, notes, FormOf(notes), lastSeen, includeUsage: false)
-            .ConfigureAwait(false);
+        else await response.StreamAsync(http, Answer.Of(id, notes, FormOf(notes)), lastSeen).ConfigureAwait(false);
     }
 
     private CompletionForm FormOf(RequestDescription notes) => notes.Tail.Kind switch
@@ -205,10 +204,10 @@ internal sealed class RequestEndpoints(
         http.Request.Headers.ContainsKey("Last-Event-ID")
         || http.Request.Headers.Accept.ToString().Contains("text/event-stream", StringComparison.OrdinalIgnoreCase);
 
-    private static int LastSeen(HttpContext http)
+    private static int? LastSeen(HttpContext http)
     {
         var value = http.Request.Headers["Last-Event-ID"].ToString();
-        if (value.Length == 0) return -1;
+        if (value.Length == 0) return null;
         return int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var index)
             ? index
             : throw new ApiException(

@@ -9,7 +9,8 @@ namespace SpotServe.Seed.Api;
 /// there is text that passes by unseen, of special tokens: a stop string is found in what is shown, and in both
 /// together as they came.
 /// </summary>
-internal sealed class StopFinder(ImmutableArray<string> stops)
+/// <param name="includesStop">The stop string that is found is shown as well.</param>
+internal sealed class StopFinder(ImmutableArray<string> stops, bool includesStop = false)
 {
     /// <summary>Stands for unseen text that was forgotten, so that what is around it does not meet. Half a surrogate
     /// pair, which no stop string has.</summary>
@@ -49,7 +50,7 @@ internal sealed class StopFinder(ImmutableArray<string> stops)
         if (Earlier(First(all, i => i), First(shown, i => places[i])) is { } stop)
         {
             Stopped = true;
-            var before = Shown(stop.Begin);
+            var before = Shown(includesStop ? stop.Last + 1 : stop.Begin);
             Forget(all.Length);
             return before;
         }

@@ -87,7 +87,7 @@ internal sealed class IdleEngine(StageAssignment assignment) : IStageEngine
 
     public ReadOnlySpan<byte> Output(int tokens) => [];
 
-    public void Step(StepPlan plan, ICollective collective, Span<int> sampled)
+    public void Step(StepPlan plan, ICollective collective, StepDraws draws)
     {
     }
 

@@ -26,7 +26,8 @@ public sealed class StepPlanCodecTests
                         [.. Enumerable.Range(0, KvPage.Count(start + count)).Select(_ => numbers.Next(100))],
                         samples,
                         new SamplingParameters(0.7f, 0.9f, 40, seed),
-                        replays: seed % 2 == 0);
+                        replays: seed % 2 == 0,
+                        samples && seed % 3 == 0 ? Shape(numbers) : []);
                 }
 
                 return plan;
@@ -44,6 +45,7 @@ public sealed class StepPlanCodecTests
         Assert.Equal(plan.Chunks, decoded.Chunks);
         Assert.Equal(plan.Tokens, decoded.Tokens);
         Assert.Equal(plan.Pages, decoded.Pages);
+        Assert.Equal(plan.Shapes, decoded.Shapes);
     });
 
     [Fact]
@@ -76,16 +78,74 @@ public sealed class StepPlanCodecTests
     [InlineData(52, 0x7f800000, "TopP = ")]
     [InlineData(56, -1, "TopK = -1")]
     [InlineData(68, 2, "replays = 2")]
-    [InlineData(84, 100, "page 100; there are 100")]
+    [InlineData(20, 1 << 30, "shapes of 1073741824 numbers")]
+    [InlineData(72, 1, "a shape of 11 numbers at 1")]
+    [InlineData(76, 12, "a shape of 12 numbers at 0 of 11")]
+    [InlineData(92, 100, "page 100; there are 100")]
+    [InlineData(96, 0x7fc00000, "MinP = NaN")]
+    [InlineData(108, 0, "Repetition = 0")]
+    [InlineData(112, 22, "wants 21 log-probabilities")]
+    [InlineData(116, 2, "2 tokens and 1 biases")]
+    [InlineData(124, 500, "seen token 500")]
+    [InlineData(132, -1, "for token -1")]
+    [InlineData(136, 0x7f800000, "bias ")]
     public void Decoding_says_what_is_wrong_when_a_number_is(int at, int number, string violation)
     {
         var plan = new StepPlan();
         plan.Clear(1);
-        plan.Add(0, [1, 2, 3], [9], samples: true, SamplingParameters.Greedy);
+        plan.Add(
+            0, [1, 2, 3], [9], samples: true, SamplingParameters.Greedy, replays: false,
+            Written(new LogitPenalties(0.1f, 1, 1, 1.2f), 3, new() { [4] = 2 }, [new TokenBias(7, -3)]));
         var bytes = Encode(plan);
         BitConverter.TryWriteBytes(bytes.AsSpan(at), number);
 
         Assert.Contains(violation, StepPlanCodec.Decode(bytes, Limits, new StepPlan()), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Draws_are_equal_when_they_were_encoded_and_decoded_and_damaged_ones_are_refused()
+    {
+        var plan = new StepPlan();
+        plan.Clear(9);
+        for (var i = 0; i < 3; i++) plan.Add(0, [1], [i], samples: true, SamplingParameters.Greedy);
+        var draws = new StepDraws();
+        draws.Begin(plan);
+        draws.Set(0, 4, new TokenLogprobs(-1.5f, [new TopToken(6, -0.25f), new TopToken(4, -1.5f)]));
+        draws.Set(1, 5);
+        draws.Set(2, 6, new TokenLogprobs(-2, []));
+        byte[] buffer = [];
+
+        var bytes = StepDrawsCodec.Encode(draws, ref buffer).ToArray();
+
+        Assert.Null(StepDrawsCodec.Decode(bytes, 9, 3, 500, out var result));
+        Assert.Equal([4, 5, 6], result!.Tokens);
+        Assert.Equal(draws.Logprobs.ToArray(), result.Logprobs);
+        Assert.Null(StepDrawsCodec.Decode(bytes.AsSpan(0, 12), 9, 3, 500, out var plain));
+        Assert.Empty(plain!.Logprobs);
+        Assert.NotNull(StepDrawsCodec.Decode(bytes, 9, 3, 6, out _));
+        for (var length = 0; length < bytes.Length; length++)
+        {
+            // What is cut between two tokens' log-probabilities says less, and nothing wrong.
+            var isWhole = length is 12 or 40;
+            var violation = StepDrawsCodec.Decode(bytes.AsSpan(0, length), 9, 3, 500, out _);
+            Assert.True(isWhole == violation is null, $"{length}: {violation}");
+        }
+    }
+
+    private static int[] Shape(Random numbers)
+    {
+        var seen = Enumerable.Range(0, numbers.Next(5)).ToDictionary(i => i * 7, i => i);
+        return Written(
+            new LogitPenalties(0.1f, 1, -1, 1.2f), numbers.Next(2) == 0 ? null : numbers.Next(21), seen,
+            [new TokenBias(3, float.NegativeInfinity)]);
+    }
+
+    private static int[] Written(
+        LogitPenalties penalties, int? top, Dictionary<int, int> seen, TokenBias[] biases)
+    {
+        var shape = new List<int>();
+        DrawShape.Write(shape, penalties, top, seen, biases);
+        return [.. shape];
     }
 
     private static byte[] Encode(StepPlan plan)
@@ -107,6 +167,9 @@ public sealed class StepPlanCodecTests
             _ = plan.Tokens.Slice(chunk.TokenOffset, chunk.Count);
             Assert.Equal(KvPage.Count(chunk.Start + chunk.Count), chunk.PageCount);
             _ = plan.Pages.Slice(chunk.PageOffset, chunk.PageCount);
+            var shape = plan.ShapeOf(chunk);
+            foreach (var (token, _) in shape.Seen) Assert.InRange(token, 0, Limits.VocabularySize - 1);
+            foreach (var (token, _) in shape.Biases) Assert.InRange(token, 0, Limits.VocabularySize - 1);
         }
     }
 }

@@ -13,6 +13,11 @@ internal sealed class TestSequence(IEnumerable<int> prompt, SamplingParameters s
 
     public List<int> Tokens { get; } = [.. prompt];
 
+    /// <summary>Makes the next draw's shape of the tokens so far; null for none.</summary>
+    public Func<IReadOnlyList<int>, int[]>? Shape { get; init; }
+
+    public List<TokenLogprobs> Logprobs { get; } = [];
+
     /// <summary>Tokens whose keys and values are in the pages.</summary>
     public int Cached { get; private set; }
 
@@ -24,7 +29,8 @@ internal sealed class TestSequence(IEnumerable<int> prompt, SamplingParameters s
         var end = Cached + count;
         var samples = end == Tokens.Count;
         plan.Add(
-            Cached, Tokens.GetRange(Cached, count).ToArray(), _pages.AsSpan(0, KvPage.Count(end)), samples, sampling);
+            Cached, Tokens.GetRange(Cached, count).ToArray(), _pages.AsSpan(0, KvPage.Count(end)), samples, sampling,
+            replays: false, samples && Shape is not null ? Shape(Tokens) : []);
         Cached = end;
         return samples;
     }
@@ -75,7 +81,11 @@ internal sealed class ReplicaHarness : IDisposable
         var drawing = sequences.Where(sequence => sequence.AddTo(_plan, chunkMax)).ToArray();
         Logits.Clear();
         var tokens = _replica.Step(_plan);
-        for (var i = 0; i < drawing.Length; i++) drawing[i].Tokens.Add(tokens[i]);
+        for (var i = 0; i < drawing.Length; i++)
+        {
+            drawing[i].Tokens.Add(tokens[i]);
+            if (_replica.Draws.Logprobs[i] is { } logprobs) drawing[i].Logprobs.Add(logprobs);
+        }
     }
 
     /// <summary>Generates <paramref name="count"/> tokens for each prompt, all in one batch.</summary>

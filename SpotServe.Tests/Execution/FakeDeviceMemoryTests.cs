@@ -234,9 +234,10 @@ public sealed class FakeDeviceMemoryTests
         plan.Add(
             start, (tokens ?? [5, 6, 7]).AsSpan(start, end - start), pages.AsSpan(0, KvPage.Count(end)), samples: true,
             SamplingParameters.Greedy);
-        Span<int> sampled = stackalloc int[1];
-        engine.Step(plan, single, sampled);
-        return sampled[0];
+        var draws = new StepDraws();
+        draws.Begin(plan);
+        engine.Step(plan, single, draws);
+        return draws.Tokens[0];
     }
 
     private sealed record Loaded(FakeDeviceRuntime Runtime, StageAssignment Assignment, FakeStageEngine Engine);

@@ -116,9 +116,10 @@ public sealed class FakeStageEngineTests
             pages.AsSpan(0, KvPage.Count(end)),
             samples: true,
             SamplingParameters.Greedy);
-        Span<int> sampled = stackalloc int[1];
-        engine.Step(plan, collective ?? single, sampled);
-        return sampled[0];
+        var draws = new StepDraws();
+        draws.Begin(plan);
+        engine.Step(plan, collective ?? single, draws);
+        return draws.Tokens[0];
     }
 
     /// <summary>A second rank that adds nothing to any sum.</summary>

@@ -13,7 +13,9 @@ internal static class TestEvents
     public static readonly DateTimeOffset At = new(2026, 11, 24, 13, 14, 15, 167, TimeSpan.Zero);
 
     /// <summary>What the stored forms of golden-events-old.txt mean, which are written no more.</summary>
-    public static ImmutableArray<object> Old => [Accepted([]), Accepted(["\n\n", "The \"end\""])];
+    public static ImmutableArray<object> Old =>
+        [Accepted([]), Accepted(["\n\n", "The \"end\""]), new RequestEvents.TokensCommitted(
+            new RequestId("cmpl-01"), 12, [300, 0, 70_000])];
 
     private static CostCorrections Corrections => CostCorrections.None
         .With(new CostCorrection(1, "cpu 2 GB", 1.25, 1)).With(new CostCorrection(2, "cpu 2 GB", 1.5, 0.75));
@@ -29,7 +31,16 @@ internal static class TestEvents
     [
         Accepted(["\n\n", "The \"end\""]),
         Accepted([]) with { Spec = Accepted([]).Spec with { Kind = CompletionKind.Chat } },
+        WithAll(Accepted([])),
         new RequestEvents.TokensCommitted(new RequestId("cmpl-01"), 12, [300, 0, 70_000]),
+        new RequestEvents.TokensCommitted(new RequestId("cmpl-01"), 0, [300, 7])
+        {
+            Logprobs =
+            [
+                new TokenLogprobs(-0.5f, [new TopToken(300, -0.5f), new TopToken(1, -1.25f)]),
+                new TokenLogprobs(float.NegativeInfinity, []),
+            ],
+        },
         new RequestEvents.LossCounted(new RequestId("cmpl-01"), At),
         new RequestEvents.LossCounted(new RequestId("cmpl-01"), At, WasTogether: true),
         new RequestEvents.TriedAlone(new RequestId("cmpl-01"), At),
@@ -89,6 +100,22 @@ internal static class TestEvents
                     default, 0, null, 0, 0, ReconfigurationRecord.Served),
             ]),
     ];
+
+    private static RequestEvents.RequestAccepted WithAll(RequestEvents.RequestAccepted plain) => plain with
+    {
+        Spec = plain.Spec with
+        {
+            Parameters = plain.Spec.Parameters with
+            {
+                ShowsSpecialTokens = true,
+                IncludesStop = true,
+                TokensMin = 3,
+                Penalties = new LogitPenalties(0.05f, 0.5f, -0.25f, 1.1f),
+                Biases = [new TokenBias(5, -100), new TokenBias(7, 0.5f)],
+                TopLogprobs = 2,
+            },
+        },
+    };
 
     private static RequestEvents.RequestAccepted Accepted(ImmutableArray<string> stops) => new(
         new RequestId("cmpl-01"), At, new GenerationSpec(

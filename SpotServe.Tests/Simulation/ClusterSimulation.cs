@@ -116,17 +116,33 @@ internal sealed class ClusterSimulation
             var sampling = _world.Chance(0.5)
                 ? SamplingParameters.Greedy
                 : new SamplingParameters(1, 1, 0, (ulong)_world.Random.NextInt64());
+            var parameters = new GenerationParameters(tokens, sampling, []);
+            // Of the tokens, not of chance, so that seeds found before still are the same worlds.
+            if (tokens % 3 == 0) parameters = Shaped(parameters, prompt);
+            var alone = SoloRun.Run(_draw.Model, prompt, parameters);
             var client = new SimClient(
                 _cluster,
                 $"client{i}",
                 prompt,
-                new GenerationParameters(tokens, sampling, []),
-                SoloRun.Generate(_draw.Model, prompt, tokens, sampling),
-                _world.Chance(0.1) ? _world.Random.Next(tokens) : -1);
+                parameters,
+                alone.Tokens,
+                _world.Chance(0.1) ? _world.Random.Next(tokens) : -1)
+            {
+                ExpectedLogprobs = alone.Logprobs,
+            };
             _cluster.Clients.Add(client);
             _world.At(_world.Between(1, _draw.ClientsUntil.TotalSeconds), client.Connect);
         }
     }
+
+    /// <summary>With penalties strong enough to change tokens, and log-probabilities.</summary>
+    private static GenerationParameters Shaped(GenerationParameters parameters, ImmutableArray<int> prompt) =>
+        parameters with
+        {
+            Penalties = new LogitPenalties(0, 4, 2, prompt.Length % 2 == 0 ? 1 : 1.5f),
+            Biases = [new TokenBias(prompt[0], 3), new TokenBias((prompt[0] + 1) % 8, -16)],
+            TopLogprobs = prompt.Length % 4,
+        };
 
     /// <summary>Null when nothing is left of what went on, else what is.</summary>
     private string? IsQuiet()

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Threading.Channels;
 using Akka.Actor;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Requests;
 
@@ -42,6 +43,9 @@ internal sealed class SimClient
     public GenerationParameters Parameters { get; }
 
     public ImmutableArray<int> Expected { get; }
+
+    /// <summary>None where it wants none.</summary>
+    public ImmutableArray<TokenLogprobs> ExpectedLogprobs { get; init; } = [];
 
     /// <summary>Its request makes steps fail, after the expected tokens at the latest: it must end with an
     /// error.</summary>
@@ -134,6 +138,9 @@ internal sealed class SimClient
         var gap = _cluster.World.Now - _lastAt;
         if (gap > LongestGap) LongestGap = gap;
         _lastAt = _cluster.World.Now;
+        var told = ExpectedLogprobs.Skip(batch.FirstIndex).Take(batch.Tokens.Length);
+        if (!told.SequenceEqual(batch.Logprobs))
+            _cluster.World.Break($"{this} was shown other log-probabilities from {batch.FirstIndex}");
         foreach (var token in batch.Tokens)
         {
             if (_tokens.Count >= Expected.Length || Expected[_tokens.Count] != token)

@@ -101,7 +101,7 @@ internal sealed class SimReplica
     public void Submit(StepPlan plan, Action<StepResult> onResult)
     {
         var copy = new StepPlan();
-        copy.Load(plan.StepId, plan.Chunks, plan.Tokens, plan.Pages);
+        copy.Load(plan.StepId, plan.Chunks, plan.Tokens, plan.Pages, plan.Shapes);
         Enqueue(0, new Flow(copy, onResult, []));
     }
 
@@ -156,11 +156,12 @@ internal sealed class SimReplica
             return;
         }
 
-        var sampled = new int[flow.Plan.SampleCount];
+        var draws = new StepDraws();
+        draws.Begin(flow.Plan);
         var failure = flow.Failure;
         try
         {
-            failure ??= Step(index, ranks, flow, sampled);
+            failure ??= Step(index, ranks, flow, draws);
         }
         catch (EngineLostException error)
         {
@@ -174,7 +175,7 @@ internal sealed class SimReplica
         {
             var leader = _stages[_positions[0]];
             var result = failure is null
-                ? new StepResult(flow.Plan.StepId, [.. sampled])
+                ? draws.ToResult(flow.Plan.StepId)
                 : new StepResult(flow.Plan.StepId, []) { Failure = failure };
             _world.After(TimeSpan.FromSeconds(0.0005), () => leader.Node.Process.Do(() =>
             {
@@ -195,7 +196,7 @@ internal sealed class SimReplica
 
     /// <summary>What the engine threads of a stage do with a step; a failure goes on in place of what they
     /// compute.</summary>
-    private StepFailure? Step(int index, SimStage[] ranks, Flow flow, int[] sampled)
+    private StepFailure? Step(int index, SimStage[] ranks, Flow flow, StepDraws draws)
     {
         var vocabulary = _dataPlane.VocabularySize;
         if (StepFailure.OfTokens(flow.Plan, vocabulary) is { } refused) return refused;
@@ -206,8 +207,8 @@ internal sealed class SimReplica
 
         try
         {
-            FakeStageEngine.StepTogether([.. ranks.Select(rank => rank.Engine)], flow.Plan, sampled);
-            return index == StageCount - 1 ? StepFailure.OfDrawn(flow.Plan, sampled, vocabulary) : null;
+            FakeStageEngine.StepTogether([.. ranks.Select(rank => rank.Engine)], flow.Plan, draws);
+            return index == StageCount - 1 ? StepFailure.OfDrawn(flow.Plan, draws.Tokens, vocabulary) : null;
         }
         catch (Exception error) when (StepFailure.IsOfTheStep(error))
         {

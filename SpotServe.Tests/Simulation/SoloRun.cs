@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
+using SpotServe.Actors.Requests;
 
 namespace SpotServe.Tests.Simulation;
 
@@ -8,16 +9,23 @@ namespace SpotServe.Tests.Simulation;
 internal static class SoloRun
 {
     public static ImmutableArray<int> Generate(
-        ModelSpec model, ImmutableArray<int> prompt, int count, SamplingParameters sampling)
+        ModelSpec model, ImmutableArray<int> prompt, int count, SamplingParameters sampling) =>
+        Run(model, prompt, new GenerationParameters(count, sampling, [])).Tokens;
+
+    /// <summary>All that a request may generate; of stops it knows nothing.</summary>
+    public static (ImmutableArray<int> Tokens, ImmutableArray<TokenLogprobs> Logprobs) Run(
+        ModelSpec model, ImmutableArray<int> prompt, GenerationParameters parameters)
     {
+        var (count, sampling, _) = parameters;
         var total = prompt.Length + count;
         var pages = Enumerable.Range(0, KvPage.Count(total)).ToArray();
         var assignment = new StageAssignment(
             new Epoch(1), new Position(0, 0, 0), new LayerRange(0, model.LayerCount), 1, 1, pages.Length, total, 1);
         using var engine = new FakeStageEngine(assignment, model);
         List<int> tokens = [.. prompt];
+        List<TokenLogprobs> logprobs = [];
         var plan = new StepPlan();
-        var sampled = new int[1];
+        var draws = new StepDraws();
         var cached = 0;
         for (var step = 1; step <= count; step++)
         {
@@ -27,12 +35,26 @@ internal static class SoloRun
                 System.Runtime.InteropServices.CollectionsMarshal.AsSpan(tokens)[cached..],
                 pages.AsSpan(0, KvPage.Count(tokens.Count)),
                 samples: true,
-                sampling);
-            FakeStageEngine.StepTogether([engine], plan, sampled);
+                sampling,
+                shape: Shape(parameters, prompt, tokens).ToArray());
+            draws.Begin(plan);
+            FakeStageEngine.StepTogether([engine], plan, draws);
             cached = tokens.Count;
-            tokens.Add(sampled[0]);
+            tokens.Add(draws.Tokens[0]);
+            if (draws.Logprobs[0] is { } drawn) logprobs.Add(drawn);
         }
 
-        return [.. tokens.Skip(prompt.Length)];
+        return ([.. tokens.Skip(prompt.Length)], [.. logprobs]);
+    }
+
+    /// <summary>Counted anew for each token.</summary>
+    private static List<int> Shape(
+        GenerationParameters parameters, ImmutableArray<int> prompt, IReadOnlyCollection<int> tokens)
+    {
+        var shape = new List<int>();
+        var generated = tokens.Skip(prompt.Length).ToArray();
+        var seen = tokens.Distinct().ToDictionary(token => token, token => generated.Count(one => one == token));
+        DrawShape.Write(shape, parameters.Penalties, parameters.TopLogprobs, seen, parameters.Biases.AsSpan());
+        return shape;
     }
 }

@@ -58,9 +58,11 @@ public sealed class ModelConfigTests
     [Fact]
     public void Generation_defaults_are_read()
     {
-        var read = Read("""{"do_sample":true,"temperature":0.6,"top_p":0.9,"top_k":20,"repetition_penalty":1.0}""");
+        var read = Read("""{"do_sample":true,"temperature":0.6,"top_p":0.9,"top_k":20,"repetition_penalty":1.05}""");
 
         Assert.Equal((0.6, 0.9, 20), (read.Temperature, read.TopP, read.TopK));
+        Assert.Equal((1.05, null), (read.RepetitionPenalty, read.MinP));
+        Assert.Equal(0.1, Read("""{"min_p":0.1}""").MinP);
         Assert.Equal(0, Read("""{"do_sample":false,"temperature":0.6}""").Temperature);
         Assert.Null(Read("{}").Temperature);
 
@@ -69,7 +71,8 @@ public sealed class ModelConfigTests
     }
 
     [Theory]
-    [InlineData("""{"repetition_penalty":1.1}""", "repetition_penalty is 1.1")]
+    [InlineData("""{"repetition_penalty":0}""", "repetition_penalty is 0")]
+    [InlineData("""{"min_p":1.1}""", "min_p is 1.1")]
     [InlineData("""{"suppress_tokens":[1]}""", "suppress_tokens")]
     [InlineData("""{"num_beams":4}""", "num_beams is 4")]
     [InlineData("""{"eos_token_id":[0,null]}""", "eos_token_id")]

@@ -40,18 +40,21 @@ internal sealed class InProcessReplica : IDisposable
     /// <summary>Rank 0 of the last stage, which draws the tokens.</summary>
     public TorchStageEngine Drawing => _stages[^1][0];
 
+    /// <summary>What the last step drew.</summary>
+    public StepDraws Draws { get; } = new();
+
     /// <summary>Runs a step through all stages.</summary>
     /// <returns>The drawn tokens, one for each sampling chunk.</returns>
     public int[] Step(StepPlan plan)
     {
-        var sampled = new int[plan.SampleCount];
+        Draws.Begin(plan);
         for (var stage = 0; stage < _stages.Length; stage++)
         {
             if (stage > 0) HandOver(_stages[stage - 1][0], _stages[stage], plan.TokenCount);
-            RunStage(stage, plan, sampled);
+            RunStage(stage, plan);
         }
 
-        return sampled;
+        return [.. Draws.Tokens];
     }
 
     public void Dispose()
@@ -62,15 +65,19 @@ internal sealed class InProcessReplica : IDisposable
         foreach (var group in _groups) group.Dispose();
     }
 
-    private void RunStage(int stage, StepPlan plan, int[] sampled)
+    private void RunStage(int stage, StepPlan plan)
     {
         foreach (var thread in _threads)
         {
-            thread.Start(() => _stages[stage][thread.Rank].Step(
-                plan, _collectives[stage][thread.Rank], new int[plan.SampleCount]));
+            thread.Start(() =>
+            {
+                var nobodys = new StepDraws();
+                nobodys.Begin(plan);
+                _stages[stage][thread.Rank].Step(plan, _collectives[stage][thread.Rank], nobodys);
+            });
         }
 
-        _stages[stage][0].Step(plan, _collectives[stage][0], sampled);
+        _stages[stage][0].Step(plan, _collectives[stage][0], Draws);
         foreach (var thread in _threads) thread.Wait();
     }
 

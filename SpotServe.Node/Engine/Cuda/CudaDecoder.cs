@@ -8,7 +8,7 @@ namespace SpotServe.Node.Engine.Cuda;
 /// started as one. Bits do not depend on the batch, on how many ranks share the stage, or on where stages are cut.
 /// Used by the engine's thread; made on any.
 /// </summary>
-internal sealed unsafe class CudaDecoder : IDisposable
+internal sealed unsafe class CudaDecoder : IDisposable, ISampler
 {
     /// <summary>The first devices with clusters and programmatic dependent launch.</summary>
     public const int CapabilityMin = 90;
@@ -51,6 +51,9 @@ internal sealed unsafe class CudaDecoder : IDisposable
 
     /// <summary>Every sampled row's logits are brought to the host, which then draws.</summary>
     public bool BringsLogits { get; set; }
+
+    /// <summary>The kernels know temperature, top-k and top-p.</summary>
+    public bool Draws(in SequenceChunk chunk) => KernelSampling.Knows(chunk);
 
     /// <summary>Runs columns of a step, as many as there are; 64 at a time share one reading of the weights.</summary>
     /// <param name="columns">In ascending order of row; a chunk's in order of position.</param>
@@ -181,5 +184,5 @@ internal sealed unsafe class CudaDecoder : IDisposable
 /// <param name="Row">Its row among the step's tokens.</param>
 /// <param name="Position">In its sequence.</param>
 /// <param name="Sample">Index among the step's drawn tokens; null where nothing is drawn after it.</param>
-/// <param name="DrawsOnHost">Its token is drawn in a way that the device's sampler does not know.</param>
+/// <param name="DrawsOnHost">The kernels cannot draw what its chunk asks for.</param>
 internal readonly record struct DecodeColumn(int Chunk, int Row, int Position, int? Sample, bool DrawsOnHost);

@@ -11,9 +11,8 @@ internal readonly record struct KernelSampling(float Temperature, float TopP, in
     /// <summary>The struct's size in numbers of 4 bytes.</summary>
     public const int Ints = 5;
 
-    /// <summary>Whether these parameters ask for nothing that the GPU's sampler does not know.</summary>
-    public static bool Knows(SamplingParameters sampling) =>
-        sampling == new SamplingParameters(sampling.Temperature, sampling.TopP, sampling.TopK, sampling.Seed);
+    /// <summary>Whether a chunk asks for nothing that the GPU's sampler does not know.</summary>
+    public static bool Knows(in SequenceChunk chunk) => chunk.ShapeLength == 0;
 
     public static KernelSampling Of(SamplingParameters sampling) =>
         new(sampling.Temperature, sampling.TopP, sampling.TopK, sampling.Seed);

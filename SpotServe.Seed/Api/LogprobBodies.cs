@@ -1,0 +1,55 @@
+using System.Collections.Immutable;
+
+namespace SpotServe.Seed.Api;
+
+/// <summary>Log-probabilities in a chat completion.</summary>
+/// <param name="Refusal">Always null; clients expect the field.</param>
+internal sealed record ChatLogprobsBody(IReadOnlyList<ChatTokenBody> Content, string? Refusal = null)
+{
+    public static ChatLogprobsBody Of(IReadOnlyList<TokenLogprobText> tokens) => new(
+        [.. tokens.Select(one => new ChatTokenBody(
+            one.Text, one.Logprob, one.Bytes,
+            [.. one.Top.Select(top => new ChatTopTokenBody(top.Text, top.Logprob, top.Bytes))]))]);
+}
+
+/// <param name="Bytes">Null for a token that is part of a character only.</param>
+internal sealed record ChatTokenBody(
+    string Token, float Logprob, ImmutableArray<int>? Bytes, IReadOnlyList<ChatTopTokenBody> TopLogprobs);
+
+internal sealed record ChatTopTokenBody(string Token, float Logprob, ImmutableArray<int>? Bytes);
+
+/// <summary>Log-probabilities in a text completion.</summary>
+/// <param name="TextOffset">Where each token begins in the choice's text, in UTF-16 units.</param>
+internal sealed record TextLogprobsBody(
+    IReadOnlyList<string> Tokens,
+    IReadOnlyList<float> TokenLogprobs,
+    IReadOnlyList<Dictionary<string, float>> TopLogprobs,
+    IReadOnlyList<int> TextOffset)
+{
+    /// <param name="offset">Characters of the choice before the first of the tokens.</param>
+    public static TextLogprobsBody Of(IReadOnlyList<TokenLogprobText> tokens, int offset)
+    {
+        var offsets = new List<int>(tokens.Count);
+        foreach (var one in tokens)
+        {
+            offsets.Add(offset);
+            offset += one.Text.Length;
+        }
+
+        return new TextLogprobsBody(
+            [.. tokens.Select(one => one.Text)],
+            [.. tokens.Select(one => one.Logprob)],
+            [.. tokens.Select(TopOf)],
+            offsets);
+    }
+
+    /// <summary>By text, and the drawn token among them, as OpenAI does; of tokens with one text the
+    /// likeliest.</summary>
+    private static Dictionary<string, float> TopOf(TokenLogprobText token)
+    {
+        var top = new Dictionary<string, float>();
+        foreach (var one in token.Top) top.TryAdd(one.Text, one.Logprob);
+        top.TryAdd(token.Text, token.Logprob);
+        return top;
+    }
+}

@@ -1,0 +1,166 @@
+using System.Net;
+using System.Text.Json;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Requests;
+using Xunit;
+
+namespace SpotServe.Tests.Api;
+
+/// <summary>Answers with several choices, with log-probabilities, and what a client may ask of both.</summary>
+public sealed class ChoicesTests
+{
+    private const string Words = " there was a";
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Each_prompt_has_n_choices_with_seeds_of_their_own_and_is_counted_once()
+    {
+        await using var server = await ApiServer.StartAsync();
+        server.Cluster.Script = FakeCluster.Tokens(ApiServer.Ids(Words));
+
+        var (response, body) = await server.PostAsync(
+            """{"prompt": ["Once", [1, 393, 394]], "n": 2, "seed": 7, "max_tokens": 5}""");
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        var submitted = server.Cluster.Submitted.ToArray();
+        Assert.Equal([7UL, 8, 7, 8], submitted.Select(one => one.Parameters.Sampling.Seed));
+        Assert.Equal(submitted[0].Prompt, submitted[1].Prompt);
+        Assert.Equal([1, 393, 394], submitted[3].Prompt);
+        var choices = body.GetProperty("choices").EnumerateArray().ToArray();
+        Assert.Equal([0, 1, 2, 3], choices.Select(one => one.GetProperty("index").GetInt32()));
+        Assert.All(choices, one => Assert.Equal(Words, one.GetProperty("text").GetString()));
+        var usage = body.GetProperty("usage");
+        Assert.Equal(submitted[0].Prompt.Length + 3, usage.GetProperty("prompt_tokens").GetInt32());
+        Assert.Equal(4 * ApiServer.Ids(Words).Length, usage.GetProperty("completion_tokens").GetInt32());
+        Assert.Equal("cmpl-1", body.GetProperty("id").GetString());
+        Assert.Equal(
+            "cmpl-1, cmpl-2, cmpl-3, cmpl-4", Assert.Single(response.Headers.GetValues("X-SpotServe-Request-Id")));
+    }
+
+    [Fact]
+    public async Task Stream_brings_every_choice_to_its_end_and_counts_in_each_event_when_asked()
+    {
+        await using var server = await ApiServer.StartAsync();
+        server.Cluster.Script = FakeCluster.Tokens(ApiServer.Ids(Words));
+
+        using var stream = await server.StreamAsync(
+            """
+            {"prompt": "Once", "n": 3, "echo": true, "stream": true,
+              "stream_options": {"include_usage": true, "continuous_usage_stats": true}}
+            """);
+        var events = await stream.RestAsync();
+
+        Assert.Equal("[DONE]", events[^1].Data);
+        Assert.Empty(events[^2].Json.GetProperty("choices").EnumerateArray());
+        var choices = events[..^2].Select(one => one.Json.GetProperty("choices")[0]).ToArray();
+        for (var index = 0; index < 3; index++)
+        {
+            var mine = choices.Where(one => one.GetProperty("index").GetInt32() == index).ToArray();
+            Assert.Equal("Once" + Words, string.Concat(mine.Select(one => one.GetProperty("text").GetString())));
+            Assert.Equal("length", mine[^1].GetProperty("finish_reason").GetString());
+        }
+
+        var counts = events[3..^1].Select(
+            one => one.Json.GetProperty("usage").GetProperty("completion_tokens").GetInt32()).ToArray();
+        Assert.Equal(counts.Order(), counts);
+        Assert.Equal(3 * ApiServer.Ids(Words).Length, counts[^1]);
+    }
+
+    [Fact]
+    public async Task Best_of_gives_the_likeliest_and_shows_no_logprobs_that_were_not_asked_for()
+    {
+        await using var server = await ApiServer.StartAsync();
+        var posting = server.PostAsync("""{"prompt": "Once", "best_of": 3, "n": 1}""");
+        while (server.Cluster.Submitted.Count < 3) await Task.Yield();
+        foreach (var (one, i) in server.Cluster.Submitted.Select((one, i) => (one, i)))
+        {
+            Assert.Equal(0, one.Parameters.TopLogprobs);
+            var logprob = i == 1 ? -0.5f : -2f;
+            server.Cluster.Feed(one.Id, Batch(0, ApiServer.Ids(Words)[i], new TokenLogprobs(logprob, [])));
+            server.Cluster.Feed(one.Id, new TokenBatch(1, [], FinishReason.Length, null));
+        }
+
+        var (_, body) = await posting;
+
+        var choice = Assert.Single(body.GetProperty("choices").EnumerateArray());
+        Assert.Equal(0, choice.GetProperty("index").GetInt32());
+        Assert.Equal(JsonValueKind.Null, choice.GetProperty("logprobs").ValueKind);
+        Assert.Equal(3, body.GetProperty("usage").GetProperty("completion_tokens").GetInt32());
+        Assert.Equal(" was", choice.GetProperty("text").GetString());
+    }
+
+    [Fact]
+    public async Task Logprobs_of_a_text_completion_have_the_form_of_openai()
+    {
+        await using var server = await ApiServer.StartAsync();
+        var ids = ApiServer.Ids(Words);
+        server.Cluster.Script =
+        [
+            Batch(0, ids[0], new TokenLogprobs(-0.5f, [new TopToken(ids[0], -0.5f), new TopToken(ids[1], -1)])),
+            Batch(1, ids[1], new TokenLogprobs(float.NegativeInfinity, [new TopToken(ids[0], -0.25f)])),
+            new TokenBatch(2, [], FinishReason.Length, null),
+        ];
+
+        var (_, body) = await server.PostAsync("""{"prompt": "Once", "logprobs": 2}""");
+
+        Assert.Equal(2, server.Cluster.Last.Parameters.TopLogprobs);
+        var logprobs = body.GetProperty("choices")[0].GetProperty("logprobs");
+        Assert.Equal("[\" there\",\" was\"]", logprobs.GetProperty("tokens").GetRawText());
+        Assert.Equal("[-0.5,-9999]", logprobs.GetProperty("token_logprobs").GetRawText());
+        Assert.Equal(
+            "[{\" there\":-0.5,\" was\":-1},{\" there\":-0.25,\" was\":-9999}]",
+            logprobs.GetProperty("top_logprobs").GetRawText());
+        Assert.Equal("[0,6]", logprobs.GetProperty("text_offset").GetRawText());
+    }
+
+    [Fact]
+    public async Task Choice_that_fails_ends_the_others()
+    {
+        await using var server = await ApiServer.StartAsync();
+        using var stream = await server.StreamAsync("""{"prompt": "Once", "n": 2, "stream": true}""");
+        server.Cluster.Feed(new RequestId("cmpl-2"), new TokenBatch(0, [], FinishReason.Failed, "it is cursed"));
+
+        var events = await stream.RestAsync();
+
+        Assert.Contains("it is cursed", events[^1].Data, StringComparison.Ordinal);
+        Assert.Equal("error", events[^1].Event);
+        Assert.Equal(new RequestId("cmpl-1"), await server.Cluster.NextCancelledAsync(Cancel));
+    }
+
+    [Fact]
+    public async Task Clients_own_id_comes_back()
+    {
+        await using var server = await ApiServer.StartAsync();
+        server.Cluster.Script = FakeCluster.Tokens(ApiServer.Ids(Words));
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions")
+        {
+            Content = new StringContent("""{"prompt": "Once"}""", System.Text.Encoding.UTF8, "application/json"),
+        };
+        request.Headers.Add("X-Request-Id", "mine-1");
+
+        using var response = await server.Client.SendAsync(request, Cancel);
+
+        Assert.Equal("mine-1", Assert.Single(response.Headers.GetValues("X-Request-Id")));
+        Assert.Equal("cmpl-1", Assert.Single(response.Headers.GetValues("X-SpotServe-Request-Id")));
+    }
+
+    [Theory]
+    [InlineData("""{"prompt": "Once", "stop": " was", "include_stop_str_in_output": true}""", " there was")]
+    [InlineData("""{"prompt": "Once", "stop": " was"}""", " there")]
+    [InlineData("""{"prompt": "Once", "stop": " was", "min_tokens": 3}""", " there was a")]
+    public async Task Stop_text_is_shown_when_asked_and_not_looked_for_before_the_least_tokens(
+        string json, string text)
+    {
+        await using var server = await ApiServer.StartAsync();
+        server.Cluster.Script = FakeCluster.Tokens(ApiServer.Ids(Words));
+
+        var (_, body) = await server.PostAsync(json);
+
+        Assert.Equal(text, body.GetProperty("choices")[0].GetProperty("text").GetString());
+    }
+
+    private static TokenBatch Batch(int index, int token, TokenLogprobs logprobs) =>
+        new(index, [token], null, null) { Logprobs = [logprobs] };
+}
