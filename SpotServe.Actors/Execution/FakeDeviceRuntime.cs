@@ -110,7 +110,7 @@ public sealed class FakeDeviceRuntime : IDeviceRuntime
         var weights = _weights.Shape.Geometry.Need(assignment).Sum(_weights.Shape.Geometry.Bytes);
         if (weights + pages + buffers <= MemoryBytes) return;
         throw new InvariantException(
-            $"{assignment.Position} needs {weights + pages + buffers} bytes of memory ({weights} of weights, {pages} of "
-            + $"pages), the device has {MemoryBytes}: give fewer pages or more devices");
+            $"{assignment.Position} needs {weights + pages + buffers} bytes of memory ({weights} of weights, {pages} "
+            + $"of pages), the device has {MemoryBytes}: give fewer pages or more devices");
     }
 }

@@ -1,5 +1,5 @@
-using SpotServe.Actors.DataPlane;
 using SpotServe.Actors;
+using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 using Xunit;

@@ -53,7 +53,7 @@ public sealed class ReconfigurationPlannerTests
         Assert.Throws<DuplicateIdException>(() => ReconfigurationPlanner.Plan(inputs));
     }
 
-    /// <summary>Half of the layers and the pages of one context fit beside the buffers, and nothing else does.</summary>
+    /// <summary>Half of the layers and the pages of one context fit, and nothing else does.</summary>
     [Fact]
     public void Devices_without_room_for_both_layouts_free_first_and_nobody_counts_on_what_they_free()
     {

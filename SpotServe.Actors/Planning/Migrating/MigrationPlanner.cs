@@ -12,8 +12,8 @@ public static class MigrationPlanner
 {
     /// <summary>
     /// The plan, by the first of these that works: copy while serving; stop, and hold old and new side by side; the
-    /// same without KV pages, whose requests are then computed anew; free first, on the devices that are short, and load
-    /// again from the other holders or storage.
+    /// same without KV pages, whose requests are then computed anew; free first, on the devices that are short, and
+    /// load again from the other holders or storage.
     /// </summary>
     /// <exception cref="MigrationMemoryException">None of them stays within the budgets; says where and by how
     /// much.</exception>
