@@ -69,6 +69,9 @@ public sealed record WeightOrder(WeightSlice Slice, DeviceId From);
 public sealed record PreparationOrder(
     StageAssignment Assignment, ImmutableArray<WeightOrder> Weights, Epoch? SharedPages)
 {
+    /// <summary>Weights that the assignment has no use for go before anything is loaded: memory is short.</summary>
+    public bool FreesFirst { get; init; }
+
     /// <summary>Everything from the model folder and what the device holds.</summary>
     public static PreparationOrder FromFolder(StageAssignment assignment) => new(assignment, [], null);
 }

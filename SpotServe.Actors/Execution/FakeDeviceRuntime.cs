@@ -56,7 +56,8 @@ public sealed class FakeDeviceRuntime : IDeviceRuntime
     /// <summary>Bytes of complete weights and of pages, those of engines that share counted once.</summary>
     public long BytesInUse => _weights.BytesHeld + _pages.BytesHeld;
 
-    /// <exception cref="EngineLostException">The assignment's pages and buffers exceed the memory.</exception>
+    /// <exception cref="InvariantException">Weights, pages and buffers exceed the memory: whoever planned it did not
+    /// count what the device charges.</exception>
     public async Task<IStageEngine> PrepareAsync(
         PreparationOrder order, ISliceFetcher fetcher, IProgress<LoadProgress> progress, CancellationToken cancel)
     {
@@ -64,8 +65,10 @@ public sealed class FakeDeviceRuntime : IDeviceRuntime
         if (_beforeLoad is not null) await _beforeLoad(assignment, cancel).ConfigureAwait(false);
         cancel.ThrowIfCancellationRequested();
         RequireMemory(assignment);
+        ImmutableArray<WeightSlice> need = [.. _weights.Shape.Geometry.Need(assignment)];
+        if (order.FreesFirst) _weights.TrimBeside(need);
         var weights = await _weights.PrepareAsync(
-            [.. _weights.Shape.Geometry.Need(assignment)], order.Weights, assignment.Epoch, fetcher, blocksAtOnce: 1,
+            need, order.Weights, assignment.Epoch, fetcher, blocksAtOnce: 1,
             progress, cancel).ConfigureAwait(false);
         try
         {
@@ -98,16 +101,16 @@ public sealed class FakeDeviceRuntime : IDeviceRuntime
 
     public void Dispose() => _weights.Dispose();
 
+    /// <summary>The fake's own numbers are smaller; it charges what the model's would take.</summary>
     private void RequireMemory(StageAssignment assignment)
     {
-        var pageBytes = _pages.PageBytes(PageShape.Of(Model, assignment));
-        var neededBytes = assignment.Layers.Count * assignment.PageCount * pageBytes
-            + (3L * assignment.StepTokensMax * Model.HiddenSize * sizeof(float));
-        if (neededBytes > MemoryBytes)
-        {
-            throw new EngineLostException(
-                $"{assignment.Position} needs {neededBytes} bytes of memory, the device has {MemoryBytes}; "
-                + "give fewer pages or more devices.");
-        }
+        var heads = TensorSlices.KvHeads(Model, assignment.Position.Rank, assignment.RankCount).Count;
+        var pages = (long)assignment.Layers.Count * assignment.PageCount * KvPage.Bytes(Model, heads);
+        var buffers = 3L * assignment.StepTokensMax * Model.HiddenSize * sizeof(float);
+        var weights = _weights.Shape.Geometry.Need(assignment).Sum(_weights.Shape.Geometry.Bytes);
+        if (weights + pages + buffers <= MemoryBytes) return;
+        throw new InvariantException(
+            $"{assignment.Position} needs {weights + pages + buffers} bytes of memory ({weights} of weights, {pages} "
+            + $"of pages), the device has {MemoryBytes}: give fewer pages or more devices");
     }
 }

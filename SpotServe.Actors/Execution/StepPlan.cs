@@ -134,4 +134,9 @@ public static class KvPage
 
     /// <summary>Pages that hold this many tokens.</summary>
     public static int Count(int tokens) => (tokens + Tokens - 1) / Tokens;
+
+    /// <summary>Bytes that one page takes on a device, in one layer: the keys and values of these heads. Planner,
+    /// engine and fake charge by this alone.</summary>
+    public static long Bytes(Planning.ModelSpec model, long kvHeads) =>
+        2L * Tokens * kvHeads * model.HeadSize * Planning.ElementTypes.Bytes(model.WeightType);
 }

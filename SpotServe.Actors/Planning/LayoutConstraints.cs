@@ -135,9 +135,8 @@ public static class LayoutAssembly
 
     /// <summary>Bytes that one KV page takes on a position: all of its layers, its share of the kv heads.</summary>
     public static long KvPageBytes(ModelSpec model, Layout layout, Position position) =>
-        (long)Execution.KvPage.Tokens * layout.LayersOf(position).Count
-        * (model.KvBytesPerTokenPerLayer / model.KvHeadCount)
-        * TensorSlices.KvHeads(model, position.Rank, layout.Degrees.Ranks).Count;
+        layout.LayersOf(position).Count
+        * Execution.KvPage.Bytes(model, TensorSlices.KvHeads(model, position.Rank, layout.Degrees.Ranks).Count);
 
     /// <summary>
     /// KV pages of each replica: what the tightest of its devices can hold beside its weights and working buffers,

@@ -57,9 +57,25 @@ public static class ReconfigurationPlanner
                 DiskNodes = inputs.DiskNodes,
                 CopyWhileServing = serves && pages.KeepsServing && inputs.Mode == MigrationMode.CopyWhileServing,
                 CutOverOverhead = inputs.CutOverOverhead,
+                // Where both layouts fit, room for both was kept when pages were sized.
+                BudgetOf = (serves && pages.KeepsServing) || inputs.Search is { CheckMemory: false }
+                    ? ImmutableDictionary<DeviceId, long>.Empty
+                    : WeightBudgets(inputs, mapping.Layout, pages),
             });
         return new Reconfiguration(
             selected, mapping, inherited, pages, migration, CutOverOf(inputs, geometry, migration));
+    }
+
+    /// <summary>What each device has for weights beside its new pages, where old ones may be in the way.</summary>
+    private static ImmutableDictionary<DeviceId, long> WeightBudgets(
+        PlanningInputs inputs, Layout layout, PagePlan pages)
+    {
+        var memory = inputs.Instances.SelectMany(instance => instance.Devices.Select(device => (device, instance)))
+            .ToDictionary(pair => pair.device, pair => pair.instance.DeviceMemoryBytes());
+        return layout.Positions.ToImmutableDictionary(
+            layout.DeviceAt,
+            position => memory[layout.DeviceAt(position)] - inputs.WorkingBytes
+                - (pages.Counts[position.Replica] * LayoutAssembly.KvPageBytes(inputs.Model, layout, position)));
     }
 
     /// <summary>What gave its pages up has none to send.</summary>

@@ -36,7 +36,7 @@ internal sealed class TorchEngines : IDisposable
         _device = device;
         var shape = ModelFamily.For(config).Shape(config, model);
         Weights = new WeightStore(shape, new TorchWeights(shape, source, device)) { Foreign = foreign };
-        _pages = new PageStore((long)KvPage.Tokens * model.HeadSize * model.WeightType.Bytes());
+        _pages = new PageStore(KvPage.Bytes(model, 1) / 2);
     }
 
     public WeightStore Weights { get; }
@@ -70,8 +70,10 @@ internal sealed class TorchEngines : IDisposable
         _timeline?.Reached("joining and the first layout");
         try
         {
+            var need = Need(assignment);
+            if (order.FreesFirst) Weights.TrimBeside(need);
             var weights = await Weights.PrepareAsync(
-                Need(assignment), order.Weights, assignment.Epoch, fetcher, BlocksAtOnce, progress, cancel,
+                need, order.Weights, assignment.Epoch, fetcher, BlocksAtOnce, progress, cancel,
                 hasThreads: _device.type == DeviceType.CUDA).ConfigureAwait(false);
             _timeline?.Reached("weights", weights.Bytes);
             return Assemble(assignment, weights, order.SharedPages, usePlainOperations: false);

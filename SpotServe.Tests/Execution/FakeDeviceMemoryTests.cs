@@ -48,6 +48,30 @@ public sealed class FakeDeviceMemoryTests
     }
 
     [Fact]
+    public async Task Device_that_is_short_gives_up_what_its_next_position_has_no_use_for_before_it_loads()
+    {
+        using var device = new FakeDeviceRuntime(Model);
+        var first = new StageAssignment(new Epoch(1), new Position(0, 0, 0), new LayerRange(0, 2), 2, 1, 8, 64, 4);
+        var next = first with
+        {
+            Epoch = new Epoch(2),
+            Position = new Position(0, 1, 0),
+            Layers = new LayerRange(1, Model.LayerCount),
+        };
+        (await device.PrepareAsync(PreparationOrder.FromFolder(first), NoPeers.Instance, NoProgress, Cancel)).Dispose();
+        var loaded = new Last();
+
+        using var engine = await device.PrepareAsync(
+            PreparationOrder.FromFolder(next) with { FreesFirst = true }, NoPeers.Instance, loaded, Cancel);
+
+        Assert.True(loaded.Value.ReusedBytes > 0);
+        Assert.DoesNotContain(device.Weights, slice => slice.Group == TensorGroup.Front);
+        Assert.All(
+            device.Weights.Where(slice => slice.Group == TensorGroup.Layers),
+            slice => Assert.True(slice.Layers.First >= 1, slice.ToString()));
+    }
+
+    [Fact]
     public async Task Step_fails_when_a_peer_sent_a_wrong_byte()
     {
         var source = await DeviceAsync(Assignment(1, 0, 1));

@@ -1,3 +1,4 @@
+using SpotServe.Actors;
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
@@ -80,7 +81,7 @@ public sealed class FakeStageEngineTests
         using var runtime = new FakeDeviceRuntime(Spec, memoryBytes: 10_000);
         var assignment = new StageAssignment(new Epoch(1), new Position(0, 0, 0), new LayerRange(0, 3), 1, 1, 80, 8, 4);
 
-        var error = await Assert.ThrowsAsync<EngineLostException>(() => runtime.PrepareAsync(
+        var error = await Assert.ThrowsAsync<InvariantException>(() => runtime.PrepareAsync(
             PreparationOrder.FromFolder(assignment), NoPeers.Instance, new Progress<LoadProgress>(),
             TestContext.Current.CancellationToken));
 

@@ -53,6 +53,40 @@ public sealed class ReconfigurationPlannerTests
         Assert.Throws<DuplicateIdException>(() => ReconfigurationPlanner.Plan(inputs));
     }
 
+    /// <summary>Half of the layers and the pages of one context fit, and nothing else does.</summary>
+    [Fact]
+    public void Devices_without_room_for_both_layouts_free_first_and_nobody_counts_on_what_they_free()
+    {
+        var memory = Small.WeightBytes * 6 / 10 + Small.KvBytes(Small.Model.ContextMax, 6, 4);
+        ImmutableArray<Instance> fleet =
+            [new("a", Fast with { MemoryBytes = memory }, 1), new("b", Fast with { MemoryBytes = memory }, 1)];
+        var before = PlanningScenarios.InOrder(Small, new LayoutDegrees(1, 2, 1, 1), fleet.Reverse());
+        var pages = LayoutAssembly.PagesPerReplica(Small.Model, before, _ => memory, workingBytes: 0);
+        var holdings = Holding.All(Small, before);
+        var inputs = new PlanningInputs(Small.Model, fleet, new Workload(0, 32, 32), Links)
+        {
+            Search = null,
+            Wanted = new LayoutDegrees(1, 1, 2, 1),
+            SequencesMax = 1,
+            WorkingBytes = 0,
+            Serving = new ServingLayout(before, pages),
+            Holdings = holdings,
+            Caches = PlanningScenarios.Caches(before.Degrees, 100, requests: 1),
+            DiskNodes = ["a", "b"],
+        };
+
+        var plan = ReconfigurationPlanner.Plan(inputs);
+
+        Assert.False(plan.Pages.KeepsServing);
+        var freed = plan.Migration.Steps.OfType<MigrationStep.FreeWeights>().Where(free => free.Early).ToList();
+        Assert.Equal(2, freed.Select(free => free.Device).Distinct().Count());
+        Assert.All(
+            plan.Migration.Steps.OfType<MigrationStep.CopyWeights>().Where(copy => copy.From.Kind == SourceKind.Peer),
+            copy => Assert.DoesNotContain(freed, free => free.Device == copy.From.Device
+                && free.Slice.Group == copy.Slice.Group && free.Slice.Layers.Contains(copy.Slice.Layers.First)
+                && !free.Slice.Share.Intersect(copy.Slice.Share).IsEmpty));
+    }
+
     [Fact]
     public void A_cold_start_loads_everything_and_serves_at_once_after_it()
     {

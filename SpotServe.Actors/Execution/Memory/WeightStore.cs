@@ -89,6 +89,19 @@ public sealed class WeightStore(WeightShape shape, IWeightMemory memory) : IDisp
         }
     }
 
+    /// <summary>Gives back blocks that nobody uses and that have nothing of these slices.</summary>
+    public void TrimBeside(IReadOnlyList<WeightSlice> need)
+    {
+        var keys = need.SelectMany(WeightKey.Of).ToList();
+        lock (_gate)
+        {
+            foreach (var block in _blocks.Values.Where(block => block.Users == 0).ToArray())
+            {
+                if (keys.TrueForAll(key => SharedPart(key, block.Key).IsEmpty)) Drop(block);
+            }
+        }
+    }
+
     /// <summary>Gives back what nobody uses now, and the rest as soon as that is so.</summary>
     public void Dispose()
     {

@@ -22,18 +22,13 @@ internal sealed class DraftBuilder
     private readonly List<int> _cacheArrivals = [];
     private readonly bool _stop;
     private readonly bool _urgentFirst;
-    private readonly bool _roomFirst;
 
     /// <param name="stop">Whether the old layout stops before anything moves.</param>
     /// <param name="urgentFirst">Whether parts that only leaving nodes have go before all others, pages
     /// included.</param>
-    /// <param name="roomFirst">Whether, short of memory, the layers that leave the most room go before the front ones.
-    /// </param>
-    public DraftBuilder(MigrationProblem problem, MigrationScene scene, bool stop, bool urgentFirst = false,
-        bool roomFirst = false)
+    public DraftBuilder(MigrationProblem problem, MigrationScene scene, bool stop, bool urgentFirst = false)
     {
         _urgentFirst = urgentFirst;
-        _roomFirst = roomFirst;
         _problem = problem;
         _scene = scene;
         _stop = stop;
@@ -58,26 +53,18 @@ internal sealed class DraftBuilder
     {
         if (Overfull() is { } overfull) return overfull;
         var pressed = _scene.Pressed();
-        if (pressed.Count > 0 && !_stop) return StuckAt(pressed[0]);
+        if (pressed.Count > 0) return StuckAt(pressed[0]);
         if (_stop) _draft.Stop();
         FreeShed();
-        long[] peak;
-        if (pressed.Count == 0)
-        {
-            var units = Units();
-            if (_urgentFirst) CopyUrgent(units);
-            foreach (var unit in units) foreach (var parts in unit) Copy(parts);
-            if (CopyCaches(_stop ? CachePart.All : CachePart.FullPages) is { } late) return late;
-            peak = [.. _scene.HeldBytes.Select((held, i) =>
-                Math.Max(_scene.StartBytes[i], held + _scene.MissingBytes[i] + _scene.CacheBytes[i]))];
-        }
-        else
-        {
-            var order = new MemoryOrder(this, pressed);
-            if (order.Run(Units(), _roomFirst) is { } stuck) return stuck;
-            peak = order.PeakBytes;
-        }
-
+        var units = Units();
+        if (_urgentFirst) CopyUrgent(units);
+        foreach (var unit in units) foreach (var parts in unit) Copy(parts);
+        if (CopyCaches(_stop ? CachePart.All : CachePart.FullPages) is { } late) return late;
+        long[] peak =
+        [
+            .. _scene.HeldBytes.Select((held, i) =>
+                Math.Max(_scene.StartBytes[i], held + _scene.MissingBytes[i] + _scene.CacheBytes[i])),
+        ];
         return Finish(peak);
     }
 

@@ -3,16 +3,17 @@ using System.Collections.Immutable;
 namespace SpotServe.Actors.Planning;
 
 /// <summary>
-/// Plans how slices get from where they are to where the target layout needs them: KV pages first, then weights from
-/// the front layers on, within every device's memory, from whoever can send each soonest.
+/// Plans how slices get from where they are to where the target layout needs them: weights from the front layers
+/// on, then KV pages, within every device's memory, from whoever can send each soonest.
 /// </summary>
 /// <remarks>Algorithm 2 of SpotServe (ASPLOS '24), with copying while serving, storage as a source, and
 /// deadlines.</remarks>
 public static class MigrationPlanner
 {
     /// <summary>
-    /// The plan, by the first of these that works: copy while serving; stop and free layer by layer; the same without
-    /// KV pages, whose requests are then computed anew; free first and load again from the other holders or storage.
+    /// The plan, by the first of these that works: copy while serving; stop, and hold old and new side by side; the
+    /// same without KV pages, whose requests are then computed anew; free first, on the devices that are short, and
+    /// load again from the other holders or storage.
     /// </summary>
     /// <exception cref="MigrationMemoryException">None of them stays within the budgets; says where and by how
     /// much.</exception>
@@ -71,13 +72,7 @@ public static class MigrationPlanner
             return serving;
         }
 
-        var stopped = new DraftBuilder(problem, scene, stop: true, urgentFirst).Build();
-        // Front layers that fit may take the room that others would have freed more of.
-        return stopped is DraftOutcome.Stuck
-            && new DraftBuilder(problem, scene, stop: true, urgentFirst, roomFirst: true)
-                .Build() is DraftOutcome.Done roomy
-                ? roomy
-                : stopped;
+        return new DraftBuilder(problem, scene, stop: true, urgentFirst).Build();
     }
 
     /// <summary>

@@ -20,7 +20,7 @@ internal abstract record DraftOutcome
 
 /// <summary>
 /// The state of a plan being written: steps so far, when links are free, what each target device holds. Emits steps;
-/// which and in what order is decided by <see cref="DraftBuilder"/> and <see cref="MemoryOrder"/>.
+/// which and in what order is decided by <see cref="DraftBuilder"/>.
 /// </summary>
 internal sealed class PlanDraft
 {

@@ -86,14 +86,14 @@ internal sealed class PageRoom
             var free = _memory[device] - _inputs.WorkingBytes - BothWeights(device, position);
             if (_before.TryGetValue(device, out var old))
             {
-                free -= PageBytes(serving.Layout, old) * serving.Pages[old.Replica];
+                free -= LayoutAssembly.KvPageBytes(_inputs.Model, serving.Layout, old) * serving.Pages[old.Replica];
                 if (pagesToShare == serving.Pages[old.Replica] && old.Replica == _homes[replica])
                 {
                     layers -= InPlace(serving, position).Count;
                 }
             }
 
-            if (layers > 0) fit = Math.Min(fit, free / (PagePerLayer(heads) * layers));
+            if (layers > 0) fit = Math.Min(fit, free / (KvPage.Bytes(_inputs.Model, heads) * layers));
             else if (free < 0) return 0;
         }
 
@@ -111,11 +111,6 @@ internal sealed class PageRoom
         var need = PositionNeed.Of(_layout, position);
         return held.Sum(_geometry.Bytes) + _geometry.NeedBytes(need) - _geometry.ReuseBytes(need, held);
     }
-
-    private long PageBytes(Layout layout, Position position) =>
-        PagePerLayer(Heads(layout, position)) * layout.LayersOf(position).Count;
-
-    private long PagePerLayer(long heads) => KvPage.Tokens * heads * _geometry.KvBytesPerTokenLayerHead;
 
     private long Heads(Layout layout, Position position) =>
         TensorSlices.KvHeads(_inputs.Model, position.Rank, layout.Degrees.Ranks).Count;

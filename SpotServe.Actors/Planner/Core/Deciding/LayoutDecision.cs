@@ -12,10 +12,12 @@ internal sealed record ServingEpoch(Epoch Epoch, Layout Layout, ImmutableArray<i
 /// <summary>A reconfiguration as its executors are told of it.</summary>
 /// <param name="Orders">Weights that a device fetches from peers; what is not listed it has or reads from
 /// disk.</param>
+/// <param name="FreesFirst">Devices that have too little memory to load beside what they hold.</param>
 /// <param name="Origin">Null when no pages are gone on with.</param>
 internal sealed record LayoutDecision(
     Reconfiguration Plan,
     ImmutableDictionary<DeviceId, ImmutableArray<WeightOrder>> Orders,
+    ImmutableHashSet<DeviceId> FreesFirst,
     PageOrigin? Origin)
 {
     public Layout Layout => Plan.Layout;
@@ -37,7 +39,12 @@ internal sealed record LayoutDecision(
 
     /// <param name="serving">The epoch that the plan starts from, if one serves.</param>
     public static LayoutDecision Of(Reconfiguration plan, ServingEpoch? serving) =>
-        new(plan, OrdersOf(plan.Migration), OriginOf(plan, serving));
+        new(
+            plan,
+            OrdersOf(plan.Migration),
+            [.. plan.Migration.Steps.OfType<MigrationStep.FreeWeights>().Where(free => free.Early)
+                .Select(free => free.Device)],
+            OriginOf(plan, serving));
 
     private static ImmutableDictionary<DeviceId, ImmutableArray<WeightOrder>> OrdersOf(MigrationPlan migration) =>
         migration.Steps.OfType<MigrationStep.CopyWeights>()

@@ -62,7 +62,10 @@ internal sealed record Preparing(
             var order = new PreparationOrder(
                 assignment,
                 decision.Orders.GetValueOrDefault(device, []),
-                decision.Origin is { } origin && origin.SharedOn.Contains(device) ? origin.Epoch : null);
+                decision.Origin is { } origin && origin.SharedOn.Contains(device) ? origin.Epoch : null)
+            {
+                FreesFirst = decision.FreesFirst.Contains(device),
+            };
             turn.Command(device, new ClusterProtocol.PreparePosition(Epoch, device, order, endpoints)
             {
                 Term = turn.State.Journal.Term,
