@@ -90,6 +90,8 @@ internal sealed class StatusEndpoints(
             DELETE /v1/requests/{id} ends it
             GET  /v1/models          what is served; /v1/models/{id} too
             GET  /ready  /health     does a layout serve; does the process live
+            POST /tokenize  /detokenize           a prompt's token ids, and back
+            GET  /version            of this server
             GET  /metrics            the whole cluster's, for Prometheus
             GET  /admin/replicas     queues and cache pages
             GET  /admin/requests     requests that have not ended, whoever reads them
