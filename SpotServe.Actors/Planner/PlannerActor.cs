@@ -102,6 +102,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
             command => Step(new PlannerInputs.LayoutAsked(command.Wanted, new ActorAddress(Sender))));
         Command<PreemptNode>(command => Step(new PlannerInputs.PreemptionAsked(command, new ActorAddress(Sender))));
         Command<GetTimeline>(_ => _post.Send(Sender, PlannerMessages.Timeline(State, _clock.GetUtcNow())));
+        Command<GetFleet>(_ => _post.Send(Sender, PlannerMessages.Fleet(State)));
         Command<GetPlanningInputs>(_ => _post.Send(
             Sender, new PlanningInputsTold(PlanningInputsJson.Write(_core.Record(State, _clock.GetUtcNow())))));
         // Messages that the core takes as they are.

@@ -41,6 +41,7 @@ internal sealed class NodeHost : IAsyncDisposable
         var node = new NodeHost(options, clock, Listen(options), runtimes);
         try
         {
+            await node.MeasureAsync(cancel);
             node._membership = await NodeMembership.JoinAsync(
                 options, node._dataPlane, runtimes, clock, options.JoinMax, cancel);
             return node;
@@ -96,6 +97,17 @@ internal sealed class NodeHost : IAsyncDisposable
         foreach (var runtime in _runtimes) runtime.Dispose();
     }
 
+    /// <summary>Before anything runs that would disturb it, or that it would.</summary>
+    private async Task MeasureAsync(CancellationToken cancel)
+    {
+        var cache = new SpeedCache(_options.CacheFolder, _clock);
+        foreach (var runtime in _runtimes)
+        {
+            runtime.Speed = await cache.GetAsync(runtime.SpeedModel, runtime.MeasureSpeed, cancel);
+            if (runtime.Speed is { } speed) await SayAsync($"computes with {speed}");
+        }
+    }
+
     /// <summary>What peers ask for, whichever membership's name they know this node by.</summary>
     private ITransferBlock? Open(SliceRequest request)
     {
@@ -144,18 +156,18 @@ internal sealed class NodeHost : IAsyncDisposable
             await timer.WaitForNextTickAsync(cancel);
         }
 
-        try
+        var most = left < _options.JoinMax ? left : _options.JoinMax;
+        var outcome = await RejoinOutcome.OfAsync(
+            () => NodeMembership.JoinAsync(_options, _dataPlane, _runtimes, _clock, most, cancel), cancel);
+        if (outcome.Membership is not { } membership)
         {
-            var most = left < _options.JoinMax ? left : _options.JoinMax;
-            _membership = await NodeMembership.JoinAsync(_options, _dataPlane, _runtimes, _clock, most, cancel);
-            await SayAsync("is a member again");
-            return true;
-        }
-        catch (UsageException error)
-        {
-            await SayAsync(error.Message);
+            await SayAsync(outcome.Reason);
             return false;
         }
+
+        _membership = membership;
+        await SayAsync("is a member again");
+        return true;
     }
 
     private static TorchDeviceRuntime OpenDevice(NodeOptions options, int index) => new(new TorchRuntimeOptions

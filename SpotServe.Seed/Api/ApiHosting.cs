@@ -68,6 +68,7 @@ public static class ApiHosting
         app.MapMethods("/metrics", Reading, app.Services.GetRequiredService<MetricsEndpoint>().GetAsync);
         app.MapMethods("/admin/replicas", Reading, status.GetReplicasAsync);
         app.MapMethods("/admin/reconfigurations", Reading, admin.GetReconfigurationsAsync);
+        app.MapMethods("/admin/fleet", Reading, admin.GetFleetAsync);
         app.MapMethods("/admin/planning-input", Reading, admin.GetPlanningInputAsync);
         app.MapPost("/admin/layout", admin.ChangeLayoutAsync);
         app.MapPost("/admin/objective", admin.ChangeObjectiveAsync);

@@ -132,6 +132,7 @@ internal sealed class SeedFlags
             Migration = Planner.ReadMigration(parsed),
             Objective = Planner.ReadObjective(parsed),
             Rates = Planner.ReadRates(parsed),
+            Fleet = Planner.ReadFleet(parsed),
             HttpAccess = HttpAccess.Read(parsed),
         };
     }

@@ -235,6 +235,7 @@ internal sealed class SeedHost : IAsyncDisposable
             StepTokensMax = options.StepTokensMax,
             Mode = options.Migration,
             Objective = options.Objective,
+            Fleet = options.Fleet,
             Stated = options.Rates,
         };
         var journal = OpenJournal(options);

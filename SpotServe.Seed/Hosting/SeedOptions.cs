@@ -59,6 +59,9 @@ public sealed record SeedOptions
     /// <summary>What layouts are chosen for; null fills the devices with one replica.</summary>
     public LayoutObjective? Objective { get; init; }
 
+    /// <summary>Bounds of the wish for machines.</summary>
+    public FleetRules Fleet { get; init; } = new();
+
     /// <summary>Whether the old layout serves while bytes move.</summary>
     public MigrationMode Migration { get; init; } = MigrationMode.CopyWhileServing;
 }
