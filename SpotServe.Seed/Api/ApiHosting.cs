@@ -19,6 +19,7 @@ public static class ApiHosting
             provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(options);
         services.AddSingleton(access);
+        services.AddSingleton<OperatorSessions>();
         services.AddSingleton<AccessPolicy>();
         services.AddSingleton<ApiEdge>();
         services.AddSingleton<OpenResponses>();
@@ -73,6 +74,9 @@ public static class ApiHosting
         app.MapPost("/admin/layout", admin.ChangeLayoutAsync);
         app.MapPost("/admin/objective", admin.ChangeObjectiveAsync);
         app.MapPost("/admin/nodes/{node}/preempt", admin.PreemptAsync);
+        app.MapMethods(AccessPolicy.LoginPath, Reading, LoginEndpoints.GetAsync);
+        app.MapPost(
+            AccessPolicy.LoginPath, ActivatorUtilities.CreateInstance<LoginEndpoints>(app.Services).PostAsync);
         app.MapMethods("/", Reading, status.GetFrontAsync);
     }
 

@@ -92,6 +92,8 @@ internal sealed class StatusEndpoints(
             GET  /ready  /health     does a layout serve; does the process live
             POST /tokenize  /detokenize           a prompt's token ids, and back
             GET  /version            of this server
+            GET  /dashboard          all of it in a browser
+            GET  /admin/cluster      nodes, layout, load and what changed, as the dashboard shows them
             GET  /metrics            the whole cluster's, for Prometheus
             GET  /admin/replicas     queues and cache pages
             GET  /admin/requests     requests that have not ended, whoever reads them

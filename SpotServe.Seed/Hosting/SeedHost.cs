@@ -45,6 +45,7 @@ internal sealed class SeedHost : IAsyncDisposable
         _dataLock = dataLock;
         Board = board;
         Names = app.Services.GetRequiredService<NodeNames>();
+        Watch = app.Services.GetRequiredService<ClusterWatch>();
         LocalNodes = app.Services.GetRequiredService<LocalNodes>();
         Operator = app.Services.GetRequiredService<IClusterOperator>();
         ClusterAddress = cluster.SelfAddress;
@@ -58,6 +59,9 @@ internal sealed class SeedHost : IAsyncDisposable
 
     /// <summary>What people call the nodes.</summary>
     public NodeNames Names { get; }
+
+    /// <summary>The cluster as people are shown it.</summary>
+    public ClusterWatch Watch { get; }
 
     /// <summary>What an operator can ask of the cluster.</summary>
     public IClusterOperator Operator { get; }

@@ -28,6 +28,9 @@ public sealed record SeedOptions
     /// <summary>Who may ask what by HTTP.</summary>
     public AccessOptions HttpAccess { get; init; } = new();
 
+    /// <summary>The terminal tells all that the planner does, not only what it comes to.</summary>
+    public bool Verbose { get; init; }
+
     /// <summary>Folder of the journal and of logs.</summary>
     public required string DataFolder { get; init; }
 
