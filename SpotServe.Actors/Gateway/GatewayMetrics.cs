@@ -13,7 +13,8 @@ internal static class GatewayMetrics
 
     private static readonly Counter<long> Asked = Meter.CreateCounter<long>(
         "spotserve.requests_total", "{request}",
-        "Requests that were asked for, by outcome: accepted, refused, busy or unavailable.");
+        "Requests that were asked for, by outcome: accepted, refused, busy or unavailable.",
+        MetricNaming.With("outcome"));
 
     private static readonly ObservableGauge<double> Open = Meter.CreateObservableGauge(
         "spotserve.requests_open", () => Gauges.Observe(word => word.Open), "{request}",

@@ -10,6 +10,8 @@ internal sealed class InstrumentSeries(MetricDescription metric, int seriesMax)
     private readonly ConcurrentDictionary<string, Cell> _cells = [];
     private readonly Cell _unlabelled = new(metric);
 
+    private bool StartsAtZero => metric.Kind != MetricKind.Gauge && metric.Labels.IsEmpty;
+
     public void Record(double value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
     {
         // What happens for each token has no labels.
@@ -24,10 +26,12 @@ internal sealed class InstrumentSeries(MetricDescription metric, int seriesMax)
         _unlabelled.Forget();
     }
 
+    /// <summary>Counters and histograms without labels are there before anything was counted, as zero: what is added
+    /// first would be no increase else.</summary>
     public MetricFamily Read() => new(
         metric,
         [
-            .. _unlabelled.IsUsed ? [_unlabelled.Read("")] : Array.Empty<MetricSeries>(),
+            .. _unlabelled.IsUsed || StartsAtZero ? [_unlabelled.Read("")] : Array.Empty<MetricSeries>(),
             .. _cells.OrderBy(cell => cell.Key, StringComparer.Ordinal).Select(cell => cell.Value.Read(cell.Key)),
         ]);
 

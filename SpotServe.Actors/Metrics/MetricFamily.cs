@@ -21,7 +21,11 @@ public enum MetricKind
 /// <param name="Help">One sentence.</param>
 /// <param name="Bounds">Of a histogram: upper ends of all buckets but the last, ascending. Else empty.</param>
 public sealed record MetricDescription(
-    string Name, MetricKind Kind, string Unit, string Help, ImmutableArray<double> Bounds);
+    string Name, MetricKind Kind, string Unit, string Help, ImmutableArray<double> Bounds)
+{
+    /// <summary>Names of the labels that its measurements have, where it is a counter or histogram.</summary>
+    public ImmutableArray<string> Labels { get; init; } = [];
+}
 
 /// <summary>One metric with one set of labels.</summary>
 /// <param name="Labels">As Prometheus writes them, in the order of their names: <c>kind="pages",source="peer"</c>;

@@ -6,6 +6,8 @@ namespace SpotServe.Actors.Metrics;
 /// come into being.</summary>
 internal static class MetricNaming
 {
+    private const string LabelsTag = "labels";
+
     /// <summary>What an instrument is exposed as. OpenTelemetry allows no colon in a name, and Prometheus no dot: the
     /// first dot of a name is a colon for the names that other servers have too ("vllm."), and an underscore
     /// else.</summary>
@@ -16,7 +18,15 @@ internal static class MetricNaming
         instrument.Description ?? "",
         instrument is Histogram<double> histogram
             ? [.. histogram.Advice?.HistogramBucketBoundaries ?? MetricBuckets.Seconds]
-            : []);
+            : [])
+    {
+        Labels = [.. (instrument.Tags ?? []).Where(tag => tag.Key == LabelsTag).SelectMany(
+            tag => ((string)tag.Value!).Split(','))],
+    };
+
+    /// <summary>Told to an instrument that is made: its measurements have these labels.</summary>
+    public static IEnumerable<KeyValuePair<string, object?>> With(params string[] labels) =>
+        [new(LabelsTag, string.Join(',', labels))];
 
     private static string ExposedName(string name) => name.StartsWith("vllm.", StringComparison.Ordinal)
         ? $"vllm:{name["vllm.".Length..]}"

@@ -43,11 +43,12 @@ internal static class PlannerMetrics
     public static Counter<long> Reconfigurations { get; } = Meter.CreateCounter<long>(
         "spotserve.reconfigurations_total", "{reconfiguration}",
         "Changes of layout that are over, by cause (start, notice, loss, join, wish, other) and outcome (serving or " +
-        "given_up).");
+        "given_up).",
+        MetricNaming.With("cause", "outcome"));
 
     public static Histogram<double> PhaseSeconds { get; } = Meter.CreateHistogram(
         "spotserve.reconfiguration_phase_seconds", "s", "Time that a reconfiguration was in a phase, by phase.",
-        advice: InSeconds);
+        tags: MetricNaming.With("phase"), advice: InSeconds);
 
     public static Histogram<double> PauseSeconds { get; } = Meter.CreateHistogram(
         "spotserve.pause_seconds", "s",
@@ -56,11 +57,13 @@ internal static class PlannerMetrics
 
     public static Counter<long> Bytes { get; } = Meter.CreateCounter<long>(
         "spotserve.reconfiguration_bytes_total", "By",
-        "Bytes of reconfigurations, by kind (weights or pages) and source (memory, peer or folder).");
+        "Bytes of reconfigurations, by kind (weights or pages) and source (memory, peer or folder).",
+        MetricNaming.With("kind", "source"));
 
     public static Counter<long> Sequences { get; } = Meter.CreateCounter<long>(
         "spotserve.sequences_total", "{sequence}",
-        "Sequences that were under way at a reconfiguration, by result: handed_over or computed_anew.");
+        "Sequences that were under way at a reconfiguration, by result: handed_over or computed_anew.",
+        MetricNaming.With("result"));
 
     public static Counter<long> Notices { get; } = Meter.CreateCounter<long>(
         "spotserve.notices_total", "{notice}", "Nodes that said they will be taken away.");

@@ -51,7 +51,8 @@ internal static class RequestMetrics
 
     public static Counter<long> Ended { get; } = Meter.CreateCounter<long>(
         "vllm.request_success_total", "{request}",
-        "Requests that have ended, by finished_reason: stop, length, abort (cancelled) or error.");
+        "Requests that have ended, by finished_reason: stop, length, abort (cancelled) or error.",
+        MetricNaming.With("finished_reason"));
 
     public static string NameOf(FinishReason reason) => reason switch
     {

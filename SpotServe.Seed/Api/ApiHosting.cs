@@ -33,6 +33,7 @@ public static class ApiHosting
         services.AddSingleton<StatusEndpoints>();
         services.AddSingleton<AdminEndpoints>();
         services.AddSingleton<MetricsEndpoint>();
+        services.AddSingleton<TokenEndpoints>();
         return services;
     }
 
@@ -62,6 +63,9 @@ public static class ApiHosting
         app.MapMethods("/v1/models/{**id}", Reading, status.GetModelAsync);
         app.MapMethods("/health", Reading, StatusEndpoints.GetHealthAsync);
         app.MapMethods("/ready", Reading, status.GetReadyAsync);
+        app.MapMethods("/version", Reading, TokenEndpoints.GetVersionAsync);
+        app.MapPost("/tokenize", app.Services.GetRequiredService<TokenEndpoints>().TokenizeAsync);
+        app.MapPost("/detokenize", app.Services.GetRequiredService<TokenEndpoints>().DetokenizeAsync);
         app.MapMethods("/metrics", Reading, app.Services.GetRequiredService<MetricsEndpoint>().GetAsync);
         app.MapMethods("/admin/replicas", Reading, status.GetReplicasAsync);
         app.MapMethods("/admin/reconfigurations", Reading, admin.GetReconfigurationsAsync);

@@ -85,6 +85,9 @@ internal sealed record OpenRequestBody(
     string Id, long? Created, int? PromptTokens, int? CompletionTokens, int? Readers);
 
 [JsonSerializable(typeof(EndedBody))]
+[JsonSerializable(typeof(VersionBody))]
+[JsonSerializable(typeof(TokensBody))]
+[JsonSerializable(typeof(PromptBody))]
 [JsonSerializable(typeof(OpenRequestsBody))]
 [JsonSerializable(typeof(CompletionBody))]
 [JsonSerializable(typeof(ErrorEnvelope))]

@@ -29,12 +29,16 @@ internal sealed class ChatRequestReader(CompletionModel model, ApiOptions option
         var body = new RequestFields(root);
         _fields.CheckModel(body);
         CheckNeutral(body);
-        // The template has put in what the model expects around a prompt.
-        var prompt = _fields.Encode("messages", Render(body), addSpecialTokens: false);
+        var prompt = PromptOf(body);
         _fields.CheckPrompt("messages", prompt);
         var read = new ReadPrompt(prompt, CompletionTokens(body, prompt.Length, contextMax), TopLogprobs(body));
         return _fields.Checked(_fields.Read(root, Known, CompletionKind.Chat, [read]), "n");
     }
+
+    /// <summary>The prompt that the model's template makes of the messages; it puts in what the model expects around
+    /// one.</summary>
+    public ImmutableArray<int> PromptOf(RequestFields body) =>
+        _fields.Encode("messages", Render(body), addSpecialTokens: false);
 
     /// <summary>As many as are asked for; else the rest of the context.</summary>
     private int CompletionTokens(RequestFields body, int promptTokens, int contextMax)

@@ -90,6 +90,8 @@ internal sealed class StatusEndpoints(
             DELETE /v1/requests/{id} ends it
             GET  /v1/models          what is served; /v1/models/{id} too
             GET  /ready  /health     does a layout serve; does the process live
+            POST /tokenize  /detokenize           a prompt's token ids, and back
+            GET  /version            of this server
             GET  /dashboard          all of it in a browser
             GET  /admin/cluster      nodes, layout, load and what changed, as the dashboard shows them
             GET  /metrics            the whole cluster's, for Prometheus

@@ -21,7 +21,7 @@ public sealed class ProcessMetricsTests : IDisposable
     [Fact]
     public void Counter_has_the_sum_for_each_set_of_labels_whatever_their_order()
     {
-        var counter = _meter.CreateCounter<long>("test.bytes_total");
+        var counter = Labelled("test.bytes_total");
 
         counter.Add(2, new("kind", "pages"), new("source", "peer"));
         counter.Add(3, new("source", "peer"), new("kind", "pages"));
@@ -48,7 +48,7 @@ public sealed class ProcessMetricsTests : IDisposable
     [Fact]
     public void No_addition_is_lost_when_many_threads_record()
     {
-        var counter = _meter.CreateCounter<long>("test.all_total");
+        var counter = Labelled("test.all_total");
         var histogram = _meter.CreateHistogram<double>("test.all_seconds");
 
         Parallel.For(0, 10_000, i =>
@@ -64,7 +64,7 @@ public sealed class ProcessMetricsTests : IDisposable
     [Fact]
     public void Labels_beyond_the_bound_are_counted_together()
     {
-        var counter = _meter.CreateCounter<long>("test.many_total");
+        var counter = Labelled("test.many_total");
 
         for (var i = 0; i < 1000; i++) counter.Add(1, new KeyValuePair<string, object?>("id", i));
 
@@ -72,6 +72,18 @@ public sealed class ProcessMetricsTests : IDisposable
         Assert.Equal(ProcessMetrics.SeriesMax + 1, series.Count);
         Assert.Equal(1000, series.Sum(one => one.Value));
         Assert.Equal(1000 - ProcessMetrics.SeriesMax, series.Single(one => one.Labels == LabelText.Overflow).Value);
+    }
+
+    [Fact]
+    public void Counter_and_histogram_without_labels_are_zero_before_anything_is_counted()
+    {
+        _meter.CreateCounter<long>("test.first_total");
+        _meter.CreateHistogram<double>("test.first_seconds");
+        Labelled("test.second_total");
+
+        Assert.Equal(0, Assert.Single(Series("test_first_total")).Value);
+        Assert.Equal(0, Assert.Single(Series("test_first_seconds")).Count);
+        Assert.Empty(Series("test_second_total"));
     }
 
     [Fact]
@@ -112,6 +124,9 @@ public sealed class ProcessMetricsTests : IDisposable
             (string[])["a", "a=", "a=\"", "a=\"b", "a=\"b\",", "a=\"b\"c", "A=\"b\"", "a=\"b\nc\"", "=\"b\""],
             wrong => Assert.False(LabelText.IsValid(wrong), wrong));
     }
+
+    private Counter<long> Labelled(string name) => _meter.CreateCounter<long>(
+        name, null, null, MetricNaming.With("kind", "source", "part", "id"));
 
     private List<MetricSeries> Series(string name) =>
         [.. _metrics.Read().Where(family => family.Metric.Name == name).SelectMany(family => family.Series)];

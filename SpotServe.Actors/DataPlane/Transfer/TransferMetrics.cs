@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using SpotServe.Actors.Metrics;
 using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.DataPlane;
@@ -13,7 +14,8 @@ internal static class TransferMetrics
 
     private static readonly Counter<long> Bytes = Meter.CreateCounter<long>(
         "spotserve.transfer_bytes_total", "By",
-        "Bytes that arrived whole, by kind (weights or pages) and source (peer, or another device of this node).");
+        "Bytes that arrived whole, by kind (weights or pages) and source (peer, or another device of this node).",
+        MetricNaming.With("kind", "source"));
 
     public static Counter<long> Retries { get; } = Meter.CreateCounter<long>(
         "spotserve.transfer_retries_total", "{try}",

@@ -10,7 +10,8 @@ internal static class LoadingMetrics
 
     private static readonly Counter<long> Bytes = Meter.CreateCounter<long>(
         "spotserve.weight_bytes_total", "By",
-        "Bytes of weights that positions needed, by source: memory (they were there), peer, or folder.");
+        "Bytes of weights that positions needed, by source: memory (they were there), peer, or folder.",
+        MetricNaming.With("source"));
 
     public static Histogram<double> Seconds { get; } = Meter.CreateHistogram(
         "spotserve.load_seconds", "s", "Time until a device had the weights and pages of a position.",
