@@ -8,5 +8,5 @@ namespace SpotServe.Actors.Cluster;
 /// there, starts leaving the cluster, and gives it to the node actor, which tells the planner.
 /// </summary>
 /// <param name="Deadline">When the machine goes; the node is out of the cluster by then, released or not.</param>
-/// <param name="Source">Who said so: "signal", "file", "admin", later a cloud's name.</param>
+/// <param name="Source">Who said so: "signal", "file", "admin", or the cloud: "aws", "azure", "gcp".</param>
 public sealed record PreemptionNotice(DateTimeOffset Deadline, string Source) : INoSerializationVerificationNeeded;

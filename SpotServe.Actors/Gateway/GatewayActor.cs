@@ -70,15 +70,16 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
 
     private void OnGenerate(Generate command)
     {
-        if (Refusal(command) is { } refusal)
+        if (Refusal(command.Spec) is { } refusal)
         {
             Sender.Tell(refusal);
             return;
         }
 
         var id = _options.NewId(_clock.GetUtcNow());
-        _arrivals.OnAccepted(command.Prompt.Length, command.Parameters.TokensMax, _clock.GetUtcNow());
-        var accept = new RequestProtocol.Accept(id, command.Prompt, command.Parameters, command.Stops);
+        var spec = command.Spec;
+        _arrivals.OnAccepted(spec.Prompt.Length, spec.Parameters.TokensMax, _clock.GetUtcNow());
+        var accept = new RequestProtocol.Accept(id, spec);
         var isLong = _large.MayBeLong(accept);
         _accepting.Add(id, new PendingAccept(
             Sender, _clock.GetUtcNow() + _options.AcceptTimeout, isLong ? accept : null));
@@ -97,18 +98,18 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
             : new Admission.Unavailable(refusal.Reason, _options.RetryAfter));
     }
 
-    private Admission? Refusal(Generate command)
+    private Admission? Refusal(GenerationSpec spec)
     {
-        if (_view?.Model is { } model && command.Prompt.Length >= model.ContextMax)
+        if (_view?.Model is { } model && spec.Prompt.Length >= model.ContextMax)
         {
             return new Admission.Refused(
-                $"The prompt has {command.Prompt.Length:N0} tokens; {model.Name} has a context of " +
+                $"The prompt has {spec.Prompt.Length:N0} tokens; {model.Name} has a context of " +
                 $"{model.ContextMax:N0}, prompt and completion together. Shorten the prompt.");
         }
 
         if (_view?.Model is { } served)
         {
-            foreach (var token in command.Prompt)
+            foreach (var token in spec.Prompt)
             {
                 if ((uint)token < (uint)served.VocabularySize) continue;
                 var where = StepFailure.OutsideVocabulary(token, served.VocabularySize);
@@ -123,7 +124,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
         }
 
         if (_options.Journal.Trouble is { } trouble) return NotWritten(trouble);
-        if (Undeliverable(command) is { } undeliverable) return new Admission.Refused(undeliverable);
+        if (Undeliverable(spec) is { } undeliverable) return new Admission.Refused(undeliverable);
 
         return _routes.Count + _accepting.Count >= _options.OpenRequestsMax
             ? new Admission.Busy(
@@ -134,14 +135,14 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     }
 
     /// <summary>What is accepted must be sent to a replica, with all the tokens that it may come to.</summary>
-    private string? Undeliverable(Generate command)
+    private string? Undeliverable(GenerationSpec spec)
     {
         var completion = _view?.Model is { } model
-            ? Math.Min(command.Parameters.TokensMax, model.ContextMax - command.Prompt.Length)
-            : command.Parameters.TokensMax;
-        return (long)command.Prompt.Length + completion <= _options.TokensMax
+            ? Math.Min(spec.Parameters.TokensMax, model.ContextMax - spec.Prompt.Length)
+            : spec.Parameters.TokensMax;
+        return (long)spec.Prompt.Length + completion <= _options.TokensMax
             ? null
-            : $"The prompt has {command.Prompt.Length:N0} tokens and {completion:N0} more are asked for; " +
+            : $"The prompt has {spec.Prompt.Length:N0} tokens and {completion:N0} more are asked for; " +
                 $"{_options.TokensMax:N0} together can be sent between nodes. Shorten the prompt or ask for fewer.";
     }
 

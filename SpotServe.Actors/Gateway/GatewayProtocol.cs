@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Gateway;
@@ -9,7 +8,5 @@ public static class GatewayProtocol
     public interface IMessage;
 
     /// <summary>Accept and generate. Answered by <see cref="Admission"/>.</summary>
-    /// <param name="Stops">Texts that end the generation.</param>
-    public sealed record Generate(
-        ImmutableArray<int> Prompt, GenerationParameters Parameters, ImmutableArray<string> Stops) : IMessage;
+    public sealed record Generate(GenerationSpec Spec) : IMessage;
 }

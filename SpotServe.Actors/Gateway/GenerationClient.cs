@@ -63,16 +63,12 @@ public sealed class GenerationClient(
         }
     }
 
-    public async Task<Admission> SubmitAsync(
-        ImmutableArray<int> prompt,
-        GenerationParameters parameters,
-        ImmutableArray<string> stops,
-        CancellationToken cancel)
+    public async Task<Admission> SubmitAsync(GenerationSpec spec, CancellationToken cancel)
     {
         try
         {
             return await actors.Value.Gateway.Ask<Admission>(
-                new GatewayProtocol.Generate(prompt, parameters, stops),
+                new GatewayProtocol.Generate(spec),
                 options.AcceptTimeout + options.AcceptTimeout,
                 cancel).ConfigureAwait(false);
         }
@@ -86,8 +82,7 @@ public sealed class GenerationClient(
     {
         var known = (RequestProtocol.Described)await AskAsync(new RequestProtocol.Describe(id), cancel)
             .ConfigureAwait(false);
-        return new RequestDescription(
-            known.At, known.PromptTokens, known.Tail, known.Stops, known.StopTokens, known.ShowsSpecialTokens)
+        return new RequestDescription(known.At, known.PromptTokens, known.Tail)
         {
             TokenCount = known.TokenCount,
             HasEnded = known.Finished is not null,

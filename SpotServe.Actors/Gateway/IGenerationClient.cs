@@ -11,12 +11,7 @@ public interface IGenerationClient
     /// <summary>
     /// Accepts a request durably, or says why not. Once Accepted, it survives any failure that the cluster does.
     /// </summary>
-    /// <param name="stops">Texts that end the generation; they are kept with the request.</param>
-    Task<Admission> SubmitAsync(
-        ImmutableArray<int> prompt,
-        GenerationParameters parameters,
-        ImmutableArray<string> stops,
-        CancellationToken cancel);
+    Task<Admission> SubmitAsync(GenerationSpec spec, CancellationToken cancel);
 
     /// <summary>What is known of a request besides its tokens, on whichever control node it was accepted.</summary>
     /// <exception cref="RequestUnknownException">No such request, or it was forgotten.</exception>
@@ -71,13 +66,9 @@ public abstract record Admission
 }
 
 /// <summary>What a request was accepted with.</summary>
-/// <param name="Tail">The prompt's last tokens, which its text goes on from: <see cref="PromptTail"/>.</param>
-/// <param name="Stops">Texts that end it.</param>
-/// <param name="StopTokens">Tokens that end it and are no part of its text.</param>
-/// <param name="ShowsSpecialTokens">Whether special tokens are part of its text.</param>
-public sealed record RequestDescription(
-    DateTimeOffset At, int PromptTokens, ImmutableArray<int> Tail, ImmutableArray<string> Stops,
-    ImmutableArray<int> StopTokens, bool ShowsSpecialTokens)
+/// <param name="Tail">What was asked for, with the last tokens of its prompt only, which its text goes on from:
+/// <see cref="PromptTail"/>.</param>
+public sealed record RequestDescription(DateTimeOffset At, int PromptTokens, GenerationSpec Tail)
 {
     /// <summary>Tokens committed when it was asked.</summary>
     public int TokenCount { get; init; }
@@ -88,9 +79,8 @@ public sealed record RequestDescription(
     /// <summary>Whether it takes no more readers.</summary>
     public bool IsFull { get; init; }
 
-    public static RequestDescription Of(
-        DateTimeOffset at, ImmutableArray<int> prompt, GenerationParameters parameters, ImmutableArray<string> stops) =>
-        new(at, prompt.Length, PromptTail.Of(prompt), stops, parameters.StopTokens, parameters.ShowsSpecialTokens);
+    public static RequestDescription Of(DateTimeOffset at, GenerationSpec spec) =>
+        new(at, spec.Prompt.Length, PromptTail.Of(spec));
 }
 
 /// <param name="IsComplete">False when there are more than were asked for.</param>

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Persistence;
@@ -12,41 +11,14 @@ public static class StoredEvents
 {
     public static JournalSchema Schema { get; } = new JournalSchema.Builder()
         .Reads<RequestAcceptedV1>("request-accepted.1")
-        .Writes<RequestEvents.RequestAccepted, RequestAcceptedV2>("request-accepted.2", RequestAcceptedV2.Of)
+        .Reads<RequestAcceptedV2>("request-accepted.2")
+        .Writes<RequestEvents.RequestAccepted, RequestAcceptedV3>("request-accepted.3", RequestAcceptedV3.Of)
         .Writes<RequestEvents.TokensCommitted, TokensCommittedV1>("tokens-committed.1", TokensCommittedV1.Of)
         .Writes<RequestEvents.LossCounted, LossCountedV1>("loss-counted.1", LossCountedV1.Of)
         .Writes<RequestEvents.TriedAlone, TriedAloneV1>("tried-alone.1", e => new(e.Id.Value, e.At))
         .Writes<RequestEvents.RequestFinished, RequestFinishedV1>("request-finished.1", RequestFinishedV1.Of)
         .WritesPlannerEvents()
         .Build();
-
-    /// <summary>Without stop strings: they were not kept.</summary>
-    private sealed record RequestAcceptedV1(
-        string Id, DateTimeOffset At, string Prompt, int TokensMax, float Temperature, float TopP, int TopK, ulong Seed,
-        string StopTokens) : IJournalForm
-    {
-        public object ToEvent() => new RequestAcceptedV2(
-            Id, At, Prompt, TokensMax, Temperature, TopP, TopK, Seed, StopTokens, []).ToEvent();
-    }
-
-    /// <param name="SpecialTokens">True where they are shown; left out where they are not.</param>
-    private sealed record RequestAcceptedV2(
-        string Id, DateTimeOffset At, string Prompt, int TokensMax, float Temperature, float TopP, int TopK, ulong Seed,
-        string StopTokens, string[] Stops, bool? SpecialTokens = null) : IJournalForm
-    {
-        public static RequestAcceptedV2 Of(RequestEvents.RequestAccepted e) => new(
-            e.Id.Value, e.At, TokenText.Write(e.Prompt), e.Parameters.TokensMax, e.Parameters.Sampling.Temperature,
-            e.Parameters.Sampling.TopP, e.Parameters.Sampling.TopK, e.Parameters.Sampling.Seed,
-            TokenText.Write(e.Parameters.StopTokens), [.. e.Stops], e.Parameters.ShowsSpecialTokens ? true : null);
-
-        public object ToEvent() => new RequestEvents.RequestAccepted(
-            new RequestId(Id), At, TokenText.Read(Prompt), new GenerationParameters(
-                TokensMax, new SamplingParameters(Temperature, TopP, TopK, Seed), TokenText.Read(StopTokens))
-            {
-                ShowsSpecialTokens = SpecialTokens ?? false,
-            },
-            [.. Stops]);
-    }
 
     private sealed record TokensCommittedV1(string Id, int FirstIndex, string Tokens) : IJournalForm
     {

@@ -65,7 +65,7 @@ internal sealed class ArrivingSequence
         _to.Clear();
     }
 
-    private static int TokenCount(HandedSequence handed) => handed.Prompt.Length + handed.Generated.Length;
+    private static int TokenCount(HandedSequence handed) => handed.Spec.Prompt.Length + handed.Generated.Length;
 }
 
 /// <summary>Consecutive pages of one sequence, by the old replica's ids.</summary>

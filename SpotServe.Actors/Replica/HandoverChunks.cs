@@ -65,8 +65,9 @@ internal static class HandoverChunks
 
     /// <summary>Estimated bytes of a sequence in a message.</summary>
     public static int BytesOf(HandedSequence sequence) =>
-        SequenceOverhead + BytesOf(sequence.Id.Value) + BytesOf(sequence.Prompt) + BytesOf(sequence.Generated)
-        + BytesOf(sequence.Parameters.StopTokens) + BytesOf(sequence.Pages);
+        SequenceOverhead + BytesOf(sequence.Id.Value) + BytesOf(sequence.Spec.Prompt) + BytesOf(sequence.Generated)
+        + BytesOf(sequence.Spec.Parameters.StopTokens) + sequence.Spec.Parameters.Stops.Sum(BytesOf)
+        + BytesOf(sequence.Pages);
 
     private static int BytesOf(string text) => Encoding.UTF8.GetByteCount(text);
 

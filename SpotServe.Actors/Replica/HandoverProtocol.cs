@@ -91,9 +91,8 @@ public static class HandoverProtocol
     /// <param name="Subscriber">Who hears of its tokens: they simply go on, from the new epoch.</param>
     public sealed record HandedSequence(
         RequestId Id,
-        ImmutableArray<int> Prompt,
+        GenerationSpec Spec,
         ImmutableArray<int> Generated,
-        GenerationParameters Parameters,
         int CachedTokens,
         int FirstIndex,
         ImmutableArray<int> Pages,

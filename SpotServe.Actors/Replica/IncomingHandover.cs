@@ -143,8 +143,7 @@ internal sealed class IncomingHandover
             var pages = sequence.Pages;
             // From elsewhere to be trusted only so far: a page in two tables would be a bug of the whole process here.
             if (pages.Distinct().Count() != pages.Length || pages.Any(taken.Contains)) pages = [];
-            var state = new SequenceState(
-                handed.Id, handed.Prompt, handed.Generated, handed.Parameters, handed.CachedTokens, pages);
+            var state = new SequenceState(handed.Id, handed.Spec, handed.Generated, handed.CachedTokens, pages);
             if (sequences.TryAdd(handed.Id, (handed, state))) taken.UnionWith(pages);
         }
 

@@ -238,9 +238,8 @@ internal sealed class OutgoingHandover
         var first = Math.Min(target.ToldOf(sequence!), state.Pages.Length);
         return new HandedSequence(
             state.Id,
-            state.Prompt,
+            state.Spec,
             state.Generated,
-            state.Parameters,
             state.CachedTokens,
             first,
             [.. state.Pages.AsSpan()[first..]],

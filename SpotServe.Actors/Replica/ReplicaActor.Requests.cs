@@ -18,11 +18,7 @@ public sealed partial class ReplicaActor
         }
 
         if (TryAttach(submit)) return;
-        var request = new GenerationRequest(submit.Id, submit.Prompt, submit.Committed, submit.Parameters)
-        {
-            RunsAlone = submit.Alone,
-        };
-        switch (_scheduler.Submit(request))
+        switch (_scheduler.Submit(submit.Request))
         {
             case Submission.Queued:
                 _subscribers.Attach(submit.Id, Sender);
@@ -30,7 +26,7 @@ public sealed partial class ReplicaActor
                 return;
             case Submission.Complete complete:
                 Sender.Tell(new ReplicaProtocol.TokensGenerated(
-                    _epoch, submit.Id, submit.Committed.Length, [], complete.Reason));
+                    _epoch, submit.Id, submit.Request.Committed.Length, [], complete.Reason));
                 return;
             case Submission.QueueFull full:
                 Reject(submit, $"{full.QueuedRequestsMax} requests wait already, its limit; try again later");
@@ -63,7 +59,7 @@ public sealed partial class ReplicaActor
     private bool TryAttach(ReplicaProtocol.Submit submit)
     {
         if (!_scheduler.TryGet(submit.Id, out var sequence)) return TryAnswerFinished(submit);
-        if (Agree(sequence.Generated, submit.Committed.AsSpan()))
+        if (Agree(sequence.Generated, submit.Request.Committed.AsSpan()))
         {
             _subscribers.Attach(submit.Id, Sender);
             Timers.Cancel(OrphanKey(submit.Id));
@@ -81,7 +77,7 @@ public sealed partial class ReplicaActor
     {
         if (!_finished.TryGet(submit.Id, out var finished)) return false;
         var generated = finished.Generated.AsSpan();
-        if (generated.Length >= submit.Committed.Length && Agree(generated, submit.Committed.AsSpan()))
+        if (generated.Length >= submit.Request.Committed.Length && Agree(generated, submit.Request.Committed.AsSpan()))
         {
             if (finished.Error is { } error) Sender.Tell(Ended(submit.Id, error));
             else Resend(submit, generated, finished.Reason);
@@ -94,7 +90,7 @@ public sealed partial class ReplicaActor
 
     private void Resend(ReplicaProtocol.Submit submit, ReadOnlySpan<int> generated, FinishReason? finished)
     {
-        var from = Math.Min(submit.Committed.Length, generated.Length);
+        var from = Math.Min(submit.Request.Committed.Length, generated.Length);
         if (from == generated.Length && finished is null) return;
         var resent = new ReplicaProtocol.TokensGenerated(_epoch, submit.Id, from, [.. generated[from..]], finished);
         // The sender submits again when it misses tokens.

@@ -20,22 +20,16 @@ public static class ReplicaProtocol
     public interface IEvent : IMessage;
 
     /// <summary>
-    /// Generate, continuing after <paramref name="Committed"/>. Idempotent: a replica that already runs the request
-    /// answers to the new sender from Committed.Length on, so a sender that missed tokens sends it again.
+    /// Generate, continuing after the committed tokens. Idempotent: a replica that already runs the request answers to
+    /// the new sender from these on, so a sender that missed tokens sends it again. One that is to run alone does so
+    /// once its entity has said <see cref="RunAlone"/>, which the replica asks for with <see cref="AloneDue"/>.
     /// </summary>
-    public sealed record Submit(
-        Epoch Epoch,
-        RequestId Id,
-        ImmutableArray<int> Prompt,
-        ImmutableArray<int> Committed,
-        GenerationParameters Parameters) : ICommand, IVariableSize
+    public sealed record Submit(Epoch Epoch, GenerationRequest Request) : ICommand, IVariableSize
     {
-        /// <summary>Run it in steps of its own until it has drawn two tokens, and not before its entity has said
-        /// <see cref="RunAlone"/>, which the replica asks for with <see cref="AloneDue"/>.</summary>
-        public bool Alone { get; init; }
+        public RequestId Id => Request.Id;
 
-        long IVariableSize.BytesMax => SizeBounds.Frame + SizeBounds.Tokens(Prompt.Length)
-            + SizeBounds.Tokens(Committed.Length) + SizeBounds.Tokens(Parameters.StopTokens.Length);
+        long IVariableSize.BytesMax =>
+            SizeBounds.Frame + Request.Spec.BytesMax + SizeBounds.Tokens(Request.Committed.Length);
     }
 
     /// <summary>The replica's pages and a turn are there for a request that is to run alone. Repeated until it is

@@ -9,14 +9,53 @@ public readonly record struct RequestId(string Value)
     public override string ToString() => Value;
 }
 
-/// <summary>How a request's tokens are generated.</summary>
+/// <summary>How a request's tokens are generated and made into text.</summary>
 /// <param name="TokensMax">Tokens to generate at most, >= 1.</param>
 /// <param name="StopTokens">Tokens that end the generation; the stop token itself is not part of the text.</param>
 public sealed record GenerationParameters(
     int TokensMax, SamplingParameters Sampling, ImmutableArray<int> StopTokens)
 {
+    /// <summary>Texts that end the generation; they are not part of the text.</summary>
+    public ImmutableArray<string> Stops { get; init; } = [];
+
     /// <summary>Whether special tokens are part of the text; else they are left out of it.</summary>
     public bool ShowsSpecialTokens { get; init; }
+}
+
+/// <summary>In which of OpenAI's forms a client asked for a completion, and gets it whenever it reads it.</summary>
+public enum CompletionKind
+{
+    /// <summary>"text_completion", of /v1/completions.</summary>
+    Text,
+
+    /// <summary>"chat.completion", of /v1/chat/completions.</summary>
+    Chat,
+}
+
+/// <summary>
+/// All that a client asks for, made once at the HTTP edge and carried unchanged to the replica's scheduler: over
+/// gateway, journal, entity and hand-overs. What comes to be known later (its id, its tokens, where it runs) stands
+/// beside it.
+/// </summary>
+/// <param name="Prompt">Token ids, at least one. A long prompt travels in fragments, so that it is no case of its
+/// own.</param>
+public sealed record GenerationSpec(ImmutableArray<int> Prompt, GenerationParameters Parameters)
+{
+    public CompletionKind Kind { get; init; }
+
+    /// <summary>Upper bound of what it takes in a message, in bytes.</summary>
+    internal long BytesMax => Fragments.SizeBounds.Tokens(Prompt.Length)
+        + Fragments.SizeBounds.Tokens(Parameters.StopTokens.Length)
+        + Parameters.Stops.Sum(Fragments.SizeBounds.Text);
+}
+
+/// <summary>What a replica is asked to generate, continuing after <paramref name="Committed"/>.</summary>
+/// <param name="Committed">Tokens generated before, by this replica or another; none for a new request.</param>
+public sealed record GenerationRequest(RequestId Id, GenerationSpec Spec, ImmutableArray<int> Committed)
+{
+    /// <summary>It runs in steps of its own until it has drawn two tokens, and only once its entity permits
+    /// it.</summary>
+    public bool RunsAlone { get; init; }
 }
 
 /// <summary>Why a generation ended.</summary>

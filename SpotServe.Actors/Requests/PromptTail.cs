@@ -13,4 +13,7 @@ public static class PromptTail
 
     public static ImmutableArray<int> Of(ImmutableArray<int> prompt) =>
         prompt.Length <= TokensMax ? prompt : prompt[^TokensMax..];
+
+    /// <summary>The spec with no more of its prompt than that.</summary>
+    public static GenerationSpec Of(GenerationSpec spec) => spec with { Prompt = Of(spec.Prompt) };
 }

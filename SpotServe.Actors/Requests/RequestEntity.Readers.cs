@@ -64,9 +64,7 @@ public sealed partial class RequestEntity
     private void OnDescribe()
     {
         var accepted = _state.Accepted!;
-        Sender.Tell(new Described(
-            _id, accepted.At, accepted.Prompt.Length, PromptTail.Of(accepted.Prompt), accepted.Parameters.StopTokens,
-            accepted.Stops, accepted.Parameters.ShowsSpecialTokens)
+        Sender.Tell(new Described(_id, accepted.At, accepted.Spec.Prompt.Length, PromptTail.Of(accepted.Spec))
         {
             TokenCount = _state.Tokens.Count,
             Finished = _state.Finished?.Reason,

@@ -125,8 +125,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     private void OnAccept(Accept command)
     {
         Timers.Cancel(nameof(NeverAccepted));
-        var accepted = new RequestAccepted(
-            _id, _clock.GetUtcNow(), command.Prompt, command.Parameters, command.Stops);
+        var accepted = new RequestAccepted(_id, _clock.GetUtcNow(), command.Spec);
         var replyTo = Sender;
         _acceptedFor = replyTo;
         Persist(accepted, happened =>
@@ -141,9 +140,8 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     {
         Become(Open);
         var accepted = _state.Accepted!;
-        _stop = new StopCut(accepted.Stops.IsEmpty
-            ? null
-            : _options.StopSearch?.Invoke(accepted));
+        var spec = accepted.Spec;
+        _stop = new StopCut(spec.Parameters.Stops.IsEmpty ? null : _options.StopSearch?.Invoke(spec));
         _stop.Take(0, [.. _state.Tokens]);
         // Tokens that stop a request are written together with its end; but not by versions that left it to readers.
         if (_stop.Stopped)
@@ -211,12 +209,11 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         // again with their indices and are dropped by the intake.
         var next = NextOf(Expected());
         if (IsHeld(next)) return;
-        var accepted = _state.Accepted!;
-        var submit = new ReplicaProtocol.Submit(
-            _route!.Epoch, _id, accepted.Prompt, [.. _state.Tokens], accepted.Parameters)
+        var request = new GenerationRequest(_id, _state.Accepted!.Spec, [.. _state.Tokens])
         {
-            Alone = next == NextAttempt.Alone,
+            RunsAlone = next == NextAttempt.Alone,
         };
+        var submit = new ReplicaProtocol.Submit(_route!.Epoch, request);
         if (_large.Tell(_route.Replica, submit, Self) is not { } refusal) return;
         _log.Warning("{Id} could not be submitted: {Reason}", _id, refusal.Reason);
         // Else its silence will have it submitted again.

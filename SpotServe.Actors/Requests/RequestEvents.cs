@@ -12,14 +12,8 @@ public static class RequestEvents
         RequestId Id { get; }
     }
 
-    /// <param name="Stops">Texts that end the generation; kept here so that any control node can end and show it
-    /// alike.</param>
-    public sealed record RequestAccepted(
-        RequestId Id,
-        DateTimeOffset At,
-        ImmutableArray<int> Prompt,
-        GenerationParameters Parameters,
-        ImmutableArray<string> Stops) : IRequestEvent;
+    /// <param name="Spec">All of it, so that any control node can go on with it, end it and show it alike.</param>
+    public sealed record RequestAccepted(RequestId Id, DateTimeOffset At, GenerationSpec Spec) : IRequestEvent;
 
     /// <summary>
     /// Tokens that will never change. <paramref name="FirstIndex"/> counts from the generation's start.

@@ -13,13 +13,9 @@ public static class RequestProtocol
     }
 
     /// <summary>Take on this request. Answered by <see cref="Accepted"/> once it is in the journal.</summary>
-    /// <param name="Stops">Texts that end the generation; they are not part of the text.</param>
-    public sealed record Accept(
-        RequestId Id, ImmutableArray<int> Prompt, GenerationParameters Parameters, ImmutableArray<string> Stops)
-        : IMessage, IVariableSize
+    public sealed record Accept(RequestId Id, GenerationSpec Spec) : IMessage, IVariableSize
     {
-        long IVariableSize.BytesMax => SizeBounds.Frame + SizeBounds.Tokens(Prompt.Length)
-            + SizeBounds.Tokens(Parameters.StopTokens.Length) + Stops.Sum(SizeBounds.Text);
+        long IVariableSize.BytesMax => SizeBounds.Frame + Spec.BytesMax;
     }
 
     /// <summary>
@@ -46,11 +42,9 @@ public static class RequestProtocol
     /// <see cref="Unknown"/>.</summary>
     public sealed record Describe(RequestId Id) : IMessage;
 
-    /// <param name="Tail">The prompt's last tokens, see <see cref="PromptTail"/>.</param>
-    /// <param name="StopTokens">Of <see cref="GenerationParameters"/>, as the last.</param>
-    public sealed record Described(
-        RequestId Id, DateTimeOffset At, int PromptTokens, ImmutableArray<int> Tail, ImmutableArray<int> StopTokens,
-        ImmutableArray<string> Stops, bool ShowsSpecialTokens) : IMessage
+    /// <param name="Tail">What was asked for, with the last tokens of its prompt only, see
+    /// <see cref="PromptTail"/>.</param>
+    public sealed record Described(RequestId Id, DateTimeOffset At, int PromptTokens, GenerationSpec Tail) : IMessage
     {
         /// <summary>Tokens committed so far.</summary>
         public int TokenCount { get; init; }

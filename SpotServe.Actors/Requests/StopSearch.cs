@@ -13,8 +13,8 @@ public interface IStopSearch
 }
 
 /// <summary>Begins a search at the start of a request's text.</summary>
-/// <param name="request">Has at least one stop string.</param>
-public delegate IStopSearch StopSearchFactory(RequestEvents.RequestAccepted request);
+/// <param name="spec">Has at least one stop string.</param>
+public delegate IStopSearch StopSearchFactory(GenerationSpec spec);
 
 /// <summary>
 /// Cuts a request's tokens behind the one that completes a stop string, so that a request ends there whether a client

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Scheduling;
 
@@ -17,9 +18,8 @@ public sealed partial class ReplicaScheduler
         Array.Sort(sequences, static (one, other) => one == other ? 0 : one.IsSeniorTo(other) ? -1 : 1);
         return [.. sequences.Select(sequence => new SequenceState(
             sequence.Id,
-            [.. sequence.Prompt],
+            sequence.Spec,
             [.. sequence.Generated],
-            sequence.Parameters,
             sequence.CachedTokens,
             [.. sequence.Pages[..KvPage.Count(sequence.CachedTokens)]]))];
     }
@@ -37,7 +37,7 @@ public sealed partial class ReplicaScheduler
         List<EndedSequence> ended = [];
         foreach (var state in sequences.OrderByDescending(state => state.Generated.Length))
         {
-            var request = new GenerationRequest(state.Id, state.Prompt, state.Generated, state.Parameters);
+            var request = new GenerationRequest(state.Id, state.Spec, state.Generated);
             var sequence = new Sequence(request, _lastTicket + 1, _limits.ContextMax);
             if (sequence.Ending is { } reason)
             {

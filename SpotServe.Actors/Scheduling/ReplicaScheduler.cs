@@ -81,15 +81,16 @@ public sealed partial class ReplicaScheduler
     public Submission Submit(GenerationRequest request)
     {
         if (_sequences.TryGetValue(request.Id, out var known)) return new Submission.Known(known);
-        if (request.Prompt.IsDefaultOrEmpty) return new Submission.Malformed("The prompt has no tokens; it needs one.");
-        if (request.Parameters.TokensMax < 1)
+        var spec = request.Spec;
+        if (spec.Prompt.IsDefaultOrEmpty) return new Submission.Malformed("The prompt has no tokens; it needs one.");
+        if (spec.Parameters.TokensMax < 1)
         {
-            return new Submission.Malformed($"TokensMax is {request.Parameters.TokensMax}; it must be 1 or more.");
+            return new Submission.Malformed($"TokensMax is {spec.Parameters.TokensMax}; it must be 1 or more.");
         }
 
-        if (request.Prompt.Length >= _limits.ContextMax)
+        if (spec.Prompt.Length >= _limits.ContextMax)
         {
-            return new Submission.TooLong(request.Prompt.Length, _limits.ContextMax - 1);
+            return new Submission.TooLong(spec.Prompt.Length, _limits.ContextMax - 1);
         }
 
         if (FirstOutside(request) is { } token)
@@ -199,7 +200,7 @@ public sealed partial class ReplicaScheduler
 
     private int? FirstOutside(GenerationRequest request)
     {
-        foreach (var tokens in (ReadOnlySpan<ImmutableArray<int>>)[request.Prompt, request.Committed])
+        foreach (var tokens in (ReadOnlySpan<ImmutableArray<int>>)[request.Spec.Prompt, request.Committed])
         {
             foreach (var token in tokens)
             {

@@ -24,7 +24,7 @@ public enum SequencePhase
 }
 
 /// <summary>
-/// A request as its replica runs it: all tokens so far, and which pages hold the cached ones. Tokens, parameters,
+/// A request as its replica runs it: all tokens so far, and which pages hold the cached ones. Spec, tokens,
 /// <see cref="CachedTokens"/> and <see cref="Pages"/> are all that another replica needs to go on with it.
 /// Only the scheduler changes it.
 /// </summary>
@@ -37,13 +37,13 @@ public sealed class Sequence
         Invariant.Holds(ticket != PageAllocator.Nobody);
         Id = request.Id;
         Ticket = ticket;
-        PromptCount = request.Prompt.Length;
+        Spec = request.Spec;
+        PromptCount = Spec.Prompt.Length;
         SubmittedCount = request.Committed.Length;
-        TokensEnd = (int)Math.Min((long)PromptCount + request.Parameters.TokensMax, contextMax);
-        Parameters = request.Parameters;
+        TokensEnd = (int)Math.Min((long)PromptCount + Parameters.TokensMax, contextMax);
         RunsAlone = AwaitsPermit = request.RunsAlone;
         _tokens = new List<int>(PromptCount + SubmittedCount + KvPage.Tokens);
-        _tokens.AddRange(request.Prompt.AsSpan());
+        _tokens.AddRange(Spec.Prompt.AsSpan());
         _tokens.AddRange(request.Committed.AsSpan());
         // Passed by the step after its prefill.
         ApartUntil = request.RunsAlone ? _tokens.Count : null;
@@ -56,7 +56,9 @@ public sealed class Sequence
 
     public SequencePhase Phase { get; internal set; }
 
-    public GenerationParameters Parameters { get; }
+    public GenerationSpec Spec { get; }
+
+    public GenerationParameters Parameters => Spec.Parameters;
 
     public SamplingParameters Sampling => Parameters.Sampling;
 

@@ -10,9 +10,8 @@ namespace SpotServe.Actors.Scheduling;
 /// they need; none when the pages are not to be had, so that they are computed anew.</param>
 public sealed record SequenceState(
     RequestId Id,
-    ImmutableArray<int> Prompt,
+    GenerationSpec Spec,
     ImmutableArray<int> Generated,
-    GenerationParameters Parameters,
     int CachedTokens,
     ImmutableArray<int> Pages);
 

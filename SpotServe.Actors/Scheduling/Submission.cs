@@ -1,18 +1,6 @@
-using System.Collections.Immutable;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Scheduling;
-
-/// <summary>What a replica is asked to generate, continuing after <paramref name="Committed"/>.</summary>
-/// <param name="Prompt">At least one token.</param>
-/// <param name="Committed">Tokens generated before, by this replica or another; none for a new request.</param>
-public sealed record GenerationRequest(
-    RequestId Id, ImmutableArray<int> Prompt, ImmutableArray<int> Committed, GenerationParameters Parameters)
-{
-    /// <summary>It runs in steps of its own until it has drawn two tokens, and only once
-    /// <see cref="ReplicaScheduler.Permit"/> says so.</summary>
-    public bool RunsAlone { get; init; }
-}
 
 /// <summary>Outcome of giving a request to the scheduler.</summary>
 public abstract record Submission

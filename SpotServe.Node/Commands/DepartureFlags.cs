@@ -1,4 +1,6 @@
 using System.CommandLine;
+using SpotServe.Node.Hosting;
+using SpotServe.Node.Preemption.Clouds;
 
 namespace SpotServe.Node.Commands;
 
@@ -25,5 +27,40 @@ internal sealed class DepartureFlags
         DefaultValueFactory = _ => 600,
     };
 
-    public IEnumerable<Option> All => [Grace, NoticeFile, RejoinMax];
+    public Option<string> Cloud { get; } = new("--cloud")
+    {
+        Description = "Whose notices are listened to: auto (asks the metadata services), aws, azure, gcp or none.",
+        HelpName = "NAME",
+        DefaultValueFactory = _ => "auto",
+    };
+
+    public Option<string?> Metadata { get; } = new("--metadata")
+    {
+        Description = "Where the cloud's metadata service answers, if not at the cloud's own address.",
+        HelpName = "URL",
+    };
+
+    public IEnumerable<Option> All => [Grace, NoticeFile, RejoinMax, Cloud, Metadata];
+
+    /// <returns>Null: to be found out.</returns>
+    /// <exception cref="UsageException">No such cloud.</exception>
+    public CloudKind? ReadCloud(ParseResult parsed) => parsed.GetValue(Cloud) switch
+    {
+        "auto" => null,
+        "aws" => CloudKind.Aws,
+        "azure" => CloudKind.Azure,
+        "gcp" => CloudKind.Gcp,
+        "none" => CloudKind.None,
+        var other => throw new UsageException($"--cloud is {other}; it must be auto, aws, azure, gcp or none."),
+    };
+
+    /// <exception cref="UsageException">No http address.</exception>
+    public Uri? ReadMetadata(ParseResult parsed)
+    {
+        if (parsed.GetValue(Metadata) is not { } text) return null;
+        return Uri.TryCreate(text, UriKind.Absolute, out var address) && address.Scheme == Uri.UriSchemeHttp
+            ? address
+            : throw new UsageException(
+                $"--metadata is {text}; it must be an address such as http://169.254.169.254/.");
+    }
 }

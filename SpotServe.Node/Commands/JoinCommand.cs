@@ -1,11 +1,11 @@
 using System.CommandLine;
-using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Hosting;
 using SpotServe.Node.Engine;
 using SpotServe.Node.Hosting;
 using SpotServe.Node.Lifetime;
 using SpotServe.Node.Preemption;
+using SpotServe.Node.Preemption.Clouds;
 
 namespace SpotServe.Node.Commands;
 
@@ -39,8 +39,9 @@ internal static class JoinCommand
             var clock = TimeProvider.System;
             using var signals = new StopSignals(options.Grace, clock, stop.Cancel);
             signals.Listen();
+            await using var notices = new NoticeBoard([.. Sources(signals, options, clock)], Say);
             await using var node = await NodeHost.StartAsync(options, clock, stop.Token);
-            return await node.RunAsync(FirstNoticeAsync(signals, options, clock, stop.Token), stop.Token);
+            return await node.RunAsync(notices, stop.Token);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
@@ -48,11 +49,13 @@ internal static class JoinCommand
         }
     }
 
-    private static async Task<PreemptionNotice> FirstNoticeAsync(
-        StopSignals signals, NodeOptions options, TimeProvider clock, CancellationToken cancel)
+    private static IEnumerable<INoticeSource> Sources(StopSignals signals, NodeOptions options, TimeProvider clock)
     {
-        if (options.NoticeFile is null) return await signals.Notice;
-        var file = new NoticeFile(options.NoticeFile, options.Grace, clock);
-        return await await Task.WhenAny(signals.Notice, file.WaitAsync(cancel));
+        yield return signals;
+        if (options.NoticeFile is { } file) yield return new NoticeFile(file, options.Grace, clock);
+        if (options.Cloud != CloudKind.None)
+            yield return new DetectedCloud(options.Cloud, options.MetadataAddress, clock, Say);
     }
+
+    private static void Say(string line) => Console.Error.WriteLine($"{ProgramName}: {line}");
 }

@@ -119,6 +119,8 @@ internal sealed class NodeFlags
             TorchLib = parsed.GetValue(TorchLib),
             Grace = Seconds("--grace", parsed.GetValue(Departure.Grace), NodeDeparture.GraceMax),
             NoticeFile = ReadNoticeFile(parsed.GetValue(Departure.NoticeFile)),
+            Cloud = Departure.ReadCloud(parsed),
+            MetadataAddress = Departure.ReadMetadata(parsed),
             RejoinMax = Seconds("--rejoin-max", parsed.GetValue(Departure.RejoinMax), RejoinMaxMost),
             MapWeights = !parsed.GetValue(CopyWeights),
             Access = Access.Read(parsed),

@@ -1,10 +1,10 @@
 using System.Collections.Immutable;
 using System.Net;
 using System.Net.Sockets;
-using SpotServe.Actors.Cluster;
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Execution;
 using SpotServe.Node.Engine;
+using SpotServe.Node.Preemption;
 
 namespace SpotServe.Node.Hosting;
 
@@ -56,25 +56,27 @@ internal sealed class NodeHost : IAsyncDisposable
     /// Serves until cancelled or until it has left after a notice (exit code 0), or until it can serve no more or finds
     /// no control node for <see cref="NodeOptions.RejoinMax"/> (1). Joins again whenever the cluster removed it.
     /// </summary>
-    /// <param name="notice">Completes with the first notice that the process itself hears.</param>
-    public async Task<int> RunAsync(Task<PreemptionNotice> notice, CancellationToken cancel)
+    /// <param name="notices">What the process itself hears about the machine's end; stays the caller's.</param>
+    public async Task<int> RunAsync(NoticeBoard notices, CancellationToken cancel)
     {
         try
         {
             while (true)
             {
-                _ = GiveAsync(notice, _membership!);
-                switch (await _membership!.Ended.WaitAsync(cancel))
+                MembershipEnd end;
+                using (notices.Subscribe(_membership!.Give)) end = await _membership.Ended.WaitAsync(cancel);
+                switch (end)
                 {
                     case MembershipEnd.Left left:
                         await SayAsync($"leaves the cluster: {left.Reason}");
+                        await notices.AcknowledgeAsync();
                         return 0;
                     case MembershipEnd.Unfit unfit:
                         await Console.Error.WriteLineAsync($"spotserve-node: {unfit.Reason}");
                         return 1;
                     case MembershipEnd.Lost lost:
                         await SayAsync($"joins again, because {lost.Reason}");
-                        if (await RejoinAsync(notice, cancel) is { } exitCode) return exitCode;
+                        if (await RejoinAsync(notices, cancel) is { } exitCode) return exitCode;
                         break;
                     default:
                         throw new System.Diagnostics.UnreachableException();
@@ -102,13 +104,10 @@ internal sealed class NodeHost : IAsyncDisposable
         return request.Weights is { } weights ? runtime.OpenWeights(weights) : runtime.OpenPages(request.Pages!);
     }
 
-    private static async Task GiveAsync(Task<PreemptionNotice> notice, NodeMembership membership) =>
-        membership.Give(await notice);
-
     private static Task SayAsync(string what) => Console.Out.WriteLineAsync($"spotserve-node: {what}");
 
     /// <summary>Null once it is a member again, else the process's exit code.</summary>
-    private async Task<int?> RejoinAsync(Task<PreemptionNotice> notice, CancellationToken cancel)
+    private async Task<int?> RejoinAsync(NoticeBoard notices, CancellationToken cancel)
     {
         var rejoining = new Rejoining(_clock.GetUtcNow(), _options.RejoinMax);
         if (!await _membership!.EndAsync(cancel))
@@ -121,7 +120,7 @@ internal sealed class NodeHost : IAsyncDisposable
 
         for (var left = _options.RejoinMax; left > TimeSpan.Zero; left = rejoining.Left(_clock.GetUtcNow()))
         {
-            if (notice.IsCompletedSuccessfully)
+            if (notices.Earliest is not null)
             {
                 await SayAsync("was told to go while it was outside of the cluster");
                 return 0;

@@ -1,6 +1,7 @@
 using System.Net;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Remoting;
+using SpotServe.Node.Preemption.Clouds;
 
 namespace SpotServe.Node.Hosting;
 
@@ -51,6 +52,12 @@ internal sealed record NodeOptions
 
     /// <summary>A file whose appearance is a preemption notice; null: none is looked for.</summary>
     public string? NoticeFile { get; init; }
+
+    /// <summary>Whose metadata service says when this machine goes; null: to be found out.</summary>
+    public CloudKind? Cloud { get; init; }
+
+    /// <summary>Where that service answers; null: at the cloud's own address.</summary>
+    public Uri? MetadataAddress { get; init; }
 
     /// <summary>How long a node that the cluster removed, or that lost all control nodes, tries to join
     /// again.</summary>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using SpotServe.Actors.Cluster;
 
 namespace SpotServe.Node.Preemption;
@@ -7,7 +8,7 @@ namespace SpotServe.Node.Preemption;
 /// A file whose appearance is a notice, for whatever watches the cloud outside of this process. It holds the seconds
 /// that are left ("25") or the end as an ISO 8601 time ("2026-11-24T13:14:15Z"); empty means the default grace period.
 /// </summary>
-internal sealed class NoticeFile(string path, TimeSpan grace, TimeProvider clock)
+internal sealed class NoticeFile(string path, TimeSpan grace, TimeProvider clock) : INoticeSource
 {
     /// <summary>How often it is looked for.</summary>
     public static readonly TimeSpan Period = TimeSpan.FromMilliseconds(200);
@@ -21,19 +22,24 @@ internal sealed class NoticeFile(string path, TimeSpan grace, TimeProvider clock
 
     private static readonly TimeSpan SecondsMax = TimeSpan.FromDays(1);
 
-    /// <summary>Waits for the file.</summary>
-    /// <exception cref="OperationCanceledException">Told to stop before it appeared.</exception>
-    public async Task<PreemptionNotice> WaitAsync(CancellationToken cancel)
+    public string Name => "file";
+
+    /// <summary>Waits for the file, and for a new content that says an earlier end.</summary>
+    public async IAsyncEnumerable<MachineEvent> WatchAsync([EnumeratorCancellation] CancellationToken cancel)
     {
         using var timer = new PeriodicTimer(Period, clock);
+        string? taken = null;
         var looks = 0;
-        while (true)
+        while (await timer.WaitForNextTickAsync(cancel).ConfigureAwait(false))
         {
-            await timer.WaitForNextTickAsync(cancel).ConfigureAwait(false);
-            if (Read() is not { } content) continue;
+            if (Read() is not { } content || content == taken) continue;
             looks++;
-            if (Deadline(content, clock.GetUtcNow()) is { } deadline) return new PreemptionNotice(deadline, "file");
-            if (looks >= LooksMax) return new PreemptionNotice(clock.GetUtcNow() + grace, "file");
+            var deadline = Deadline(content, clock.GetUtcNow());
+            if (deadline is null && looks < LooksMax) continue;
+            taken = content;
+            looks = 0;
+            yield return new MachineEvent.Leaves(
+                new PreemptionNotice(deadline ?? clock.GetUtcNow() + grace, Name));
         }
     }
 

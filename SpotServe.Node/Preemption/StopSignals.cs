@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using SpotServe.Actors.Cluster;
 
@@ -10,7 +11,8 @@ namespace SpotServe.Node.Preemption;
 /// </summary>
 /// <param name="grace">Time from SIGTERM to the machine's end; zero makes SIGTERM a stop, too.</param>
 /// <param name="stop">Stops the process in order; called once.</param>
-internal sealed class StopSignals(TimeSpan grace, TimeProvider clock, Action stop) : IDisposable
+internal sealed class StopSignals(TimeSpan grace, TimeProvider clock, Action stop)
+    : INoticeSource, IDisposable
 {
     private readonly TaskCompletionSource<PreemptionNotice> _notice =
         new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -20,8 +22,13 @@ internal sealed class StopSignals(TimeSpan grace, TimeProvider clock, Action sto
     private bool _noticed;
     private bool _stopped;
 
-    /// <summary>Completes at the first SIGTERM.</summary>
-    public Task<PreemptionNotice> Notice => _notice.Task;
+    public string Name => "signal";
+
+    /// <summary>The first SIGTERM; there is no second notice.</summary>
+    public async IAsyncEnumerable<MachineEvent> WatchAsync([EnumeratorCancellation] CancellationToken cancel)
+    {
+        yield return new MachineEvent.Leaves(await _notice.Task.WaitAsync(cancel).ConfigureAwait(false));
+    }
 
     /// <summary>Takes the signals of this process from now on.</summary>
     public void Listen()
@@ -47,7 +54,7 @@ internal sealed class StopSignals(TimeSpan grace, TimeProvider clock, Action sto
             if (signal == PosixSignal.SIGTERM && !_noticed && grace > TimeSpan.Zero)
             {
                 _noticed = true;
-                _notice.SetResult(new PreemptionNotice(clock.GetUtcNow() + grace, "signal"));
+                _notice.SetResult(new PreemptionNotice(clock.GetUtcNow() + grace, Name));
                 return true;
             }
 

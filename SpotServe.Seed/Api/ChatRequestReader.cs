@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Net;
 using System.Text.Json;
+using SpotServe.Actors.Requests;
 using SpotServe.Seed.Templating;
 
 namespace SpotServe.Seed.Api;
@@ -30,7 +31,8 @@ internal sealed class ChatRequestReader(CompletionModel model, ApiOptions option
         // The template has put in what the model expects around a prompt.
         var prompt = _fields.Encode("messages", Render(body), addSpecialTokens: false);
         _fields.CheckPrompt("messages", prompt);
-        return _fields.Read(root, Known, prompt, CompletionTokens(body, prompt.Length, contextMax));
+        return _fields.Read(
+            root, Known, CompletionKind.Chat, prompt, CompletionTokens(body, prompt.Length, contextMax));
     }
 
     /// <summary>As many as are asked for; else the rest of the context.</summary>

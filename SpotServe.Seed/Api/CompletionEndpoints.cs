@@ -33,10 +33,9 @@ internal sealed class CompletionEndpoints(
     private async Task AnswerAsync(HttpContext http, CompletionRequest request, bool detached)
     {
         // Not cancelled by the client's leaving: whether it was accepted must be known, to cancel it then.
-        var admission = await cluster.SubmitAsync(
-            request.Prompt, request.Parameters, request.Stops, CancellationToken.None).ConfigureAwait(false);
+        var admission = await cluster.SubmitAsync(request.Spec, CancellationToken.None).ConfigureAwait(false);
         var (id, at) = Accepted(admission);
-        var notes = RequestDescription.Of(at, request.Prompt, request.Parameters, request.Stops);
+        var notes = RequestDescription.Of(at, request.Spec);
         http.Response.Headers[IdHeader] = id.Value;
         try
         {

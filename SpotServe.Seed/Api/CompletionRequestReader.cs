@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json;
+using SpotServe.Actors.Requests;
 
 namespace SpotServe.Seed.Api;
 
@@ -29,7 +30,7 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
         _fields.CheckPrompt("prompt", prompt);
         var tokens = body.Integer("max_tokens", options.CompletionTokensDefault, 1, options.CompletionTokensMax);
         GenerationFields.CheckContext("prompt", prompt.Length, "max_tokens", tokens, contextMax);
-        return _fields.Read(root, Known, prompt, (int)tokens);
+        return _fields.Read(root, Known, CompletionKind.Text, prompt, (int)tokens);
     }
 
     private static void CheckNeutral(RequestFields body)

@@ -30,7 +30,8 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
     /// <param name="completionTokens">Most tokens to generate.</param>
     /// <exception cref="ApiException">A field cannot be what it is; says which, its value and the limit.</exception>
     public CompletionRequest Read(
-        JsonElement root, ImmutableArray<string> known, ImmutableArray<int> prompt, int completionTokens)
+        JsonElement root, ImmutableArray<string> known, CompletionKind kind, ImmutableArray<int> prompt,
+        int completionTokens)
     {
         var ignored = ImmutableArray.CreateBuilder<string>();
         NoteUnknown(root, "", known, ignored);
@@ -42,15 +43,13 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
             TopK(body),
             Seed(body));
         var stream = body.Flag("stream", false);
-        return new CompletionRequest(
-            prompt,
-            new GenerationParameters(completionTokens, sampling, StopTokens(body))
-            {
-                ShowsSpecialTokens = !body.Flag("skip_special_tokens", true),
-            },
-            Stops(body),
-            stream,
-            IncludeUsage(body, stream, ignored))
+        var parameters = new GenerationParameters(completionTokens, sampling, StopTokens(body))
+        {
+            Stops = Stops(body),
+            ShowsSpecialTokens = !body.Flag("skip_special_tokens", true),
+        };
+        var spec = new GenerationSpec(prompt, parameters) { Kind = kind };
+        return new CompletionRequest(spec, stream, IncludeUsage(body, stream, ignored))
         {
             Ignored = ignored.ToImmutable(),
         };

@@ -15,7 +15,8 @@ internal sealed class RequestEndpoints(
     IGenerationClient cluster,
     CompletionReader reader,
     CompletionResponse response,
-    TextForm form,
+    TextForm texts,
+    ChatForm chats,
     OpenResponses open,
     ApiOptions options,
     TimeProvider time)
@@ -132,8 +133,16 @@ internal sealed class RequestEndpoints(
         // Before the headers go out this can still be said with a status.
         if (notes.IsFull) throw TooManyReaders(new TooManyReadersException(id));
         if (HttpMethods.IsHead(http.Request.Method)) SseWriter.SetHeaders(http.Response);
-        else await response.StreamAsync(http, id, notes, form, lastSeen, includeUsage: false).ConfigureAwait(false);
+        else await response.StreamAsync(http, id, notes, FormOf(notes), lastSeen, includeUsage: false)
+            .ConfigureAwait(false);
     }
+
+    private CompletionForm FormOf(RequestDescription notes) => notes.Tail.Kind switch
+    {
+        CompletionKind.Text => texts,
+        CompletionKind.Chat => chats,
+        _ => throw new System.Diagnostics.UnreachableException(),
+    };
 
     private async Task<RequestBody> SnapshotAsync(
         RequestId id, RequestDescription notes, CancellationToken aborted)

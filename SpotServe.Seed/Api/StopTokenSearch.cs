@@ -6,10 +6,9 @@ namespace SpotServe.Seed.Api;
 
 /// <summary>Finds stop strings in the tokens of requests that nobody reads, in the text that a reader would
 /// see.</summary>
-internal sealed class StopTokenSearch(ITokenizer tokenizer, RequestEvents.RequestAccepted request) : IStopSearch
+internal sealed class StopTokenSearch(ITokenizer tokenizer, GenerationSpec spec) : IStopSearch
 {
-    private readonly CompletionText _text = new(
-        tokenizer, RequestDescription.Of(request.At, request.Prompt, request.Parameters, request.Stops));
+    private readonly CompletionText _text = new(tokenizer, RequestDescription.Of(default, spec));
 
     public bool Push(int token)
     {

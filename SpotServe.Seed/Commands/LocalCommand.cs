@@ -119,6 +119,7 @@ internal static class LocalCommand
         "--seed", $"{seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}",
         "--model", options.Model.Folder,
         "--host", Loopback,
+        "--cloud", "none",   // The seed says when a node goes; a notice for the machine is the seed's own.
         "--device", parsed.GetValue(Device)!,
         "--dtype", parsed.GetValue(Dtype)!,
         "--memory", MemoryPerNode(options).ToString("0.###", CultureInfo.InvariantCulture),

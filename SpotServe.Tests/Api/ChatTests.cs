@@ -45,6 +45,29 @@ public sealed class ChatTests
     }
 
     [Fact]
+    public async Task Chat_that_is_read_again_by_its_id_is_a_chat_from_the_event_on_that_was_seen_last()
+    {
+        await using var server = await StartAsync();
+        server.Cluster.Script = FakeCluster.Tokens(ApiServer.Ids(Story), FinishReason.Stop);
+        await server.PostAsync("""{"messages": [{"role": "user", "content": "Hi"}]}""", Path);
+
+        using var all = await server.ResumeAsync("cmpl-1", lastSeen: null);
+        using var rest = await server.ResumeAsync("cmpl-1", lastSeen: 2);
+        var (events, later) = (await all.RestAsync(), await rest.RestAsync());
+
+        Assert.All(events[..^1], one => Assert.Equal(
+            "chat.completion.chunk", one.Json.GetProperty("object").GetString()));
+        Assert.Equal(Story, string.Concat(events[..^1].Select(Content)));
+        Assert.Equal(events.Where(one => one.Id is null or > 2).Skip(1).Select(one => one.Data),
+            later.Select(one => one.Data));
+
+        static string Content(SseEvent one) =>
+            one.Json.GetProperty("choices")[0].GetProperty("delta").TryGetProperty("content", out var text)
+                ? text.GetString()!
+                : "";
+    }
+
+    [Fact]
     public async Task Without_a_length_the_rest_of_the_context_is_generated()
     {
         await using var server = await StartAsync();

@@ -2,14 +2,19 @@ using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Tests.Api;
 
 /// <summary>What the API submitted.</summary>
-internal sealed record Submission(
-    RequestId Id, ImmutableArray<int> Prompt, GenerationParameters Parameters, ImmutableArray<string> Stops);
+internal sealed record Submission(RequestId Id, GenerationSpec Spec)
+{
+    public ImmutableArray<int> Prompt => Spec.Prompt;
+
+    public GenerationParameters Parameters => Spec.Parameters;
+}
 
 /// <summary>A cluster whose tokens a test scripts or feeds by hand. Remembers what the API asked of it.</summary>
 internal sealed class FakeCluster : IGenerationClient
@@ -18,6 +23,10 @@ internal sealed class FakeCluster : IGenerationClient
     private readonly ConcurrentDictionary<RequestId, ImmutableArray<TokenBatch>> _past = [];
     private readonly Channel<RequestId> _cancelled = Channel.CreateUnbounded<RequestId>();
     private int _ids;
+
+    /// <summary>What requests asked for that a test made up.</summary>
+    private static readonly GenerationSpec Unsubmitted =
+        new([1], new GenerationParameters(16, SamplingParameters.Greedy, []));
 
     public ServiceStatus Status { get; set; } = new(true, "layout (1,4,1) on 4 nodes", "tinystories-4m", 1024);
 
@@ -42,17 +51,13 @@ internal sealed class FakeCluster : IGenerationClient
 
     public Submission Last => Submitted.Last();
 
-    public Task<Admission> SubmitAsync(
-        ImmutableArray<int> prompt,
-        GenerationParameters parameters,
-        ImmutableArray<string> stops,
-        CancellationToken cancel)
+    public Task<Admission> SubmitAsync(GenerationSpec spec, CancellationToken cancel)
     {
         if (Answer is { } answer) return Task.FromResult(answer);
         var id = new RequestId($"cmpl-{Interlocked.Increment(ref _ids)}");
         if (Script is { } script) _past[id] = script;
         else _live[id] = Channel.CreateUnbounded<TokenBatch>();
-        Submitted.Enqueue(new Submission(id, prompt, parameters, stops));
+        Submitted.Enqueue(new Submission(id, spec));
         return Task.FromResult<Admission>(new Admission.Accepted(id, AcceptedAt));
     }
 
@@ -61,9 +66,9 @@ internal sealed class FakeCluster : IGenerationClient
         if (IsSilent) throw new RequestSilentException(id, TimeSpan.FromSeconds(20));
         var known = Submitted.FirstOrDefault(one => one.Id == id);
         if (known is null && !_past.ContainsKey(id)) throw new RequestUnknownException(id);
-        if (known is null) return Task.FromResult(new RequestDescription(AcceptedAt, 1, [1], [], [], false));
+        if (known is null) return Task.FromResult(RequestDescription.Of(AcceptedAt, Unsubmitted));
         var past = _past.GetValueOrDefault(id, []);
-        return Task.FromResult(RequestDescription.Of(AcceptedAt, known.Prompt, known.Parameters, known.Stops) with
+        return Task.FromResult(RequestDescription.Of(AcceptedAt, known.Spec) with
         {
             TokenCount = past.Sum(batch => batch.Tokens.Length),
             HasEnded = past.Any(batch => batch.Finished is not null),

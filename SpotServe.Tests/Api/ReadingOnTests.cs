@@ -108,13 +108,10 @@ public sealed class ReadingOnTests
         Gen.Select(Gen.Int[0, 10].Array[1, 24], Gen.OneOfConst(" c", "b", "<|end|>", "a b", "c<|end|>"))
             .Sample((tokens, stop) =>
             {
-                var accepted = new RequestEvents.RequestAccepted(
-                    new RequestId("r"), DateTimeOffset.UnixEpoch, [9, 4],
-                    new GenerationParameters(64, SamplingParameters.Greedy, [0]), [stop]);
-                var search = new StopTokenSearch(Tokenizer, accepted);
-                var text = new CompletionText(
-                    Tokenizer,
-                    RequestDescription.Of(accepted.At, accepted.Prompt, accepted.Parameters, accepted.Stops));
+                var spec = new GenerationSpec(
+                    [9, 4], new GenerationParameters(64, SamplingParameters.Greedy, [0]) { Stops = [stop] });
+                var search = new StopTokenSearch(Tokenizer, spec);
+                var text = new CompletionText(Tokenizer, RequestDescription.Of(DateTimeOffset.UnixEpoch, spec));
 
                 foreach (var token in tokens)
                 {

@@ -67,7 +67,7 @@ public class SchedulerBenchmarks
     {
         var id = new RequestId((++_submitted).ToString(System.Globalization.CultureInfo.InvariantCulture));
         var parameters = new GenerationParameters((int)tokensMax, SamplingParameters.Greedy, []);
-        var submission = _scheduler.Submit(new GenerationRequest(id, _prompt, [], parameters));
+        var submission = _scheduler.Submit(new GenerationRequest(id, new GenerationSpec(_prompt, parameters), []));
         Assert.IsType<Submission.Queued>(submission);
     }
 }

@@ -44,11 +44,16 @@ internal sealed class HandMadeCluster : IAsyncDisposable
     }
 
     /// <summary>Starts another node.</summary>
-    public SeedProcess Add()
+    /// <param name="cloud">Address of the metadata service that it listens to; null: none.</param>
+    public SeedProcess Add(Uri? cloud = null)
     {
+        string[] notices = cloud is null ? ["--cloud", "none"] : ["--metadata", cloud.ToString()];
         var node = SeedProcess.BeginNode(
-            Secret, "--seed", _address, "--model", _model, "--threads", "1", "--memory", "2",
-            "--grace", $"{_graceSeconds}");
+            Secret,
+            [
+                "--seed", _address, "--model", _model, "--threads", "1", "--memory", "2",
+                "--grace", $"{_graceSeconds}", .. notices,
+            ]);
         _nodes.Add(node);
         return node;
     }

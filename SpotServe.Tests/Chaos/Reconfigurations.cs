@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net.Http.Json;
 using System.Text.Json;
 using Xunit;
@@ -30,6 +31,10 @@ internal sealed record ReconfigurationLine(
 
     public bool IsServing => Outcome == "serving";
 
+    /// <summary>Devices of the layout that it led to.</summary>
+    private int Devices => To.Trim('(', ')').Split(',')
+        .Aggregate(1, (devices, degree) => devices * int.Parse(degree, CultureInfo.InvariantCulture));
+
     public static async Task<ReconfigurationLine[]> AllAsync(HttpClient http)
     {
         var answer = await http.GetFromJsonAsync<Answer>(
@@ -40,20 +45,28 @@ internal sealed record ReconfigurationLine(
     /// <summary>Waits until the newest reconfiguration led to these degrees and is over; a minute at most.</summary>
     /// <param name="explain">Added to the message of a failure.</param>
     /// <param name="after">It began after this.</param>
-    public static async Task<ReconfigurationLine> UntilServingAsync(
-        HttpClient http, string degrees, Func<string>? explain = null, DateTimeOffset after = default)
+    public static Task<ReconfigurationLine> UntilServingAsync(
+        HttpClient http, string degrees, Func<string>? explain = null, DateTimeOffset after = default) =>
+        UntilAsync(http, degrees, last => last.To == degrees && last.StartedAt > after, explain);
+
+    /// <summary>As <see cref="UntilServingAsync"/>, whatever the degrees are, on so many devices.</summary>
+    public static Task<ReconfigurationLine> UntilServingOnAsync(
+        HttpClient http, int devices, Func<string>? explain = null) =>
+        UntilAsync(http, $"{devices} devices", last => last.Devices == devices, explain);
+
+    private static async Task<ReconfigurationLine> UntilAsync(
+        HttpClient http, string what, Func<ReconfigurationLine, bool> isRight, Func<string>? explain)
     {
         using var timer = new PeriodicTimer(Period);
         ReconfigurationLine[] all = [];
         for (var attempt = 0; attempt < AttemptsMax; attempt++)
         {
             all = await AllAsync(http);
-            if (all is [.., { IsServing: true } last] && last.To == degrees && last.StartedAt > after)
-                return last;
+            if (all is [.., { IsServing: true } last] && isRight(last)) return last;
             await timer.WaitForNextTickAsync(TestContext.Current.CancellationToken);
         }
 
-        Assert.Fail($"waited for {degrees}:\n{string.Join<ReconfigurationLine>('\n', all)}\n{explain?.Invoke()}");
+        Assert.Fail($"waited for {what}:\n{string.Join<ReconfigurationLine>('\n', all)}\n{explain?.Invoke()}");
         return all[^1];
     }
 

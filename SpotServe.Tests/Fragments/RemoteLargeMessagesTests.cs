@@ -77,5 +77,7 @@ public sealed class RemoteLargeMessagesTests : TwoSystems
     }
 
     private static ReplicaProtocol.Submit Submit(int tokens) => new(
-        new Epoch(7), new RequestId("r"), [.. Enumerable.Range(20_000, tokens)], [5, 6], Parameters);
+        new Epoch(7),
+        new GenerationRequest(
+            new RequestId("r"), new GenerationSpec([.. Enumerable.Range(20_000, tokens)], Parameters), [5, 6]));
 }

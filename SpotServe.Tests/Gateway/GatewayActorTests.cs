@@ -38,7 +38,7 @@ public sealed class GatewayActorTests : TestKit
     {
         var gateway = Serving();
 
-        gateway.Tell(new GatewayProtocol.Generate([1, 2], Greedy, []), _client);
+        gateway.Tell(new GatewayProtocol.Generate(new GenerationSpec([1, 2], Greedy)), _client);
         var accept = _requests.ExpectMsg<Accept>(cancellationToken: Cancel);
         Assert.False(_client.HasMessages);
         gateway.Tell(new Accepted(accept.Id, _clock.GetUtcNow()), _requests);
@@ -53,7 +53,7 @@ public sealed class GatewayActorTests : TestKit
     {
         var gateway = Serving();
 
-        gateway.Tell(new GatewayProtocol.Generate([1, token], Greedy, []), _client);
+        gateway.Tell(new GatewayProtocol.Generate(new GenerationSpec([1, token], Greedy)), _client);
 
         var refused = _client.ExpectMsg<Admission.Refused>(cancellationToken: Cancel);
         Assert.Contains($"token id {token} is outside the model's", refused.Reason, StringComparison.Ordinal);
@@ -66,12 +66,12 @@ public sealed class GatewayActorTests : TestKit
         var entity = CreateTestProbe("entity");
         ImmutableArray<int> prompt = [.. Enumerable.Range(20_000, 120_000)];
 
-        gateway.Tell(new GatewayProtocol.Generate(prompt, Greedy, []), _client);
+        gateway.Tell(new GatewayProtocol.Generate(new GenerationSpec(prompt, Greedy)), _client);
         var locate = _requests.ExpectMsg<Locate>(cancellationToken: Cancel);
         gateway.Tell(new Located(locate.Id), entity);
         gateway.Tell(new Located(locate.Id), entity);
 
-        Assert.Equal(prompt, entity.ExpectMsg<Accept>(cancellationToken: Cancel).Prompt);
+        Assert.Equal(prompt, entity.ExpectMsg<Accept>(cancellationToken: Cancel).Spec.Prompt);
         Assert.False(entity.HasMessages);
         gateway.Tell(new Accepted(locate.Id, _clock.GetUtcNow()), entity);
         Assert.Equal(locate.Id, _client.ExpectMsg<Admission.Accepted>(cancellationToken: Cancel).Id);
@@ -82,7 +82,7 @@ public sealed class GatewayActorTests : TestKit
     {
         var gateway = Serving(new GatewayOptions { TokensMax = 1_000 }, context: 200_000);
 
-        gateway.Tell(new GatewayProtocol.Generate([.. new int[993]], Greedy, []), _client);
+        gateway.Tell(new GatewayProtocol.Generate(new GenerationSpec([.. new int[993]], Greedy)), _client);
 
         var refused = _client.ExpectMsg<Admission.Refused>(cancellationToken: Cancel);
         Assert.Contains("993 tokens and 8 more", refused.Reason, StringComparison.Ordinal);
@@ -95,14 +95,14 @@ public sealed class GatewayActorTests : TestKit
     {
         RefusingPost.InstallIn(Sys, message => message is Accept);
         var gateway = Serving(new GatewayOptions { OpenRequestsMax = 1 });
-        gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
+        gateway.Tell(new GatewayProtocol.Generate(new GenerationSpec([1], Greedy)), _client);
         var locate = _requests.ExpectMsg<Locate>(cancellationToken: Cancel);
 
         gateway.Tell(new Located(locate.Id), _requests);
 
         var refused = _client.ExpectMsg<Admission.Refused>(cancellationToken: Cancel);
         Assert.Contains("17,000,000 bytes", refused.Reason, StringComparison.Ordinal);
-        gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
+        gateway.Tell(new GatewayProtocol.Generate(new GenerationSpec([1], Greedy)), _client);
         _requests.ExpectMsg<Locate>(cancellationToken: Cancel);
     }
 
@@ -111,13 +111,13 @@ public sealed class GatewayActorTests : TestKit
     {
         var gateway = Serving(new GatewayOptions { OpenRequestsMax = 2 });
         Route(gateway, "a");
-        gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
+        gateway.Tell(new GatewayProtocol.Generate(new GenerationSpec([1], Greedy)), _client);
         _requests.ExpectMsg<Accept>(cancellationToken: Cancel);
 
-        gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
+        gateway.Tell(new GatewayProtocol.Generate(new GenerationSpec([1], Greedy)), _client);
         var busy = _client.ExpectMsg<Admission.Busy>(cancellationToken: Cancel);
         gateway.Tell(new RouteEnded(new RequestId("a")));
-        gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
+        gateway.Tell(new GatewayProtocol.Generate(new GenerationSpec([1], Greedy)), _client);
 
         Assert.Contains("2", busy.Reason, StringComparison.Ordinal);
         _requests.ExpectMsg<Accept>(cancellationToken: Cancel);
@@ -135,7 +135,7 @@ public sealed class GatewayActorTests : TestKit
         AwaitAssert(
             () =>
             {
-                gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
+                gateway.Tell(new GatewayProtocol.Generate(new GenerationSpec([1], Greedy)), _client);
                 _requests.ExpectMsg<Accept>(TimeSpan.FromMilliseconds(200), cancellationToken: Cancel);
             },
             cancellationToken: Cancel);
@@ -147,7 +147,7 @@ public sealed class GatewayActorTests : TestKit
         var gateway = Serving();
         var prompt = Enumerable.Repeat(1, TestModels.Small.ContextMax).ToImmutableArray();
 
-        gateway.Tell(new GatewayProtocol.Generate(prompt, Greedy, []), _client);
+        gateway.Tell(new GatewayProtocol.Generate(new GenerationSpec(prompt, Greedy)), _client);
 
         var refused = _client.ExpectMsg<Admission.Refused>(cancellationToken: Cancel);
         Assert.Contains("256", refused.Reason, StringComparison.Ordinal);
@@ -158,11 +158,11 @@ public sealed class GatewayActorTests : TestKit
     public void Requests_are_taken_without_a_layout_for_a_while_and_then_answered_unavailable()
     {
         var gateway = Gateway(new GatewayOptions { UnservedMax = TimeSpan.FromSeconds(5) });
-        gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
+        gateway.Tell(new GatewayProtocol.Generate(new GenerationSpec([1], Greedy)), _client);
         _requests.ExpectMsg<Accept>(cancellationToken: Cancel);
 
         _clock.Advance(TimeSpan.FromSeconds(6));
-        gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
+        gateway.Tell(new GatewayProtocol.Generate(new GenerationSpec([1], Greedy)), _client);
 
         _client.ExpectMsg<Admission.Unavailable>(cancellationToken: Cancel);
     }
@@ -171,7 +171,7 @@ public sealed class GatewayActorTests : TestKit
     public void Request_that_the_journal_does_not_take_is_answered_unavailable_and_cancelled()
     {
         var gateway = Serving();
-        gateway.Tell(new GatewayProtocol.Generate([1], Greedy, []), _client);
+        gateway.Tell(new GatewayProtocol.Generate(new GenerationSpec([1], Greedy)), _client);
         var accept = _requests.ExpectMsg<Accept>(cancellationToken: Cancel);
 
         _clock.Advance(TimeSpan.FromSeconds(11));

@@ -97,8 +97,10 @@ public sealed class RotatingLogTests : IDisposable
         using (var log = new RotatingLog(LogPath, new RotatingLogOptions { FileBytesMax = 300 }, _clock))
         {
             _folder.Delete(recursive: true);
-            // The open file takes them until it has to rotate, which fails without a folder.
-            while (log.LinesDropped == 0) log.Write(new string('x', 200));
+            // The open file takes one of them; the second has it rotate, which fails without a folder.
+            log.Write(new string('x', 200));
+            log.Write(new string('x', 200));
+            while (log.LinesDropped == 0) Thread.Yield();
             Directory.CreateDirectory(Path.GetDirectoryName(LogPath)!);
             _clock.Advance(TimeSpan.FromSeconds(2));
             log.Write("still here");

@@ -33,7 +33,7 @@ public sealed class JournalTests
             Assert.Equal(TestEvents.All.Length, recovered.Length);
             for (var i = 0; i < recovered.Length; i++) SameContent.Holds(TestEvents.All[i], recovered[i], $"event {i}");
         });
-        Assert.Equal("request-accepted.2", await database.QueryAsync("SELECT manifest FROM journal ORDER BY ordering"));
+        Assert.Equal("request-accepted.3", await database.QueryAsync("SELECT manifest FROM journal ORDER BY ordering"));
     }
 
     [Theory]

@@ -75,7 +75,8 @@ public sealed class RequestJournalTests
     }
 
     private static RequestEvents.RequestAccepted Accepted(string id) => new(
-        new RequestId(id), TestEvents.At, [1, 2], new GenerationParameters(8, SamplingParameters.Greedy, []), []);
+        new RequestId(id), TestEvents.At,
+        new GenerationSpec([1, 2], new GenerationParameters(8, SamplingParameters.Greedy, [])));
 
     private static RequestEvents.TokensCommitted Tokens(string id) => new(new RequestId(id), 0, [1, 2, 3]);
 

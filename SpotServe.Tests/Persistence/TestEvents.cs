@@ -13,15 +13,12 @@ internal static class TestEvents
     public static readonly DateTimeOffset At = new(2026, 11, 24, 13, 14, 15, 167, TimeSpan.Zero);
 
     /// <summary>What the stored forms of golden-events-old.txt mean, which are written no more.</summary>
-    public static ImmutableArray<object> Old =>
-        [((RequestEvents.RequestAccepted)All[0]) with { Stops = [] }];
+    public static ImmutableArray<object> Old => [Accepted([]), Accepted(["\n\n", "The \"end\""])];
 
     public static ImmutableArray<object> All { get; } =
     [
-        new RequestEvents.RequestAccepted(
-            new RequestId("cmpl-01"), At, [1, 15043, 127, 128, 128_255],
-            new GenerationParameters(64, new SamplingParameters(0.7f, 0.95f, 40, ulong.MaxValue), [2, 128_009]),
-            ["\n\n", "The \"end\""]),
+        Accepted(["\n\n", "The \"end\""]),
+        Accepted([]) with { Spec = Accepted([]).Spec with { Kind = CompletionKind.Chat } },
         new RequestEvents.TokensCommitted(new RequestId("cmpl-01"), 12, [300, 0, 70_000]),
         new RequestEvents.LossCounted(new RequestId("cmpl-01"), At),
         new RequestEvents.LossCounted(new RequestId("cmpl-01"), At, WasTogether: true),
@@ -58,4 +55,12 @@ internal static class TestEvents
                     default, 0, null, 0, 0, ReconfigurationRecord.Served),
             ]),
     ];
+
+    private static RequestEvents.RequestAccepted Accepted(ImmutableArray<string> stops) => new(
+        new RequestId("cmpl-01"), At, new GenerationSpec(
+            [1, 15043, 127, 128, 128_255],
+            new GenerationParameters(64, new SamplingParameters(0.7f, 0.95f, 40, ulong.MaxValue), [2, 128_009])
+            {
+                Stops = stops,
+            }));
 }

@@ -57,7 +57,7 @@ public sealed class FailedStepTests : ReplicaTestKit
         Start();
         var request = SchedulerFixture.Request("r", 5, 10);
 
-        Submit(request with { Prompt = [1, 97] }, Entity);
+        Submit(request with { Spec = request.Spec with { Prompt = [1, 97] } }, Entity);
         Submit(request, Entity, committed: [3, -1]);
 
         var prompt = await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
@@ -91,7 +91,7 @@ public sealed class FailedStepTests : ReplicaTestKit
         var reader = CreateTestProbe();
         Submit(other, reader);
         await Pipeline.StepAsync(Cancel);
-        Replica.Tell(Submit(suspect) with { Alone = true }, Entity.Ref);
+        Replica.Tell(Submit(suspect with { RunsAlone = true }), Entity.Ref);
         await LoadAsync();
         await Pipeline.StepAsync(Cancel);
         await Entity.ExpectMsgAsync<ReplicaProtocol.AloneDue>(cancellationToken: Cancel);

@@ -179,7 +179,7 @@ public sealed class IncomingHandoverTests
         Assert.Equal([3], taken["whole"].Pages);
         Assert.Empty(taken["gap"].Pages);
         Assert.Empty(taken["lost"].Pages);
-        Assert.Equal(40, taken["gap"].Prompt.Length);
+        Assert.Equal(40, taken["gap"].Spec.Prompt.Length);
     }
 
     [Fact]
@@ -287,9 +287,9 @@ public sealed class IncomingHandoverTests
 
     private static HandedSequence Handed(string id, int cached, int firstIndex, params int[] pages) => new(
         new RequestId(id),
-        [.. Enumerable.Range(0, 40)],
+        new GenerationSpec(
+            [.. Enumerable.Range(0, 40)], new GenerationParameters(60, SamplingParameters.Greedy, [])),
         [.. Enumerable.Range(0, 20)],
-        new GenerationParameters(60, SamplingParameters.Greedy, []),
         cached,
         firstIndex,
         [.. pages],

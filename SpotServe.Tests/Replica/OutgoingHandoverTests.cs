@@ -296,8 +296,14 @@ public sealed class OutgoingHandoverTests
         Assert.Equal(sequence.Pages[..KvPage.Count(sequence.CachedTokens)].ToArray(), told);
 
     /// <summary>Tokens that take three bytes each in a message.</summary>
-    private static Actors.Scheduling.GenerationRequest WideRequest(string id, int promptTokens) =>
-        Request(id, promptTokens, tokensMax: 50) with { Prompt = [.. Enumerable.Repeat(100_000, promptTokens)] };
+    private static GenerationRequest WideRequest(string id, int promptTokens)
+    {
+        var request = Request(id, promptTokens, tokensMax: 50);
+        return request with
+        {
+            Spec = request.Spec with { Prompt = [.. Enumerable.Repeat(100_000, promptTokens)] },
+        };
+    }
 
     private static (SequencePages[] Pages, HandedSequence[] Handed) Told(RecordedActor target)
     {

@@ -1,5 +1,5 @@
 using SpotServe.Actors.Replica;
-using SpotServe.Actors.Scheduling;
+using SpotServe.Actors.Requests;
 using Xunit;
 using static SpotServe.Actors.Replica.HandoverProtocol;
 using static SpotServe.Tests.Scheduling.SchedulerFixture;
@@ -136,10 +136,9 @@ public sealed class ReceivingReplicaTests : ReplicaTestKit
     /// <summary>A sequence with all its tokens but the last in pages.</summary>
     private HandedSequence Handed(GenerationRequest request, int generated, params int[] pages) => new(
         request.Id,
-        request.Prompt,
+        request.Spec,
         [.. Enumerable.Range(0, generated)],
-        request.Parameters,
-        request.Prompt.Length + generated - 1,
+        request.Spec.Prompt.Length + generated - 1,
         0,
         [.. pages],
         Entity.Ref);

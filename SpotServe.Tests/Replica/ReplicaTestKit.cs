@@ -51,7 +51,7 @@ public abstract class ReplicaTestKit : TestKit
     }
 
     protected static ReplicaProtocol.Submit Submit(GenerationRequest request, params int[] committed) =>
-        new(Epoch, request.Id, request.Prompt, [.. committed], request.Parameters);
+        new(Epoch, request with { Committed = [.. committed] });
 
     protected void Submit(GenerationRequest request, TestProbe from, params int[] committed) =>
         Replica.Tell(Submit(request, committed), from.Ref);

@@ -28,7 +28,9 @@ public sealed class LostReplicaTests : TestKit
         _reader = CreateTestProbe("reader");
         _entity = Entity();
         _entity.Tell(
-            new Accept(Id, [1, 2, 3], new GenerationParameters(99, SamplingParameters.Greedy, []), []), TestActor);
+            new Accept(
+                Id, new GenerationSpec([1, 2, 3], new GenerationParameters(99, SamplingParameters.Greedy, []))),
+            TestActor);
         ExpectMsg<Accepted>(cancellationToken: Cancel);
         _entity.Tell(new Subscribe(Id, 0), _reader);
     }
@@ -42,13 +44,13 @@ public sealed class LostReplicaTests : TestKit
     {
         for (var i = 0; i < 3; i++)
         {
-            Assert.False(NextSubmission().Alone);
+            Assert.False(NextSubmission().Request.RunsAlone);
             if (replicaTells) Lose(wasInStep: true);
         }
 
         for (var i = 0; i < 2; i++)
         {
-            Assert.True(NextSubmission().Alone);
+            Assert.True(NextSubmission().Request.RunsAlone);
             GoAlone();
             if (replicaTells) Lose(wasInStep: true);
         }
@@ -69,15 +71,15 @@ public sealed class LostReplicaTests : TestKit
         }
 
         // Submitted only once the third loss is in the journal.
-        Assert.True(NextSubmission().Alone);
+        Assert.True(NextSubmission().Request.RunsAlone);
         Restart();
 
-        Assert.True(NextSubmission().Alone);
+        Assert.True(NextSubmission().Request.RunsAlone);
         GoAlone();
         Lose(wasInStep: true);
-        Assert.True(NextSubmission().Alone);
+        Assert.True(NextSubmission().Request.RunsAlone);
         Restart();
-        Assert.True(NextSubmission().Alone);
+        Assert.True(NextSubmission().Request.RunsAlone);
         GoAlone();
         Lose(wasInStep: true);
         Assert.Equal(
@@ -89,13 +91,13 @@ public sealed class LostReplicaTests : TestKit
     {
         for (var i = 0; i < 6; i++)
         {
-            Assert.False(NextSubmission().Alone);
+            Assert.False(NextSubmission().Request.RunsAlone);
             Lose(wasInStep: false);
         }
 
         for (var i = 0; i < 6; i++)
         {
-            Assert.False(NextSubmission().Alone);
+            Assert.False(NextSubmission().Request.RunsAlone);
             Generate(i * 16, 16);
             _reader.ExpectMsg<TokensAvailable>(cancellationToken: Cancel);
             Lose(wasInStep: true);
@@ -113,7 +115,7 @@ public sealed class LostReplicaTests : TestKit
             _entity.Tell(new Routed(Id, new Epoch(_epoch), _replica), _gateway);
         }
 
-        Assert.False(NextSubmission().Alone);
+        Assert.False(NextSubmission().Request.RunsAlone);
     }
 
     [Fact]
@@ -127,13 +129,13 @@ public sealed class LostReplicaTests : TestKit
 
         for (var i = 0; i < 6; i++)
         {
-            Assert.True(NextSubmission().Alone);
+            Assert.True(NextSubmission().Request.RunsAlone);
             GoAlone();
             _entity.Tell(new ReplicaProtocol.TokensGenerated(new Epoch(++_epoch), Id, 0, [], null), _replica);
             Lose(wasInStep: true);
         }
 
-        Assert.True(NextSubmission().Alone);
+        Assert.True(NextSubmission().Request.RunsAlone);
     }
 
     [Fact]

@@ -37,7 +37,7 @@ public sealed class RequestCommitTests : TestKit
     public async Task Request_is_accepted_once_it_is_written()
     {
         _journal.Close();
-        _entity.Tell(new Accept(Id, [1, 2, 3], Greedy, []), _reader);
+        _entity.Tell(new Accept(Id, new GenerationSpec([1, 2, 3], Greedy)), _reader);
         await _journal.WaitsAsync().WaitAsync(Cancel);
         Assert.False(_reader.HasMessages);
 
@@ -92,7 +92,8 @@ public sealed class RequestCommitTests : TestKit
 
         _entity.Tell(new Routed(Id, new Epoch(2), _replica), _gateway);
 
-        Assert.Empty((await _replica.ExpectMsgAsync<ReplicaProtocol.Submit>(cancellationToken: Cancel)).Committed);
+        var again = await _replica.ExpectMsgAsync<ReplicaProtocol.Submit>(cancellationToken: Cancel);
+        Assert.Empty(again.Request.Committed);
         _journal.Open();
     }
 
@@ -114,7 +115,7 @@ public sealed class RequestCommitTests : TestKit
     /// <summary>Accepted, sent to a replica, and read.</summary>
     private async Task BeginAsync()
     {
-        _entity.Tell(new Accept(Id, [1, 2, 3], Greedy, []), TestActor);
+        _entity.Tell(new Accept(Id, new GenerationSpec([1, 2, 3], Greedy)), TestActor);
         await ExpectMsgAsync<Accepted>(cancellationToken: Cancel);
         _entity.Tell(new Routed(Id, new Epoch(1), _replica), _gateway);
         await _replica.ExpectMsgAsync<ReplicaProtocol.Submit>(cancellationToken: Cancel);

@@ -39,8 +39,8 @@ public sealed class RequestEntityTests : TestKit
 
         var submit = _replica.ExpectMsg<ReplicaProtocol.Submit>(cancellationToken: Cancel);
         Assert.Equal(new Epoch(3), submit.Epoch);
-        Assert.Equal([1, 2, 3], submit.Prompt);
-        Assert.Empty(submit.Committed);
+        Assert.Equal([1, 2, 3], submit.Request.Spec.Prompt);
+        Assert.Empty(submit.Request.Committed);
     }
 
     [Fact]
@@ -69,7 +69,7 @@ public sealed class RequestEntityTests : TestKit
         Generate(entity, new Epoch(1), 2, [12]);
 
         var again = _replica.ExpectMsg<ReplicaProtocol.Submit>(cancellationToken: Cancel);
-        Assert.Equal([10], again.Committed);
+        Assert.Equal([10], again.Request.Committed);
     }
 
     [Fact]
@@ -136,7 +136,7 @@ public sealed class RequestEntityTests : TestKit
         _gateway.ExpectMsg<Route>(cancellationToken: Cancel);
         Route(second, new Epoch(2));
 
-        Assert.Equal([10, 11], _replica.ExpectMsg<ReplicaProtocol.Submit>(cancellationToken: Cancel).Committed);
+        Assert.Equal([10, 11], _replica.ExpectMsg<ReplicaProtocol.Submit>(cancellationToken: Cancel).Request.Committed);
     }
 
     [Fact]
@@ -156,7 +156,7 @@ public sealed class RequestEntityTests : TestKit
     public void Stop_string_ends_a_request_that_nobody_reads_and_cuts_what_came_behind_it()
     {
         var entity = Entity(stopAt: 12);
-        entity.Tell(new Accept(Id, [1, 2, 3], Greedy, ["end"]), TestActor);
+        entity.Tell(new Accept(Id, new GenerationSpec([1, 2, 3], Greedy with { Stops = ["end"] })), TestActor);
         ExpectMsg<Accepted>(cancellationToken: Cancel);
         Route(entity, new Epoch(1));
         _replica.ExpectMsg<ReplicaProtocol.Submit>(cancellationToken: Cancel);
@@ -174,7 +174,7 @@ public sealed class RequestEntityTests : TestKit
     public void Restarted_entity_looks_for_stop_strings_from_the_first_token_on()
     {
         var first = Entity();
-        first.Tell(new Accept(Id, [1, 2, 3], Greedy, ["end"]), TestActor);
+        first.Tell(new Accept(Id, new GenerationSpec([1, 2, 3], Greedy with { Stops = ["end"] })), TestActor);
         ExpectMsg<Accepted>(cancellationToken: Cancel);
         Route(first, new Epoch(1));
         first.Tell(new Subscribe(Id, 0), _reader);
@@ -194,15 +194,16 @@ public sealed class RequestEntityTests : TestKit
     public void Request_tells_what_it_was_accepted_with()
     {
         var entity = Entity();
-        entity.Tell(new Accept(Id, [1, 2, 3], Greedy with { StopTokens = [7] }, ["end"]), TestActor);
+        entity.Tell(new Accept(
+            Id, new GenerationSpec([1, 2, 3], Greedy with { StopTokens = [7], Stops = ["end"] })), TestActor);
         var accepted = ExpectMsg<Accepted>(cancellationToken: Cancel);
 
         entity.Tell(new Describe(Id), TestActor);
 
         var known = ExpectMsg<Described>(cancellationToken: Cancel);
         Assert.Equal((accepted.At, 3), (known.At, known.PromptTokens));
-        Assert.Equal([7], known.StopTokens);
-        Assert.Equal(["end"], known.Stops);
+        Assert.Equal([7], known.Tail.Parameters.StopTokens);
+        Assert.Equal(["end"], known.Tail.Parameters.Stops);
     }
 
     [Fact]
@@ -283,7 +284,7 @@ public sealed class RequestEntityTests : TestKit
     private IActorRef AcceptedEntity()
     {
         var entity = Entity();
-        entity.Tell(new Accept(Id, [1, 2, 3], Greedy, []), TestActor);
+        entity.Tell(new Accept(Id, new GenerationSpec([1, 2, 3], Greedy)), TestActor);
         ExpectMsg<Accepted>(cancellationToken: Cancel);
         _gateway.ExpectMsg<Route>(cancellationToken: Cancel);
         return entity;

@@ -48,7 +48,7 @@ public sealed class RequestJournalTroubleTests : TestKit
         FickleJournal.Failure = "disk full";
         var entity = Sys.ActorOf(Props());
 
-        entity.Tell(new Accept(Id, [1], Greedy, []), TestActor);
+        entity.Tell(new Accept(Id, new GenerationSpec([1], Greedy)), TestActor);
 
         Assert.Equal("disk full", ExpectMsg<NotAccepted>(cancellationToken: Cancel).Reason);
         Assert.Equal("disk full", _health.Trouble);
@@ -75,7 +75,7 @@ public sealed class RequestJournalTroubleTests : TestKit
 
         _gateway.ExpectMsg<Route>(cancellationToken: Cancel);
         second.Tell(new Routed(Id, new Epoch(1), _replica), _gateway);
-        Assert.Equal([10], _replica.ExpectMsg<ReplicaProtocol.Submit>(cancellationToken: Cancel).Committed);
+        Assert.Equal([10], _replica.ExpectMsg<ReplicaProtocol.Submit>(cancellationToken: Cancel).Request.Committed);
     }
 
     [Fact]
@@ -106,7 +106,7 @@ public sealed class RequestJournalTroubleTests : TestKit
     private IActorRef Accepted()
     {
         var entity = Sys.ActorOf(Props());
-        entity.Tell(new Accept(Id, [1], Greedy, []), TestActor);
+        entity.Tell(new Accept(Id, new GenerationSpec([1], Greedy)), TestActor);
         ExpectMsg<Accepted>(cancellationToken: Cancel);
         _gateway.ExpectMsg<Route>(cancellationToken: Cancel);
         entity.Tell(new Routed(Id, new Epoch(1), _replica), _gateway);

@@ -76,7 +76,7 @@ public sealed class AdoptionTests
         var cached = 19 + generated;
         var first = id[^1] % 10 * 6;
         return new SequenceState(
-            request.Id, request.Prompt, [.. Enumerable.Range(0, generated)], request.Parameters, cached,
+            request.Id, request.Spec, [.. Enumerable.Range(0, generated)], cached,
             [.. Enumerable.Range(first, KvPage.Count(cached))]);
     }
 }

@@ -69,7 +69,7 @@ public sealed class FailedStepPropertyTests
             for (var i = 0; i < _requests.Length; i++)
             {
                 if (scenario.Arrivals[i].Poison is { } poison)
-                    _poisons.Add(_requests[i].Parameters.Sampling.Seed, poison);
+                    _poisons.Add(_requests[i].Spec.Parameters.Sampling.Seed, poison);
             }
         }
 
@@ -127,12 +127,12 @@ public sealed class FailedStepPropertyTests
             }
 
             // The last token that is drawn is not run through the model.
-            var failsAt = poison?.Position < request.Prompt.Length + alone.Count - 1 ? poison : null;
+            var failsAt = poison?.Position < request.Spec.Prompt.Length + alone.Count - 1 ? poison : null;
             Assert.Equal(failsAt is null ? FinishReason.Length : FinishReason.Failed, _fixture.Finished[id]);
             Assert.Equal(failsAt is not null, _fixture.Errors.ContainsKey(id));
             var expected = failsAt is null
                 ? alone
-                : alone[..Math.Max(0, failsAt.Position - request.Prompt.Length + 1)];
+                : alone[..Math.Max(0, failsAt.Position - request.Spec.Prompt.Length + 1)];
             Assert.Equal(expected, generated);
         }
 

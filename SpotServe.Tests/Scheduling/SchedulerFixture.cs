@@ -57,18 +57,18 @@ internal sealed class SchedulerFixture
         var prompt = Enumerable.Range(0, promptTokens).Select(i => (int)(((ulong)i * 7 + seed) % 97));
         return new GenerationRequest(
             new RequestId(id),
-            [.. prompt],
-            [.. committed ?? []],
-            new GenerationParameters(
-                tokensMax, new SamplingParameters(0, 1, 0, seed), [.. stop ?? []]));
+            new GenerationSpec(
+                [.. prompt],
+                new GenerationParameters(tokensMax, new SamplingParameters(0, 1, 0, seed), [.. stop ?? []])),
+            [.. committed ?? []]);
     }
 
     public static List<int> Alone(GenerationRequest request, SchedulerLimits limits) => PagedModel.Alone(
-        request.Prompt.AsSpan(),
-        request.Parameters.Sampling,
-        request.Parameters.TokensMax,
+        request.Spec.Prompt.AsSpan(),
+        request.Spec.Parameters.Sampling,
+        request.Spec.Parameters.TokensMax,
         limits.ContextMax,
-        request.Parameters.StopTokens);
+        request.Spec.Parameters.StopTokens);
 
     public Submission Submit(GenerationRequest request)
     {

@@ -166,10 +166,10 @@ public sealed class HyperionMessageSerializerTests(HyperionMessageSerializerTest
 
     private static ReplicaProtocol.Submit Submit(ImmutableArray<int> prompt) => new(
         new Epoch(3),
-        new RequestId("cmpl-1"),
-        prompt,
-        [],
-        new GenerationParameters(16, SamplingParameters.Greedy, [2]));
+        new GenerationRequest(
+            new RequestId("cmpl-1"),
+            new GenerationSpec(prompt, new GenerationParameters(16, SamplingParameters.Greedy, [2])),
+            []));
 
     private static byte[] Forge(Hyperion.SerializerOptions options, object value, MessageTypes? types = null)
     {

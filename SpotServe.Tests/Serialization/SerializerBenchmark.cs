@@ -23,8 +23,12 @@ public sealed class SerializerBenchmark(ITestOutputHelper output)
         Measure(serializer, "8 tokens", 20_000, new ReplicaProtocol.TokensGenerated(
             new Epoch(3), new RequestId("cmpl-0192f3c8e5a1"), 100, [.. Enumerable.Range(1000, 8)], null));
         Measure(serializer, "prompt of 8,192 tokens", 200, new ReplicaProtocol.Submit(
-            new Epoch(3), new RequestId("cmpl-0192f3c8e5a1"), [.. Enumerable.Range(100_000, 8192)], [],
-            new GenerationParameters(64, SamplingParameters.Greedy, [2])));
+            new Epoch(3),
+            new GenerationRequest(
+                new RequestId("cmpl-0192f3c8e5a1"),
+                new GenerationSpec(
+                    [.. Enumerable.Range(100_000, 8192)], new GenerationParameters(64, SamplingParameters.Greedy, [2])),
+                [])));
     }
 
     private void Measure(HyperionMessageSerializer serializer, string name, int rounds, object message)

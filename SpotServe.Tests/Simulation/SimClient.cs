@@ -201,7 +201,8 @@ internal sealed class SimClient
                 return;
             }
 
-            _control.Gateway!.Tell(new GatewayProtocol.Generate(_client.Prompt, _client.Parameters, []));
+            var spec = new GenerationSpec(_client.Prompt, _client.Parameters);
+            _control.Gateway!.Tell(new GatewayProtocol.Generate(spec));
             SetReceiveTimeout(AnswerMax);
         }
 

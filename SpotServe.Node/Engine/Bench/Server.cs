@@ -108,8 +108,7 @@ internal sealed class Server
             .Select(i => (int)((3 + (7919L * i) + (104_729L * number)) % _vocabulary));
         return new GenerationRequest(
             new RequestId($"made-{number}"),
-            [.. prompt],
-            [],
-            new GenerationParameters(load.OutputTokens, SamplingParameters.Greedy, []));
+            new GenerationSpec([.. prompt], new GenerationParameters(load.OutputTokens, SamplingParameters.Greedy, [])),
+            []);
     }
 }
