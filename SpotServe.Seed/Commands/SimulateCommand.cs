@@ -11,8 +11,8 @@ public static class SimulateCommand
 {
     private const string BuiltIn =
         "Inputs: the built-in set, with the machine counts and arrival rates of the paper. The paper's own traces, "
-        + "arrivals and profiles are in github.com/Hsword/SpotServe, branch artifact, folder elastic-switch; give their folder "
-        + "with --traces (docs/simulate.md).";
+        + "arrivals and profiles are in github.com/Hsword/SpotServe, branch artifact, folder elastic-switch; give "
+        + "their folder with --traces (docs/simulate.md).";
 
     private static readonly Option<bool> Paper = new("--paper")
     {
