@@ -206,6 +206,12 @@ public static class ClusterProtocol
     /// <summary>Asks for the timeline; answered by <see cref="Timeline"/>.</summary>
     public sealed record GetTimeline : IMessage;
 
+    /// <summary>Asks what the planner decides from; answered by <see cref="PlanningInputsTold"/>.</summary>
+    public sealed record GetPlanningInputs : IMessage;
+
+    /// <param name="Json">A <see cref="PlanningRecord"/>, as <see cref="PlanningInputsJson"/> writes it.</param>
+    public sealed record PlanningInputsTold(string Json) : IMessage;
+
     /// <summary>The latest reconfigurations, oldest first; the one under way, if any, is last.</summary>
     public sealed record Timeline(ImmutableArray<ReconfigurationRecord> Reconfigurations) : IMessage;
 }

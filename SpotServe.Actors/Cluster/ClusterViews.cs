@@ -18,6 +18,9 @@ public sealed record NodeInfo(string Node, string Endpoint, ImmutableArray<Devic
     /// <summary>What it measured when the planner asked it to; null before that.</summary>
     public SourceRates? Rates { get; init; }
 
+    /// <summary>Of the node's process on its own machine; null where the node is none (in simulations).</summary>
+    public int? ProcessId { get; init; }
+
     /// <summary>What the machine is to its cloud.</summary>
     public MachineInfo Machine { get; init; } = MachineInfo.Unknown;
 }

@@ -50,13 +50,13 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
         _onUnfit = onUnfit;
         _onReleased = onReleased;
         _clock = clock;
-        _guard = new SenderGuard(Context.System, _log, clock);
+        _guard = new SenderGuard(Context.System, clock);
         _shards = [.. node.Devices.Select(device =>
             Context.Watch(Context.ActorOf(shardProps(device.Index), $"shard-{device.Index}")))];
         Receive<Report>(_ => OnReport());
         Receive<IPlannerCommand>(
             command => command.Term < _term,
-            stale => _log.Warning("Ignored {0}: the planner of term {1} is over", stale, stale.Term));
+            stale => _guard.Refuse(stale, Sender, $"the planner of term {stale.Term} is over"));
         Receive<GetHoldings>(OnGetHoldings);
         Receive<DeviceHoldings>(OnDeviceHoldings);
         Receive<IDeviceCommand>(OnDeviceCommand);

@@ -47,28 +47,28 @@ public sealed record DataPlaneOptions
     public TimeSpan HandshakeTimeout
     {
         get;
-        init => field = Setting.Positive(value, TimeSpan.FromMinutes(1), nameof(HandshakeTimeout));
+        init => field = Bounds.Positive(value, TimeSpan.FromMinutes(1));
     } = TimeSpan.FromSeconds(5);
 
     /// <summary>Most connections in the middle of a handshake; the oldest makes room. Default 64.</summary>
     public int HandshakesMax
     {
         get;
-        init => field = Setting.InRange(value, 1, 4096, nameof(HandshakesMax));
+        init => field = Bounds.Between(value, 1, 4096);
     } = 64;
 
     /// <summary>Most time that a proven connection waits to be expected; default 30 s.</summary>
     public TimeSpan EarlyTimeout
     {
         get;
-        init => field = Setting.Positive(value, TimeSpan.FromMinutes(10), nameof(EarlyTimeout));
+        init => field = Bounds.Positive(value, TimeSpan.FromMinutes(10));
     } = TimeSpan.FromSeconds(30);
 
     /// <summary>Most proven connections that wait to be expected; others are told to try again. Default 256.</summary>
     public int EarlyMax
     {
         get;
-        init => field = Setting.InRange(value, 1, 16_384, nameof(EarlyMax));
+        init => field = Bounds.Between(value, 1, 16_384);
     } = 256;
 
     /// <summary>Bounds of bulk transfers.</summary>
@@ -79,20 +79,6 @@ public sealed record DataPlaneOptions
 
     /// <summary>How a lost node is found.</summary>
     public HeartbeatOptions Heartbeat { get; init; } = new();
-}
-
-/// <summary>Checks of settings; what is wrong stops the start, with the bounds in its message.</summary>
-internal static class Setting
-{
-    public static TimeSpan Positive(TimeSpan value, TimeSpan max, string name) =>
-        value > TimeSpan.Zero && value <= max
-            ? value
-            : throw new ArgumentOutOfRangeException(name, value, $"Must be more than 0 and at most {max}.");
-
-    public static int InRange(int value, int min, int max, string name) =>
-        value >= min && value <= max
-            ? value
-            : throw new ArgumentOutOfRangeException(name, value, $"Must be {min} to {max}.");
 }
 
 /// <summary>Something of an epoch was asked for after a newer one had begun.</summary>

@@ -23,6 +23,10 @@ public interface IClusterOperator
     /// <exception cref="PlannerSilentException">The planner did not answer in time.</exception>
     Task ChangeObjectiveAsync(LayoutObjective? objective, CancellationToken cancel);
 
+    /// <summary>What the planner decides from, as <see cref="PlanningInputsJson"/> writes it.</summary>
+    /// <exception cref="PlannerSilentException">The planner did not answer in time.</exception>
+    Task<string> PlanningInputsAsync(CancellationToken cancel);
+
     /// <summary>The latest reconfigurations, oldest first.</summary>
     /// <exception cref="PlannerSilentException">The planner did not answer in time.</exception>
     Task<ImmutableArray<ReconfigurationRecord>> TimelineAsync(CancellationToken cancel);
@@ -49,6 +53,9 @@ public sealed class ClusterOperator(Lazy<IActorRef> planner) : IClusterOperator
 
     public async Task<ImmutableArray<ReconfigurationRecord>> TimelineAsync(CancellationToken cancel) =>
         (await AskAsync<Timeline>(new GetTimeline(), cancel).ConfigureAwait(false)).Reconfigurations;
+
+    public async Task<string> PlanningInputsAsync(CancellationToken cancel) =>
+        (await AskAsync<PlanningInputsTold>(new GetPlanningInputs(), cancel).ConfigureAwait(false)).Json;
 
     private async Task<T> AskAsync<T>(object question, CancellationToken cancel)
     {

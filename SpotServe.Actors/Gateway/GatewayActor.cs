@@ -41,7 +41,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     {
         _options = options;
         _clock = clock;
-        _guard = new SenderGuard(Context.System, _log, clock);
+        _guard = new SenderGuard(Context.System, clock);
         _board = board;
         _planner = planner;
         _requests = requests;

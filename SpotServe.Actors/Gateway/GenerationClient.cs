@@ -171,7 +171,12 @@ public sealed class GenerationClient(
             {
                 var answer = await actors.Value.Requests.Ask<RequestProtocol.IMessage>(
                     question, AskAgainAfter, cancel).ConfigureAwait(false);
-                return answer is RequestProtocol.Unknown ? throw new RequestUnknownException(question.Id) : answer;
+                return answer switch
+                {
+                    RequestProtocol.Unknown => throw new RequestUnknownException(question.Id),
+                    RequestProtocol.Damaged damaged => throw new RequestDamagedException(damaged.Error),
+                    _ => answer,
+                };
             }
             catch (AskTimeoutException)
             {

@@ -15,6 +15,7 @@ public interface IGenerationClient
 
     /// <summary>What is known of a request besides its tokens, on whichever control node it was accepted.</summary>
     /// <exception cref="RequestUnknownException">No such request, or it was forgotten.</exception>
+    /// <exception cref="RequestDamagedException">The journal's entries of it are damaged.</exception>
     /// <exception cref="RequestSilentException">It did not answer in time: it may be on its way from a lost control
     /// node to another.</exception>
     Task<RequestDescription> DescribeAsync(RequestId id, CancellationToken cancel);
@@ -124,6 +125,9 @@ public sealed record ServiceStatus(bool Serving, string Detail, string? ModelNam
 
 /// <summary>The request is not known to the cluster.</summary>
 public sealed class RequestUnknownException(RequestId id) : Exception($"Request {id} is unknown.");
+
+/// <summary>What the journal has of the request cannot be read.</summary>
+public sealed class RequestDamagedException(string message) : Exception(message);
 
 /// <summary>The request has as many readers as it may have.</summary>
 public sealed class TooManyReadersException(RequestId id)

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Cluster.Hosting;
 using Akka.Cluster.Sharding;
@@ -30,6 +31,10 @@ public static class ControlHosting
     public const string ControlRole = "control";
 
     public const string PlannerName = "planner";
+
+    /// <summary>Elements of the planner's path: the singleton's manager, the parent that starts the planner again, the
+    /// planner.</summary>
+    internal static readonly ImmutableArray<string> PlannerPath = ["user", PlannerName, PlannerName, PlannerName];
 
     /// <summary>Request entities are spread over this many shards; fixed for the life of a cluster.</summary>
     private const int ShardCount = 64;

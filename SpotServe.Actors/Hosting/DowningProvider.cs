@@ -1,7 +1,9 @@
 using System.Collections.Immutable;
+using System.Security.Cryptography;
 using Akka.Actor;
 using Akka.Cluster;
 using Akka.Event;
+using SpotServe.Actors.Cluster;
 
 namespace SpotServe.Actors.Hosting;
 
@@ -30,7 +32,11 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
     private readonly Akka.Cluster.Cluster _cluster;
     private readonly bool _isControl;
     private readonly ILoggingAdapter _log = Context.GetLogger();
+    private readonly SenderGuard _guard;
     private readonly Dictionary<UniqueAddress, DateTimeOffset> _heard = [];
+
+    /// <summary>What each of them is asked: known to nobody else, so that only they can answer.</summary>
+    private readonly Dictionary<UniqueAddress, long> _questions = [];
     private readonly Dictionary<UniqueAddress, DateTimeOffset> _unreachableSince = [];
     private readonly HashSet<UniqueAddress> _replaced = [];
     private readonly HashSet<UniqueAddress> _downed = [];
@@ -41,9 +47,10 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
     {
         _cluster = cluster;
         _clock = clock;
+        _guard = new SenderGuard(Context.System, clock);
         _isControl = cluster.SelfRoles.Contains(ControlHosting.ControlRole);
-        Receive<DowningProtocol.AreYouThere>(_ => Sender.Tell(
-            new DowningProtocol.IAmHere(_cluster.SelfUniqueAddress.Uid)));
+        Receive<DowningProtocol.AreYouThere>(asked => Sender.Tell(
+            new DowningProtocol.IAmHere(_cluster.SelfUniqueAddress.Uid, asked.Question)));
         Receive<DowningProtocol.IAmHere>(OnAnswer);
         Receive<Tick>(_ => OnTick());
     }
@@ -56,6 +63,12 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
     {
         var member = Others().FirstOrDefault(member => member.Address == Sender.Path.Address);
         if (member is null) return;
+        if (!_questions.TryGetValue(member.UniqueAddress, out var question) || question != answer.Question)
+        {
+            _guard.Refuse(answer, Sender, "it was not asked that");
+            return;
+        }
+
         if (member.UniqueAddress.Uid == answer.Uid) _heard[member.UniqueAddress] = _clock.GetUtcNow();
         else if (_replaced.Add(member.UniqueAddress)) OnTick();
     }
@@ -72,8 +85,14 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
         foreach (var member in controls.Concat(unreachable))
         {
             _heard.TryAdd(member.UniqueAddress, now);   // a new one has its full time
+            if (!_questions.TryGetValue(member.UniqueAddress, out var question))
+            {
+                question = BitConverter.ToInt64(RandomNumberGenerator.GetBytes(sizeof(long)));
+                _questions.Add(member.UniqueAddress, question);
+            }
+
             Context.ActorSelection(new RootActorPath(member.Address) / Self.Path.Elements).Tell(
-                new DowningProtocol.AreYouThere());
+                new DowningProtocol.AreYouThere(question));
         }
 
         foreach (var member in controls) Note(member, now - _heard[member.UniqueAddress]);
@@ -127,6 +146,7 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
     private void ForgetGone(List<Member> others, List<Member> unreachable)
     {
         Forget(_heard, others);
+        Forget(_questions, others);
         Forget(_unreachableSince, unreachable);
         var known = others.Select(member => member.UniqueAddress).ToHashSet();
         _replaced.IntersectWith(known);
@@ -137,10 +157,10 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
     private IEnumerable<Member> Others() =>
         _cluster.State.Members.Where(member => member.UniqueAddress != _cluster.SelfUniqueAddress);
 
-    private static void Forget(Dictionary<UniqueAddress, DateTimeOffset> times, IEnumerable<Member> kept)
+    private static void Forget<T>(Dictionary<UniqueAddress, T> what, IEnumerable<Member> kept)
     {
         var known = kept.Select(member => member.UniqueAddress).ToHashSet();
-        foreach (var gone in times.Keys.Where(address => !known.Contains(address)).ToArray()) times.Remove(gone);
+        foreach (var gone in what.Keys.Where(address => !known.Contains(address)).ToArray()) what.Remove(gone);
     }
 
     private static bool IsControl(Member member) => member.HasRole(ControlHosting.ControlRole);

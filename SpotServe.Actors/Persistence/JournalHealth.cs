@@ -1,3 +1,6 @@
+using System.Runtime.Serialization;
+using SpotServe.Actors.Requests;
+
 namespace SpotServe.Actors.Persistence;
 
 /// <summary>
@@ -56,9 +59,24 @@ public sealed class JournalHealth
     public static string? DamageIn(Exception reason)
     {
         for (var error = reason; error is not null; error = error.InnerException!)
-            if (error is JournalFormatException or InvariantException) return error.Message;
+            if (error is JournalFormatException or InvariantException or SerializationException) return error.Message;
         return null;
     }
+
+    /// <summary>The planner goes on without one of its entries.</summary>
+    internal void PlannerLost(DamagedEntry entry) => Damaged(
+        $"{entry.Where}: the planner goes on without it. It does not know any more what served, so a layout is " +
+        "made anew and requests go on from their tokens; the next epoch is higher than any before. Nothing has to be " +
+        "done. " +
+        $"To be rid of the entry: DELETE FROM journal WHERE persistence_id = '{entry.PersistenceId}' " +
+        $"AND sequence_number = {entry.SequenceNumber}");
+
+    /// <summary>A request cannot go on without one of its entries.</summary>
+    /// <returns>As of <see cref="Damaged"/>.</returns>
+    internal bool RequestLost(RequestId id, DamagedEntry entry) => Damaged(
+        $"{entry.Where}: request {id} is lost, the others go on. Restore the journal from a backup to have it " +
+        $"back. To be rid of it: DELETE /v1/requests/{id}, or DELETE FROM journal WHERE persistence_id = " +
+        $"'{entry.PersistenceId}'");
 
     /// <summary>The planner's own entries cannot be read: nobody plans until somebody has mended them.</summary>
     public void PlannerDamaged(string damage) => Damaged(

@@ -69,7 +69,9 @@ public sealed class JournalSchema
                 ? stored.ToEvent()
                 : throw new JournalFormatException($"Journal entry '{manifest}' holds null.");
         }
-        catch (JsonException error)
+        // Well-formed text may still say what no event of today can be made of.
+        catch (Exception error) when (error is JsonException or ArgumentException or FormatException
+            or InvalidOperationException or InvariantException or OverflowException)
         {
             throw new JournalFormatException(
                 $"Journal entry '{manifest}' of {content.Length} bytes is damaged: {error.Message}", error);

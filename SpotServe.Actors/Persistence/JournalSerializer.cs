@@ -14,8 +14,10 @@ public sealed class JournalSerializer(ExtendedActorSystem system, JournalSchema 
     public override string Manifest(object o) => schema.ManifestOf(o);
 
     /// <exception cref="JournalFormatException">The event has no stored form.</exception>
-    public override byte[] ToBinary(object obj) => schema.Write(obj);
+    public override byte[] ToBinary(object obj) => EntryChecksum.Append(schema.Write(obj));
 
     /// <exception cref="JournalFormatException">The manifest is unknown, or the bytes are not of its form.</exception>
-    public override object FromBinary(byte[] bytes, string manifest) => schema.Read(bytes, manifest);
+    public override object FromBinary(byte[] bytes, string manifest) => bytes is null
+        ? throw new JournalFormatException($"Journal entry '{manifest}' has no content.")
+        : schema.Read(EntryChecksum.Check(bytes, manifest), manifest);
 }

@@ -16,7 +16,7 @@ public static class PersistenceHosting
           journal {
             plugin = "akka.persistence.journal.sql"
             sql {
-              class = "Akka.Persistence.Sql.Journal.SqlWriteJournal, Akka.Persistence.Sql"
+              class = "SpotServe.Actors.Persistence.SqlJournal, SpotServe.Actors"
               # We tag nothing: without the tag table a deletion is one statement less.
               tag-write-mode = Csv
               # An event is small and every waiting one holds up a stream: what waits goes in one transaction.
@@ -69,6 +69,7 @@ public static class PersistenceHosting
             .AddHocon(Common, HoconAddMode.Prepend)
             .AddHocon(options.IsSqlite ? Sqlite : Postgres, HoconAddMode.Prepend)
             .AddHocon(Indexed(options.Provider), HoconAddMode.Prepend)
+            .AddSetup(new JournalSetup(options))
             .AddSetup(new DataOptionsSetup(options.IsSqlite ? data.UseInterceptor(new OffTheStream()) : data))
             .WithCustomSerializer(
                 "spotserve-journal",

@@ -4,6 +4,7 @@ using Akka.Event;
 using Akka.Persistence;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Persistence;
+using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 
@@ -37,8 +38,9 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         _core = new PlannerCore(options);
         _clock = clock;
         _membership = membership;
-        _guard = new SenderGuard(Context.System, _log, clock);
+        _guard = new SenderGuard(Context.System, clock);
         Recover<PlannerEvents.IPlannerEvent>(OnRecovered);
+        Recover<DamagedEntry>(OnDamaged);
         Recover<RecoveryCompleted>(_ => Take(_core.Begin(_journal, _clock.GetUtcNow())));
         Hears();
     }
@@ -56,7 +58,8 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
             options, clock, membership ?? AkkaMembership.Instance, health ?? new JournalHealth()));
 
     protected override bool AroundReceive(Receive receive, object message) =>
-        !_guard.Passes(message, Sender) || base.AroundReceive(receive, message);
+        !_guard.Passes(message, Sender, _state is { } state ? ReplicaWords.NodeOf(state, message) : null)
+            || base.AroundReceive(receive, message);
 
     protected override void PreStart()
     {
@@ -92,6 +95,8 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
             command => Step(new PlannerInputs.LayoutAsked(command.Wanted, new ActorAddress(Sender))));
         Command<PreemptNode>(command => Step(new PlannerInputs.PreemptionAsked(command, new ActorAddress(Sender))));
         Command<GetTimeline>(_ => _post.Send(Sender, PlannerMessages.Timeline(State, _clock.GetUtcNow())));
+        Command<GetPlanningInputs>(_ => _post.Send(
+            Sender, new PlanningInputsTold(PlanningInputsJson.Write(_core.Record(State, _clock.GetUtcNow())))));
         // Messages that the core takes as they are.
         Command<PlannerInputs.Tick>(Step);
         Command<NodeNotice>(Step);
@@ -112,6 +117,13 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     {
         _journal = _journal.Apply(happened);
         if (happened is PlannerEvents.PlannerCheckpoint) _checkpointAt = LastSequenceNr;
+    }
+
+    private void OnDamaged(DamagedEntry entry)
+    {
+        _journal = _journal.Without(entry.SequenceNumber);
+        _log.Error("{Where}: the planner goes on without it", entry.Where);
+        _health.PlannerLost(entry);
     }
 
     private void OnGateway(RegisterGateway message)

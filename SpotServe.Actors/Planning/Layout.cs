@@ -47,6 +47,13 @@ public sealed record Layout(
 
     public IEnumerable<Position> Positions => Enumerable.Range(0, Degrees.DeviceCount).Select(PositionAt);
 
+    /// <summary>A replica's positions, stage after stage.</summary>
+    public IEnumerable<Position> PositionsOf(int replica)
+    {
+        var size = Degrees.Stages * Degrees.Ranks;
+        return Enumerable.Range(replica * size, size).Select(PositionAt);
+    }
+
     /// <summary>Cuts the layers into stages as equal as can be; the first stages get the odd ones.</summary>
     public static ImmutableArray<LayerRange> EvenStages(int layerCount, int replicas, int stages)
     {

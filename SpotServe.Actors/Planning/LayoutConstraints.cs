@@ -65,26 +65,27 @@ public static class LayoutConstraints
             .FirstOrDefault();
 
     /// <summary>
-    /// A layout for when nobody asked for one: a single replica over as many devices as possible, with P and M close
-    /// to each other, so that both kinds of parallelism share the memory.
+    /// Layouts for when nobody asked for one, best first: a single replica over as many devices as possible, with P and
+    /// M close to each other, so that both kinds of parallelism share the memory. Empty without a device.
     /// </summary>
-    public static LayoutDegrees? Default(int layerCount, int headCount, int deviceCount, int batchSize) =>
-        All(layerCount, headCount, deviceCount, batchSize)
-            .Where(fit => fit.Replicas == 1)
-            .OrderByDescending(fit => fit.DeviceCount)
-            .ThenBy(fit => Math.Abs(fit.Stages - fit.Ranks))
-            .ThenByDescending(fit => fit.Stages)
-            .Select(fit => (LayoutDegrees?)fit)
-            .FirstOrDefault();
+    public static IReadOnlyList<LayoutDegrees> Single(
+        int layerCount, int headCount, int deviceCount, int batchSize) =>
+        [
+            .. All(layerCount, headCount, deviceCount, batchSize, replicasMax: 1)
+                .OrderByDescending(fit => fit.DeviceCount)
+                .ThenBy(fit => Math.Abs(fit.Stages - fit.Ranks))
+                .ThenByDescending(fit => fit.Stages),
+        ];
 
-    private static IEnumerable<LayoutDegrees> All(int layerCount, int headCount, int deviceCount, int batchSize)
+    private static IEnumerable<LayoutDegrees> All(int layerCount, int headCount, int deviceCount, int batchSize,
+        int replicasMax = int.MaxValue)
     {
         for (var ranks = 1; ranks <= Math.Min(headCount, deviceCount); ranks++)
         {
             if (headCount % ranks != 0) continue;
             for (var stages = 1; stages <= layerCount && stages * ranks <= deviceCount; stages++)
             {
-                for (var replicas = 1; replicas * stages * ranks <= deviceCount; replicas++)
+                for (var replicas = 1; replicas <= replicasMax && replicas * stages * ranks <= deviceCount; replicas++)
                 {
                     yield return new LayoutDegrees(replicas, stages, ranks, batchSize);
                 }
@@ -149,7 +150,7 @@ public static class LayoutAssembly
     {
         var useful = layout.Degrees.BatchSize * (long)Execution.KvPage.Count(model.ContextMax);
         return [.. Enumerable.Range(0, layout.Degrees.Replicas).Select(replica => (int)Math.Clamp(
-            layout.Positions.Where(position => position.Replica == replica).Min(PagesThatFit), 0, useful))];
+            layout.PositionsOf(replica).Min(PagesThatFit), 0, useful))];
 
         long PagesThatFit(Position position) =>
             (memoryBytes(position) - WeightBytes(model, layout, position) - workingBytes)

@@ -67,7 +67,8 @@ public sealed class SecureTransport : Transport
         }
 
         _security = new FrameSecurity(setup.Value.Identity);
-        _refusals = new RefusalLog(Logging.GetLogger(system, typeof(SecureTransport)), TimeProvider.System);
+        _refusals = new RefusalLog(
+            Logging.GetLogger(system, typeof(SecureTransport)), TimeProvider.System, system);
         _gate = new ConnectionGate(_security, _refusals);
     }
 

@@ -2,7 +2,9 @@ using Akka.Actor;
 using Akka.Cluster.Sharding;
 using Akka.Event;
 using Akka.Persistence;
+using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Fragments;
+using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Requests.RequestEvents;
@@ -12,7 +14,8 @@ namespace SpotServe.Actors.Requests;
 
 /// <summary>
 /// One request, the truth about it: prompt, parameters, committed tokens. States in order of life: Unborn (nothing
-/// accepted), Open (a replica generates, or a route to one is awaited), Ended (readable until its retention is over).
+/// accepted), Open (a replica generates, or a route to one is awaited), Ended (readable until its retention is over);
+/// Damaged (its journal cannot be read) is one for good.
 /// Tokens are shown only once they are in the journal; while one write is under way the next tokens gather, so the
 /// journal sets the batch size by itself.
 /// </summary>
@@ -24,6 +27,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     private readonly RequestId _id;
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly LargeMessages _large = LargeMessages.Of(Context.System);
+    private readonly SenderGuard _guard;
     private readonly RequestState _state = new();
     private TokenIntake _intake = new(0);
     private StopCut _stop = new(search: null);
@@ -43,7 +47,9 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         _options = options;
         _clock = clock;
         _gateway = gateway;
-        Recover<IRequestEvent>(_state.Apply);
+        _guard = new SenderGuard(Context.System, clock);
+        Recover<IRequestEvent>(OnReplayed);
+        Recover<DamagedEntry>(OnDamaged);
         Recover<RecoveryCompleted>(_ => OnRecovered());
         Unborn();
     }
@@ -79,7 +85,9 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         Command<Unsubscribe>(_ => Forget(Sender));
         Command<Terminated>(message => Forget(message.ActorRef));
         Command<CancelRequest>(_ => OnCancel());
+        Command<Routed>(IsOfAnotherGateway, OnRouteOfAnother);
         Command<Routed>(OnRouted);
+        Command<ReplicaProtocol.IEvent>(IsOfAnother, OnWordsOfAnother);
         Command<ReplicaProtocol.TokensGenerated>(IsCurrentOrNewer, OnTokens);
         Command<ReplicaProtocol.Rejected>(IsCurrent, OnRejected);
         Command<ReplicaProtocol.AloneDue>(IsCurrent, OnAloneDue);
@@ -112,7 +120,8 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     private void OnRecovered()
     {
         _intake = new TokenIntake(_state.Tokens.Count);
-        if (_state.IsOpen) BecomeOpen();
+        if (_damage is not null) BecomeDamaged();
+        else if (_state.IsOpen) BecomeOpen();
         else if (_state.Finished is not null) BecomeEnded();
     }
 

@@ -87,6 +87,10 @@ public static class RequestProtocol
             SizeBounds.Frame + SizeBounds.Tokens(Tokens.Length) + SizeBounds.Text(Error);
     }
 
+    /// <summary>What the journal has of the request cannot be read; it can only be deleted, by
+    /// <see cref="CancelRequest"/>.</summary>
+    public sealed record Damaged(RequestId Id, string Error) : IMessage;
+
     /// <summary>No request of this id was ever accepted, or its journal has been deleted.</summary>
     public sealed record Unknown(RequestId Id) : IMessage;
 

@@ -71,6 +71,12 @@ internal sealed class NodeFlags
         HelpName = "DIR",
     };
 
+    private Option<string> NumericsName { get; } = new("--numerics")
+    {
+        Description = NumericsNames.Help,
+        DefaultValueFactory = _ => NumericsNames.Of(Numerics.Invariant),
+    };
+
     private Option<bool> CopyWeights { get; } = new("--copy-weights") { Description = CopyWeightsText };
 
     private DepartureFlags Departure { get; } = new();
@@ -81,8 +87,8 @@ internal sealed class NodeFlags
     {
         foreach (Option option in (Option[])
             [
-                Seed, Model, Host, Port, DataPort, Device, Devices, Threads, Dtype, Memory, TorchLib, CopyWeights,
-                .. Departure.All, .. Access.All,
+                Seed, Model, Host, Port, DataPort, Device, Devices, Threads, Dtype, Memory, TorchLib, NumericsName,
+                CopyWeights, .. Departure.All, .. Access.All,
             ])
         {
             command.Options.Add(option);
@@ -117,6 +123,7 @@ internal sealed class NodeFlags
             WeightType = ReadDtype(parsed.GetValue(Dtype)!),
             MemoryBytes = parsed.GetValue(Memory) is { } gigabytes ? ReadMemory(gigabytes) : null,
             TorchLib = parsed.GetValue(TorchLib),
+            Numerics = ReadNumerics(parsed.GetValue(NumericsName)!),
             Grace = Seconds("--grace", parsed.GetValue(Departure.Grace), NodeDeparture.GraceMax),
             NoticeFile = ReadNoticeFile(parsed.GetValue(Departure.NoticeFile)),
             Cloud = Departure.ReadCloud(parsed),
@@ -155,6 +162,9 @@ internal sealed class NodeFlags
             ? (long)(gigabytes * 1e9)
             : throw new UsageException(string.Create(
                 CultureInfo.InvariantCulture, $"--memory is {gigabytes}; it must be more than 0 gigabytes."));
+
+    private static Numerics ReadNumerics(string text) => NumericsNames.Parse(text)
+        ?? throw new UsageException($"--numerics is {text}; it must be invariant or fast.");
 
     private static ElementType? ReadDtype(string text) => text switch
     {

@@ -40,10 +40,12 @@ internal sealed class StepDivision
 
     private void AddColumns(int index, in SequenceChunk chunk, int? sample)
     {
+        var drawsOnHost = !KernelSampling.Knows(chunk.Sampling);
         for (var j = 0; j < chunk.Count; j++)
         {
             var isLast = j == chunk.Count - 1;
-            _columns.Add(new DecodeColumn(index, chunk.TokenOffset + j, chunk.Start + j, isLast ? sample : null));
+            _columns.Add(new DecodeColumn(
+                index, chunk.TokenOffset + j, chunk.Start + j, isLast ? sample : null, drawsOnHost));
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
+using SpotServe.Actors;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Families;
@@ -29,18 +30,24 @@ public sealed record TorchRuntimeOptions
     public int? Threads
     {
         get;
-        init => field = value is null or (>= 1 and <= 1024) ? value
-            : throw new ArgumentOutOfRangeException(nameof(Threads), value, "Must be 1 to 1024.");
+        init => field = value is { } threads ? Bounds.Between(threads, 1, 1024) : null;
     }
 
     /// <summary>Device memory that may be used, in bytes; null takes 9/10 of the device's (CPU: of the
     /// machine's).</summary>
-    public long? MemoryBytes { get; init; }
+    public long? MemoryBytes
+    {
+        get;
+        init => field = value is { } bytes ? Bounds.Between(bytes, 1, 1L << 50) : null;
+    }
 
     /// <summary>On the CPU, weights whose form in the file is that in memory are used where the file is mapped:
     /// loading takes a moment, and several devices share the memory. The files must then not be written to in place
     /// (a truncated one ends the process); false copies all weights.</summary>
     public bool MapWeights { get; init; } = true;
+
+    /// <summary>What a GPU's engines promise of their bits.</summary>
+    public Numerics Numerics { get; init; }
 
     /// <summary>Told in one line what goes on but should not be so.</summary>
     public Action<string>? Warn { get; init; }
@@ -81,7 +88,8 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
             MemoryBytes = options.MemoryBytes ?? TorchDevices.MemoryBytes(device) / 10 * 9;
             Description = TorchDevices.Describe(device, threads);
             _engines = new TorchEngines(Model, _config, source, device, slice => options.Warn?.Invoke(
-                $"{slice} has other numbers than {options.ModelFolder}: not used, read from the folder instead"));
+                $"{slice} has other numbers than {options.ModelFolder}: not used, read from the folder instead"),
+                options.Numerics);
         }
         catch
         {

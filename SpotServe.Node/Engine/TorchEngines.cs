@@ -19,12 +19,14 @@ internal sealed class TorchEngines : IDisposable
     private readonly ModelConfig _config;
     private readonly Device _device;
     private readonly PageStore _pages;
+    private readonly Numerics _numerics;
 
     /// <param name="foreign">Told of slices that came with other numbers than the source's.</param>
     public TorchEngines(
         ModelSpec model, ModelConfig config, IWeightSource source, Device device,
-        Action<SliceRequest>? foreign = null)
+        Action<SliceRequest>? foreign = null, Numerics numerics = Numerics.Invariant)
     {
+        _numerics = numerics;
         _model = model;
         _config = config;
         _device = device;
@@ -97,7 +99,8 @@ internal sealed class TorchEngines : IDisposable
             if (pages is null) weights.Dispose();
         }
 
-        return new TorchStageEngine(_model, _config, assignment, weights, pages, _device, usePlainOperations);
+        return new TorchStageEngine(
+            _model, _config, assignment, weights, pages, _device, new EngineOptions(_numerics, usePlainOperations));
     }
 
     // Zeros, not garbage: a masked score hides a key, but zero times a stray NaN value would still be NaN.

@@ -26,18 +26,20 @@ internal sealed class TorchStageEngine : IStageEngine
     private readonly Tensor _input;
     private readonly Tensor _output;
     private readonly StepDivision _division = new();
+    private readonly Numerics _numerics;
     private readonly CudaStream? _stream;
     private readonly CudaDecoder? _decoder;
     private bool _disposed;
 
     /// <param name="weights">All that the assignment needs. Weights and pages are the engine's from now on: it
     /// disposes of them, also when it cannot be made.</param>
-    /// <param name="usePlainOperations">Only libtorch's operations, for comparison with our kernels.</param>
     /// <exception cref="EngineLostException">The device has too little memory or failed.</exception>
     public TorchStageEngine(ModelSpec model, ModelConfig config, StageAssignment assignment, WeightSet weights,
-        EnginePages pages, Device device, bool usePlainOperations = false)
+        EnginePages pages, Device device, EngineOptions options)
     {
         Assignment = assignment;
+        _numerics = options.Numerics;
+        var usePlainOperations = options.UsePlainOperations;
         using var inference = inference_mode();
         using var scope = NewDisposeScope();
         _weights = weights;
@@ -55,6 +57,7 @@ internal sealed class TorchStageEngine : IStageEngine
             _input = StagingBuffer(model.HiddenSize);
             _output = StagingBuffer(model.HiddenSize);
             Path = usePlainOperations || _stage.OnCpu ? "libtorch" : PrepareKernels(out _stream, out _decoder);
+            if (!_stage.OnCpu) Path += $"; {PromiseOfBits()}";
         }
         catch (ExternalException error)
         {
@@ -79,6 +82,9 @@ internal sealed class TorchStageEngine : IStageEngine
     public long WeightBytes => _weights.Bytes;
 
     public string Path { get; }
+
+    /// <summary>Time that steps so far waited for the device's work to end, where it runs our kernels.</summary>
+    internal double WaitedSeconds => _stream?.WaitedSeconds ?? 0;
 
     /// <summary>Called with each sampled row's index in the step and its logits; for tests.</summary>
     internal Action<int, ReadOnlyMemory<float>>? LogitsObserved { get; set; }
@@ -137,22 +143,33 @@ internal sealed class TorchStageEngine : IStageEngine
         var faults = new List<ChunkFault>();
         if (_decoder is null)
         {
-            RunPlain(plan, firstRow: 0, (sample, logits) => drawn[sample] = Draw(plan, sample, logits, faults));
+            RunPlain(plan, firstRow: 0, new Drawing(plan, drawn, faults));
         }
         else
         {
             _division.Divide(plan);
-            Decode(plan, drawn, faults);
-            foreach (var (own, firstRow, sample) in _division.Prompts)
-            {
-                using var scope = NewDisposeScope();
-                RunPlain(own, firstRow, (_, logits) =>
-                    drawn[sample!.Value] = Draw(plan, sample.Value, logits, faults));
-            }
+            if (SharesProducts()) RunPlain(plan, firstRow: 0, new Drawing(plan, drawn, faults));
+            else RunApart(plan, drawn, faults);
         }
 
         if (faults.Count > 0) throw new StepFailedException(new StepFailure(faults[0].Reason, [.. faults]));
         drawn.CopyTo(sampled);
+    }
+
+    /// <summary>Whether all of the divided step goes through one set of products: faster for more tokens than one
+    /// reading of the weights serves in a decode pass.</summary>
+    private bool SharesProducts() => _numerics == Numerics.Fast
+        && (_division.Prompts.Count > 0 || _division.Columns.Length > DecodeBuffers.TokensMax);
+
+    /// <summary>Runs the divided step so that nothing in it changes a bit of anything else.</summary>
+    private void RunApart(StepPlan plan, int[] drawn, List<ChunkFault> faults)
+    {
+        if (_division.Columns.Length > 0) Decode(plan, drawn, faults);
+        foreach (var (own, firstRow, sample) in _division.Prompts)
+        {
+            using var scope = NewDisposeScope();
+            RunPlain(own, firstRow, new Drawing(plan, drawn, faults, sample ?? 0));
+        }
     }
 
     private unsafe void Decode(StepPlan plan, int[] drawn, List<ChunkFault> faults)
@@ -166,10 +183,13 @@ internal sealed class TorchStageEngine : IStageEngine
 
     /// <summary>Runs a plan with libtorch.</summary>
     /// <param name="firstRow">Row of the staging buffers where its tokens begin.</param>
-    private void RunPlain(StepPlan plan, int firstRow, Action<int, float[]> use)
+    /// <param name="drawing">Takes what is drawn in.</param>
+    private void RunPlain(StepPlan plan, int firstRow, in Drawing drawing)
     {
+        var (whole, drawn, faults, firstSample) = drawing;
         var batch = _stage.Batch;
         batch.Prepare(plan);
+        _stage.Chunks?.Prepare(plan);
         var residual = _front is not null ? _front() : Received(firstRow, batch.TokenCount);
         foreach (var layer in _layers)
         {
@@ -177,8 +197,19 @@ internal sealed class TorchStageEngine : IStageEngine
             layer.AddTo(residual);
         }
 
-        if (_back is not null) _back.Apply(residual, use);
-        else _output.narrow(0, firstRow, batch.TokenCount).copy_(residual);
+        if (_back is not null)
+        {
+            _back.Apply(
+                residual,
+                sample => LogitsObserved is not null || !KernelSampling.Knows(SamplingOf(whole, firstSample + sample)),
+                (sample, token) => drawn[firstSample + sample] = token,
+                (sample, logits) =>
+                    drawn[firstSample + sample] = Draw(whole, firstSample + sample, logits, faults));
+        }
+        else
+        {
+            _output.narrow(0, firstRow, batch.TokenCount).copy_(residual);
+        }
     }
 
     /// <summary>The previous stage's hidden states, on the device; the layers may change them.</summary>
@@ -214,6 +245,20 @@ internal sealed class TorchStageEngine : IStageEngine
             return $"libtorch: {error.Message}";
         }
     }
+
+    /// <summary>What can be said of the bits of what runs on a GPU, in words.</summary>
+    private string PromiseOfBits() => (_decoder, _numerics) switch
+    {
+        (null, _) => "bits depend on batch and layout",
+        (_, Numerics.Fast) =>
+            $"fast: with prompts or over {DecodeBuffers.TokensMax} sequences in a step, bits depend on what it holds",
+        _ when Assignment.RankCount > 1 =>
+            "invariant: the same bits in every batch, and decoding in every layout",
+        _ => "invariant: the same bits in every batch and on every P",
+    };
+
+    private static SamplingParameters SamplingOf(StepPlan plan, int sample) =>
+        plan.Chunks[plan.ChunkOfSample(sample)].Sampling;
 
     /// <param name="sample">Index of the drawn token among the step's.</param>
     /// <param name="faults">Sequences whose logits are no numbers; the others' tokens are drawn all the same.</param>
@@ -262,4 +307,11 @@ internal sealed class TorchStageEngine : IStageEngine
                 $"{assignment.RankCount} tensor ranks do not divide the model's {model.HeadCount} heads.");
         }
     }
+
+    /// <summary>Where the drawn tokens of a plan go, which may be a part of a step.</summary>
+    /// <param name="Whole">The step.</param>
+    /// <param name="Drawn">Of the step.</param>
+    /// <param name="FirstSample">Index in the step of the plan's first drawn token.</param>
+    private readonly record struct Drawing(
+        StepPlan Whole, int[] Drawn, List<ChunkFault> Faults, int FirstSample = 0);
 }

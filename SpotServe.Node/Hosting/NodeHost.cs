@@ -167,6 +167,7 @@ internal sealed class NodeHost : IAsyncDisposable
         MemoryBytes = options.MemoryBytes,
         TorchLib = options.TorchLib,
         MapWeights = options.MapWeights,
+        Numerics = options.Numerics,
         Warn = line => Console.Error.WriteLine($"spotserve-node: {line}"),
     });
 

@@ -171,6 +171,7 @@ internal sealed class NodeMembership : IAsyncDisposable
             [.. runtimes.Select((runtime, index) => new DeviceInfo(index, runtime.Description, runtime.MemoryBytes))])
         {
             SecretMark = options.Access.Secret!.Mark,
+            ProcessId = Environment.ProcessId,
         };
     }
 

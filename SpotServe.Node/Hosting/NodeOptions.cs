@@ -38,6 +38,9 @@ internal sealed record NodeOptions
 
     public string? TorchLib { get; init; }
 
+    /// <summary>What a GPU's engines promise of their bits.</summary>
+    public Engine.Numerics Numerics { get; init; }
+
     /// <summary>See <see cref="Engine.TorchRuntimeOptions.MapWeights"/>.</summary>
     public bool MapWeights { get; init; } = true;
 

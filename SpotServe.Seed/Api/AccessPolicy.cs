@@ -29,6 +29,12 @@ internal sealed class AccessPolicy(AccessOptions options)
 {
     public const string AdminPath = "/admin";
 
+    /// <summary>Pages on which an operator sees all of the cluster and gives orders.</summary>
+    public const string DashboardPath = "/dashboard";
+
+    /// <summary>What those pages' orders come by.</summary>
+    public const string CircuitPath = "/_blazor";
+
     private const string BearerPrefix = "Bearer ";
 
     private readonly byte[]? _keyHash = options.AdminKey is { } key ? Hash(key) : null;
@@ -38,8 +44,13 @@ internal sealed class AccessPolicy(AccessOptions options)
     {
         CheckHost(http.Request.Host);
         CheckOrigin(http);
-        if (http.Request.Path.StartsWithSegments(AdminPath, StringComparison.OrdinalIgnoreCase)) CheckAdmin(http);
+        if (IsOperators(http.Request.Path)) CheckAdmin(http);
     }
+
+    private static bool IsOperators(PathString path) =>
+        path.StartsWithSegments(AdminPath, StringComparison.OrdinalIgnoreCase)
+        || path.StartsWithSegments(DashboardPath, StringComparison.OrdinalIgnoreCase)
+        || path.StartsWithSegments(CircuitPath, StringComparison.OrdinalIgnoreCase);
 
     private void CheckHost(HostString host)
     {

@@ -114,6 +114,15 @@ internal sealed class AdminEndpoints(IClusterOperator cluster, ApiOptions option
             cancellationToken: http.RequestAborted).ConfigureAwait(false);
     }
 
+    /// <summary>GET /admin/planning-input: what the latest decision was made from, and what one would be made from
+    /// now; `plan --input` reads it.</summary>
+    public async Task GetPlanningInputAsync(HttpContext http)
+    {
+        var json = await AskAsync(() => cluster.PlanningInputsAsync(http.RequestAborted)).ConfigureAwait(false);
+        http.Response.ContentType = "application/json; charset=utf-8";
+        await http.Response.WriteAsync(json, http.RequestAborted).ConfigureAwait(false);
+    }
+
     private async Task<T> AskAsync<T>(Func<Task<T>> ask)
     {
         try

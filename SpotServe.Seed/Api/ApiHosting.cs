@@ -31,6 +31,15 @@ public static class ApiHosting
         return services;
     }
 
+    /// <summary>Puts the edge before everything else that answers requests.</summary>
+    public static void UseCompletionEdge(this WebApplication app)
+    {
+        var edge = app.Services.GetRequiredService<ApiEdge>();
+        app.Use(next => http => edge.InvokeAsync(http, next));
+        // Named here so that it comes after the edge: by itself it would come first.
+        app.UseRouting();
+    }
+
     /// <summary>Maps all paths behind the edge. Whatever is read can be asked for with HEAD.</summary>
     public static void MapCompletionApi(this WebApplication app)
     {
@@ -39,11 +48,6 @@ public static class ApiHosting
         var requests = app.Services.GetRequiredService<RequestEndpoints>();
         var status = app.Services.GetRequiredService<StatusEndpoints>();
         var admin = app.Services.GetRequiredService<AdminEndpoints>();
-        var edge = app.Services.GetRequiredService<ApiEdge>();
-
-        app.Use(next => http => edge.InvokeAsync(http, next));
-        // Named here so that it comes after the edge: by itself it would come first.
-        app.UseRouting();
         app.MapPost("/v1/completions", completions.PostAsync);
         app.MapPost("/v1/chat/completions", chats.PostAsync);
         app.MapMethods("/v1/requests/{id}", Reading, requests.GetAsync);
@@ -55,6 +59,7 @@ public static class ApiHosting
         app.MapMethods("/ready", Reading, status.GetReadyAsync);
         app.MapMethods("/admin/replicas", Reading, status.GetReplicasAsync);
         app.MapMethods("/admin/reconfigurations", Reading, admin.GetReconfigurationsAsync);
+        app.MapMethods("/admin/planning-input", Reading, admin.GetPlanningInputAsync);
         app.MapPost("/admin/layout", admin.ChangeLayoutAsync);
         app.MapPost("/admin/objective", admin.ChangeObjectiveAsync);
         app.MapPost("/admin/nodes/{node}/preempt", admin.PreemptAsync);

@@ -98,6 +98,11 @@ internal sealed class RequestEndpoints(
         {
             throw Unknown(id);
         }
+        catch (RequestDamagedException error)
+        {
+            // It was here, it will not be again, and asking once more does not help.
+            throw new ApiException(HttpStatusCode.Gone, error.Message, code: "request_damaged");
+        }
         catch (TooManyReadersException error)
         {
             throw TooManyReaders(error);

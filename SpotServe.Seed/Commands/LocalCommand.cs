@@ -67,7 +67,12 @@ internal static class LocalCommand
         try
         {
             var arguments = NodeArguments(parsed, options, seed, fleetOptions);
-            for (var i = 0; i < options.DevicesExpected; i++) StartNode(fleet, arguments);
+            for (var i = 0; i < options.DevicesExpected; i++) StartNode(fleet, seed, arguments);
+            seed.LocalNodes.Attach(new LocalFleetHandle(fleet, () =>
+            {
+                watch.Expect();
+                seed.Names.Learn(fleet.Start(arguments));
+            }));
             await Task.WhenAny(
                 ServeCommand.WaitForStop(cancel),
                 seed.CannotServe,
@@ -88,11 +93,11 @@ internal static class LocalCommand
         throw new UsageException(gaveUp ? ServeCommand.GaveUp : watch.LastWords());
     }
 
-    private static void StartNode(LocalFleet fleet, string[] arguments)
+    private static void StartNode(LocalFleet fleet, SeedHost seed, string[] arguments)
     {
         try
         {
-            fleet.Start(arguments);
+            seed.Names.Learn(fleet.Start(arguments));
         }
         catch (InvalidOperationException error)
         {

@@ -70,6 +70,17 @@ public static class PlanCommand
         DefaultValueFactory = _ => 40,
     };
 
+    private static readonly Option<FileInfo?> Input = new("--input")
+    {
+        Description = "What a cluster's GET /admin/planning-input answered: plans what its latest decision was made "
+            + "from",
+    };
+
+    private static readonly Option<bool> Present = new("--present")
+    {
+        Description = "With --input: plans what a decision would be made from now",
+    };
+
     private static readonly Option<bool> Json = new("--json") { Description = "Print JSON, with all steps" };
 
     /// <summary>The command, for the root command to take in.</summary>
@@ -78,7 +89,7 @@ public static class PlanCommand
         var command = new Command("plan", "Choose a layout for a fleet and plan the migration to it")
         {
             File, Model, Instances, Rate, Prompt, Output, Objective, SloSeconds, Batching, Current, Cached, Leave,
-            Grace, Steps, Json,
+            Grace, Steps, Json, Input, Present,
         };
         command.SetAction(result => Run(
             result, result.InvocationConfiguration.Output, result.InvocationConfiguration.Error));
@@ -89,10 +100,12 @@ public static class PlanCommand
     {
         try
         {
-            var request = PlanRequestBuilder.Build(Describe(result));
-            var plan = ReconfigurationPlanner.Plan(request);
-            if (result.GetValue(Json)) WriteJson(request, plan, output);
-            else WriteTables(request, plan, result.GetValue(Steps), output);
+            var inputs = result.GetValue(Input) is { } input
+                ? Told(input, result.GetValue(Present))
+                : PlanRequestBuilder.Build(Describe(result));
+            var plan = ReconfigurationPlanner.Plan(inputs);
+            if (result.GetValue(Json)) WriteJson(inputs, plan, output);
+            else WriteTables(inputs, plan, result.GetValue(Steps), output);
             return 0;
         }
         catch (Exception refused) when (refused is PlanningException or JsonException or IOException
@@ -103,19 +116,29 @@ public static class PlanCommand
         }
     }
 
+    /// <summary>What a live planner decides from.</summary>
+    private static PlanningInputs Told(FileInfo file, bool present)
+    {
+        var record = PlanningInputsJson.Read(System.IO.File.ReadAllText(file.FullName));
+        return (present ? record.Present : record.Decided) ?? throw new PlanningInputException(
+            $"What {file.Name} has of {(present ? "the present" : "the latest decision")}",
+            null,
+            present ? "there once a node has joined" : "there once a layout was decided; --present plans from now");
+    }
+
     private static void WriteTables(
-        ReconfigurationRequest request, Reconfiguration plan, int stepsMax, TextWriter output)
+        PlanningInputs inputs, Reconfiguration plan, int stepsMax, TextWriter output)
     {
         var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(output) });
         // Piped output has no width of its own; tables that wrap at 80 columns cannot be read.
         if (console.Profile.Width < TableWidth) console.Profile.Width = TableWidth;
-        new PlanReport(console, Math.Max(0, stepsMax)).Write(request, plan);
+        new PlanReport(console, Math.Max(0, stepsMax)).Write(inputs, plan);
     }
 
-    private static void WriteJson(ReconfigurationRequest request, Reconfiguration plan, TextWriter output)
+    private static void WriteJson(PlanningInputs inputs, Reconfiguration plan, TextWriter output)
     {
         using var buffer = new MemoryStream();
-        PlanJson.Write(buffer, plan, request.Links);
+        PlanJson.Write(buffer, plan, inputs.Links);
         output.WriteLine(Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length));
     }
 

@@ -27,6 +27,9 @@ internal sealed record PlanDescription
 
     public double SloSeconds { get; set; } = 10;
 
+    /// <summary>By this share another layout has to be better than the current one.</summary>
+    public double Margin { get; set; } = 0.2;
+
     public double SloProbability { get; set; } = 0.99;
 
     /// <summary>M to try; those that do not divide the heads are then an error.</summary>

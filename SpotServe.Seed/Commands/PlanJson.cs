@@ -13,16 +13,38 @@ internal static class PlanJson
     {
         using var json = new Utf8JsonWriter(output, Indented);
         json.WriteStartObject();
-        json.WriteBoolean("overloaded", plan.Search.Overloaded);
-        json.WriteNumber("spareInstances", plan.Search.SpareInstances);
-        json.WritePropertyName("chosen");
-        Write(json, plan.Search.Chosen);
-        json.WriteStartArray("alternatives");
-        foreach (var candidate in plan.Search.Alternatives) Write(json, candidate);
-        json.WriteEndArray();
+        if (plan.Selected.Search is { } search) Write(json, search);
+        Layout(json, plan);
         Positions(json, plan);
         Migration(json, plan.Migration, links);
         CutOver(json, plan.CutOver);
+        json.WriteEndObject();
+    }
+
+    /// <summary>Left out when nothing was searched: without an objective, or for degrees that were asked for.</summary>
+    private static void Write(Utf8JsonWriter json, SearchResult search)
+    {
+        json.WriteBoolean("overloaded", search.Overloaded);
+        json.WriteNumber("spareInstances", search.SpareInstances);
+        json.WritePropertyName("chosen");
+        Write(json, search.Chosen);
+        json.WriteStartArray("alternatives");
+        foreach (var candidate in search.Alternatives) Write(json, candidate);
+        json.WriteEndArray();
+    }
+
+    private static void Layout(Utf8JsonWriter json, Reconfiguration plan)
+    {
+        var degrees = plan.Layout.Degrees;
+        json.WriteStartObject("layout");
+        json.WriteNumber("replicas", degrees.Replicas);
+        json.WriteNumber("stages", degrees.Stages);
+        json.WriteNumber("ranks", degrees.Ranks);
+        json.WriteNumber("batchSize", degrees.BatchSize);
+        json.WriteStartArray("pages");
+        foreach (var count in plan.Pages.Counts) json.WriteNumberValue(count);
+        json.WriteEndArray();
+        json.WriteBoolean("keepsServing", plan.Pages.KeepsServing);
         json.WriteEndObject();
     }
 

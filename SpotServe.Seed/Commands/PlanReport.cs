@@ -12,22 +12,30 @@ internal sealed class PlanReport(IAnsiConsole console, int stepsMax)
     private static readonly string[] AlternativeColumns =
         ["D,P,M", "B", "Latency s", "Waiting s", "Requests/s", "Cost/h", "Instances", "Memory", "In target"];
 
-    public void Write(ReconfigurationRequest request, Reconfiguration plan)
+    public void Write(PlanningInputs inputs, Reconfiguration plan)
     {
-        Chosen(request, plan.Search);
-        Alternatives(plan.Search);
-        Positions(request, plan);
+        Chosen(inputs, plan);
+        if (plan.Selected.Search is { } search) Alternatives(search);
+        Positions(inputs, plan);
         Steps(plan.Migration);
-        Summary(plan, request.Links);
+        Summary(plan, inputs.Links);
     }
 
-    private void Chosen(ReconfigurationRequest request, SearchResult search)
+    private void Chosen(PlanningInputs inputs, Reconfiguration plan)
     {
-        var chosen = search.Chosen;
-        Line($"{request.Geometry.Model.Name}, {Sizes.Text(request.Geometry.WeightBytes)} of weights, on "
-            + $"{request.Instances.Length} instances with {request.Instances.Sum(i => i.DeviceCount)} devices");
-        Line($"Layout (D,P,M) = {chosen.Degrees} with B = {chosen.Degrees.BatchSize}: latency "
-            + $"{Number(chosen.LatencySeconds)} s ({Number(chosen.ExecutionSeconds)} s running, "
+        var degrees = plan.Layout.Degrees;
+        Line($"{inputs.Model.Name}, {Sizes.Text(new SliceGeometry(inputs.Model).WeightBytes)} of weights, on "
+            + $"{inputs.Instances.Length} instances with {inputs.Instances.Sum(i => i.DeviceCount)} devices");
+        var layout = $"Layout (D,P,M) = {degrees} with B = {degrees.BatchSize}";
+        if (plan.Selected.Search is not { Chosen: var chosen } search)
+        {
+            Line(inputs.Wanted == degrees
+                ? $"{layout}: asked for"
+                : $"{layout}: one replica over the devices, whatever the load (there is no objective)");
+            return;
+        }
+
+        Line($"{layout}: latency {Number(chosen.LatencySeconds)} s ({Number(chosen.ExecutionSeconds)} s running, "
             + $"{Number(chosen.WaitSeconds)} s waiting), {Number(chosen.Throughput)} requests/s, "
             + $"{Number(chosen.CostPerHour, "0.00")} per hour, {search.SpareInstances} instances spare");
         if (search.Overloaded)
@@ -62,7 +70,7 @@ internal sealed class PlanReport(IAnsiConsole console, int stepsMax)
         console.Write(table);
     }
 
-    private void Positions(ReconfigurationRequest request, Reconfiguration plan)
+    private void Positions(PlanningInputs inputs, Reconfiguration plan)
     {
         var layout = plan.Mapping.Layout;
         var table = Titled($"Mapping: {Sizes.Text(plan.Mapping.ReusedBytes)} stay where they are");
@@ -84,7 +92,7 @@ internal sealed class PlanReport(IAnsiConsole console, int stepsMax)
         }
 
         console.Write(table);
-        if (plan.Mapping.Levels == MappingLevels.One && request.Levels == MappingLevels.Two)
+        if (plan.Mapping.Levels == MappingLevels.One && inputs.Levels == MappingLevels.Two)
         {
             Line("The machines do not divide into groups of positions: mapped device by device.");
         }

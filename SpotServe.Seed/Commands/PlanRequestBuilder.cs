@@ -21,28 +21,29 @@ internal static class PlanRequestBuilder
 
     /// <exception cref="PlanningException">Something cannot be planned with; the message says what.</exception>
     /// <exception cref="IOException">A named file cannot be read.</exception>
-    public static ReconfigurationRequest Build(PlanDescription description)
+    public static PlanningInputs Build(PlanDescription description)
     {
-        var geometry = new SliceGeometry(Model(description.Model));
+        var model = Model(description.Model);
         var links = Links(description.Links);
         var (staying, leaving) = Instances(description);
         var table = description.Profile is { } path ? ProfileTable.Parse(File.ReadAllText(path)) : null;
-        var request = new ReconfigurationRequest(
-            geometry,
+        var inputs = new PlanningInputs(
+            model,
             staying,
             new Workload(
                 description.Load.RequestsPerSecond, description.Load.PromptTokens, description.Load.OutputTokens),
-            table is null ? new RooflineCostModel(geometry, links) : new ProfileCostModel(table),
             links)
         {
-            Options = Options(description, table),
+            Profile = table,
+            Search = Options(description, table),
+            Margin = description.Margin,
             Leaving = leaving,
             JoinIn = description.JoinInSeconds is { } seconds ? Seconds(seconds, "The time until instances are ready")
                 : null,
-            CopyWhileServing = !description.StopFirst,
+            Mode = description.StopFirst ? MigrationMode.StopThenMigrate : MigrationMode.CopyWhileServing,
             DiskNodes = description.LocalDisk ? [.. staying.Select(instance => instance.Node)] : [],
         };
-        return description.Current is { } current ? WithCurrent(request, description, current) : request;
+        return description.Current is { } current ? WithCurrent(inputs, description, current) : inputs;
     }
 
     /// <summary>A model by preset, config.json or numbers.</summary>
@@ -210,19 +211,20 @@ internal static class PlanRequestBuilder
     }
 
     /// <summary>Lays the current layout over the instances that have not just joined, and fills its caches.</summary>
-    private static ReconfigurationRequest WithCurrent(
-        ReconfigurationRequest request, PlanDescription description, PlanCurrent current)
+    private static PlanningInputs WithCurrent(
+        PlanningInputs inputs, PlanDescription description, PlanCurrent current)
     {
+        var geometry = new SliceGeometry(inputs.Model);
         var degrees = new LayoutDegrees(current.Replicas, current.Stages, current.Ranks, current.BatchSize);
-        request.Geometry.RequireRanks(current.Ranks);
+        geometry.RequireRanks(current.Ranks);
         if (current.Replicas is < 1 or > Instance.DevicesMax || current.BatchSize is < 1 or > SearchOptions.BatchSizeMax
             || current.Stages < 1 || (long)current.Replicas * current.Stages * current.Ranks > Instance.DevicesMax
-                || current.Stages > request.Geometry.Model.LayerCount)
+                || current.Stages > inputs.Model.LayerCount)
         {
             throw new PlanningInputException(
                 "The current layout",
                 degrees,
-                $"D, B >= 1, P of 1 to {request.Geometry.Model.LayerCount}, at most {Instance.DevicesMax} devices");
+                $"D, B >= 1, P of 1 to {inputs.Model.LayerCount}, at most {Instance.DevicesMax} devices");
         }
 
         var devices = All(description).Where(entry => !entry.Entry.Joins)
@@ -234,18 +236,29 @@ internal static class PlanRequestBuilder
         }
 
         var layout = new Layout(
-            degrees, Layout.EvenStages(request.Geometry.Model.LayerCount, current.Replicas, current.Stages), devices);
-        return request with
+            degrees, Layout.EvenStages(inputs.Model.LayerCount, current.Replicas, current.Stages), devices);
+        return inputs with
         {
-            Current = layout,
-            Holdings = Holding.All(request.Geometry, layout),
+            Serving = new ServingLayout(layout, PagesOf(inputs, layout)),
+            Holdings = Holding.All(geometry, layout),
             Caches = current.CachedTokens <= 0
                 ? []
                 : [.. Enumerable.Range(0, current.Replicas).Select(d => new ReplicaCache(d,
                     [.. Enumerable.Range(0, current.BatchSize).Select(b => new CachedRequest(
                         new RequestId(FormattableString.Invariant($"r{d}-{b}")),
                         current.CachedTokens,
-                        Math.Max(0, current.CachedTokens - request.Load.PromptTokens)))]))],
+                        Math.Max(0, current.CachedTokens - inputs.Load.PromptTokens)))]))],
         };
+    }
+    /// <summary>What the devices that stay leave room for; a device that leaves is taken to be like them.</summary>
+    private static ImmutableArray<int> PagesOf(PlanningInputs inputs, Layout layout)
+    {
+        if (inputs.Instances.IsEmpty) throw new NoDevicesException();
+        var least = inputs.Instances.Min(instance => instance.DeviceMemoryBytes());
+        var memory = inputs.Instances.SelectMany(instance => instance.Devices.Select(device => (device, instance)))
+            .ToDictionary(pair => pair.device, pair => pair.instance.DeviceMemoryBytes());
+        return LayoutAssembly.PagesPerReplica(
+            inputs.Model, layout, position => memory.GetValueOrDefault(layout.DeviceAt(position), least),
+            inputs.WorkingBytes);
     }
 }

@@ -11,6 +11,7 @@ internal sealed class SeedFlags
     public const string DatabaseVariable = "SPOTSERVE_DATABASE";
 
     private const int SequencesDefault = 64;
+    private const int StepTokensDefault = 512;
 
     public Option<string?> Model { get; } = new("--model")
     {
@@ -62,6 +63,13 @@ internal sealed class SeedFlags
         DefaultValueFactory = _ => SequencesDefault,
     };
 
+    public Option<int?> StepTokensMax { get; } = new("--step-tokens")
+    {
+        Description = "Tokens of one engine step, prompts and generated ones together, 16 to 65536 (default: 512, or "
+            + "the sequences if they are more). A prompt is cut at three quarters of it: GPUs are quicker with 2048.",
+        HelpName = "N",
+    };
+
     public Option<int> OpenRequestsMax { get; } = new("--open-requests-max")
     {
         Description = "Accepted and unfinished requests; beyond it clients get 429. 1 to 65536.",
@@ -82,6 +90,7 @@ internal sealed class SeedFlags
         command.Options.Add(Database);
         command.Options.Add(DatabaseFile);
         command.Options.Add(SequencesMax);
+        command.Options.Add(StepTokensMax);
         command.Options.Add(OpenRequestsMax);
         Planner.AddTo(command);
         HttpAccess.AddTo(command);
@@ -98,6 +107,8 @@ internal sealed class SeedFlags
         RequireRange("--nodes", nodes, 1, 256);
         var sequences = parsed.GetValue(SequencesMax);
         RequireRange("--sequences-max", sequences, 1, 1024);
+        var stepTokens = parsed.GetValue(StepTokensMax) ?? Math.Max(StepTokensDefault, sequences);
+        RequireRange("--step-tokens", stepTokens, Math.Max(16, sequences), 65_536);
         var open = parsed.GetValue(OpenRequestsMax);
         RequireRange("--open-requests-max", open, 1, 65_536);
         var model = ServedModel.Open(parsed.GetValue(Model) ?? BundledModel());
@@ -116,6 +127,7 @@ internal sealed class SeedFlags
             DataFolder = Path.GetFullPath(data),
             Database = ReadDatabase(parsed),
             SequencesMax = sequences,
+            StepTokensMax = stepTokens,
             OpenRequestsMax = open,
             Migration = Planner.ReadMigration(parsed),
             Objective = Planner.ReadObjective(parsed),

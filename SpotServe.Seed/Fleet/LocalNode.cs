@@ -83,9 +83,10 @@ public sealed class LocalNode
     }
 
     /// <summary>Ends the process and its children without notice (SIGKILL). Does nothing when it has ended.</summary>
-    public void Kill()
+    /// <param name="asIfByAccident">Its exit counts as one that nobody asked for: that is what is tried out.</param>
+    public void Kill(bool asIfByAccident = false)
     {
-        _requested = true;
+        if (!asIfByAccident) _requested = true;
         try
         {
             _process.Kill(entireProcessTree: true);

@@ -13,6 +13,9 @@ using SpotServe.Actors.Remoting;
 using SpotServe.Actors.Requests;
 using SpotServe.Actors.Serialization;
 using SpotServe.Seed.Api;
+using SpotServe.Seed.Dashboard;
+using SpotServe.Seed.Dashboard.Live;
+using SpotServe.Seed.Fleet;
 using SpotServe.Seed.Narration;
 using SpotServe.Seed.Templating;
 using SpotServe.Seed.Tokenization;
@@ -40,6 +43,8 @@ internal sealed class SeedHost : IAsyncDisposable
         _app = app;
         _dataLock = dataLock;
         Board = board;
+        Names = app.Services.GetRequiredService<NodeNames>();
+        LocalNodes = app.Services.GetRequiredService<LocalNodes>();
         ClusterAddress = cluster.SelfAddress;
         Ended = cluster.System.WhenTerminated;
         HttpAddress = new Uri(app.Urls.First());
@@ -48,6 +53,12 @@ internal sealed class SeedHost : IAsyncDisposable
     }
 
     public ClusterBoard Board { get; }
+
+    /// <summary>What people call the nodes.</summary>
+    public NodeNames Names { get; }
+
+    /// <summary>Told of the fleet, when this process has one.</summary>
+    public LocalNodes LocalNodes { get; }
 
     /// <summary>Tells when the journal takes no writes, or has entries that cannot be read.</summary>
     public JournalHealth Journal { get; }
@@ -170,7 +181,13 @@ internal sealed class SeedHost : IAsyncDisposable
 
     private static WebApplication Build(SeedOptions options, ClusterBoard board, JournalHealth health)
     {
-        var builder = WebApplication.CreateSlimBuilder();
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions
+        {
+            // The dashboard's files lie beside the program, wherever it was started.
+            ApplicationName = typeof(SeedHost).Assembly.GetName().Name,
+            ContentRootPath = AppContext.BaseDirectory,
+        });
+        builder.WebHost.UseStaticWebAssets();
         builder.Logging.ClearProviders();
         builder.Logging.SetMinimumLevel(LogLevel.Information).AddFilter("Microsoft", LogLevel.Warning);
         builder.Services.AddSingleton<ILoggerProvider>(
@@ -191,8 +208,12 @@ internal sealed class SeedHost : IAsyncDisposable
         builder.Services.AddCompletionApi(
             new ApiOptions { OpenResponsesMax = options.OpenRequestsMax },
             options.HttpAccess with { IsLoopback = IPAddress.IsLoopback(Resolve(options.Host)) });
+        builder.Services.AddDashboard();
         var app = builder.Build();
+        app.UseCompletionEdge();
+        app.UseDashboard();
         app.MapCompletionApi();
+        app.MapDashboard();
         return app;
     }
 
@@ -206,6 +227,7 @@ internal sealed class SeedHost : IAsyncDisposable
             DevicesExpected = options.DevicesExpected,
             SecretMark = options.ClusterAccess.Secret?.Mark,
             SequencesMax = options.SequencesMax,
+            StepTokensMax = options.StepTokensMax,
             Mode = options.Migration,
             Objective = options.Objective,
             Stated = options.Rates,
@@ -230,18 +252,22 @@ internal sealed class SeedHost : IAsyncDisposable
             .AddControl(
                 planner, gateway, requests, new RequestJournal(journal), new JournalProbe(journal), board,
                 TimeProvider.System));
-        services.AddSingleton<IGenerationClient>(provider => new GenerationClient(
-            new Lazy<ControlActors>(() =>
-            {
-                var registry = provider.GetRequiredService<ActorRegistry>();
-                return new ControlActors(
-                    provider.GetRequiredService<ActorSystem>(),
-                    registry.Get<GatewayKey>(),
-                    registry.Get<RequestsKey>());
-            }),
-            new RequestJournal(journal),
-            board,
-            gateway,
+        services.AddSingleton(board);
+        services.AddSingleton<IGenerationClient>(provider => new TimedGenerationClient(
+            new GenerationClient(
+                new Lazy<ControlActors>(() =>
+                {
+                    var registry = provider.GetRequiredService<ActorRegistry>();
+                    return new ControlActors(
+                        provider.GetRequiredService<ActorSystem>(),
+                        registry.Get<GatewayKey>(),
+                        registry.Get<RequestsKey>());
+                }),
+                new RequestJournal(journal),
+                board,
+                gateway,
+                TimeProvider.System),
+            provider.GetRequiredService<LatencyWindow>(),
             TimeProvider.System));
         services.AddSingleton<IClusterOperator>(provider => new ClusterOperator(new Lazy<IActorRef>(
             () => provider.GetRequiredService<ActorRegistry>().Get<PlannerKey>())));

@@ -48,6 +48,9 @@ public sealed record SeedOptions
 
     public int SequencesMax { get; init; } = 64;
 
+    /// <summary>Tokens of one engine step; at least as many as sequences.</summary>
+    public int StepTokensMax { get; init; } = 512;
+
     public int OpenRequestsMax { get; init; } = 1024;
 
     /// <summary>What the planner chooses sources of weights by, where it is not to be measured.</summary>

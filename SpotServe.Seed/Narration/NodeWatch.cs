@@ -6,13 +6,16 @@ namespace SpotServe.Seed.Narration;
 /// Tells a person of local node processes that end unasked, and notices when none is left: nobody starts new ones.
 /// Thread-safe.
 /// </summary>
-/// <param name="nodeCount">Processes that are started, each once.</param>
+/// <param name="nodeCount">Processes that are started at first, each once.</param>
 /// <param name="stopping">From its cancellation on nodes may end: Ctrl-C in a terminal reaches them directly.</param>
 internal sealed class NodeWatch(int nodeCount, NodeLogs logs, TextWriter output, CancellationToken stopping)
 {
     private readonly TaskCompletionSource _noneLeft = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile NodeExit? _last;
-    private int _ended;
+    private int _left = nodeCount;
+
+    /// <summary>One more process is about to be started.</summary>
+    public void Expect() => Interlocked.Increment(ref _left);
 
     public void OnExit(NodeExit exit)
     {
@@ -23,7 +26,7 @@ internal sealed class NodeWatch(int nodeCount, NodeLogs logs, TextWriter output,
                 $"its log: {logs.PathOf(exit.Index)}");
         }
 
-        if (Interlocked.Increment(ref _ended) < nodeCount) return;
+        if (Interlocked.Decrement(ref _left) > 0) return;
         _last = exit;
         _noneLeft.TrySetResult();
     }

@@ -27,6 +27,7 @@ internal sealed class ReadyLine : IDisposable
         if (view.Replicas.IsEmpty || Interlocked.Exchange(ref _printed, 1) != 0) return;
         var address = _seed.HttpAddress.ToString().TrimEnd('/');
         _output.WriteLine($"Ready: {address}");
+        _output.WriteLine($"Dashboard: {address}/dashboard");
         _output.WriteLine("Read a story:");
         _output.WriteLine(
             $"  curl -N {address}/v1/completions -H 'Content-Type: application/json' " +

@@ -14,7 +14,7 @@ public sealed class AccessTests
     [
         ("GET", "/"), ("GET", "/health"), ("GET", "/v1/models"), ("GET", "/v1/requests/cmpl-1"),
         ("POST", "/v1/completions"), ("GET", "/admin/replicas"), ("POST", "/admin/layout"), ("GET", "/nothing"),
-        ("OPTIONS", "/v1/completions"),
+        ("OPTIONS", "/v1/completions"), ("GET", "/dashboard"), ("POST", "/_blazor/negotiate"),
     ];
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -97,7 +97,8 @@ public sealed class AccessTests
         {
             using var response = await SendAsync(server, method, path, headers);
             var isRefused = response.StatusCode == HttpStatusCode.Unauthorized;
-            var isAdmin = path.StartsWith("/admin", StringComparison.OrdinalIgnoreCase);
+            string[] operators = ["/admin", "/dashboard", "/_blazor"];
+            var isAdmin = operators.Any(start => path.StartsWith(start, StringComparison.OrdinalIgnoreCase));
             Assert.Equal((path, isAdmin && !isLetIn), (path, isRefused));
         }
     }

@@ -113,6 +113,9 @@ internal sealed class FakeOperator : IClusterOperator
         return Task.CompletedTask;
     }
 
+    public Task<string> PlanningInputsAsync(CancellationToken cancel) =>
+        Task.FromResult(PlanningInputsJson.Write(new PlanningRecord(null, null, null)));
+
     public Task<ImmutableArray<ReconfigurationRecord>> TimelineAsync(CancellationToken cancel) =>
         Task.FromResult(Timeline);
 }

@@ -57,6 +57,7 @@ internal sealed class ApiServer : IAsyncDisposable
         builder.Services.AddCompletionApi(
             options ?? new ApiOptions(), access ?? new AccessOptions { IsLoopback = true });
         var app = builder.Build();
+        app.UseCompletionEdge();
         app.MapCompletionApi();
         await app.StartAsync(Cancel);
         return new ApiServer(app, cluster);

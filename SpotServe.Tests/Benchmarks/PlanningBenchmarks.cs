@@ -13,7 +13,7 @@ namespace SpotServe.Tests.Benchmarks;
 [MemoryDiagnoser]
 public class PlanningBenchmarks
 {
-    private ReconfigurationRequest _request = null!;
+    private PlanningInputs _request = null!;
 
     [Params(256, 1024, 4096)]
     public int Gpus { get; set; }

@@ -103,22 +103,23 @@ public sealed class PlanningScaleReport
         Assert.True(Median(ours) <= Median(theirsSolve));
     }
 
-    private static string Parts(ReconfigurationRequest request)
+    private static string Parts(PlanningInputs request)
     {
         var watch = Stopwatch.StartNew();
-        var search = new LayoutSearch(request.Geometry, request.Cost, request.Options)
+        var geometry = new SliceGeometry(request.Model);
+        var search = new LayoutSearch(geometry, request.CostModel(), request.Search!)
             .Run(request.Instances, request.Load);
         var searched = watch.Elapsed.TotalMilliseconds;
         watch.Restart();
         var inherited = CacheInheritance.Plan(
-            request.Geometry, request.Caches, request.Holdings, search.Chosen.Degrees);
+            geometry, request.Caches, request.Holdings, search.Chosen.Degrees);
         var mapping = DeviceMapper.Map(new MappingProblem(
-            request.Geometry, search.Chosen.Degrees, search.Chosen.StageLayers(), [], request.Instances,
-            request.Holdings, inherited, request.Current));
+            geometry, search.Chosen.Degrees, search.Chosen.StageLayers(), [], request.Instances,
+            request.Holdings, inherited, request.Serving!.Layout));
         var mapped = watch.Elapsed.TotalMilliseconds;
         watch.Restart();
         MigrationPlanner.Plan(new MigrationProblem(
-            request.Geometry, mapping.Layout, request.Holdings, inherited, request.Links)
+            geometry, mapping.Layout, request.Holdings, inherited, request.Links)
         {
             Caches = request.Caches,
             Leaving = request.Leaving,

@@ -19,7 +19,7 @@ internal static class PlanningScenario
     /// <summary>One machine leaves within half a minute.</summary>
     /// <param name="reshape">False: the shape stays and one machine's replicas are dropped. True: the fleet serves as
     /// (P, M) = (4, 4) and every device gets another slice, as (2, 8).</param>
-    public static ReconfigurationRequest Notice(int gpus, bool reshape)
+    public static PlanningInputs Notice(int gpus, bool reshape)
     {
         var fleet = Enumerable.Range(0, gpus / DevicesEach)
             .Select(i => new Instance($"n{i:0000}", Gpu, DevicesEach)).ToImmutableArray();
@@ -29,14 +29,13 @@ internal static class PlanningScenario
             Layout.EvenStages(80, degrees.Replicas, degrees.Stages),
             [.. fleet.SelectMany(instance => instance.Devices)]);
         var leaving = fleet[fleet.Length / 2].Node;
-        return new ReconfigurationRequest(
-            Llama70B,
+        return new PlanningInputs(
+            Llama70B.Model,
             [.. fleet.Where(instance => instance.Node != leaving)],
             new Workload(gpus / 16.0, 1024, 256),
-            new RooflineCostModel(Llama70B, Links),
             Links)
         {
-            Options = new SearchOptions
+            Search = new SearchOptions
             {
                 Objective = Objective.Throughput,
                 RankCounts = [8],
@@ -45,7 +44,9 @@ internal static class PlanningScenario
                 ReplicaDevicesMin = 16,
                 BatchSizes = [1, 2, 4, 8, 16],
             },
-            Current = current,
+            Margin = 0.01,
+            Serving = new ServingLayout(
+                current, LayoutAssembly.PagesPerReplica(Llama70B.Model, current, _ => Gpu.MemoryBytes, 256L << 20)),
             Holdings = Holding.All(Llama70B, current),
             Caches = [.. Enumerable.Range(0, degrees.Replicas).Select(d => new ReplicaCache(
                 d, [.. Enumerable.Range(0, 8)
@@ -55,9 +56,9 @@ internal static class PlanningScenario
     }
 
     /// <summary>The same, and the search is free in all of its degrees.</summary>
-    public static ReconfigurationRequest FreeSearch(int gpus) => Notice(gpus, reshape: false) with
+    public static PlanningInputs FreeSearch(int gpus) => Notice(gpus, reshape: false) with
     {
-        Options = new SearchOptions { Objective = Objective.Latency },
+        Search = new SearchOptions { Objective = Objective.Latency },
     };
 
     public static long[] RandomMatrix(int size, long weightMax, int seed)

@@ -23,6 +23,8 @@ internal sealed class ScriptedNode(string name, TestProbe commands)
 
     public ImmutableArray<PositionReport> Positions { get; set; } = [];
 
+    public ImmutableArray<WeightSlice> Weights { get; set; } = [];
+
     /// <summary>What it reports to have measured.</summary>
     public SourceRates? Rates { get; set; }
 
@@ -38,7 +40,7 @@ internal sealed class ScriptedNode(string name, TestProbe commands)
             {
                 if (!node.Answers) return;
                 Sender.Tell(new NodeHoldings(
-                    question.Round, node.Name, [new DeviceHoldings(node.Device, [], node.Positions)]));
+                    question.Round, node.Name, [new DeviceHoldings(node.Device, node.Weights, node.Positions)]));
             });
             ReceiveAny(node.Commands.Forward);
         }

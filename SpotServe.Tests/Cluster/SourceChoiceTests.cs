@@ -52,24 +52,29 @@ public sealed class SourceChoiceTests
         var layers = new LayerRange(0, Model.LayerCount);
         ImmutableArray<WeightSlice> all =
             [.. geometry.Need(new PositionNeed(layers, 0, 1, IsFirst: true, IsLast: true))];
-        var decision = LayoutDecision.Make(new DecisionInput(
-            new SelectionInput(
-                options,
-                Objective: null,
-                new LayoutDegrees(2, 1, 1, options.SequencesMax),
-                Model,
-                [Node("a"), Node("b") with { Rates = rates }],
-                new Workload(0, 1, 1),
-                new RooflineCostModel(geometry, options.Links),
-                Present: null),
-            [new HeldDevice(new DeviceId("a", 0), all, []), new HeldDevice(new DeviceId("b", 0), [], [])],
-            Serving: null,
-            Caches: [],
-            ImmutableDictionary<string, TimeSpan>.Empty));
+        var state = new PlannerState
+        {
+            Journal = JournalState.Empty,
+            Phase = new Gathering(default),
+            Detail = "",
+            Wanted = new LayoutDegrees(2, 1, 1, options.SequencesMax),
+            Heard = new HeardHoldings(
+                [new HeldDevice(new DeviceId("a", 0), all, []), new HeldDevice(new DeviceId("b", 0), [], [])], []),
+        };
+        foreach (var node in (NodeInfo[])[Node("a"), Node("b") with { Rates = rates }])
+        {
+            var known = new KnownNode(node, Model, new Address(node.Node), default);
+            state = state with { Nodes = state.Nodes.Add(node.Node, known) };
+        }
+
+        var inputs = DecisionInputs.Of(state, options, default)!;
+        var decision = LayoutDecision.Of(ReconfigurationPlanner.Plan(inputs), serving: null);
         return decision.Orders.Values.SelectMany(orders => orders)
             .Where(order => order.Slice.Group == TensorGroup.Layers)
             .Sum(order => order.Slice.Layers.Count);
     }
 
     private static NodeInfo Node(string name) => new(name, "127.0.0.1:1", [new DeviceInfo(0, "cpu", 8L << 30)]);
+
+    private sealed record Address(string Name) : IAddress;
 }

@@ -1,5 +1,4 @@
 using SpotServe.Actors.Planning;
-using SpotServe.Node.Engine;
 using SpotServe.Node.Engine.Bench;
 using Xunit;
 
@@ -16,7 +15,7 @@ public sealed class RepeatCheckTests
     [InlineData(32)]
     public void Decode_in_bfloat16_on_cuda_repeats_its_bits(int batch)
     {
-        Assert.SkipUnless(HasCuda(), "This machine has no GPU that libtorch can use.");
+        Assert.SkipUnless(Gpu.IsThere, "This machine has no GPU that libtorch can use.");
 
         // cuDNN's attention differed between runs from a context of about 250 on.
         AssertRepeats("cuda", "1b", batch, context: 480, steps: 400);
@@ -44,18 +43,5 @@ public sealed class RepeatCheckTests
             _ => { });
 
         Assert.Equal(0, result.UnequalSteps);
-    }
-
-    private static bool HasCuda()
-    {
-        try
-        {
-            TorchDevices.Open("cuda", null, threads: 1);
-            return true;
-        }
-        catch (TorchLoadException)
-        {
-            return false;
-        }
     }
 }

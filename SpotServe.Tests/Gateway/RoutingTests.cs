@@ -72,6 +72,33 @@ public sealed class RoutingTests : TestKit
             Assert.Equal(_replicas[0].Ref, _entity.ExpectMsg<Routed>(cancellationToken: Cancel).Replica);
     }
 
+    /// <summary>Only there are its KV pages: even a fairer share is not worth computing them anew.</summary>
+    [Fact]
+    public void Request_stays_with_its_replica_when_others_are_lost_or_join()
+    {
+        Show(1, 3);
+        var before = Enumerable.Range(0, 7).Select(i =>
+        {
+            _gateway.Tell(new Route(new RequestId($"r{i}"), Epoch.None), _entity);
+            return _entity.ExpectMsg<Routed>(cancellationToken: Cancel);
+        }).ToDictionary(route => route.Id, route => route.Replica);
+
+        Show(1, 2);
+        var after = Told(before.Count);
+        Show(1, 4);
+        var then = Told(before.Count);
+
+        var (lost, stay) = (_replicas[2].Ref, before.Where(route => !route.Value.Equals(_replicas[2].Ref)).ToArray());
+        Assert.Equal(2, before.Values.Count(replica => replica.Equals(lost)));
+        Assert.All(stay, route => Assert.Equal(route.Value, after[route.Key]));
+        Assert.DoesNotContain(lost, after.Values);
+        Assert.Equal(after, then);
+    }
+
+    private Dictionary<RequestId, IActorRef> Told(int count) => Enumerable.Range(0, count)
+        .Select(_ => _entity.ExpectMsg<Routed>(cancellationToken: Cancel))
+        .ToDictionary(route => route.Id, route => route.Replica);
+
     private void Show(long epoch, int replicas) => _gateway.Tell(new ClusterProtocol.PlannerView(
         new Epoch(epoch),
         PlannerPhase.Serving,

@@ -12,6 +12,7 @@ namespace SpotServe.Tests.Persistence;
 internal sealed class JournalProbe : ReceivePersistentActor
 {
     private readonly List<object> _events = [];
+    private IActorRef _writer = ActorRefs.Nobody;
 
     public JournalProbe(string persistenceId)
     {
@@ -25,9 +26,12 @@ internal sealed class JournalProbe : ReceivePersistentActor
 
     public override string PersistenceId { get; }
 
+    protected override void OnPersistFailure(Exception cause, object @event, long sequenceNr) =>
+        _writer.Tell(new Status.Failure(cause));
+
     private void OnWrite(Write write)
     {
-        var replyTo = Sender;
+        var replyTo = _writer = Sender;
         Persist(write.Event, persisted =>
         {
             _events.Add(persisted);

@@ -171,13 +171,13 @@ public sealed class MigrationPlannerTests
     }
 
     [Fact]
-    public void Cache_moves_before_weights()
+    public void Weights_move_before_pages_as_executors_move_them()
     {
         var plan = MigrationPlanner.Plan(Reshape() with { CopyWhileServing = false });
 
-        var lastCache = plan.Steps.OfType<MigrationStep.CopyCache>().Max(step => step.Id);
-        var firstWeights = plan.Steps.OfType<MigrationStep.CopyWeights>().Min(step => step.Id);
-        Assert.True(lastCache < firstWeights);
+        var lastWeights = plan.Steps.OfType<MigrationStep.CopyWeights>().Max(step => step.Id);
+        var firstCache = plan.Steps.OfType<MigrationStep.CopyCache>().Min(step => step.Id);
+        Assert.True(lastWeights < firstCache);
     }
 
     [Fact]

@@ -26,13 +26,13 @@ public sealed class ReconfigurationPlannerTests
             var fleet = fast.Select((isFast, i) => new Instance($"m{i}", isFast ? Fast : Slow, devices))
                 .ToImmutableArray();
             if (current.DeviceCount > fleet.Length * devices) return;
-            var request = Request(fleet, current, tokens, notice, objective, leaves);
+            var inputs = Request(fleet, current, tokens, notice, objective, leaves);
             try
             {
-                var plan = ReconfigurationPlanner.Plan(request);
+                var plan = ReconfigurationPlanner.Plan(inputs);
 
-                Assert.DoesNotContain(plan.Mapping.Layout.Placement, d => request.Leaving.ContainsKey(d.Node));
-                MigrationPlannerTests.AssertSound(ProblemOf(request, plan), plan.Migration);
+                Assert.DoesNotContain(plan.Mapping.Layout.Placement, d => inputs.Leaving.ContainsKey(d.Node));
+                MigrationPlannerTests.AssertSound(ProblemOf(inputs, plan), plan.Migration);
             }
             catch (PlanningException error)
             {
@@ -45,31 +45,31 @@ public sealed class ReconfigurationPlannerTests
     public void A_node_that_both_stays_and_leaves_is_a_named_error()
     {
         ImmutableArray<Instance> fleet = [new("a", Fast, 2), new("b", Fast, 2)];
-        var request = Request(fleet, new LayoutDegrees(1, 1, 2, 2), 10, 30, Objective.Latency, [false, false]) with
+        var inputs = Request(fleet, new LayoutDegrees(1, 1, 2, 2), 10, 30, Objective.Latency, [false, false]) with
         {
             Leaving = ImmutableDictionary<string, TimeSpan>.Empty.Add("a", TimeSpan.FromSeconds(3)),
         };
 
-        Assert.Throws<DuplicateIdException>(() => ReconfigurationPlanner.Plan(request));
+        Assert.Throws<DuplicateIdException>(() => ReconfigurationPlanner.Plan(inputs));
     }
 
     [Fact]
     public void A_cold_start_loads_everything_and_serves_at_once_after_it()
     {
-        var request = new ReconfigurationRequest(
-            Small, [new("a", Fast, 4)], new Workload(0.1, 32, 32), new RooflineCostModel(Small, Links), Links)
+        var inputs = new PlanningInputs(Small.Model, [new("a", Fast, 4)], new Workload(0.1, 32, 32), Links)
         {
-            Options = new SearchOptions { MigrationBufferBytes = 0 },
+            Search = new SearchOptions { MigrationBufferBytes = 0 },
+            WorkingBytes = 0,
         };
 
-        var plan = ReconfigurationPlanner.Plan(request);
+        var plan = ReconfigurationPlanner.Plan(inputs);
 
         Assert.Equal(MigrationMode.StopThenMigrate, plan.Migration.Mode);
         Assert.True(plan.Migration.Moved.Store > 0);
         Assert.Equal(0, Assert.IsType<CutOver.AfterSteps>(plan.CutOver).Steps);
     }
 
-    private static ReconfigurationRequest Request(
+    private static PlanningInputs Request(
         ImmutableArray<Instance> fleet,
         LayoutDegrees current,
         int tokens,
@@ -79,14 +79,9 @@ public sealed class ReconfigurationPlannerTests
     {
         var layout = PlanningScenarios.InOrder(Small, current, fleet);
         var leaving = fleet.Where((_, i) => leaves[i % leaves.Length] && i > 0).ToList();
-        return new ReconfigurationRequest(
-            Small,
-            [.. fleet.Except(leaving)],
-            new Workload(5, 32, 32),
-            new RooflineCostModel(Small, Links),
-            Links)
+        return new PlanningInputs(Small.Model, [.. fleet.Except(leaving)], new Workload(5, 32, 32), Links)
         {
-            Options = new SearchOptions
+            Search = new SearchOptions
             {
                 Objective = objective,
                 BatchSizes = [1, 2, 4],
@@ -94,19 +89,22 @@ public sealed class ReconfigurationPlannerTests
                 StagesMax = 6,
                 MigrationBufferBytes = 0,
             },
-            Current = layout,
+            WorkingBytes = 0,
+            Serving = new ServingLayout(layout, LayoutAssembly.PagesPerReplica(
+                Small.Model, layout, position => Memory(fleet, layout.DeviceAt(position)), workingBytes: 0)),
             Holdings = Holding.All(Small, layout),
             Caches = PlanningScenarios.Caches(current, tokens, requests: 1),
             Leaving = leaving.ToImmutableDictionary(i => i.Node, _ => TimeSpan.FromSeconds(notice)),
         };
     }
 
-    private static MigrationProblem ProblemOf(ReconfigurationRequest request, Reconfiguration plan) =>
-        new(Small, plan.Mapping.Layout, request.Holdings, plan.Inherited, Links)
+    private static long Memory(ImmutableArray<Instance> fleet, DeviceId device) =>
+        fleet.First(instance => instance.Node == device.Node).DeviceMemoryBytes();
+
+    private static MigrationProblem ProblemOf(PlanningInputs inputs, Reconfiguration plan) =>
+        new(Small, plan.Layout, inputs.Holdings, plan.Inherited, Links)
         {
-            Caches = request.Caches,
-            Leaving = request.Leaving,
-            BudgetOf = request.Instances.SelectMany(i => i.Devices.Select(d => (d, i.Kind.MemoryBytes)))
-                .ToImmutableDictionary(x => x.d, x => x.MemoryBytes),
+            Caches = inputs.Caches,
+            Leaving = inputs.Leaving,
         };
 }

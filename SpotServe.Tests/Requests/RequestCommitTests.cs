@@ -106,7 +106,7 @@ public sealed class RequestCommitTests : TestKit
         await next.ExpectMsgAsync<ReplicaProtocol.Submit>(cancellationToken: Cancel);
 
         _entity.Tell(new Routed(Id, new Epoch(2), _replica), _gateway);
-        Generate(new Epoch(3), 0, 10);
+        _entity.Tell(new ReplicaProtocol.TokensGenerated(new Epoch(3), Id, 0, [10], Finished: null), next);
 
         await _reader.ExpectMsgAsync<TokensAvailable>(cancellationToken: Cancel);
         Assert.False(_replica.HasMessages);

@@ -7,28 +7,28 @@ public sealed record HeartbeatOptions
     public TimeSpan Interval
     {
         get;
-        init => field = Setting.Positive(value, TimeSpan.FromSeconds(10), nameof(Interval));
+        init => field = Bounds.Positive(value, TimeSpan.FromSeconds(10));
     } = TimeSpan.FromMilliseconds(100);
 
     /// <summary>Silence after which a peer is lost; a few intervals. Default 500 ms.</summary>
     public TimeSpan LostAfter
     {
         get;
-        init => field = Setting.Positive(value, TimeSpan.FromMinutes(1), nameof(LostAfter));
+        init => field = Bounds.Positive(value, TimeSpan.FromMinutes(1));
     } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Most time until a peer's first beat; default 5 s.</summary>
     public TimeSpan ConnectTimeout
     {
         get;
-        init => field = Setting.Positive(value, TimeSpan.FromMinutes(5), nameof(ConnectTimeout));
+        init => field = Bounds.Positive(value, TimeSpan.FromMinutes(5));
     } = TimeSpan.FromSeconds(5);
 
     /// <summary>Most nodes that this one sends beats to, and most that it watches; default 1,024.</summary>
     public int PeersMax
     {
         get;
-        init => field = Setting.InRange(value, 1, 16_384, nameof(PeersMax));
+        init => field = Bounds.Between(value, 1, 16_384);
     } = 1024;
 
     /// <exception cref="ArgumentException">The settings do not fit each other.</exception>

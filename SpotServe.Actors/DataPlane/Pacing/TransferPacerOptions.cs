@@ -8,16 +8,14 @@ public sealed record TransferPacerOptions
     public double SlowdownMax
     {
         get;
-        init => field = value is > 0 and <= 10
-            ? value
-            : throw new ArgumentOutOfRangeException(nameof(SlowdownMax), value, "Must be more than 0 and at most 10.");
+        init => field = Bounds.Between(value, double.Epsilon, 10);
     } = 0.2;
 
     /// <summary>Bytes per second that always may move, so that a transfer ends some time; default 8 MB/s.</summary>
     public int FloorBytesPerSecond
     {
         get;
-        init => field = Setting.InRange(value, 1_000_000, 1_000_000_000, nameof(FloorBytesPerSecond));
+        init => field = Bounds.Between(value, 1_000_000, 1_000_000_000);
     } = 8_000_000;
 
     /// <summary>Bytes per second that the first transfer beside a running engine begins with; it doubles while
@@ -25,13 +23,13 @@ public sealed record TransferPacerOptions
     public int StartBytesPerSecond
     {
         get;
-        init => field = Setting.InRange(value, 1_000_000, 2_000_000_000, nameof(StartBytesPerSecond));
+        init => field = Bounds.Between(value, 1_000_000, 2_000_000_000);
     } = 64_000_000;
 
     /// <summary>An engine that ran no step for this long is idle: bulk is not held back. Default 250 ms.</summary>
     public TimeSpan IdleAfter
     {
         get;
-        init => field = Setting.Positive(value, TimeSpan.FromMinutes(1), nameof(IdleAfter));
+        init => field = Bounds.Positive(value, TimeSpan.FromMinutes(1));
     } = TimeSpan.FromMilliseconds(250);
 }

@@ -34,10 +34,6 @@ internal static class Demand
             reports.Sum(demand => demand.RequestsPerSecond * tokens(demand)) / rate, 1, Workload.TokensMax);
     }
 
-    /// <summary>How fast replicas are: estimated from what devices measured, corrected by what replicas did.</summary>
-    public static ICostModel CostOf(PlannerState state, PlannerOptions options) =>
-        state.Cost ?? Uncorrected(state.Model!, options);
-
     /// <summary>From what a replica reports: not published at once, because gateways register every second, and the
     /// view that answers them has it.</summary>
     public static void OnReplicaLoad(Turn turn, Replica.ReplicaControlProtocol.ReplicaLoad load)
@@ -74,15 +70,12 @@ internal static class Demand
                 kinds[layout.DeviceAt(position).Node],
                 SpansInstances: layout.Degrees.Ranks > 1))],
             layout.Degrees.Ranks);
-        var corrected = turn.State.Cost ?? Uncorrected(model, turn.Options);
-        turn.State = turn.State with
-        {
-            Cost = corrected.With(new MeasuredTimes(
-                shape, running, Of(turn.State, turn.Now), Batching.Continuous,
-                running * time.TotalSeconds / tokens, PrefillSeconds: 0)),
-        };
+        var inputs = DecisionInputs.Of(turn.State, turn.Options, turn.Now)!;
+        var corrected = new CorrectedCostModel(
+                new RooflineCostModel(new SliceGeometry(model), inputs.Links), turn.State.Learned)
+            .With(new MeasuredTimes(
+                shape, running, inputs.Load, Batching.Continuous, running * time.TotalSeconds / tokens,
+                PrefillSeconds: 0));
+        turn.State = turn.State with { Learned = corrected.Corrections };
     }
-
-    private static CorrectedCostModel Uncorrected(ModelSpec model, PlannerOptions options) =>
-        new(new RooflineCostModel(new SliceGeometry(model), options.Links));
 }

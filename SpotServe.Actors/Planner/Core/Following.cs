@@ -42,17 +42,6 @@ internal static class Following
         return saved > open * follow.ChangeCost.TotalSeconds;
     }
 
-    private static SelectedLayout? Better(Turn turn, LayoutDegrees present)
-    {
-        try
-        {
-            var selected = LayoutSelection.Of(Decision.SelectionOf(turn));
-            return selected is null || selected.Degrees == present ? null : selected;
-        }
-        catch (PlanningException error)
-        {
-            turn.Debug("No layout to follow the load with: {Reason}", error.Message);
-            return null;
-        }
-    }
+    private static SelectedLayout? Better(Turn turn, LayoutDegrees present) =>
+        Decision.Selected(turn) is { } selected && selected.Degrees != present ? selected : null;
 }

@@ -30,7 +30,12 @@ internal sealed record JournalState(
     {
         var next = happened switch
         {
-            PlannerStarted started => this with { Term = started.Term },
+            // The epoch counts where an entry before was damaged: the planner that found it is sure of no lower one.
+            PlannerStarted started => this with
+            {
+                Term = started.Term,
+                Epoch = started.Epoch > Epoch ? started.Epoch : Epoch,
+            },
             LayoutDecided decided => this with { Epoch = decided.Epoch, Decided = decided },
             // From here on what served cannot be gone back to.
             CutOverBegun => this with { Serving = null },
@@ -49,6 +54,19 @@ internal sealed record JournalState(
         };
         return next with { EntriesSinceCheckpoint = next.EntriesSinceCheckpoint + 1 };
     }
+
+    /// <summary>Goes on without an entry that cannot be read. It may have been any: an epoch decided, a term begun, or
+    /// the order to stop what serves. Each entry raises the epoch and the term by one at most, so its number is no less
+    /// than either; and that nothing is known to serve costs a new layout, where the opposite could have two replicas
+    /// serve one request.</summary>
+    public JournalState Without(long sequenceNumber) => this with
+    {
+        Epoch = sequenceNumber > Epoch.Value ? new Epoch(sequenceNumber) : Epoch,
+        Term = Math.Max(Term, sequenceNumber),
+        Decided = null,
+        Serving = null,
+        EntriesSinceCheckpoint = EntriesSinceCheckpoint + 1,
+    };
 
     /// <summary>All of this as one event.</summary>
     public PlannerCheckpoint Checkpoint(DateTimeOffset now) => new(Epoch, Term, now, Serving, [.. Timeline]);

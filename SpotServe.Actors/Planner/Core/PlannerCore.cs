@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Planner.PlannerEvents;
 
@@ -50,6 +51,10 @@ internal sealed class PlannerCore(PlannerOptions options)
 
         throw new InvariantException($"{happened} leads to no state that lasts");
     }
+
+    /// <summary>What the latest decision was made from, and what one would be made from now.</summary>
+    public PlanningRecord Record(PlannerState state, DateTimeOffset now) => new(
+        state.Planned?.Epoch.Value, state.Planned?.Inputs, DecisionInputs.Of(state, options, now));
 
     private static void Handle(Turn turn, object happened)
     {

@@ -41,8 +41,14 @@ internal sealed record PlannerState
     public ImmutableDictionary<IAddress, (GatewayDemand Demand, DateTimeOffset At)> Demand { get; init; } =
         ImmutableDictionary<IAddress, (GatewayDemand, DateTimeOffset)>.Empty;
 
-    /// <summary>What replicas' step times have taught; null before the first.</summary>
-    public CorrectedCostModel? Cost { get; init; }
+    /// <summary>What replicas' step times have taught.</summary>
+    public CostCorrections Learned { get; init; } = CostCorrections.None;
+
+    /// <summary>What devices and replicas said that they hold when they were last asked.</summary>
+    public HeardHoldings Heard { get; init; } = HeardHoldings.None;
+
+    /// <summary>The latest decision of this planner; null before the first.</summary>
+    public PlannedChange? Planned { get; init; }
 
     /// <summary>What layouts are chosen for; null fills the devices with one replica.</summary>
     public LayoutObjective? Objective { get; init; }

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace SpotServe.Actors.Planning;
 
 /// <summary>A type of accelerator, as a probe of the node measured it.</summary>
@@ -94,7 +96,17 @@ public sealed record Instance(string Node, DeviceKind Kind, int DeviceCount)
     /// <summary>Devices that are planned for at most, in all.</summary>
     public const int DevicesMax = 65_535;
 
-    public IEnumerable<DeviceId> Devices => Enumerable.Range(0, DeviceCount).Select(i => new DeviceId(Node, i));
+    /// <summary>Indices of its devices, rising, where some of them were lost; null: 0 to DeviceCount - 1.</summary>
+    public ImmutableArray<int>? Indices { get; init; }
+
+    /// <summary>Bytes that each of its devices may take, where that is not what its kind has.</summary>
+    public long? MemoryBytes { get; init; }
+
+    public IEnumerable<DeviceId> Devices => Enumerable.Range(0, DeviceCount)
+        .Select(i => new DeviceId(Node, Indices is { } indices ? indices[i] : i));
+
+    /// <summary>Bytes that weights, KV pages and buffers may take on each of its devices.</summary>
+    public long DeviceMemoryBytes() => MemoryBytes ?? Kind.MemoryBytes;
 
     /// <summary>Checks a fleet: at least one device, unique names, usable kinds.</summary>
     /// <exception cref="PlanningException">It is not usable; the message names the instance.</exception>
@@ -110,6 +122,14 @@ public sealed record Instance(string Node, DeviceKind Kind, int DeviceCount)
             }
 
             Inputs.Between(instance.DeviceCount, 1, DevicesMax, $"Device count of {instance.Node}");
+            if (instance.Indices is { } indices && indices.Length != instance.DeviceCount)
+            {
+                throw new PlanningInputException(
+                    $"The number of device indices of {instance.Node}", indices.Length,
+                    $"its device count, {instance.DeviceCount}");
+            }
+
+            if (instance.MemoryBytes is { } memory) Inputs.AtLeast(memory, 1, $"Memory of {instance.Node}");
         }
 
         Inputs.Between(

@@ -1,5 +1,3 @@
-using System.Collections.Immutable;
-
 namespace SpotServe.Actors.Planning;
 
 /// <summary>
@@ -111,82 +109,4 @@ public sealed class RooflineCostModel(SliceGeometry geometry, LinkRates links) :
 
         return best;
     }
-}
-
-/// <summary>What a running replica measured, to correct a cost model with.</summary>
-/// <param name="StepSeconds">Mean time of a decode step at this batch size, or 0 when none ran.</param>
-/// <param name="PrefillSeconds">Mean time of one prompt's pass, or 0 when none ran.</param>
-public sealed record MeasuredTimes(
-    ReplicaShape Shape, int Batch, Workload Load, Batching Batching, double StepSeconds, double PrefillSeconds);
-
-/// <summary>
-/// Another cost model, corrected by the ratio of measured to predicted times: one ratio per number of ranks and slowest
-/// kind, and a general one for what was not measured yet. Immutable: a measurement gives a new model.
-/// </summary>
-public sealed class CorrectedCostModel : ICostModel
-{
-    /// <summary>No measurement moves a prediction further than this factor: beyond it the probe itself is
-    /// wrong.</summary>
-    public const double RatioMax = 16;
-
-    private readonly ICostModel _inner;
-    private readonly ImmutableDictionary<(int Ranks, string Kind), (double Step, double Prefill)> _ratios;
-    private readonly (double Step, double Prefill) _general;
-
-    public CorrectedCostModel(ICostModel inner)
-        : this(inner, ImmutableDictionary<(int, string), (double, double)>.Empty, (1, 1))
-    {
-    }
-
-    private CorrectedCostModel(
-        ICostModel inner,
-        ImmutableDictionary<(int Ranks, string Kind), (double Step, double Prefill)> ratios,
-        (double Step, double Prefill) general)
-    {
-        _inner = inner;
-        _ratios = ratios;
-        _general = general;
-    }
-
-    /// <summary>Share of a new measurement in the ratio; the rest is what was measured before.</summary>
-    public double Weight { get; init; } = 0.25;
-
-    public bool Knows(ReplicaShape shape) => _inner.Knows(shape);
-
-    public ReplicaCost Cost(ReplicaShape shape, int batch, Workload load, Batching batching)
-    {
-        var cost = _inner.Cost(shape, batch, load, batching);
-        var (step, prefill) = _ratios.GetValueOrDefault(Key(shape), _general);
-        return cost with
-        {
-            Step = cost.Step * step,
-            Prefill = cost.Prefill * prefill,
-            Overhead = cost.Overhead * prefill,
-        };
-    }
-
-    /// <summary>This model with one more measurement taken in; the first one for a shape counts in full.</summary>
-    public CorrectedCostModel With(MeasuredTimes measured)
-    {
-        Inputs.NotNegative(measured.StepSeconds, "The measured step time");
-        Inputs.NotNegative(measured.PrefillSeconds, "The measured prefill time");
-        var predicted = _inner.Cost(measured.Shape, measured.Batch, measured.Load, measured.Batching);
-        var known = _ratios.TryGetValue(Key(measured.Shape), out var ratio);
-        if (!known) ratio = _general;
-        ratio = (
-            Blend(ratio.Step, measured.StepSeconds, predicted.Step, known),
-            Blend(ratio.Prefill, measured.PrefillSeconds, predicted.Prefill, known));
-        return new CorrectedCostModel(_inner, _ratios.SetItem(Key(measured.Shape), ratio), ratio) { Weight = Weight };
-    }
-
-    private double Blend(double old, double measured, double predicted, bool known)
-    {
-        if (measured <= 0 || predicted <= 0) return old;
-        var ratio = Math.Clamp(measured / predicted, 1 / RatioMax, RatioMax);
-        // In logarithms, so that twice too slow and twice too fast weigh the same.
-        return known ? Math.Exp(((1 - Weight) * Math.Log(old)) + (Weight * Math.Log(ratio))) : ratio;
-    }
-
-    private static (int Ranks, string Kind) Key(ReplicaShape shape) =>
-        (shape.Ranks, shape.Stages.MinBy(stage => stage.Kind.WeightBytesPerSecond).Kind.Name);
 }

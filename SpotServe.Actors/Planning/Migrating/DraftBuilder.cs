@@ -66,8 +66,8 @@ internal sealed class DraftBuilder
         {
             var units = Units();
             if (_urgentFirst) CopyUrgent(units);
-            if (CopyCaches(_stop ? CachePart.All : CachePart.FullPages) is { } late) return late;
             foreach (var unit in units) foreach (var parts in unit) Copy(parts);
+            if (CopyCaches(_stop ? CachePart.All : CachePart.FullPages) is { } late) return late;
             peak = [.. _scene.HeldBytes.Select((held, i) =>
                 Math.Max(_scene.StartBytes[i], held + _scene.MissingBytes[i] + _scene.CacheBytes[i]))];
         }

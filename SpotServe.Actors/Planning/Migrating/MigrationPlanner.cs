@@ -41,8 +41,8 @@ public static class MigrationPlanner
                 // Each round gives up one replica's pages, so this ends.
                 kept = kept.Remove(late.Inherited);
                 notes.Add(
-                    $"KV of replica {late.Inherited.OldReplica} is given up: its nodes leave before it is sent. "
-                    + $"{late.Inherited.Requests.Length} requests are computed anew from their tokens.");
+                    $"KV of replica {late.Inherited.OldReplica} is not expected in time: its nodes leave before. "
+                    + $"{late.Inherited.Requests.Length} requests may have to be computed anew from their tokens.");
                 continue;
             }
 
@@ -97,7 +97,8 @@ public static class MigrationPlanner
         switch (Try(problem, [], urgentFirst: true))
         {
             case DraftOutcome.Done done:
-                if (!kept.IsEmpty) notes.Add($"All KV pages are given up: their nodes leave too early. {Anew(kept)}");
+                if (!kept.IsEmpty)
+                    notes.Add($"No KV pages are expected in time: their nodes leave too early. {Anew(kept)}");
                 return Noted(done.Plan, notes, cacheGivenUp: !problem.Inherited.Kept.IsEmpty);
             case DraftOutcome.Stuck stuck:
                 throw new MigrationMemoryException(stuck.Device, stuck.NeedBytes, stuck.BudgetBytes, stuck.Detail);

@@ -14,9 +14,9 @@ public static class PageMoves
     public static LayerRange InPlace(ModelSpec model, Layout old, int home, Layout target, Position position)
     {
         var device = target.DeviceAt(position);
-        foreach (var before in old.Positions)
+        foreach (var before in old.PositionsOf(home))
         {
-            if (before.Replica != home || old.DeviceAt(before) != device) continue;
+            if (old.DeviceAt(before) != device) continue;
             var sameHeads = TensorSlices.KvHeads(model, before.Rank, old.Degrees.Ranks)
                 == TensorSlices.KvHeads(model, position.Rank, target.Degrees.Ranks);
             return sameHeads ? old.LayersOf(before).Intersect(target.LayersOf(position)) : default;

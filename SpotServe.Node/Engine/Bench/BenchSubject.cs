@@ -39,7 +39,8 @@ internal sealed class BenchSubject : IDisposable
         var pagesEach = Math.Max(KvPage.Count(lengthMax), KvPage.Count(options.PrefillTokens));
         var bounds = new ReplicaBounds(
             (pagesEach * options.Batch) + 1, Math.Max(options.PrefillTokens, options.Batch), options.Batch);
-        var engines = new TorchEngines(spec, shape.Config(), new MadeWeights(), device);
+        var engines = new TorchEngines(
+            spec, shape.Config(), new MadeWeights(), device, numerics: options.Numerics);
         try
         {
             var replica = new InProcessReplica(

@@ -21,7 +21,8 @@ public sealed record BenchOptions(
     int Rounds,
     string? TorchLib,
     bool UsePlainOperations = false,
-    int PrefillTokens = 512);
+    int PrefillTokens = 512,
+    Numerics Numerics = Numerics.Invariant);
 
 /// <summary>One round's figures.</summary>
 /// <param name="ReadGigabytes">Memory read bandwidth by as many threads, measured just before, in GB/s.</param>

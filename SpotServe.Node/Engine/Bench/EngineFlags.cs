@@ -51,12 +51,18 @@ internal sealed class EngineFlags
         Description = "only libtorch's operations, none of our kernels",
     };
 
+    private readonly Option<string> _numerics = new("--numerics")
+    {
+        Description = NumericsNames.Help,
+        DefaultValueFactory = _ => NumericsNames.Of(Numerics.Invariant),
+    };
+
     public void AddTo(Command command)
     {
         Option[] all =
         [
             _device, _shape, _type, _batch, _layout, _threads, _context, _steps, _rounds, _prefill,
-            _plain, _torchLib,
+            _plain, _numerics, _torchLib,
         ];
         foreach (var option in all) command.Options.Add(option);
     }
@@ -71,7 +77,7 @@ internal sealed class EngineFlags
             parsed.GetValue(_device)!, BenchShape.Named(parsed.GetValue(_shape)!), ParseType(parsed.GetValue(_type)!),
             parsed.GetValue(_batch), stages, ranks, parsed.GetValue(_threads), parsed.GetValue(_context),
             parsed.GetValue(_steps), parsed.GetValue(_rounds), parsed.GetValue(_torchLib), parsed.GetValue(_plain),
-            parsed.GetValue(_prefill));
+            parsed.GetValue(_prefill), ParseNumerics(parsed.GetValue(_numerics)!));
     }
 
     private static Option<int> Number(string name, string description, int value)
@@ -94,6 +100,9 @@ internal sealed class EngineFlags
                 ? (stages, ranks)
                 : throw new ArgumentException($"--layout \"{text}\" is not P,M, e.g. 2,1.");
     }
+
+    private static Numerics ParseNumerics(string text) => NumericsNames.Parse(text)
+        ?? throw new ArgumentException($"--numerics \"{text}\" is not invariant or fast.");
 
     private static ElementType ParseType(string text) => text switch
     {

@@ -47,15 +47,23 @@ internal sealed class KernelCheck(Device device, Action<string> report)
         Compare(Shapes[0], ElementType.BFloat16, 1, 2_400);
         Compare(Shapes[3], ElementType.BFloat16, 40, 600);
         Compare(Shapes[8], ElementType.BFloat16, 70, 100);
+        // What "fast" adds: more sequences than a decode pass takes, long contexts, prompts beside generated tokens.
+        Compare(Shapes[1], ElementType.BFloat16, 70, 300, Numerics.Fast);
+        Compare(Shapes[3], ElementType.BFloat16, 130, 600, Numerics.Fast);
+        Compare(Shapes[6], ElementType.BFloat16, 70, 700, Numerics.Fast);
+        Compare(Shapes[0], ElementType.BFloat16, 66, 2_200, Numerics.Fast);
+        CompareMixed();
+        ComparePoison();
         CompareDraws();
         CompareLayouts();
         CompareRecovery();
         return _failures;
     }
 
-    private void Compare(BenchShape shape, ElementType type, int batch, int steps)
+    private void Compare(
+        BenchShape shape, ElementType type, int batch, int steps, Numerics numerics = Numerics.Invariant)
     {
-        using var engines = Engines(shape, type);
+        using var engines = Engines(shape, type, numerics);
         var sequences = Enumerable.Range(0, batch).ToArray();
         var traces = new List<DecodeTrace>();
         var path = "";
@@ -68,7 +76,7 @@ internal sealed class KernelCheck(Device device, Action<string> report)
         }
 
         var error = traces[0].Kept.Max(pair => Difference(pair.Value, traces[1].Kept[pair.Key]));
-        var isRight = error < ErrorMax && path == "CUDA kernels";
+        var isRight = error < ErrorMax && path.StartsWith("CUDA kernels", StringComparison.Ordinal);
         Tell(isRight, $"{shape.Name}, {type}, batch {batch}, {steps} tokens: {error:0.0e+0} from libtorch, on {path}");
     }
 
@@ -93,6 +101,35 @@ internal sealed class KernelCheck(Device device, Action<string> report)
         static SamplingParameters Sampling(int sequence) => new(
             sequence % 5 * 0.3f, sequence % 3 == 0 ? 1 : 0.5f + (sequence % 4 * 0.12f),
             sequence % 2 == 0 ? 0 : sequence * 3, (ulong)sequence * 0x9E37_79B9_7F4A_7C15);
+    }
+
+    /// <summary>Chunks of a prompt beside generated tokens in shared products.</summary>
+    private void CompareMixed()
+    {
+        const int Prompt = 250, End = 320, Company = 7;
+        using var engines = Engines(Layouts, ElementType.BFloat16, Numerics.Fast);
+        var rows = new List<List<float[]>>();
+        foreach (var usePlain in new[] { true, false })
+        {
+            using var replica = Replica(engines, Layouts, (1, 1), Company + 1, End, usePlain, StepTokens);
+            rows.Add(RecoveryTrace.Run(replica, Prompt, Prompt, End, Company, Layouts.Vocabulary));
+        }
+
+        var error = rows[0].Zip(rows[1], Difference).Max();
+        Tell(error < ErrorMax, $"a prompt of {Prompt} beside {Company} others, fast: {error:0.0e+0} from libtorch");
+    }
+
+    /// <summary>A sequence whose logits are no numbers ends, and nothing else, whoever draws.</summary>
+    private void ComparePoison()
+    {
+        foreach (var (numerics, batch) in new[] { (Numerics.Invariant, 5), (Numerics.Fast, 70) })
+        {
+            var faults = PoisonTrace.Run(device, Layouts, numerics, batch);
+            Tell(
+                faults is [PoisonTrace.Culprit],
+                $"no numbers in sequence {PoisonTrace.Culprit} of {batch}, {NumericsNames.Of(numerics)}: "
+                + $"the step names [{string.Join(", ", faults)}]");
+        }
     }
 
     private void CompareLayouts()
@@ -141,12 +178,13 @@ internal sealed class KernelCheck(Device device, Action<string> report)
         List<ulong> Trace((int, int) layout, int from, int company)
         {
             using var replica = Replica(engines, Layouts, layout, company + 1, End, usePlain: false, StepTokens);
-            return RecoveryTrace.Run(replica, Prompt, from, End, company, Layouts.Vocabulary);
+            var rows = RecoveryTrace.Run(replica, Prompt, from, End, company, Layouts.Vocabulary);
+            return [.. rows.Select(row => RepeatCheck.Hash(0, row))];
         }
     }
 
-    private TorchEngines Engines(BenchShape shape, ElementType type) =>
-        new(shape.Spec(type), shape.Config(), new MadeWeights(), device);
+    private TorchEngines Engines(BenchShape shape, ElementType type, Numerics numerics = Numerics.Invariant) =>
+        new(shape.Spec(type), shape.Config(), new MadeWeights(), device, numerics: numerics);
 
     private static InProcessReplica Replica(
         TorchEngines engines, BenchShape shape, (int Stages, int Ranks) layout, int batch, int steps, bool usePlain,

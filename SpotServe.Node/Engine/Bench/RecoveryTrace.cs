@@ -10,16 +10,16 @@ internal static class RecoveryTrace
 {
     private const int ChunkTokens = 96;
 
-    /// <summary>Hashes of the logits after each generated token from <paramref name="from"/> on.</summary>
+    /// <summary>The logits after each generated token from <paramref name="from"/> on.</summary>
     /// <param name="prompt">Tokens that are computed in chunks.</param>
     /// <param name="from">The first position whose token is decoded; those between it and the prompt are
     /// replayed.</param>
     /// <param name="end">Positions in all.</param>
     /// <param name="company">Other sequences that run beside it, one token each a step.</param>
-    public static List<ulong> Run(
+    public static List<float[]> Run(
         InProcessReplica replica, int prompt, int from, int end, int company, int vocabulary)
     {
-        var hashes = new List<ulong>();
+        var rows = new List<float[]>();
         var plan = new StepPlan();
         var pagesEach = KvPage.Count(end);
         var step = 0;
@@ -37,14 +37,14 @@ internal static class RecoveryTrace
             var isGenerated = start >= from;
             replica.Drawing.LogitsObserved = (sample, logits) =>
             {
-                if (isGenerated && sample == company) hashes.Add(RepeatCheck.Hash(0, logits.Span));
+                if (isGenerated && sample == company) rows.Add(logits.ToArray());
             };
             replica.Step(plan);
             start += count;
         }
 
         replica.Drawing.LogitsObserved = null;
-        return hashes;
+        return rows;
 
         void AddOther(int i) => plan.Add(
             step - 1, Tokens(step + i, 1), Pages(i, step), samples: true, SamplingParameters.Greedy);

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using SpotServe.Actors.DataPlane;
@@ -8,20 +7,12 @@ using SpotServe.Actors.Planning;
 
 namespace SpotServe.Node.Engine.Bench;
 
-/// <summary>What to serve.</summary>
-/// <param name="PromptTokens">Of each request.</param>
-/// <param name="OutputTokens">Of each request.</param>
-/// <param name="RequestsPerSecond">Of Poisson arrivals; null is all at once.</param>
-internal sealed record ServeLoad(int Requests, int PromptTokens, int OutputTokens, double? RequestsPerSecond);
-
 /// <summary>
 /// Serves made requests on one device through all that stands between a request and its tokens but actors and HTTP: the
 /// scheduler, plans over the data plane, the engine's thread, and results back.
 /// </summary>
 internal static class ServeBench
 {
-    private const int StepTokensMax = 512;
-
     /// <returns>The figures as text.</returns>
     /// <exception cref="ArgumentException">The requests do not fit the shape.</exception>
     public static async Task<string> RunAsync(
@@ -33,11 +24,13 @@ internal static class ServeBench
             throw new ArgumentException($"A request has {length} tokens; the shape's limit is {spec.ContextMax}.");
         var device = TorchDevices.Open(options.Device, options.TorchLib, options.Threads);
         log($"{TorchDevices.Describe(device, options.Threads)}: making {shape.Name} weights in {options.Type}");
-        using var engines = new TorchEngines(spec, shape.Config(), new MadeWeights(), device);
+        using var engines = new TorchEngines(
+            spec, shape.Config(), new MadeWeights(), device, numerics: options.Numerics);
         var layers = Layout.EvenStages(spec.LayerCount, 1, 1);
         var assignment = new StageAssignment(
             new Epoch(1), new Position(0, 0, 0), layers[0], 1, 1,
-            (KvPage.Count(length) + 1) * Math.Min(options.Batch, load.Requests), StepTokensMax, options.Batch);
+            (KvPage.Count(length) + 1) * Math.Min(options.Batch, load.Requests),
+            Math.Max(load.StepTokensMax, options.Batch), options.Batch);
         using var engine = engines.Load(assignment, null, cancel, options.UsePlainOperations);
 
         var layout = new Layout(new LayoutDegrees(1, 1, 1, options.Batch), layers, [new DeviceId("bench", 0)]);
@@ -57,17 +50,22 @@ internal static class ServeBench
         runner.Start();
 
         var server = new Server(pipeline, assignment, spec, load);
-        server.Run(load with { Requests = 2, RequestsPerSecond = null });
-        var clock = Stopwatch.StartNew();
-        var served = server.Run(load);
-        return Table(options, load, engine.Path, served, clock.Elapsed.TotalSeconds);
+        var gigabytes = MemoryProbe.ReadGigabytesPerSecond(device, options.Threads);
+        var floor = MatrixProbe.TeraflopsPerSecond(device, options.Type) is { } teraflops
+            ? ServeFloor.Seconds(options, load, teraflops, gigabytes) : ((double Products, double Memory)?)null;
+        server.Run(load with { Requests = Math.Min(load.Requests, options.Batch + 1), RequestsPerSecond = null });
+        var waited = engine.WaitedSeconds;
+        var run = server.Run(load);
+        return Table(options, load, engine.Path, run, engine.WaitedSeconds - waited, floor);
     }
 
     private static string Table(
-        BenchOptions options, ServeLoad load, string path, IReadOnlyList<Served> served, double seconds)
+        BenchOptions options, ServeLoad load, string path, ServeRun run, double waited,
+        (double Products, double Memory)? floor)
     {
-        var first = served.Select(one => one.FirstTokenMs).Order().ToArray();
-        var each = served.Select(one => one.TokenMs).Order().ToArray();
+        var seconds = run.Seconds;
+        var first = run.Served.Select(one => one.FirstTokenMs).Order().ToArray();
+        var each = run.Served.Select(one => one.TokenMs).Order().ToArray();
         var arrivals = load.RequestsPerSecond is { } rate ? $"{Format(rate)} a second, Poisson" : "all at once";
         (string What, string Value)[] rows =
         [
@@ -77,8 +75,21 @@ internal static class ServeBench
             ("tokens generated", $"{Format(load.Requests * (double)load.OutputTokens / seconds)} a second"),
             ("first token after", $"{Percentiles(first)} ms"),
             ("each further token after", $"{Percentiles(each)} ms"),
+            ("steps", $"{run.Steps}, {Format(seconds / run.Steps * 1e3)} ms each, idle times included"),
+            ("planning and results", $"{Format(run.PlanningSeconds / run.Steps * 1e3)} ms a step"),
+            ("engine waited for device", $"{Format(waited / run.Steps * 1e3)} ms a step"),
+            ("allocated", $"{Format(run.AllocatedBytes / (double)run.Steps / 1e3)} kB a step"),
+            ("roofline", Floor(floor, seconds)),
         ];
         return string.Join('\n', rows.Select(row => $"{row.What,-26}{row.Value}"));
+    }
+
+    private static string Floor((double Products, double Memory)? floor, double seconds)
+    {
+        if (floor is not { } known) return "not measured on the CPU";
+        var sum = known.Products + known.Memory;
+        return $"{Format(sum)} s ({Format(known.Products)} products, {Format(known.Memory)} memory): "
+            + $"served in {Format(seconds / sum)} times it";
     }
 
     private static string Percentiles(double[] sorted)

@@ -27,9 +27,15 @@ internal sealed class ServeFlags
         Description = "requests a second, arriving at random; all at once when it is not given",
     };
 
+    private readonly Option<int> _stepTokens = new("--step-tokens")
+    {
+        Description = "tokens of a step at most; a prompt is cut at multiples of three quarters of it",
+        DefaultValueFactory = _ => 2048,
+    };
+
     public void AddTo(Command command)
     {
-        Option[] all = [_requests, _input, _output, _rate];
+        Option[] all = [_requests, _input, _output, _rate, _stepTokens];
         foreach (var option in all) command.Options.Add(option);
     }
 
@@ -39,9 +45,15 @@ internal sealed class ServeFlags
     {
         if (parsed.GetValue(_requests) is not { } requests) return null;
         var load = new ServeLoad(
-            requests, parsed.GetValue(_input), parsed.GetValue(_output), parsed.GetValue(_rate));
-        return load is { Requests: >= 1, PromptTokens: >= 1, OutputTokens: >= 1, RequestsPerSecond: null or > 0 }
+            requests, parsed.GetValue(_input), parsed.GetValue(_output), parsed.GetValue(_rate),
+            parsed.GetValue(_stepTokens));
+        return load is
+        {
+            Requests: >= 1, PromptTokens: >= 1, OutputTokens: >= 1, RequestsPerSecond: null or > 0,
+            StepTokensMax: >= 16 and <= 65_536,
+        }
             ? load
-            : throw new ArgumentException("--serve, --input, --output and --rate must be positive.");
+            : throw new ArgumentException(
+                "--serve, --input, --output and --rate must be positive, --step-tokens 16 to 65536.");
     }
 }

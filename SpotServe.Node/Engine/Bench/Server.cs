@@ -7,11 +7,6 @@ using SpotServe.Actors.Scheduling;
 
 namespace SpotServe.Node.Engine.Bench;
 
-/// <summary>How a request fared.</summary>
-/// <param name="FirstTokenMs">From its arrival to its first token.</param>
-/// <param name="TokenMs">Mean time from one token to the next.</param>
-internal readonly record struct Served(double FirstTokenMs, double TokenMs);
-
 /// <summary>What a replica's actor does, in a loop of its own: feeds a pipeline with the steps that the scheduler
 /// plans.</summary>
 internal sealed class Server
@@ -21,6 +16,7 @@ internal sealed class Server
     private readonly BlockingCollection<StepResult> _results = [];
     private readonly StepPlan _plan = new();
     private readonly int _vocabulary;
+    private readonly Stopwatch _planning = new();
     private int _requests;
 
     public Server(IStepPipeline pipeline, StageAssignment assignment, ModelSpec spec, ServeLoad load)
@@ -42,8 +38,10 @@ internal sealed class Server
 
     /// <summary>Serves a load to its end.</summary>
     /// <exception cref="InvalidOperationException">The engine broke.</exception>
-    public IReadOnlyList<Served> Run(ServeLoad load)
+    public ServeRun Run(ServeLoad load)
     {
+        var (steps, allocated) = (_scheduler.StepCount, GC.GetTotalAllocatedBytes());
+        _planning.Reset();
         var clock = Stopwatch.StartNew();
         var arrivals = Arrivals(load);
         var known = new Dictionary<RequestId, (double Arrived, double First)>();
@@ -57,7 +55,9 @@ internal sealed class Server
                 _scheduler.Submit(request);
             }
 
+            _planning.Start();
             while (_scheduler.TryPlan(_plan)) _pipeline.Submit(_plan);
+            _planning.Stop();
             var wait = arrivals.TryPeek(out var then)
                 ? TimeSpan.FromSeconds(Math.Max(0, then - clock.Elapsed.TotalSeconds)) : Timeout.InfiniteTimeSpan;
             if (!_results.TryTake(out var result, wait))
@@ -66,10 +66,14 @@ internal sealed class Server
                 continue;
             }
 
+            _planning.Start();
             Take(result, clock.Elapsed.TotalSeconds, load, known, served);
+            _planning.Stop();
         }
 
-        return served;
+        return new ServeRun(
+            served, clock.Elapsed.TotalSeconds, _scheduler.StepCount - steps, _planning.Elapsed.TotalSeconds,
+            GC.GetTotalAllocatedBytes() - allocated);
     }
 
     private void Take(

@@ -50,14 +50,23 @@ internal sealed class OutputHead
 
     public ColumnLinear Weight => _weight;
 
-    /// <summary>Computes the logits of the step's sampled rows and hands each row to <paramref name="use"/> on rank
-    /// 0.</summary>
-    public void Apply(Tensor residual, Action<int, float[]> use)
+    /// <summary>Computes the logits of the step's sampled rows. On rank 0 each row's token is handed to
+    /// <paramref name="drawn"/> where the device can draw it, else its logits to <paramref name="use"/>.</summary>
+    /// <param name="drawsOnHost">Whether a row's logits are wanted in any case.</param>
+    public void Apply(
+        Tensor residual, Func<int, bool> drawsOnHost, Action<int, int> drawn, Action<int, float[]> use)
     {
         var samples = _stage.Batch.SampleCount;
         if (samples == 0) return;
         var rows = _norm.Apply(residual.index_select(0, _stage.Batch.SampleRows));
-        var logits = Scaled(_weight.Apply(rows).to(ScalarType.Float32)).cpu().contiguous();
+        var onDevice = Scaled(_weight.Apply(rows).to(ScalarType.Float32)).contiguous();
+        if (_stage is { RankCount: 1, Chunks: { } chunks })
+        {
+            Draw(onDevice, chunks.Draw(onDevice), drawsOnHost, drawn, use);
+            return;
+        }
+
+        var logits = onDevice.cpu();
         CopyRows(TensorMemory.Floats(logits), samples);
         var block = _mine.AsSpan(0, samples * _width);
         if (_stage.RankCount == 1)
@@ -78,6 +87,24 @@ internal sealed class OutputHead
         for (var sample = 0; sample < samples; sample++)
         {
             Assemble(all, sample, block.Length);
+            use(sample, _row);
+        }
+    }
+
+    private void Draw(
+        Tensor logits, ReadOnlySpan<int> tokens, Func<int, bool> drawsOnHost, Action<int, int> drawn,
+        Action<int, float[]> use)
+    {
+        for (var sample = 0; sample < tokens.Length; sample++)
+        {
+            if (tokens[sample] >= 0 && !drawsOnHost(sample))
+            {
+                drawn(sample, tokens[sample]);
+                continue;
+            }
+
+            using var row = logits[sample].cpu();
+            TensorMemory.Floats(row).CopyTo(_row);
             use(sample, _row);
         }
     }

@@ -97,19 +97,23 @@ internal sealed class PagedAttention : IDisposable
             WriteCache(all);
         }
 
-        if (batch.Groups.Count == 1 && (_stage.Cpu is null || !batch.Groups[0].IsDecode))
+        var hasKernels = _stage.Cpu is not null || _stage.Chunks is not null;
+        if (batch.Groups.Count == 1 && !(batch.Groups[0].IsDecode && hasKernels))
         {
             _output.AddTo(residual, Attend(all, 0));
             return;
         }
 
         var joined = empty([batch.TokenCount, _heads.QueryWidth], _stage.WeightType, _stage.Device);
+        var singles = 0;
         for (var i = 0; i < batch.Groups.Count; i++)
         {
             var group = batch.Groups[i];
-            if (_stage.Cpu is { } cpu && group.IsDecode && _options.SoftCap == 0)
-                cpu.Attend(group, all, _pages, _options.Window, joined);
-            else joined.narrow(0, group.FirstRow, group.Rows).copy_(Attend(all, i));
+            if (!group.IsDecode || _options.SoftCap != 0 || !hasKernels)
+                joined.narrow(0, group.FirstRow, group.Rows).copy_(Attend(all, i));
+            else if (_stage.Cpu is { } cpu) cpu.Attend(group, all, _pages, _options.Window, joined);
+            else _stage.Chunks!.AttendTokens(all, _pages, group, singles, _options.Window, joined);
+            if (group.IsDecode) singles += group.Rows;
         }
 
         _output.AddTo(residual, joined);
@@ -159,16 +163,34 @@ internal sealed class PagedAttention : IDisposable
     {
         var group = _stage.Batch.Groups[groupIndex];
         var queries = all.narrow(1, 0, _heads.QueryWidth).narrow(0, group.FirstRow, group.Rows);
-        var table = _stage.Batch.PageTable(group).unsqueeze(1);
+        var isWhole = _stage.Chunks is not null && !group.IsDecode && group.Length == group.Rows;
         // From a sequence's start on, the mask is the one that libtorch's fastest kernel knows by itself.
-        var isCausal = _stage.Chunks is not null && !group.IsDecode && group.Length == group.Rows
-            && _options.Window == 0;
-        var mask = isCausal ? null : _stage.Batch.Mask(groupIndex, _options.Window, _stage.WeightType);
+        var mask = isWhole && _options.Window == 0
+            ? null : _stage.Batch.Mask(groupIndex, _options.Window, _stage.WeightType);
+        if (isWhole)
+        {
+            return AttendChunk(
+                queries, Own(all, group, isValue: false), Own(all, group, isValue: true), mask, group.Rows);
+        }
+
+        var table = _stage.Batch.PageTable(group).unsqueeze(1);
         var keys = Gather(_keys, table, group);
         var values = Gather(_values, table, group);
         return group.IsDecode
             ? AttendTokens(queries, keys, values, mask!, group.Rows)
             : AttendChunk(queries, keys, values, mask, group.Rows);
+    }
+
+    /// <summary>A chunk's own keys or values, where it sees no others: [1, heads, length, head size] over the rows
+    /// themselves, which spares gathering them from their pages.</summary>
+    private Tensor Own(Tensor all, AttentionGroup group, bool isValue)
+    {
+        var part = all.narrow(1, _heads.QueryWidth + (isValue ? _heads.KvWidth : 0), _heads.KvWidth)
+            .narrow(0, group.FirstRow, group.Rows).view(1, group.Rows, _heads.KvHeads, _heads.HeadSize)
+            .transpose(1, 2);
+        // The kernels run on regular heads only, so key heads need no picking.
+        Invariant.Holds(_heads.IsRegular);
+        return part;
     }
 
     /// <summary>[sequences, heads, length, head size].</summary>

@@ -37,7 +37,7 @@ internal sealed unsafe class CudaDecoder : IDisposable
         _buffers = new DecodeBuffers(stage, vocabulary);
         _slots = new StepSlots(stage.Model.ContextMax, stage.Device);
         _launches = new DecodeLaunches(stage, model, _buffers, _slots, _module, stream);
-        Chunks = new ChunkKernels(stage, _module, stream);
+        Chunks = new ChunkKernels(stage, _module, stream, _buffers);
         _output = model.Head is null ? null : new DecodeOutput(stage, _buffers, stream, vocabulary);
         _exchanged = zeros([DecodeBuffers.TokensMax, stage.Model.HiddenSize], ScalarType.Float32).pin_memory()
             .DetachFromDisposeScope();
@@ -86,6 +86,7 @@ internal sealed unsafe class CudaDecoder : IDisposable
         foreach (var graph in _graphs.Values) graph.Dispose();
         _output?.Dispose();
         _exchanged.Dispose();
+        Chunks.Dispose();
         _slots.Dispose();
         _buffers.Dispose();
         _module.Dispose();
@@ -180,4 +181,5 @@ internal sealed unsafe class CudaDecoder : IDisposable
 /// <param name="Row">Its row among the step's tokens.</param>
 /// <param name="Position">In its sequence.</param>
 /// <param name="Sample">Index among the step's drawn tokens; null where nothing is drawn after it.</param>
-internal readonly record struct DecodeColumn(int Chunk, int Row, int Position, int? Sample);
+/// <param name="DrawsOnHost">Its token is drawn in a way that the device's sampler does not know.</param>
+internal readonly record struct DecodeColumn(int Chunk, int Row, int Position, int? Sample, bool DrawsOnHost);

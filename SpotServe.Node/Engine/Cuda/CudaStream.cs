@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using SpotServe.Actors;
 using SpotServe.Actors.Execution;
@@ -15,6 +16,7 @@ internal sealed unsafe partial class CudaStream : IDisposable
     private const int CaptureRelaxed = 2;
 
     private nint _handle;
+    private long _waited;
 
     public CudaStream()
     {
@@ -25,7 +27,15 @@ internal sealed unsafe partial class CudaStream : IDisposable
 
     public nint Handle => _handle;
 
-    public void Synchronize() => CudaDriver.Ran(SynchronizeStream(_handle), nameof(Synchronize));
+    /// <summary>Time spent in <see cref="Synchronize"/>.</summary>
+    public double WaitedSeconds => Stopwatch.GetElapsedTime(0, _waited).TotalSeconds;
+
+    public void Synchronize()
+    {
+        var began = Stopwatch.GetTimestamp();
+        CudaDriver.Ran(SynchronizeStream(_handle), nameof(Synchronize));
+        _waited += Stopwatch.GetTimestamp() - began;
+    }
 
     /// <param name="to">Host memory: pinned, or the copy is staged by the driver.</param>
     public void CopyToHost(void* to, nint from, long bytes) =>

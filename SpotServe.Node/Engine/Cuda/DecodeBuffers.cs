@@ -97,9 +97,8 @@ internal sealed unsafe class DecodeBuffers : IDisposable
 internal sealed unsafe class StepSlots : IDisposable
 {
     private const int Fields = 4;
-    private const int SamplingInts = 5;
     private const int SamplingAt = Fields * DecodeBuffers.TokensMax;
-    private const int TableAt = SamplingAt + (SamplingInts * DecodeBuffers.TokensMax);
+    private const int TableAt = SamplingAt + (KernelSampling.Ints * DecodeBuffers.TokensMax);
 
     private readonly Tensor _host;
     private readonly Tensor _device;
@@ -127,14 +126,11 @@ internal sealed unsafe class StepSlots : IDisposable
 
     public nint Table => Address(TableAt);
 
-    /// <summary><see cref="SamplingParameters"/> as they lie in memory, one for each column.</summary>
+    /// <summary>One <see cref="KernelSampling"/> for each column.</summary>
     public nint Sampling => Address(SamplingAt);
 
-    public void SetSampling(int column, SamplingParameters sampling)
-    {
-        Invariant.Holds(sizeof(SamplingParameters) == SamplingInts * sizeof(int));
-        *(SamplingParameters*)(_data + SamplingAt + (column * SamplingInts)) = sampling;
-    }
+    public void SetSampling(int column, SamplingParameters sampling) =>
+        ((KernelSampling*)(_data + SamplingAt))[column] = KernelSampling.Of(sampling);
 
     /// <summary>Fills a column.</summary>
     /// <param name="stable">Positions below this were written by earlier steps.</param>

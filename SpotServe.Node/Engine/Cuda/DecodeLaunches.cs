@@ -220,7 +220,6 @@ internal sealed unsafe partial class DecodeLaunches
     private void AttendPages(PassSize size, DecodeLayer layer)
     {
         var heads = _stage.Heads;
-        var inCluster = size.Splits is > 1 and <= ClusterSplitsMax;
         var arguments = new AttentionArguments
         {
             Queries = _buffers.Queries,
@@ -237,14 +236,25 @@ internal sealed unsafe partial class DecodeLaunches
             TableStride = size.TableStride,
             KvHeads = heads.KvHeads,
             SplitsMax = size.Splits,
+            QueryStride = heads.QueryWidth,
         };
+        Launch(AttentionKernel(size.Splits), AttentionShape(heads, size, startsEarly: true), &arguments);
+    }
+
+    /// <summary>The kernel whose splits meet in the way that their number allows.</summary>
+    public static string AttentionKernel(int splits) =>
+        splits is > 1 and <= ClusterSplitsMax ? "attentionCluster" : "attentionSplit";
+
+    /// <summary>How attention of single tokens is started.</summary>
+    public static LaunchShape AttentionShape(HeadPart heads, PassSize size, bool startsEarly)
+    {
+        var inCluster = size.Splits is > 1 and <= ClusterSplitsMax;
         var (group, width) = (heads.QueryHeads / heads.KvHeads, heads.HeadSize);
         var lanes = width <= 32 ? 4 : width <= 64 ? 8 : width <= 128 ? 16 : 32;
         var warps = SplitTokens / (16 * 32 / lanes);
         var floats = (group * SplitTokens) + (warps * group * width) + (((warps * group * 2) + 7) & ~7);
         var bytes = (floats * sizeof(float)) + (inCluster ? 8 * group * (width + 4) * sizeof(float) : 0) + 16;
-        var shape = new LaunchShape(
-            size.Splits, heads.KvHeads, size.Tokens, warps * 32, bytes, inCluster ? size.Splits : 1, StartsEarly: true);
-        Launch(inCluster ? "attentionCluster" : "attentionSplit", shape, &arguments);
+        return new LaunchShape(
+            size.Splits, heads.KvHeads, size.Tokens, warps * 32, bytes, inCluster ? size.Splits : 1, startsEarly);
     }
 }

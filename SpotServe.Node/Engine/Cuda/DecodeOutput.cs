@@ -5,8 +5,9 @@ using static TorchSharp.torch;
 namespace SpotServe.Node.Engine.Cuda;
 
 /// <summary>
-/// Brings back what a pass drew. With one rank only token ids leave the device, except for rows that are observed or
-/// too flat to be sorted there; with several, rank 0 puts the ranks' logits together.
+/// Brings back what a pass drew. With one rank only token ids leave the device, except for rows that are observed, too
+/// flat to be sorted there, or drawn in a way that the device does not know; with several, rank 0 puts the ranks'
+/// logits together.
 /// </summary>
 internal sealed unsafe class DecodeOutput : IDisposable
 {
@@ -56,13 +57,14 @@ internal sealed unsafe class DecodeOutput : IDisposable
         for (var i = 0; i < pass.Length; i++)
         {
             if (pass[i].Sample is not { } sample) continue;
-            if (tokens[i] >= 0 && !bringsLogits)
+            if (tokens[i] >= 0 && !bringsLogits && !pass[i].DrawsOnHost)
             {
                 drawn(sample, tokens[i]);
                 continue;
             }
 
-            // The device leaves a row that is too flat to sort, or broken, to the sampler here, which tells.
+            // The device leaves a row that is too flat to sort, broken, or to be drawn in a way that it does not know
+            // to the sampler here, which tells what is wrong.
             if (!bringsLogits)
             {
                 FetchRow(i, i);

@@ -58,6 +58,7 @@ internal struct AttentionArguments
     public int TableStride;
     public int KvHeads;
     public int SplitsMax;
+    public int QueryStride;
 }
 
 /// <summary>See rows.cuh.</summary>

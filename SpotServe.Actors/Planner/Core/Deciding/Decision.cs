@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using SpotServe.Actors.Planning;
 using static SpotServe.Actors.Planner.PlannerEvents;
 
@@ -7,34 +6,34 @@ namespace SpotServe.Actors.Planner;
 /// <summary>All nodes have said what they hold: is another layout needed, and which?</summary>
 internal static class Decision
 {
+    /// <summary>Takes in what nodes and replicas have said that they hold.</summary>
+    public static void Hear(Turn turn, Asking asked) => turn.State = turn.State with
+    {
+        Heard = new HeardHoldings(
+            [.. asked.Holdings.Where(node => !turn.State.LeftOut.Contains(node.Key)).SelectMany(node => node.Value)],
+            [.. asked.Caches.Values.Where(cache => turn.State.Active?.Replicas.ContainsKey(cache.Replica) == true)]),
+    };
+
     public static bool IsNeeded(Turn turn)
     {
         var state = turn.State;
         var staying = state.Staying;
-        if (Desired(turn) is not { } desired) return state.Active is null && !staying.IsEmpty;
+        if (Selected(turn) is not { } desired) return state.Active is null && !staying.IsEmpty;
         if (state.Active is not { } active || active.Replicas.Count < active.Layout.Degrees.Replicas) return true;
-        return active.Layout.Degrees != desired
+        return active.Layout.Degrees != desired.Degrees
+            // Devices of other kinds take other shares of the layers.
+            || (!desired.StageKinds.IsEmpty && !active.Layout.StageLayers.SequenceEqual(desired.StageLayers))
             || !active.Layout.Placement.All(device => staying.Any(
                 node => node.Node == device.Node && node.Devices.Any(known => known.Index == device.Index)));
     }
 
-    /// <summary>What degrees and stages are chosen from.</summary>
-    public static SelectionInput SelectionOf(Turn turn)
+    /// <summary>What the devices that stay would serve with; null when nothing fits them.</summary>
+    public static SelectedLayout? Selected(Turn turn)
     {
-        var state = turn.State;
-        Invariant.Holds(state.Model is not null, "degrees are chosen for some node's model");
-        return new SelectionInput(
-            turn.Options, state.Objective, state.Wanted, state.Model, state.Staying, Demand.Of(state, turn.Now),
-            Demand.CostOf(state, turn.Options),
-            state.Active is { IsServing: true } active ? active.Layout.Degrees : null);
-    }
-
-    private static LayoutDegrees? Desired(Turn turn)
-    {
-        if (turn.State.Model is null) return null;
+        if (DecisionInputs.Of(turn.State, turn.Options, turn.Now) is not { } inputs) return null;
         try
         {
-            return LayoutSelection.Of(SelectionOf(turn))?.Degrees;
+            return LayoutSelection.Of(inputs);
         }
         catch (PlanningException error)
         {
@@ -48,12 +47,12 @@ internal static class Decision
     {
         var state = turn.State;
         var serving = state.Active is { IsServing: true } active ? active.Serving : null;
-        ImmutableArray<ReplicaCache> caches =
-            [.. asked.Caches.Values.Where(cache => state.Active?.Replicas.ContainsKey(cache.Replica) == true)];
+        PlanningInputs inputs;
         LayoutDecision decision;
         try
         {
-            decision = LayoutDecision.Make(Input(turn, asked.Holdings, serving, caches));
+            inputs = DecisionInputs.Of(state, turn.Options, turn.Now) ?? throw new NoDevicesException();
+            decision = LayoutDecision.Of(ReconfigurationPlanner.Plan(inputs), serving);
         }
         catch (PlanningException error)
         {
@@ -72,6 +71,7 @@ internal static class Decision
 
         var epoch = state.Journal.Epoch.Next;
         turn.Persist(new LayoutDecided(epoch, turn.Now, asked.Cause, decision.Layout));
+        turn.State = turn.State with { Planned = new PlannedChange(epoch, inputs) };
         turn.Info("{Epoch}: {Degrees} because {Cause}", epoch, decision.Layout.Degrees, asked.Cause);
         foreach (var note in decision.Notes) turn.Info("{Note}", note);
         var change = new Change(
@@ -80,17 +80,4 @@ internal static class Decision
         if (state.LostAllAt is { } lost) change = change.Stopping(lost);
         StoppingFirst.BeginOrPrepare(turn, change);
     }
-
-    private static DecisionInput Input(
-        Turn turn,
-        ImmutableSortedDictionary<string, ImmutableArray<HeldDevice>> holdings,
-        ServingEpoch? serving,
-        ImmutableArray<ReplicaCache> caches) => new(
-        SelectionOf(turn),
-        [.. holdings.Where(node => !turn.State.LeftOut.Contains(node.Key)).SelectMany(node => node.Value)],
-        serving,
-        caches,
-        turn.State.Leaving.ToImmutableDictionary(
-            leaving => leaving.Key,
-            leaving => leaving.Value.Deadline > turn.Now ? leaving.Value.Deadline - turn.Now : TimeSpan.Zero));
 }

@@ -13,7 +13,12 @@ internal static class DeviceKinds
     public static IEnumerable<Instance> InstancesOf(IReadOnlyCollection<NodeInfo> nodes)
     {
         var kinds = nodes.GroupBy(NameOf).ToDictionary(group => group.Key, group => KindOf(group.Key, [.. group]));
-        return nodes.Select(node => new Instance(node.Node, kinds[NameOf(node)], node.Devices.Length));
+        return nodes.Select(node => new Instance(node.Node, kinds[NameOf(node)], node.Devices.Length)
+        {
+            // A node that has lost a device has a gap in the numbers that it reports.
+            Indices = [.. node.Devices.Select(device => device.Index)],
+            MemoryBytes = node.Devices.Min(device => device.MemoryBytes),
+        });
     }
 
     /// <summary>Devices with the same name may differ in the memory that they are given.</summary>

@@ -104,6 +104,7 @@ internal sealed record Asking(
         if (turn.State.Active?.Replicas.Keys.Any(replica => !Caches.ContainsKey(replica)) == true) return;
         ReleaseWhatIsOver(turn);
         Apart.Refresh(turn);
+        Decision.Hear(turn, this);
         if (Decision.IsNeeded(turn)) Decision.Make(turn, this);
         else turn.Rest("nothing fits yet");
     }

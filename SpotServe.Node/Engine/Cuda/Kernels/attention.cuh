@@ -14,7 +14,7 @@
 #define NOTHING (-1e30f)
 
 struct AttentionArgs {
-  const u16* queries;       // [tokens][queryHeads][HEAD_SIZE]
+  const u16* queries;       // [tokens][queryStride], query heads first
   const u16* pages;         // [page][2][kvHeads][16][HEAD_SIZE]
   const int* table;         // [tokens][tableStride]
   const int* positions;     // [tokens]; -1 for a column that is not in use
@@ -24,7 +24,7 @@ struct AttentionArgs {
   float* partial;           // [tokens][kvHeads][splitsMax][GROUP][HEAD_SIZE + 4], for merging over memory
   int* arrived;             // [tokens][kvHeads]; zero between launches
   float scale;
-  int window, tableStride, kvHeads, splitsMax;
+  int window, tableStride, kvHeads, splitsMax, queryStride;
 };
 
 /// A split's part of the softmax: largest score, sum of weights and weighted values of one element.
@@ -105,7 +105,7 @@ template<bool InCluster> DEVICE void attention(const AttentionArgs& args) {
   }
 
   float* myScores = scores + warp * GROUP * TOKENS_A_WARP;
-  const u16* query = args.queries + ((long long)token * args.kvHeads + kvHead) * GROUP * HEAD_SIZE + at;
+  const u16* query = args.queries + (long long)token * args.queryStride + kvHead * GROUP * HEAD_SIZE + at;
   const float factor = args.scale * LOG2E;
 #pragma unroll 1
   for (int g = 0; g < GROUP; g += QUERIES_AT_ONCE) {

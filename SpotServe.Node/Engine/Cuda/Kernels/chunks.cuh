@@ -53,7 +53,7 @@ DEVICE void gateElements(const u16* gates, u16* values, long long count) {
 }
 
 struct PlaceArgs {
-  u16* rows;                  // [rows][(queryHeads + 2 kvHeads) HEAD_SIZE]; queries are changed in place
+  u16* rows;                  // [rows][(queryHeads + 2 kvHeads) HEAD_SIZE]; queries and keys are changed in place
   u16* pages;                 // [page][2][kvHeads][16][HEAD_SIZE]
   const long long* positions; // [rows]
   const long long* slotPages; // [rows]
@@ -65,7 +65,7 @@ struct PlaceArgs {
   int turned, queryHeads, kvHeads;
 };
 
-/// Norms and turns the heads of a chunk's rows; keys and values go to their pages. One warp a head.
+/// Norms and turns the heads of a chunk's rows; keys and values also go to their pages. One warp a head.
 DEVICE void placeRow(const PlaceArgs& args) {
   SHARED_MEMORY(memory);
   const int row = blockIdx.x, lane = threadIdx.x & 31, heads = args.queryHeads + 2 * args.kvHeads;
@@ -92,8 +92,8 @@ DEVICE void placeRow(const PlaceArgs& args) {
   const int half = isTurned ? args.turned / 2 : 0;
   for (int i = lane; i < half; i += 32) {
     const float c = args.cosines[position * half + i], n = args.sines[position * half + i];
-    to[i] = narrow(x[i] * c - x[i + half] * n);
-    to[i + half] = narrow(x[i + half] * c + x[i] * n);
+    to[i] = from[i] = narrow(x[i] * c - x[i + half] * n);
+    to[i + half] = from[i + half] = narrow(x[i + half] * c + x[i] * n);
   }
-  for (int i = 2 * half + lane; i < HEAD_SIZE; i += 32) to[i] = narrow(x[i]);
+  for (int i = 2 * half + lane; i < HEAD_SIZE; i += 32) to[i] = from[i] = narrow(x[i]);
 }

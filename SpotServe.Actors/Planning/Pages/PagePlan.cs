@@ -1,0 +1,66 @@
+using System.Collections.Immutable;
+
+namespace SpotServe.Actors.Planning;
+
+/// <summary>What becomes of KV pages when one layout follows another.</summary>
+/// <param name="Counts">KV pages of each new replica.</param>
+/// <param name="KeepsServing">Whether there is room for both layouts; if not, the old one stops and gives up its pages
+/// before the new one gets ready, and its requests are computed anew.</param>
+/// <param name="Successions">Which old replica hands over to which new ones; none when no pages are gone on
+/// with.</param>
+/// <param name="Homes">Per new replica, the old one whose page ids it keeps; null for none.</param>
+/// <param name="SharedOn">Devices whose new engine goes on with the old one's pages in place.</param>
+public sealed record PagePlan(
+    ImmutableArray<int> Counts,
+    bool KeepsServing,
+    ImmutableArray<Succession> Successions,
+    ImmutableArray<int?> Homes,
+    ImmutableArray<DeviceId> SharedOn)
+{
+    /// <summary>Sizes the pages and pairs the replicas.</summary>
+    /// <exception cref="NoLayoutException">Not even alone does one full context fit.</exception>
+    public static PagePlan Of(PlanningInputs inputs, Layout layout, CacheInheritance inherited)
+    {
+        var successions = SuccessionsOf(
+            layout, inherited, [.. inputs.Caches.Select(cache => cache.Replica).Order()]);
+        ImmutableArray<int?> homes =
+        [
+            .. Enumerable.Range(0, layout.Degrees.Replicas).Select(replica =>
+                successions.FirstOrDefault(pair => pair.New == replica && pair.IsHome)?.Old),
+        ];
+        var room = new PageRoom(inputs, layout, homes);
+        var (counts, keepsServing) = room.Choose();
+        return keepsServing && inputs.Serving is not null && !successions.IsEmpty
+            ? new PagePlan(counts, true, successions, homes, room.SharedOn(counts))
+            : new PagePlan(counts, keepsServing, [], [.. homes.Select(_ => (int?)null)], []);
+    }
+
+    /// <summary>Those that inherit requests, and one for each old replica that has none now: requests may come to it
+    /// before it stops. A new replica has one home, an old one is the home of at most one.</summary>
+    private static ImmutableArray<Succession> SuccessionsOf(
+        Layout layout, CacheInheritance inherited, ImmutableArray<int> oldReplicas)
+    {
+        var pairs = inherited.Kept.OrderByDescending(kept => kept.PageTokens).ThenBy(kept => kept.OldReplica)
+            .Select(kept => (Old: kept.OldReplica, New: kept.NewReplica))
+            .ToList();
+        var count = layout.Degrees.Replicas;
+        foreach (var old in oldReplicas.Where(old => pairs.All(pair => pair.Old != old)))
+        {
+            var free = Enumerable.Range(0, count).Where(replica => pairs.All(pair => pair.New != replica)).ToList();
+            pairs.Add((old, free.Contains(old) ? old : free.Count > 0 ? free[0] : old % count));
+        }
+
+        var successions = new List<Succession>();
+        foreach (var (old, @new) in pairs)
+        {
+            var isHome = successions.All(known => !known.IsHome || (known.Old != old && known.New != @new));
+            successions.Add(new Succession(old, @new, isHome));
+        }
+
+        return [.. successions.OrderBy(pair => pair.Old).ThenBy(pair => pair.IsHome ? 0 : 1).ThenBy(pair => pair.New)];
+    }
+}
+
+/// <summary>An old replica hands requests to a new one.</summary>
+/// <param name="IsHome">The new one keeps the old one's page ids.</param>
+public sealed record Succession(int Old, int New, bool IsHome);

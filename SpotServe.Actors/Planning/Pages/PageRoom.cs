@@ -1,0 +1,122 @@
+using System.Collections.Immutable;
+using SpotServe.Actors.Execution;
+
+namespace SpotServe.Actors.Planning;
+
+/// <summary>
+/// Page counts of a new layout while an old one still serves, and which devices go on with the pages they have. A
+/// replica that keeps the page count of its home can share the pages in place; that saves both copying and memory, so
+/// a count that would change little is left as it is.
+/// </summary>
+internal sealed class PageRoom
+{
+    /// <summary>A home's page count is kept unless the devices could hold this many times as much.</summary>
+    private const double GrowthMin = 2;
+
+    private readonly PlanningInputs _inputs;
+    private readonly SliceGeometry _geometry;
+    private readonly Layout _layout;
+    private readonly Dictionary<DeviceId, long> _memory;
+    private readonly Dictionary<DeviceId, Holding> _held;
+    private readonly Dictionary<DeviceId, Position> _before;
+    private readonly ImmutableArray<int?> _homes;
+
+    /// <param name="homes">Per new replica, the old one whose page ids it keeps.</param>
+    public PageRoom(PlanningInputs inputs, Layout layout, ImmutableArray<int?> homes)
+    {
+        _inputs = inputs;
+        _geometry = new SliceGeometry(inputs.Model);
+        _layout = layout;
+        _homes = homes;
+        _held = inputs.Holdings.ToDictionary(holding => holding.Device);
+        _before = inputs.Serving is { Layout: var serving }
+            ? serving.Positions.ToDictionary(serving.DeviceAt)
+            : [];
+        var isBound = inputs.Search?.CheckMemory ?? true;
+        _memory = inputs.Instances
+            .SelectMany(instance => instance.Devices.Select(device => (device, instance)))
+            .ToDictionary(
+                pair => pair.device, pair => isBound ? pair.instance.DeviceMemoryBytes() : long.MaxValue / 4);
+    }
+
+    /// <summary>Counts beside what serves; without it when both do not fit.</summary>
+    /// <exception cref="NoLayoutException">Not even alone does one full context fit.</exception>
+    public (ImmutableArray<int> Pages, bool KeepsServing) Choose()
+    {
+        var alone = PageCounts.Alone(
+            _inputs.Model, _layout, position => _memory[_layout.DeviceAt(position)], _inputs.WorkingBytes);
+        if (_inputs.Serving is not { } serving) return (alone, true);
+        var needed = KvPage.Count(_inputs.Model.ContextMax);
+        var counts = new int[_layout.Degrees.Replicas];
+        for (var replica = 0; replica < counts.Length; replica++)
+        {
+            var fitting = Beside(serving, replica, pagesToShare: null);
+            counts[replica] = _homes[replica] is { } home && serving.Pages[home] is var kept
+                && kept >= needed && kept * GrowthMin > fitting && Beside(serving, replica, kept) >= kept
+                    ? kept
+                    : Math.Min(fitting, alone[replica]);
+        }
+
+        return counts.All(count => count >= needed) ? ([.. counts], true) : (alone, false);
+    }
+
+    /// <summary>Devices that keep their pages with these counts.</summary>
+    public ImmutableArray<DeviceId> SharedOn(ImmutableArray<int> pages)
+    {
+        if (_inputs.Serving is not { } serving) return [];
+        return
+        [
+            .. _layout.Positions
+                .Where(position => _homes[position.Replica] is { } home
+                    && serving.Pages[home] == pages[position.Replica]
+                    && InPlace(serving, position).Count > 0)
+                .Select(_layout.DeviceAt),
+        ];
+    }
+
+    /// <summary>Pages that fit on every device of a replica beside what the device has now.</summary>
+    /// <param name="pagesToShare">Count at which layers that stay share their pages; null for no sharing.</param>
+    private int Beside(ServingLayout serving, int replica, int? pagesToShare)
+    {
+        var fit = long.MaxValue;
+        foreach (var position in _layout.PositionsOf(replica))
+        {
+            var device = _layout.DeviceAt(position);
+            var (layers, heads) = (_layout.LayersOf(position).Count, Heads(_layout, position));
+            var free = _memory[device] - _inputs.WorkingBytes - BothWeights(device, position);
+            if (_before.TryGetValue(device, out var old))
+            {
+                free -= PageBytes(serving.Layout, old) * serving.Pages[old.Replica];
+                if (pagesToShare == serving.Pages[old.Replica] && old.Replica == _homes[replica])
+                {
+                    layers -= InPlace(serving, position).Count;
+                }
+            }
+
+            if (layers > 0) fit = Math.Min(fit, free / (PagePerLayer(heads) * layers));
+            else if (free < 0) return 0;
+        }
+
+        return (int)Math.Clamp(fit, 0, _layout.Degrees.BatchSize * (long)KvPage.Count(_inputs.Model.ContextMax));
+    }
+
+    private LayerRange InPlace(ServingLayout serving, Position position) => _homes[position.Replica] is { } home
+        ? PageMoves.InPlace(_inputs.Model, serving.Layout, home, _layout, position)
+        : default;
+
+    /// <summary>What the device holds and what it will need, common slices once.</summary>
+    private long BothWeights(DeviceId device, Position position)
+    {
+        var held = _held.GetValueOrDefault(device)?.Weights ?? [];
+        var need = PositionNeed.Of(_layout, position);
+        return held.Sum(_geometry.Bytes) + _geometry.NeedBytes(need) - _geometry.ReuseBytes(need, held);
+    }
+
+    private long PageBytes(Layout layout, Position position) =>
+        PagePerLayer(Heads(layout, position)) * layout.LayersOf(position).Count;
+
+    private long PagePerLayer(long heads) => KvPage.Tokens * heads * _geometry.KvBytesPerTokenLayerHead;
+
+    private long Heads(Layout layout, Position position) =>
+        TensorSlices.KvHeads(_inputs.Model, position.Rank, layout.Degrees.Ranks).Count;
+}

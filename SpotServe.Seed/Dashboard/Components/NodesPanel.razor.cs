@@ -1,0 +1,78 @@
+using Microsoft.AspNetCore.Components;
+using SpotServe.Actors.Gateway;
+using SpotServe.Seed.Dashboard.Live;
+using SpotServe.Seed.Fleet;
+
+namespace SpotServe.Seed.Dashboard.Components;
+
+/// <summary>Orders go to the planner as those of /admin do, and to processes of this machine's own fleet.</summary>
+public sealed partial class NodesPanel
+{
+    private const int GraceMax = 3600;
+
+    private int _graceSeconds = 30;
+    private string _said = "";
+
+    /// <summary>The machine that is to be preempted once the button is pressed again; of a local fleet once
+    /// suffices.</summary>
+    private string? _asked;
+
+    [Inject]
+    internal IClusterOperator Cluster { get; set; } = null!;
+
+    [Inject]
+    internal LocalNodes Local { get; set; } = null!;
+
+    [Inject]
+    internal SpotServe.Actors.Gateway.ClusterBoard Board { get; set; } = null!;
+
+    private int Present => Now.Nodes.Count(node => node.State != NodeState.Gone);
+
+    private int Leaving => Now.Nodes.Count(node => node.State == NodeState.Leaving);
+
+    private static bool CanLeave(NodeView node) => node.State is not (NodeState.Leaving or NodeState.Gone);
+
+    private string State(NodeView node) => node switch
+    {
+        { State: NodeState.Leaving, Deadline: { } at } => $"leaves in {Whole(at - Now.At)} s",
+        { State: NodeState.Gone, GoneAt: { } at } => $"gone for {Whole(Now.At - at)} s",
+        _ => Texts.State(node.State),
+    };
+
+    private static string Machine(NodeView node) => node.Type is { } type
+        ? $"{type}{(node.Zone is { } zone ? $", {zone}" : null)}, {(node.IsSpot ? "spot" : "on demand")}"
+        : node.Kind;
+
+    private static int Whole(TimeSpan time) => Math.Max(0, (int)Math.Ceiling(time.TotalSeconds));
+
+    private async Task PreemptAsync(NodeView node)
+    {
+        if (!Now.IsLocal && _asked != node.Id)
+        {
+            _asked = node.Id;
+            return;
+        }
+
+        _asked = null;
+        var grace = Math.Clamp(_graceSeconds, 0, GraceMax);
+        try
+        {
+            var refusal = await Cluster.PreemptAsync(node.Id, TimeSpan.FromSeconds(grace), CancellationToken.None);
+            _said = refusal ?? $"{node.Name} has notice: it leaves within {grace} s.";
+        }
+        catch (PlannerSilentException error)
+        {
+            _said = error.Message;
+        }
+    }
+
+    private void Kill(NodeView node)
+    {
+        var info = Board.View?.Nodes.FirstOrDefault(known => known.Node == node.Id);
+        _said = info is null
+            ? $"{node.Name} is gone already."
+            : Local.Kill(info) ?? $"{node.Name} was killed without notice.";
+    }
+
+    private void Add() => _said = Local.Add() ?? "One more node starts; it joins in some seconds.";
+}

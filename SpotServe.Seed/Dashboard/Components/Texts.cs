@@ -1,0 +1,73 @@
+using System.Globalization;
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Planning;
+using SpotServe.Seed.Dashboard.Live;
+
+namespace SpotServe.Seed.Dashboard.Components;
+
+/// <summary>Numbers and names as the dashboard writes them.</summary>
+internal static class Texts
+{
+    public static string Number(double value) => value switch
+    {
+        >= 100 => value.ToString("N0", CultureInfo.InvariantCulture),
+        _ => value.ToString("0.0", CultureInfo.InvariantCulture),
+    };
+
+    /// <summary>"84 ms", "2.3 s"; a dash for what is not known.</summary>
+    public static string Seconds(double? seconds) => seconds switch
+    {
+        null => "–",
+        < 1 => string.Create(CultureInfo.InvariantCulture, $"{seconds * 1000:0} ms"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"{seconds:0.0} s"),
+    };
+
+    public static string Seconds(TimeSpan time) => Seconds(time.TotalSeconds);
+
+    public static string Money(double amount) => amount >= 100
+        ? amount.ToString("N0", CultureInfo.InvariantCulture)
+        : amount.ToString("0.00##", CultureInfo.InvariantCulture);
+
+    /// <summary>A share of a whole as a coordinate of 0 to 100.</summary>
+    public static string Percent(long part, long whole) => whole <= 0
+        ? "0"
+        : (100.0 * Math.Clamp(part, 0, whole) / whole).ToString("0.##", CultureInfo.InvariantCulture);
+
+    public static string Coordinate(double value) => value.ToString("0.#", CultureInfo.InvariantCulture);
+
+    /// <summary>What the planner is at, in a word or two.</summary>
+    public static string Phase(PlannerPhase phase) => phase switch
+    {
+        PlannerPhase.Gathering => "Waiting for nodes",
+        PlannerPhase.Planning => "Planning",
+        PlannerPhase.PreCopying => "Copying while serving",
+        PlannerPhase.CuttingOver => "Cutting over",
+        PlannerPhase.Releasing => "Releasing",
+        PlannerPhase.Serving => "Serving",
+        PlannerPhase.CannotServe => "Cannot serve",
+        _ => phase.ToString(),
+    };
+
+    public static string State(NodeState state) => state switch
+    {
+        NodeState.Serving => "serving",
+        NodeState.Loading => "loading",
+        NodeState.Spare => "spare",
+        NodeState.Leaving => "leaving",
+        NodeState.Gone => "gone",
+        _ => throw new System.Diagnostics.UnreachableException(),
+    };
+
+    public static string Degrees(LayoutDegrees? degrees) => degrees is { } some
+        ? SnapshotBuilder.Degrees(some)
+        : "nothing";
+
+    /// <summary>"1 replica of 2 stages of 2 ranks".</summary>
+    public static string Described(string degrees)
+    {
+        var parts = degrees.Split(',');
+        return $"{Count(parts[0], "replica")} of {Count(parts[1], "stage")} of {Count(parts[2], "rank")}";
+    }
+
+    private static string Count(string number, string thing) => number == "1" ? $"1 {thing}" : $"{number} {thing}s";
+}

@@ -1,0 +1,62 @@
+using Microsoft.AspNetCore.Components.Server;
+using Microsoft.AspNetCore.DataProtection;
+using Microsoft.AspNetCore.SignalR;
+using SpotServe.Actors.Gateway;
+using SpotServe.Seed.Dashboard.Components;
+using SpotServe.Seed.Dashboard.Live;
+using SpotServe.Seed.Fleet;
+using SpotServe.Seed.Narration;
+
+namespace SpotServe.Seed.Dashboard;
+
+/// <summary>Puts the dashboard beside the HTTP interface: /dashboard, and what its pages load.</summary>
+internal static class DashboardHosting
+{
+    /// <summary>The assembly's files are listed under its name, whatever program runs it.</summary>
+    private const string Manifest = "SpotServe.Seed.staticwebassets.endpoints.json";
+
+    /// <summary>Pages that lost their connection and may come back to where they were.</summary>
+    private const int LostPagesMax = 16;
+
+    private const int MessageBytesMax = 32 * 1024;
+
+    /// <summary>Adds the dashboard. <see cref="ClusterBoard"/>, <see cref="IClusterOperator"/> and what the HTTP
+    /// interface needs must be registered beside it.</summary>
+    public static IServiceCollection AddDashboard(this IServiceCollection services)
+    {
+        services.AddSingleton<NodeNames>();
+        services.AddSingleton<LocalNodes>();
+        services.AddSingleton<LatencyWindow>();
+        services.AddSingleton<ClusterWatch>();
+        services.AddHostedService(provider => provider.GetRequiredService<ClusterWatch>());
+        services.AddSingleton<DashboardGate>();
+        // Pages live no longer than the process that made them, so neither do the keys that prove that it did.
+        services.AddDataProtection().UseEphemeralDataProtectionProvider();
+        services.AddRazorComponents().AddInteractiveServerComponents();
+        services.Configure<CircuitOptions>(circuits =>
+        {
+            circuits.DisconnectedCircuitMaxRetained = LostPagesMax;
+            circuits.DisconnectedCircuitRetentionPeriod = TimeSpan.FromMinutes(1);
+            circuits.PersistedCircuitInMemoryMaxRetained = LostPagesMax;
+            circuits.PersistedCircuitInMemoryRetentionPeriod = TimeSpan.FromMinutes(5);
+        });
+        services.Configure<HubOptions>(hub => hub.MaximumReceiveMessageSize = MessageBytesMax);
+        return services;
+    }
+
+    /// <summary>Comes between routing and the first endpoint.</summary>
+    public static void UseDashboard(this WebApplication app)
+    {
+        var gate = app.Services.GetRequiredService<DashboardGate>();
+        app.Use(next => http => gate.InvokeAsync(http, next));
+        app.UseAntiforgery();
+    }
+
+    public static void MapDashboard(this WebApplication app)
+    {
+        app.MapStaticAssets(Path.Combine(AppContext.BaseDirectory, Manifest));
+        app.MapRazorComponents<DashboardApp>()
+            .AddInteractiveServerRenderMode(server => server.ContentSecurityFrameAncestorsPolicy = "'none'")
+            .WithStaticAssets(Path.Combine(AppContext.BaseDirectory, Manifest));
+    }
+}

@@ -1,0 +1,53 @@
+using SpotServe.Actors.Cluster;
+
+namespace SpotServe.Seed.Fleet;
+
+/// <summary>
+/// What a person may do to the node processes of this machine. Without a local fleet there is nothing to do: nodes are
+/// other machines' processes.
+/// </summary>
+internal sealed class LocalNodes
+{
+    private volatile LocalFleetHandle? _fleet;
+
+    /// <summary>Whether this process has a fleet of its own.</summary>
+    public bool IsLocal => _fleet is not null;
+
+    /// <summary>From now on the fleet's processes can be killed, and new ones started.</summary>
+    public void Attach(LocalFleetHandle fleet) => _fleet = fleet;
+
+    /// <summary>Whether the node is a process of this fleet that runs.</summary>
+    public bool Has(NodeInfo node) => Find(node) is not null;
+
+    /// <summary>Ends the node's process without notice (SIGKILL).</summary>
+    /// <returns>Null when it was done, else why not.</returns>
+    public string? Kill(NodeInfo node)
+    {
+        if (_fleet is null) return "This cluster's nodes are not processes of this machine.";
+        if (Find(node) is not { } process) return $"The process of {node.Node} has ended, or is another machine's.";
+        process.Kill(asIfByAccident: true);
+        return null;
+    }
+
+    /// <summary>Starts one more node process.</summary>
+    /// <returns>Null when it was started, else why not.</returns>
+    public string? Add()
+    {
+        if (_fleet is not { } fleet) return "Nodes are started by hand here: this cluster has no local fleet.";
+        try
+        {
+            fleet.Start();
+            return null;
+        }
+        catch (InvalidOperationException error)
+        {
+            return error.Message;
+        }
+    }
+
+    private LocalNode? Find(NodeInfo node) =>
+        _fleet?.Fleet.Running.FirstOrDefault(running => running.ProcessId == node.ProcessId);
+}
+
+/// <param name="Start">Starts one more process as the first ones were started.</param>
+internal sealed record LocalFleetHandle(LocalFleet Fleet, Action Start);
