@@ -29,6 +29,11 @@ public static class SimulateCommand
         Description = "Runs of the evaluation with small changes, to tell agreement from luck",
     };
 
+    private static readonly Option<int> Seeds = new("--seeds")
+    {
+        Description = "Runs with Gamma arrivals whose coefficient of variation is 6",
+    };
+
     private static readonly Option<double> EngineRestart = new("--engine-restart")
     {
         Description = "Assumed seconds until a stopped engine serves again",
@@ -59,7 +64,7 @@ public static class SimulateCommand
     {
         var command = new Command("simulate", "Play traces of machines and requests through the planner")
         {
-            Paper, Traces, Perturbed, EngineRestart, HolderRestart, Storage, Out, Json,
+            Paper, Traces, Perturbed, Seeds, EngineRestart, HolderRestart, Storage, Out, Json,
         };
         command.SetAction(result => Run(
             result, result.InvocationConfiguration.Output, result.InvocationConfiguration.Error));
@@ -98,7 +103,8 @@ public static class SimulateCommand
         var assumed = new PaperAssumptions(
             InRange(result, EngineRestart, 0, 3600), InRange(result, HolderRestart, 0, 3600),
             InRange(result, Storage, 0.001, 10_000) * 1e9);
-        return PaperReport.Make(inputs, origin, assumed, (int)InRange(result, Perturbed, 0, 1000));
+        return PaperReport.Make(
+            inputs, origin, assumed, (int)InRange(result, Perturbed, 0, 1000), (int)InRange(result, Seeds, 0, 1000));
     }
 
     private static double InRange<T>(ParseResult result, Option<T> option, double least, double most)

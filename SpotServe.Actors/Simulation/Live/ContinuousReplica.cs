@@ -4,9 +4,9 @@ using SpotServe.Actors.Planning;
 namespace SpotServe.Actors.Simulation;
 
 /// <summary>
-/// A replica with continuous batching, a token at a time without an event a token: while the same sequences decode, each
-/// has gained as many tokens as steps fit into the time. A prompt that is computed holds up the others for as long as its
-/// slowest stage takes. Memory is counted in KV pages.
+/// A replica with continuous batching, a token at a time without an event a token: while the same sequences decode,
+/// each has gained as many tokens as steps fit into the time. A prompt that is computed holds up the others for as long
+/// as its slowest stage takes. Memory is counted in KV pages.
 /// </summary>
 /// <param name="costOf">Times by the number of sequences; a prompt's are for <paramref name="usualPrompt"/>
 /// tokens.</param>

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
@@ -8,8 +7,8 @@ using SpotServe.Actors.Replica;
 namespace SpotServe.Actors.Simulation;
 
 /// <summary>
-/// Nodes and replicas that do what the live planner's core tells them, on virtual time. The core is the one that runs live,
-/// unchanged: it hears the same messages and decides the same.
+/// Nodes and replicas that do what the live planner's core tells them, on virtual time. The core is the one that runs
+/// live, unchanged: it hears the same messages and decides the same.
 /// </summary>
 internal sealed class LiveCluster
 {
@@ -48,7 +47,6 @@ internal sealed class LiveCluster
         _record = new LiveRecord(time, _devices);
         _core = new PlannerCore(setup.Planner);
         (_state, var effects) = _core.Begin(JournalState.Empty, Now);
-        if (setup.PlannerKnowsCost) _state = _state with { Cost = new CorrectedCostModel(setup.Cost) };
         foreach (var effect in effects) Do(effect);
         Hear(new PlannerInputs.GatewayReported(GatewayAddress.One));
     }

@@ -1,5 +1,3 @@
-using SpotServe.Actors.Planner;
-using SpotServe.Actors.Planning;
 using static SpotServe.Actors.Planner.PlannerEvents;
 
 namespace SpotServe.Actors.Simulation;

@@ -35,10 +35,6 @@ public sealed record LiveSetup(
     /// until then.</summary>
     public double? RateAtStart { get; init; }
 
-    /// <summary>Whether the planner starts with <see cref="Cost"/>, e.g. a profile that was measured before, instead of
-    /// what devices tell of themselves. It corrects either by what replicas report.</summary>
-    public bool PlannerKnowsCost { get; init; } = true;
-
     /// <summary>From a process's end until its peers have told the planner.</summary>
     public double DetectionSeconds { get; init; } = 0.5;
 

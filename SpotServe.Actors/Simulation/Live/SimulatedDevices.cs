@@ -1,13 +1,12 @@
 using System.Collections.Immutable;
-using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Simulation;
 
-/// <summary>What the simulated devices hold, and how long it takes them to get what a layout needs: transfers share each
-/// node's links, in the order in which they are asked for.</summary>
+/// <summary>What the simulated devices hold, and how long it takes them to get what a layout needs: transfers share
+/// each node's links, in the order in which they are asked for.</summary>
 internal sealed class SimulatedDevices(SliceGeometry geometry, LinkRates links)
 {
     private readonly Dictionary<DeviceId, Device> _devices = [];

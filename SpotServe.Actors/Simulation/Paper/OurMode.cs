@@ -5,8 +5,8 @@ using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Simulation;
 
-/// <summary>The paper's models and machines served our way: continuous batching, the live planner's core, no restart of an
-/// engine.</summary>
+/// <summary>The paper's models and machines served our way: continuous batching, the live planner's core, no restart of
+/// an engine.</summary>
 public static class OurMode
 {
     /// <summary>What copies while it serves, and needs no notice to lose nothing but time.</summary>
@@ -56,6 +56,7 @@ public static class OurMode
                 Objective = new LayoutObjective(Objective.Latency),
                 Mode = policy == StopFirst ? MigrationMode.StopThenMigrate : MigrationMode.CopyWhileServing,
                 Links = links,
+                Profile = model.Profile,
                 Stated = new SourceRates(links.InterNode, links.Disk),
                 SequencesMax = SequencesMax,
                 DevicesExpected = Math.Max(1, availability.Changes[0].Added.Length * PaperModel.DevicesEach),

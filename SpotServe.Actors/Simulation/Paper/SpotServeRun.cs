@@ -17,6 +17,7 @@ internal sealed class SpotServeRun(PaperModel model, PaperAssumptions assumed, S
     private readonly List<BatchReplica> _replicas = [];
     private LayoutDegrees? _shapeFixed;
     private Layout? _layout;
+    private ImmutableArray<int> _pages = [];
 
     public override string Name => parts.ToString();
 
@@ -30,8 +31,8 @@ internal sealed class SpotServeRun(PaperModel model, PaperAssumptions assumed, S
 
         if (Choose(Machines, Rate) is { } search)
         {
-            var plan = ReconfigurationPlanner.Plan(Request(search, Machines, [], [], 0, 0), search);
-            Serve(plan.Mapping.Layout, Assumed.EngineRestartSeconds, CacheInheritance.None, []);
+            var plan = ReconfigurationPlanner.Plan(Inputs(search, Machines, [], [], 0, double.NaN));
+            Serve(plan, Assumed.EngineRestartSeconds, CacheInheritance.None, []);
         }
 
         Note(_layout?.Degrees ?? default, "start", Assumed.EngineRestartSeconds, 0);
@@ -123,7 +124,7 @@ internal sealed class SpotServeRun(PaperModel model, PaperAssumptions assumed, S
         var old = _layout!.Degrees.Replicas;
         var plan = Plan(search, Machines, change, [], 0);
         var wait = Down(plan.Migration) + Math.Max(0, change.Seconds - Time.Now);
-        _layout = plan.Mapping.Layout;
+        (_layout, _pages) = (plan.Layout, plan.Pages.Counts);
         for (var i = old; i < _layout.Degrees.Replicas; i++) OpenReplica(Time.Now + wait, []);
         Note(_layout.Degrees, CauseOf(change), wait, plan.Migration.Moved.Total);
     }
@@ -157,9 +158,9 @@ internal sealed class SpotServeRun(PaperModel model, PaperAssumptions assumed, S
         // What comes with new machines serves when they are there, whenever the old layout stopped.
         if (change.Added.Length > 0) wait += Math.Max(0, change.Seconds - Time.Now);
         Serve(
-            plan.Mapping.Layout, Time.Now + wait,
+            plan, Time.Now + wait,
             plan.Migration.CacheGivenUp ? CacheInheritance.None : plan.Inherited, running);
-        Note(plan.Mapping.Layout.Degrees, CauseOf(change), wait, plan.Migration.Moved.Total);
+        Note(plan.Layout.Degrees, CauseOf(change), wait, plan.Migration.Moved.Total);
     }
 
     /// <summary>How long what stops serves nothing.</summary>
@@ -172,11 +173,14 @@ internal sealed class SpotServeRun(PaperModel model, PaperAssumptions assumed, S
     }
 
     private void Serve(
-        Layout layout, double readyAt, CacheInheritance inherited, Dictionary<string, SimulatedRequest> running)
+        Reconfiguration plan,
+        double readyAt,
+        CacheInheritance inherited,
+        Dictionary<string, SimulatedRequest> running)
     {
-        _layout = layout;
+        (_layout, _pages) = (plan.Layout, plan.Pages.Counts);
         _replicas.Clear();
-        for (var i = 0; i < layout.Degrees.Replicas; i++)
+        for (var i = 0; i < _layout.Degrees.Replicas; i++)
         {
             OpenReplica(readyAt, [.. inherited.Kept.Where(kept => kept.NewReplica == i)
                 .SelectMany(kept => kept.Requests).Select(request => running[request.Id.Value])]);
@@ -206,31 +210,31 @@ internal sealed class SpotServeRun(PaperModel model, PaperAssumptions assumed, S
         ImmutableArray<ReplicaCache> caches,
         double left)
     {
-        var request = Request(
+        var inputs = Inputs(
             search, machines, change.Removed, caches, left, change.Removed.IsEmpty ? left : double.NaN);
-        var plan = ReconfigurationPlanner.Plan(request, search);
-        return parts.Mapper ? plan : InOrder(plan, request, machines);
+        var plan = ReconfigurationPlanner.Plan(inputs);
+        return parts.Mapper ? plan : InOrder(plan, inputs, machines);
     }
 
     /// <summary>Without the mapper devices get positions in the order of their machines, whatever they hold.</summary>
-    private Reconfiguration InOrder(
-        Reconfiguration plan, ReconfigurationRequest request, ImmutableList<string> machines)
+    private Reconfiguration InOrder(Reconfiguration plan, PlanningInputs inputs, ImmutableList<string> machines)
     {
         var layout = LayoutAssembly.InOrder(
-            plan.Mapping.Layout.Degrees, Geometry.Model.LayerCount,
+            plan.Layout.Degrees, Geometry.Model.LayerCount,
             [.. machines.SelectMany(machine => PaperMachine.Of(machine).Devices)]);
         var migration = MigrationPlanner.Plan(
-            new MigrationProblem(Geometry, layout, request.Holdings, plan.Inherited, request.Links)
+            new MigrationProblem(Geometry, layout, inputs.Holdings, plan.Inherited, inputs.Links)
             {
-                Caches = request.Caches,
-                Leaving = request.Leaving,
+                Caches = inputs.Caches,
+                Leaving = inputs.Leaving,
                 CopyWhileServing = false,
-                CutOverOverhead = request.CutOverOverhead,
+                CutOverOverhead = inputs.CutOverOverhead,
             });
         return plan with { Mapping = plan.Mapping with { Layout = layout }, Migration = migration };
     }
 
-    private ReconfigurationRequest Request(
+    /// <summary>What the one decision takes, with the degrees that the paper's controller chose.</summary>
+    private PlanningInputs Inputs(
         SearchResult search,
         ImmutableList<string> machines,
         ImmutableArray<string> leaving,
@@ -240,18 +244,20 @@ internal sealed class SpotServeRun(PaperModel model, PaperAssumptions assumed, S
     {
         var degrees = _layout?.Degrees ?? search.Chosen.Degrees;
         var step = CostOf(degrees.Stages, degrees.Ranks, BatchSize).Step;
-        return new ReconfigurationRequest(
-            Geometry, [.. machines.Select(PaperMachine.Of)], PaperModel.Load(Rate), Cost,
+        return new PlanningInputs(
+            Geometry.Model, [.. machines.Select(PaperMachine.Of)], PaperModel.Load(Rate),
             LinkRates.Paper with { Disk = Assumed.StorageBytesPerSecond })
         {
-            Options = SearchOptions.Paper(Model.Profile, Model.ReplicaDevicesMin),
-            Current = _layout,
+            Profile = Model.Profile,
+            Wanted = search.Chosen.Degrees,
+            SequencesMax = BatchSize,
+            Serving = _layout is null ? null : new ServingLayout(_layout, _pages),
             Holdings = _layout is { } layout ? Holding.All(Geometry, layout) : [],
             Caches = caches,
             Leaving = leaving.ToImmutableDictionary(node => node, _ => TimeSpan.FromSeconds(Math.Max(0, left))),
             JoinIn = double.IsNaN(joinsIn) ? null : TimeSpan.FromSeconds(Math.Max(0, joinsIn)),
             DiskNodes = _layout is null ? [.. machines] : [],
-            CopyWhileServing = false,
+            Mode = MigrationMode.StopThenMigrate,
             CutOverOverhead = TimeSpan.FromSeconds(Assumed.MigrationOverheadSeconds),
             Clock = new StepClock(step, step),
         };

@@ -10,7 +10,9 @@ internal static class PaperReport
 {
     /// <param name="origin">Where the inputs come from, in one sentence.</param>
     /// <param name="perturbedRuns">Runs that show how much of the agreement is luck; 0 leaves them out.</param>
-    public static Report Make(PaperInputs inputs, string origin, PaperAssumptions assumed, int perturbedRuns)
+    /// <param name="seeds">Runs with arrivals whose variation is 6; 0 leaves them out.</param>
+    public static Report Make(
+        PaperInputs inputs, string origin, PaperAssumptions assumed, int perturbedRuns, int seeds)
     {
         var cells = PaperEvaluation.Figure6(inputs, assumed);
         var blocks = ImmutableArray.CreateBuilder<ReportBlock>();
@@ -23,6 +25,9 @@ internal static class PaperReport
         Seconds(blocks, cells);
         Static(blocks, PaperEvaluation.Static(inputs, assumed));
         Ablation(blocks, inputs, assumed);
+        OurReport.RatesAndCost(blocks, inputs, assumed, cells);
+        OurReport.Ours(blocks, inputs, assumed, cells);
+        if (seeds > 0) OurReport.TrueVariation(blocks, inputs, assumed, seeds);
         return new Report("SpotServe's evaluation, simulated", blocks.ToImmutable());
     }
 
