@@ -111,6 +111,7 @@ internal sealed class FramedConnection : AssociationHandle
 
     private async Task SendAsync()
     {
+        var isSent = false;
         try
         {
             while (Take() is { } batch)
@@ -119,10 +120,17 @@ internal sealed class FramedConnection : AssociationHandle
                 batch.Clear();
                 lock (_lock) _spare = batch.Capacity <= KeptBytesMax ? batch : new ArrayBufferWriter<byte>();
             }
+
+            isSent = true;
         }
         catch (Exception error) when (FrameSecurity.IsPeersFault(error))
         {
-            Close();   // The reader tells Akka.
+            // The reader tells Akka.
+        }
+        finally
+        {
+            // Also after an error that nobody thought of: else frames would be taken and never sent.
+            if (!isSent) Close();
         }
     }
 
@@ -164,11 +172,13 @@ internal sealed class FramedConnection : AssociationHandle
         {
             if (IsReset(error)) why = DisassociateInfo.Shutdown;
         }
-
-        var wasGivenUp = IsEnding;
-        _readToEnd.TrySetResult();
-        if (!wasGivenUp) Close();
-        listener?.Notify(new Disassociated(why));
+        finally
+        {
+            var wasGivenUp = IsEnding;
+            _readToEnd.TrySetResult();
+            if (!wasGivenUp) Close();
+            listener?.Notify(new Disassociated(why));
+        }
     }
 
     private async Task EndAsync()
@@ -186,8 +196,11 @@ internal sealed class FramedConnection : AssociationHandle
         {
             // The peer is gone, or takes too long: nothing more can be done for what was written.
         }
-
-        Close();
+        finally
+        {
+            // Whatever happened: the transport's end waits for it.
+            Close();
+        }
     }
 
     /// <summary>As Akka's own transport tells it: a reset comes from a process that ends, not from a broken

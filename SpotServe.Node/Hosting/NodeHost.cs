@@ -144,18 +144,18 @@ internal sealed class NodeHost : IAsyncDisposable
             await timer.WaitForNextTickAsync(cancel);
         }
 
-        try
+        var most = left < _options.JoinMax ? left : _options.JoinMax;
+        var outcome = await RejoinOutcome.OfAsync(
+            () => NodeMembership.JoinAsync(_options, _dataPlane, _runtimes, _clock, most, cancel), cancel);
+        if (outcome.Membership is not { } membership)
         {
-            var most = left < _options.JoinMax ? left : _options.JoinMax;
-            _membership = await NodeMembership.JoinAsync(_options, _dataPlane, _runtimes, _clock, most, cancel);
-            await SayAsync("is a member again");
-            return true;
-        }
-        catch (UsageException error)
-        {
-            await SayAsync(error.Message);
+            await SayAsync(outcome.Reason);
             return false;
         }
+
+        _membership = membership;
+        await SayAsync("is a member again");
+        return true;
     }
 
     private static TorchDeviceRuntime OpenDevice(NodeOptions options, int index) => new(new TorchRuntimeOptions

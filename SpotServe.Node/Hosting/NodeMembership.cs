@@ -29,8 +29,10 @@ internal sealed class NodeMembership : IAsyncDisposable
     /// <summary>Longest time that an orderly stop takes.</summary>
     public static readonly TimeSpan StopMax = TimeSpan.FromSeconds(3);
 
-    /// <summary>After <see cref="StopMax"/>: longest wait for what is left of the system to go.</summary>
-    private static readonly TimeSpan TerminateMax = TimeSpan.FromSeconds(10);
+    /// <summary>After <see cref="StopMax"/>: longest wait for what is left of the system to go. The parts of Akka's own
+    /// end have limits of up to 10 s each; where no core is free they are used up, and the node has nothing to lose by
+    /// waiting.</summary>
+    private static readonly TimeSpan TerminateMax = TimeSpan.FromSeconds(60);
 
     private readonly IHost _host;
     private readonly ActorSystem _system;
@@ -81,9 +83,11 @@ internal sealed class NodeMembership : IAsyncDisposable
         {
             await host.StartAsync(cancel);
         }
-        catch (Exception error) when (TransportFailure.In(error) is { } why)
+        catch (Exception error)
         {
+            // Also what has started of it: the next try may want its port.
             host.Dispose();
+            if (TransportFailure.In(error) is not { } why) throw;
             throw new UsageException(
                 $"The control plane cannot listen on {options.Host}:{options.ClusterPort}: {why.TrimEnd('.')}. " +
                 "Stop the program that has the port, or choose another with --port.");

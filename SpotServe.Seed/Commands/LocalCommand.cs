@@ -26,12 +26,19 @@ internal static class LocalCommand
         DefaultValueFactory = _ => "auto",
     };
 
+    private static readonly Option<double?> Chaos = new("--spot-chaos")
+    {
+        Description = "Take a node away every so many seconds, in turn with notice and without, and start a new one.",
+        HelpName = "SECONDS",
+    };
+
     public static void Configure(RootCommand root)
     {
         var flags = new SeedFlags();
         flags.AddTo(root);
         root.Options.Add(Device);
         root.Options.Add(Dtype);
+        root.Options.Add(Chaos);
         root.SetAction((parsed, cancel) => RootCommands.Serving(() => RunAsync(flags, parsed, cancel), cancel));
     }
 
@@ -44,6 +51,7 @@ internal static class LocalCommand
                 $"--nodes is {options.DevicesExpected}; one machine runs at most {LocalFleetOptions.NodesMax}.");
         }
 
+        var chaosPeriod = ReadChaos(parsed);
         var program = FindNodeProgram();
         var secret = Convert.ToHexString(RandomNumberGenerator.GetBytes(32));
         Console.WriteLine($"SpotServe: {options.Model.Name} on {options.DevicesExpected} node processes");
@@ -73,11 +81,15 @@ internal static class LocalCommand
                 watch.Expect();
                 seed.Names.Learn(fleet.Start(arguments));
             }));
+            using var chaosEnd = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+            var chaos = chaosPeriod is { } period ? RunChaosAsync(seed, period, chaosEnd.Token) : Task.CompletedTask;
             await Task.WhenAny(
                 ServeCommand.WaitForStop(cancel),
                 seed.CannotServe,
                 watch.NoneLeftUnless(() => ready.IsPrinted),
                 seed.Ended);
+            await chaosEnd.CancelAsync();
+            await chaos;
             gaveUp = seed.Ended.IsCompleted && !cancel.IsCancellationRequested;
         }
         finally
@@ -92,6 +104,25 @@ internal static class LocalCommand
         if (seed.CannotServe.IsCompletedSuccessfully) throw new UsageException(await seed.CannotServe);
         throw new UsageException(gaveUp ? ServeCommand.GaveUp : watch.LastWords());
     }
+
+    private static TimeSpan? ReadChaos(ParseResult parsed)
+    {
+        if (parsed.GetValue(Chaos) is not { } seconds) return null;
+        return seconds >= SpotChaos.PeriodMin.TotalSeconds && seconds <= TimeSpan.FromDays(1).TotalSeconds
+            ? TimeSpan.FromSeconds(seconds)
+            : throw new UsageException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"--spot-chaos is {seconds}; it must be {SpotChaos.PeriodMin.TotalSeconds} to 86400 seconds."));
+    }
+
+    private static Task RunChaosAsync(SeedHost seed, TimeSpan period, CancellationToken cancel) => new SpotChaos(
+        () => seed.Board.View is { Replicas.IsEmpty: false } view
+            ? [.. view.Nodes.Where(node => !view.Leaving.ContainsKey(node.Node)).OrderBy(seed.Names.NumberOf)]
+            : [],
+        seed.LocalNodes,
+        seed.Operator,
+        TimeProvider.System,
+        line => Console.WriteLine(seed.Names.InWords(line))).RunAsync(period, cancel);
 
     private static void StartNode(LocalFleet fleet, SeedHost seed, string[] arguments)
     {

@@ -45,6 +45,7 @@ internal sealed class SeedHost : IAsyncDisposable
         Board = board;
         Names = app.Services.GetRequiredService<NodeNames>();
         LocalNodes = app.Services.GetRequiredService<LocalNodes>();
+        Operator = app.Services.GetRequiredService<IClusterOperator>();
         ClusterAddress = cluster.SelfAddress;
         Ended = cluster.System.WhenTerminated;
         HttpAddress = new Uri(app.Urls.First());
@@ -56,6 +57,9 @@ internal sealed class SeedHost : IAsyncDisposable
 
     /// <summary>What people call the nodes.</summary>
     public NodeNames Names { get; }
+
+    /// <summary>What an operator can ask of the cluster.</summary>
+    public IClusterOperator Operator { get; }
 
     /// <summary>Told of the fleet, when this process has one.</summary>
     public LocalNodes LocalNodes { get; }

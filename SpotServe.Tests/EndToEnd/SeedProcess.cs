@@ -164,6 +164,9 @@ internal sealed partial class SeedProcess : IAsyncDisposable
             _waiting.Add((text, found));
         }
 
+        // One that ended before was not heard above.
+        if (_process.HasExited)
+            found.TrySetException(new InvalidOperationException($"it ended without saying \"{text}\":\n{Output}"));
         return await found.Task.WaitAsync(StartMax, TestContext.Current.CancellationToken);
     }
 

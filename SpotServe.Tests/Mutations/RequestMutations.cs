@@ -77,7 +77,7 @@ internal static class RequestMutations
         new("gateway: a request moves whenever replicas change", Gateway,
             "var there = entry.Epoch == _view.ServingEpoch\n",
             "var there = entry.Epoch > _view.ServingEpoch\n",
-            Killer.Of<GatewayActorTests>()),
+            Killer.Of<RoutingTests>()),
         new("gateway: requests that wait for the journal are not counted", Gateway,
             "return _routes.Count + _accepting.Count >= _options.OpenRequestsMax",
             "return _routes.Count >= _options.OpenRequestsMax",

@@ -73,6 +73,23 @@ public sealed class JournalSchemaTests
             error.Message.Contains("Damaged tokens", StringComparison.Ordinal));
     }
 
+    /// <summary>What a request ended by is stored by a name of its own, and read by that name.</summary>
+    [Theory]
+    [InlineData(FinishReason.Stop, "stop")]
+    [InlineData(FinishReason.Length, "length")]
+    [InlineData(FinishReason.Cancelled, "cancelled")]
+    [InlineData(FinishReason.Failed, "failed")]
+    public void Every_end_of_a_request_is_read_as_it_was_written(FinishReason reason, string name)
+    {
+        var ended = new RequestEvents.RequestFinished(new RequestId("a"), reason, null, TestEvents.At);
+
+        var stored = Schema.Write(ended);
+
+        Assert.Contains($"\"reason\":\"{name}\"", Encoding.UTF8.GetString(stored), StringComparison.Ordinal);
+        Assert.Equal(ended, Schema.Read(stored, Schema.ManifestOf(ended)));
+        Assert.Equal(4, Enum.GetValues<FinishReason>().Length);
+    }
+
     [Fact]
     public void Older_version_becomes_todays_event()
     {
