@@ -66,6 +66,7 @@ public static class SimulateCommand
         {
             Paper, Traces, Perturbed, Seeds, EngineRestart, HolderRestart, Storage, Out, Json,
         };
+        foreach (var option in FleetFlags.All) command.Add(option);
         command.SetAction(result => Run(
             result, result.InvocationConfiguration.Output, result.InvocationConfiguration.Error));
         return command;
@@ -75,13 +76,14 @@ public static class SimulateCommand
     {
         try
         {
-            if (!result.GetValue(Paper))
+            var isPaper = result.GetValue(Paper);
+            if (!isPaper && result.GetValue(FleetFlags.Availability) is not { Length: > 0 })
             {
-                error.WriteLine("simulate: say what is to be simulated: --paper.");
+                error.WriteLine("simulate: say what is to be simulated: --paper, or --availability FILE...");
                 return 1;
             }
 
-            var report = PaperReportOf(result);
+            var report = isPaper ? PaperReportOf(result) : FleetReport.Make(result, error.WriteLine);
             if (result.GetValue(Json)) output.WriteLine(ReportWriter.ToJson(report));
             else ReportWriter.ToConsole(report, output);
             if (result.GetValue(Out) is { } folder) Write(report, folder.FullName);
