@@ -206,6 +206,12 @@ public static class ClusterProtocol
     /// <summary>Asks for the timeline; answered by <see cref="Timeline"/>.</summary>
     public sealed record GetTimeline : IMessage;
 
+    /// <summary>Asks which machines there are and which are wanted; answered by <see cref="FleetTold"/>.</summary>
+    public sealed record GetFleet : IMessage;
+
+    /// <param name="Wish">Null before the first.</param>
+    public sealed record FleetTold(FleetWish? Wish, ImmutableArray<FleetNode> Nodes) : IMessage;
+
     /// <summary>Asks what the planner decides from; answered by <see cref="PlanningInputsTold"/>.</summary>
     public sealed record GetPlanningInputs : IMessage;
 

@@ -35,13 +35,12 @@ public sealed record MachineInfo(string InstanceType, double PricePerHour, bool 
     public static MachineInfo Unknown { get; } = new("", 0, true, "");
 }
 
-/// <summary>What a device measured of itself when it started.</summary>
-/// <param name="Model">Devices of one model are taken to be alike.</param>
-/// <param name="WeightBytesPerSecond">Rate at which a matrix-vector product reads weights.</param>
-/// <param name="FlopsPerSecond">Rate of large matrix products.</param>
-/// <param name="LayerOverheadSeconds">Time of a layer that depends on neither bytes nor tokens.</param>
-public sealed record DeviceSpeed(
-    string Model, double WeightBytesPerSecond, double FlopsPerSecond, double LayerOverheadSeconds);
+/// <summary>A machine of the cluster.</summary>
+/// <param name="Kind">Its devices, as layouts are planned for them.</param>
+/// <param name="LeavesAt">When its cloud takes it away; null when it stays.</param>
+/// <param name="Serves">The layout that serves, or did last, uses it.</param>
+public sealed record FleetNode(
+    string Node, MachineInfo Machine, string Kind, int Devices, DateTimeOffset? LeavesAt, bool Serves);
 
 /// <summary>What is asked of one gateway, over its window of some half a minute.</summary>
 /// <param name="PromptTokens">Mean of those that arrived.</param>

@@ -157,6 +157,7 @@ public sealed partial class PositionActor : ReceiveActor, IWithTimers
     {
         _engine = message.Engine;
         _preparedSeconds = message.Elapsed.TotalSeconds;
+        LoadingMetrics.Seconds.Record(_preparedSeconds);
         _log.Info(
             "Position {Position} of {Epoch} is ready after {Seconds:0.0} s; its steps run on {Path}",
             _engine.Assignment.Position, _epoch, _preparedSeconds, _engine.Path);

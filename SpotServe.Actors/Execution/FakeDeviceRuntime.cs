@@ -45,6 +45,9 @@ public sealed class FakeDeviceRuntime : IDeviceRuntime
     /// <summary>What a probe finds that the model folder gives; null has it measured.</summary>
     public double? DiskBytesPerSecond { get; init; }
 
+    /// <summary>What it says to have measured of itself.</summary>
+    public DeviceSpeed? Speed { get; init; }
+
     public ImmutableArray<WeightSlice> Weights => _weights.Held;
 
     /// <summary>Epochs of the engines that were made here and not disposed.</summary>
@@ -88,6 +91,8 @@ public sealed class FakeDeviceRuntime : IDeviceRuntime
             await probe.PeerAsync(peer, fetcher, cancel).ConfigureAwait(false),
             DiskBytesPerSecond ?? probe.Disk(cancel));
     }
+
+    public DeviceSpeed? MeasureSpeed() => Speed;
 
     public void Trim() => _weights.Trim();
 

@@ -142,6 +142,10 @@ public interface IDeviceRuntime : IDisposable
     /// promises.</exception>
     Task<SourceRates> ProbeAsync(SliceRequest peer, ISliceFetcher fetcher, CancellationToken cancel);
 
+    /// <summary>Measures how fast this device computes: in well under 2 s, on the caller's thread, before any engine
+    /// runs. Null when it cannot.</summary>
+    DeviceSpeed? MeasureSpeed();
+
     /// <summary>Gives back weights that no living engine uses.</summary>
     void Trim();
 }

@@ -23,6 +23,10 @@ public interface IClusterOperator
     /// <exception cref="PlannerSilentException">The planner did not answer in time.</exception>
     Task ChangeObjectiveAsync(LayoutObjective? objective, CancellationToken cancel);
 
+    /// <summary>Which machines there are, and which are wanted.</summary>
+    /// <exception cref="PlannerSilentException">The planner did not answer in time.</exception>
+    Task<FleetTold> FleetAsync(CancellationToken cancel);
+
     /// <summary>What the planner decides from, as <see cref="PlanningInputsJson"/> writes it.</summary>
     /// <exception cref="PlannerSilentException">The planner did not answer in time.</exception>
     Task<string> PlanningInputsAsync(CancellationToken cancel);
@@ -53,6 +57,8 @@ public sealed class ClusterOperator(Lazy<IActorRef> planner) : IClusterOperator
 
     public async Task<ImmutableArray<ReconfigurationRecord>> TimelineAsync(CancellationToken cancel) =>
         (await AskAsync<Timeline>(new GetTimeline(), cancel).ConfigureAwait(false)).Reconfigurations;
+
+    public Task<FleetTold> FleetAsync(CancellationToken cancel) => AskAsync<FleetTold>(new GetFleet(), cancel);
 
     public async Task<string> PlanningInputsAsync(CancellationToken cancel) =>
         (await AskAsync<PlanningInputsTold>(new GetPlanningInputs(), cancel).ConfigureAwait(false)).Json;

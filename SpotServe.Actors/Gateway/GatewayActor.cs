@@ -30,6 +30,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     /// <summary>Requests of this gateway at each replica.</summary>
     private readonly Dictionary<(Epoch, int Replica), int> _routed = [];
     private readonly ArrivalWindow _arrivals;
+    private readonly GatewayGauges _gauges = new();
     private ClusterProtocol.PlannerView? _view;
     private DateTimeOffset _unservedSince;
     private DateTimeOffset? _heardAt;
@@ -68,10 +69,13 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     protected override void PreStart() => Timers.StartPeriodicTimer(
         nameof(Register), Register.Instance, TimeSpan.Zero, TimeSpan.FromSeconds(1));
 
+    protected override void PostStop() => _gauges.Dispose();
+
     private void OnGenerate(Generate command)
     {
         if (Refusal(command.Spec) is { } refusal)
         {
+            GatewayMetrics.Count(refusal);
             Sender.Tell(refusal);
             return;
         }
@@ -93,7 +97,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
         _accepting[located.Id] = pending with { Accept = null };
         if (_large.Tell(Sender, accept, Self) is not { } refusal) return;
         _accepting.Remove(located.Id);
-        pending.ReplyTo.Tell(refusal.IsPermanent
+        Answer(pending, refusal.IsPermanent
             ? new Admission.Refused($"The request cannot be sent to the node that would keep it: {refusal.Reason}")
             : new Admission.Unavailable(refusal.Reason, _options.RetryAfter));
     }
@@ -148,16 +152,22 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
 
     private void OnAccepted(RequestProtocol.Accepted accepted)
     {
-        if (_accepting.Remove(accepted.Id, out var pending))
-            pending.ReplyTo.Tell(new Admission.Accepted(accepted.Id, accepted.At));
+        if (!_accepting.Remove(accepted.Id, out var pending)) return;
+        Answer(pending, new Admission.Accepted(accepted.Id, accepted.At));
     }
 
     private void OnNotAccepted(RequestProtocol.NotAccepted refused)
     {
         if (!_accepting.Remove(refused.Id, out var pending)) return;
-        pending.ReplyTo.Tell(NotWritten(refused.Reason));
+        Answer(pending, NotWritten(refused.Reason));
         // The write may have worked all the same, its answer lost: then nobody knows the request's id.
         _requests().Tell(new RequestProtocol.CancelRequest(refused.Id));
+    }
+
+    private static void Answer(PendingAccept pending, Admission outcome)
+    {
+        GatewayMetrics.Count(outcome);
+        pending.ReplyTo.Tell(outcome);
     }
 
     private Admission.Unavailable NotWritten(string trouble) =>
@@ -253,11 +263,12 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
         var now = _clock.GetUtcNow();
         _board.Note(new GatewayNote(now, _heardAt, _routes.Count + _accepting.Count, _options.OpenRequestsMax));
         var unrouted = _routes.Values.Count(route => route.Epoch == Epoch.None);
+        _gauges.Show(_routes.Count + _accepting.Count, _accepting.Count + unrouted);
         _planner.Tell(new ClusterProtocol.GatewayLoad(Self, _arrivals.Demand(_accepting.Count + unrouted, now)));
         foreach (var (id, pending) in _accepting.Where(accept => accept.Value.Deadline < now).ToArray())
         {
             _accepting.Remove(id);
-            pending.ReplyTo.Tell(new Admission.Unavailable(
+            Answer(pending, new Admission.Unavailable(
                 $"The journal did not take the request within {_options.AcceptTimeout.TotalSeconds:0} s. " +
                 "Look at the seed's log for the database's error.",
                 _options.RetryAfter));

@@ -14,6 +14,9 @@ internal static class StoredPlannerEvents
         .Writes<PlannerEvents.LayoutActivated, LayoutActivatedV1>("layout-activated.1", LayoutActivatedV1.Of)
         .Writes<PlannerEvents.ReconfigurationEnded, ReconfigurationEndedV1>(
             "reconfiguration-ended.1", ReconfigurationEndedV1.Of)
+        .Writes<PlannerEvents.CostsLearned, CostsLearnedV1>("costs-learned.1", CostsLearnedV1.Of)
+        .Writes<PlannerEvents.ObjectiveChosen, ObjectiveChosenV1>("objective-chosen.1", ObjectiveChosenV1.Of)
+        .Writes<PlannerEvents.FleetWished, FleetWishedV1>("fleet-wished.1", FleetWishedV1.Of)
         .Writes<PlannerEvents.PlannerCheckpoint, PlannerCheckpointV1>("planner-checkpoint.1", PlannerCheckpointV1.Of);
 
     private sealed record PlannerStartedV1(long Epoch, long Term, DateTimeOffset At) : IJournalForm
@@ -109,8 +112,32 @@ internal static class StoredPlannerEvents
             [.. Placement.Select(d => new DeviceId(d.Node, d.Index))]));
     }
 
+    private sealed record CostsLearnedV1(long Epoch, DateTimeOffset At, CorrectionsV1 Corrections) : IJournalForm
+    {
+        public static CostsLearnedV1 Of(PlannerEvents.CostsLearned e) =>
+            new(e.Epoch.Value, e.At, CorrectionsV1.Of(e.Corrections));
+
+        public object ToEvent() => new PlannerEvents.CostsLearned(new Epoch(Epoch), At, Corrections.ToCorrections());
+    }
+
+    private sealed record ObjectiveChosenV1(long Epoch, DateTimeOffset At, ChoiceV1 Choice) : IJournalForm
+    {
+        public static ObjectiveChosenV1 Of(PlannerEvents.ObjectiveChosen e) =>
+            new(e.Epoch.Value, e.At, ChoiceV1.Of(e.Choice));
+
+        public object ToEvent() => new PlannerEvents.ObjectiveChosen(new Epoch(Epoch), At, Choice.ToChoice());
+    }
+
+    private sealed record FleetWishedV1(long Epoch, DateTimeOffset At, WishV1 Wish) : IJournalForm
+    {
+        public static FleetWishedV1 Of(PlannerEvents.FleetWished e) => new(e.Epoch.Value, e.At, WishV1.Of(e.Wish));
+
+        public object ToEvent() => new PlannerEvents.FleetWished(new Epoch(Epoch), At, Wish.ToWish());
+    }
+
     private sealed record PlannerCheckpointV1(
-        long Epoch, long Term, DateTimeOffset At, ReconfigurationEndedV1[] Timeline, ServingV1? Serving = null)
+        long Epoch, long Term, DateTimeOffset At, ReconfigurationEndedV1[] Timeline, ServingV1? Serving = null,
+        CorrectionsV1? Corrections = null, ChoiceV1? Choice = null, WishV1? Wish = null)
         : IJournalForm
     {
         public static PlannerCheckpointV1 Of(PlannerEvents.PlannerCheckpoint e) => new(
@@ -118,13 +145,21 @@ internal static class StoredPlannerEvents
             e.Term,
             e.At,
             [.. e.Timeline.Select(record => ReconfigurationEndedV1.Of(new(record)))],
-            e.Serving is { } serving ? ServingV1.Of(serving) : null);
+            e.Serving is { } serving ? ServingV1.Of(serving) : null,
+            e.Corrections.ByShape.IsEmpty ? null : CorrectionsV1.Of(e.Corrections),
+            e.Choice is { } choice ? ChoiceV1.Of(choice) : null,
+            e.Wish is { } wish ? WishV1.Of(wish) : null);
 
         public object ToEvent() => new PlannerEvents.PlannerCheckpoint(
             new Epoch(Epoch),
             Term,
             At,
             Serving?.ToEpoch(),
-            [.. Timeline.Select(ended => ((PlannerEvents.ReconfigurationEnded)ended.ToEvent()).Record)]);
+            [.. Timeline.Select(ended => ((PlannerEvents.ReconfigurationEnded)ended.ToEvent()).Record)])
+        {
+            Corrections = Corrections?.ToCorrections() ?? CostCorrections.None,
+            Choice = Choice?.ToChoice(),
+            Wish = Wish?.ToWish(),
+        };
     }
 }

@@ -25,6 +25,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly PlannerPost _post = new(Context.System, Context.Self);
     private readonly SenderGuard _guard;
+    private readonly PlannerMeter _meter = new();
     private JournalState _journal = JournalState.Empty;
     private PlannerState? _state;
     private bool _hasRehearsed;
@@ -67,6 +68,12 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         _membership.Subscribe(Context, Self);
     }
 
+    protected override void PostStop()
+    {
+        _meter.Dispose();
+        base.PostStop();
+    }
+
     protected override void OnPersistFailure(Exception cause, object @event, long sequenceNr)
     {
         base.OnPersistFailure(cause, @event, sequenceNr);
@@ -95,6 +102,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
             command => Step(new PlannerInputs.LayoutAsked(command.Wanted, new ActorAddress(Sender))));
         Command<PreemptNode>(command => Step(new PlannerInputs.PreemptionAsked(command, new ActorAddress(Sender))));
         Command<GetTimeline>(_ => _post.Send(Sender, PlannerMessages.Timeline(State, _clock.GetUtcNow())));
+        Command<GetFleet>(_ => _post.Send(Sender, PlannerMessages.Fleet(State)));
         Command<GetPlanningInputs>(_ => _post.Send(
             Sender, new PlanningInputsTold(PlanningInputsJson.Write(_core.Record(State, _clock.GetUtcNow())))));
         // Messages that the core takes as they are.
@@ -138,6 +146,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     /// be.</summary>
     private void Take((PlannerState State, ImmutableArray<PlannerEffect> Effects) next)
     {
+        _meter.OnStep(_state, next.State);
         _state = next.State;
         Do(next.Effects, 0);
         if (_hasRehearsed || next.State.Phase is not Serving) return;
@@ -152,6 +161,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         if (next == effects.Length) return;
         Persist(((PlannerEffect.Persist)effects[next]).Event, written =>
         {
+            _meter.OnWritten(written);
             if (written is PlannerEvents.PlannerCheckpoint) DeleteOldEntries();
             Do(effects, next + 1);
         });

@@ -67,6 +67,24 @@ internal static class PlannerMessages
             ? [.. state.Journal.Timeline, changing.Change.Record(ReconfigurationRecord.UnderWay, now)]
             : [.. state.Journal.Timeline]);
 
+    public static FleetTold Fleet(PlannerState state)
+    {
+        var kinds = DeviceKinds.InstancesOf(
+                [.. state.Nodes.Values.Select(node => node.Info).Where(node => !node.Devices.IsEmpty)])
+            .ToDictionary(instance => instance.Node, instance => instance.Kind.Name);
+        return new FleetTold(
+            state.Journal.Wish,
+            [
+                .. state.Nodes.Values.Select(node => new FleetNode(
+                    node.Info.Node,
+                    node.Info.Machine,
+                    kinds.GetValueOrDefault(node.Info.Node, "without devices"),
+                    node.Info.Devices.Length,
+                    state.Leaving.TryGetValue(node.Info.Node, out var leaving) ? leaving.Deadline : null,
+                    state.ServesOn(node.Info.Node))),
+            ]);
+    }
+
     private static HeldPosition Input(PositionReport report) => new(
         report.Epoch,
         report.Assignment,

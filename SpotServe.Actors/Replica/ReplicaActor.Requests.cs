@@ -21,6 +21,7 @@ public sealed partial class ReplicaActor
         switch (_scheduler.Submit(submit.Request))
         {
             case Submission.Queued:
+                if (_scheduler.TryGet(submit.Id, out var queued)) _meter.OnQueued(queued);
                 _subscribers.Attach(submit.Id, Sender);
                 PlanSteps();
                 return;

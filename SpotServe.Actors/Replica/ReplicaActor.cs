@@ -36,6 +36,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly LargeMessages _large = LargeMessages.Of(Context.System);
     private readonly HashSet<string> _told = [];
+    private readonly ReplicaMeter _meter;
     private RequestId? _askedFor;
     private long _stepsCompleted;
     private long _stepsCompletedAtTick;
@@ -57,6 +58,8 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         _settings = settings;
         _pipeline = pipeline;
         _scheduler = new ReplicaScheduler(limits);
+        var time = Context.System.Scheduler;
+        _meter = new ReplicaMeter(() => time.MonotonicClock);
         _subscribers = new Subscribers(Context);
         _finished = new FinishedRequests(settings.FinishedRequestsMax);
         _copies = new PageCopies(epoch, Context.Parent, Self);
@@ -99,6 +102,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     protected override void PostStop()
     {
         _pipeline.Dispose();
+        _meter.Dispose();
         RejectAll($"replica {_replica} of {_epoch} stopped", isLoss: false);
     }
 
@@ -207,6 +211,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     /// like.</summary>
     private void Note(long step, StepFailure failure)
     {
+        ReplicaMetrics.FailedSteps.Add(1);
         var isNew = failure.Trace.Length > 0 && _told.Count < ReasonsToldMax && _told.Add(failure.Reason);
         var trace = isNew ? $"\n{failure.Trace}" : "";
         _log.Warning("Step {Step} of {Epoch} failed: {Reason}{Trace}", step, _epoch, failure.Reason, trace);
@@ -216,7 +221,12 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     {
         try
         {
-            while (_scheduler.TryPlan(_plan)) _pipeline.Submit(_plan);
+            while (_scheduler.TryPlan(_plan))
+            {
+                _meter.OnPlanned(_plan, _scheduler.Admitted);
+                _pipeline.Submit(_plan);
+            }
+
             AskForPermit(isReport: false);
         }
         catch (Exception error) when (error is PeerLostException or EngineLostException)
@@ -231,6 +241,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         foreach (var outcome in outcomes)
         {
             if (outcome.Finished == FinishReason.Cancelled) continue; // Nobody asks any more.
+            _meter.OnOutcome(outcome);
             var id = outcome.Sequence.Id;
             if (outcome.Error is { } error)
             {
@@ -281,6 +292,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         foreach (var (submit, sender) in _held) sender.Tell(new ReplicaProtocol.Rejected(_epoch, submit.Id, reason));
         _held.Clear();
         RejectAll(reason, isLoss: true);
+        _meter.Dispose();
         Timers.CancelAll();
         Context.Parent.Tell(lost);
         foreach (var asker in waiting.Where(asker => !asker.Equals(Context.Parent))) asker.Tell(lost);
@@ -290,7 +302,9 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     private void OnReportLoad()
     {
         _scheduler.CheckLaws();
-        Context.Parent.Tell(Load());
+        var load = Load();
+        _meter.Show(load);
+        Context.Parent.Tell(load);
         AskForPermit(isReport: true);
         var waits = _scheduler.StepsInFlightCount > 0 && _stepsCompleted == _stepsCompletedAtTick;
         _ticksWithoutResult = waits ? _ticksWithoutResult + 1 : 0;

@@ -29,6 +29,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     private readonly LargeMessages _large = LargeMessages.Of(Context.System);
     private readonly SenderGuard _guard;
     private readonly RequestState _state = new();
+    private readonly RequestMeter _meter;
     private TokenIntake _intake = new(0);
     private StopCut _stop = new(search: null);
     private Routed? _route;
@@ -47,6 +48,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         _options = options;
         _clock = clock;
         _gateway = gateway;
+        _meter = new RequestMeter(clock);
         _guard = new SenderGuard(Context.System, clock);
         Recover<IRequestEvent>(OnReplayed);
         Recover<DamagedEntry>(OnDamaged);
@@ -140,6 +142,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         Persist(accepted, happened =>
         {
             _state.Apply(happened);
+            _meter.OnWritten(happened, _state);
             replyTo.Tell(new Accepted(_id, accepted.At));
             BecomeOpen();
         });
@@ -307,6 +310,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         PersistAllAsync(batch, happened =>
         {
             _state.Apply(happened);
+            _meter.OnWritten(happened, _state);
             if (--left > 0) return;
             _writing = false;
             ShowToAll();

@@ -59,6 +59,7 @@ public sealed partial class ReplicaScheduler
             sequence.Phase = SequencePhase.Prefill;
             sequence.CachedTokens = 0;
             sequence.Residence++;
+            if (sequence.Residence == 1) _admitted.Add(sequence);
             _running.Add(sequence);
             _prefilling++;
             MakeReady(sequence);

@@ -30,6 +30,7 @@ public sealed partial class ReplicaScheduler
     private readonly SequenceList _prefillReady = new();
     private readonly SequenceList _decodeReady = new();
     private readonly List<SequenceOutcome> _outcomes = [];
+    private readonly List<Sequence> _admitted = [];
     private long _lastTicket;
     private long _lastStepId;
     private int _prefilling;
@@ -52,6 +53,9 @@ public sealed partial class ReplicaScheduler
     public int RunningCount => _running.Count;
 
     public int StepsInFlightCount => _steps.Count;
+
+    /// <summary>Sequences that got pages for the first time in the last <see cref="TryPlan"/>.</summary>
+    public ReadOnlySpan<Sequence> Admitted => CollectionsMarshal.AsSpan(_admitted);
 
     public int FreePageCount => _pages.FreeCount;
 
@@ -135,6 +139,7 @@ public sealed partial class ReplicaScheduler
     /// <returns>False when nothing can run before a step completes or a request comes.</returns>
     public bool TryPlan(StepPlan plan)
     {
+        _admitted.Clear();
         var isAlone = RunningAlone is not null;
         if (_steps.IsFull || (isAlone && _steps.Count > 0)) return false;
         var step = _steps.Prepare(_lastStepId + 1);

@@ -62,6 +62,8 @@ public sealed class Sequence
 
     public SamplingParameters Sampling => Parameters.Sampling;
 
+    public SequenceMarks Marks { get; } = new();
+
     public int PromptCount { get; }
 
     /// <summary>Generated tokens that came with the request.</summary>

@@ -81,6 +81,8 @@ internal sealed class NodeFlags
 
     private DepartureFlags Departure { get; } = new();
 
+    private MachineFlags Machine { get; } = new();
+
     private AccessFlags Access { get; } = new();
 
     public void AddTo(Command command)
@@ -88,7 +90,7 @@ internal sealed class NodeFlags
         foreach (Option option in (Option[])
             [
                 Seed, Model, Host, Port, DataPort, Device, Devices, Threads, Dtype, Memory, TorchLib, NumericsName,
-                CopyWeights, .. Departure.All, .. Access.All,
+                CopyWeights, .. Departure.All, .. Machine.All, .. Access.All,
             ])
         {
             command.Options.Add(option);
@@ -130,6 +132,8 @@ internal sealed class NodeFlags
             MetadataAddress = Departure.ReadMetadata(parsed),
             RejoinMax = Seconds("--rejoin-max", parsed.GetValue(Departure.RejoinMax), RejoinMaxMost),
             MapWeights = !parsed.GetValue(CopyWeights),
+            Machine = Machine.Read(parsed),
+            CacheFolder = Machine.ReadCache(parsed),
             Access = Access.Read(parsed),
         };
     }

@@ -62,6 +62,7 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
     private const int ReadThreadsMax = 2;
 
     private readonly ModelConfig _config;
+    private readonly TorchSharp.torch.Device _device;
     private readonly Checkpoint _checkpoint;
     private readonly TorchEngines _engines;
 
@@ -87,6 +88,8 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
                 weightType);
             MemoryBytes = options.MemoryBytes ?? TorchDevices.MemoryBytes(device) / 10 * 9;
             Description = TorchDevices.Describe(device, threads);
+            _device = device;
+            SpeedModel = $"{TorchDevices.ModelName(device, threads)} {weightType}".ToLowerInvariant();
             _engines = new TorchEngines(Model, _config, source, device, slice => options.Warn?.Invoke(
                 $"{slice} has other numbers than {options.ModelFolder}: not used, read from the folder instead"),
                 options.Numerics);
@@ -107,6 +110,12 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
 
     public long MemoryBytes { get; }
 
+    /// <summary>Devices of the same name are as fast as this one: hardware, threads and type.</summary>
+    public string SpeedModel { get; }
+
+    /// <summary>What it measured, now or earlier; null before that.</summary>
+    public DeviceSpeed? Speed { get; set; }
+
     public ImmutableArray<WeightSlice> Weights => _engines.Weights.Held;
 
     public Task<IStageEngine> PrepareAsync(
@@ -123,6 +132,8 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
         Task.Factory.StartNew(
             () => _engines.ProbeAsync(peer, fetcher, cancel),
             cancel, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap();
+
+    public DeviceSpeed? MeasureSpeed() => SpeedProbe.Measure(_device, Model.WeightType, SpeedModel);
 
     public void Trim() => _engines.Weights.Trim();
 

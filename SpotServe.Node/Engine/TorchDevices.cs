@@ -49,6 +49,21 @@ internal static class TorchDevices
         ? string.Create(CultureInfo.InvariantCulture, $"cpu ({threads} thread{(threads == 1 ? "" : "s")})")
         : string.Create(CultureInfo.InvariantCulture, $"cuda:{device.index} {CudaDriver.Name(device.index)}");
 
+    /// <summary>The hardware's name without its place in this machine.</summary>
+    public static string ModelName(Device device, int threads) => device.type == DeviceType.CPU
+        ? string.Create(CultureInfo.InvariantCulture, $"cpu {CpuName()} ({threads} thread{(threads == 1 ? "" : "s")})")
+        : CudaDriver.Name(device.index);
+
+    private static string CpuName()
+    {
+        const string File = "/proc/cpuinfo";
+        const string Key = "model name";
+        var line = System.IO.File.Exists(File)
+            ? System.IO.File.ReadLines(File).FirstOrDefault(line => line.StartsWith(Key, StringComparison.Ordinal))
+            : null;
+        return line is null ? "of unknown model" : line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim();
+    }
+
     /// <summary>Null for the CPU, else the GPU's index.</summary>
     private static int? Parse(string name)
     {

@@ -104,9 +104,13 @@ internal sealed class TorchEngines : IDisposable
     }
 
     // Zeros, not garbage: a masked score hides a key, but zero times a stray NaN value would still be NaN.
-    private TorchBytes NewPool(PageShape shape) => new(zeros(
-        [shape.PageCount, 2, shape.Heads.Count, KvPage.Tokens, _model.HeadSize], _model.WeightType.ToTorch(), _device)
-        .DetachFromDisposeScope());
+    private TorchBytes NewPool(PageShape shape)
+    {
+        long[] sizes = [shape.PageCount, 2, shape.Heads.Count, KvPage.Tokens, _model.HeadSize];
+        return _device.type == TorchSharp.DeviceType.CPU
+            ? UntouchedZeros.Allocate(sizes, _model.WeightType)
+            : new TorchBytes(zeros(sizes, _model.WeightType.ToTorch(), _device).DetachFromDisposeScope());
+    }
 
     private ImmutableArray<WeightSlice> Need(StageAssignment assignment) =>
         [.. Weights.Shape.Geometry.Need(assignment)];

@@ -41,6 +41,7 @@ internal sealed class NodeHost : IAsyncDisposable
         var node = new NodeHost(options, clock, Listen(options), runtimes);
         try
         {
+            await node.MeasureAsync(cancel);
             node._membership = await NodeMembership.JoinAsync(
                 options, node._dataPlane, runtimes, clock, options.JoinMax, cancel);
             return node;
@@ -94,6 +95,17 @@ internal sealed class NodeHost : IAsyncDisposable
         if (_membership is not null) await _membership.DisposeAsync();
         _dataPlane.Dispose();
         foreach (var runtime in _runtimes) runtime.Dispose();
+    }
+
+    /// <summary>Before anything runs that would disturb it, or that it would.</summary>
+    private async Task MeasureAsync(CancellationToken cancel)
+    {
+        var cache = new SpeedCache(_options.CacheFolder, _clock);
+        foreach (var runtime in _runtimes)
+        {
+            runtime.Speed = await cache.GetAsync(runtime.SpeedModel, runtime.MeasureSpeed, cancel);
+            if (runtime.Speed is { } speed) await SayAsync($"computes with {speed}");
+        }
     }
 
     /// <summary>What peers ask for, whichever membership's name they know this node by.</summary>

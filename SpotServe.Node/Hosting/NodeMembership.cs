@@ -10,6 +10,7 @@ using Microsoft.Extensions.Logging;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Hosting;
+using SpotServe.Actors.Metrics;
 using SpotServe.Actors.Remoting;
 using SpotServe.Actors.Serialization;
 using SpotServe.Node.Engine;
@@ -150,6 +151,7 @@ internal sealed class NodeMembership : IAsyncDisposable
             .WithRemoting(options.Host.ToString(), options.ClusterPort)
             .WithClustering(new ClusterOptions { Roles = [NodeHosting.GpuRole] })
             .AddSpotServeSerialization()
+            .AddMetrics(all: null, TimeProvider.System)
             .AddNode(
                 system => Describe(options, dataPlane, runtimes, system),
                 runtimes[0].Model,
@@ -172,8 +174,12 @@ internal sealed class NodeMembership : IAsyncDisposable
         return new NodeInfo(
             $"{self.Address.Host}:{self.Address.Port}#{(uint)self.Uid:x}",
             dataPlane.Endpoint.ToString(),
-            [.. runtimes.Select((runtime, index) => new DeviceInfo(index, runtime.Description, runtime.MemoryBytes))])
+            [
+                .. runtimes.Select((runtime, index) =>
+                    new DeviceInfo(index, runtime.Description, runtime.MemoryBytes) { Speed = runtime.Speed }),
+            ])
         {
+            Machine = options.Machine,
             SecretMark = options.Access.Secret!.Mark,
             ProcessId = Environment.ProcessId,
         };

@@ -1,4 +1,5 @@
 using System.Net;
+using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Remoting;
 using SpotServe.Node.Preemption.Clouds;
@@ -43,6 +44,12 @@ internal sealed record NodeOptions
 
     /// <summary>See <see cref="Engine.TorchRuntimeOptions.MapWeights"/>.</summary>
     public bool MapWeights { get; init; } = true;
+
+    /// <summary>What the machine is to its cloud.</summary>
+    public MachineInfo Machine { get; init; } = MachineInfo.Unknown;
+
+    /// <summary>Folder that keeps what devices measured of themselves.</summary>
+    public string CacheFolder { get; init; } = SpeedCache.DefaultFolder;
 
     /// <summary>What this node proves to others, and they to it.</summary>
     public required ClusterAccess Access { get; init; }

@@ -25,7 +25,7 @@ public sealed record AccessOptions
 }
 
 /// <summary>Lets a request in, or says why not and what to do about it.</summary>
-internal sealed class AccessPolicy(AccessOptions options)
+internal sealed class AccessPolicy(AccessOptions options, OperatorSessions sessions)
 {
     public const string AdminPath = "/admin";
 
@@ -34,6 +34,9 @@ internal sealed class AccessPolicy(AccessOptions options)
 
     /// <summary>What those pages' orders come by.</summary>
     public const string CircuitPath = "/_blazor";
+
+    /// <summary>Where a browser, which sends no key by itself, is asked for it. Open to everybody.</summary>
+    public const string LoginPath = "/dashboard-login";
 
     private const string BearerPrefix = "Bearer ";
 
@@ -121,17 +124,30 @@ internal sealed class AccessPolicy(AccessOptions options)
 
         var sent = http.Request.Headers.Authorization.ToString();
         if (sent.StartsWith(BearerPrefix, StringComparison.OrdinalIgnoreCase)
-            && CryptographicOperations.FixedTimeEquals(Hash(sent[BearerPrefix.Length..].Trim()), _keyHash))
+            && IsKey(sent[BearerPrefix.Length..]))
         {
             return;
         }
 
+        // A session is for the pages alone: /admin, whose orders a form can send, knows the key only.
+        var isPage = !http.Request.Path.StartsWithSegments(AdminPath, StringComparison.OrdinalIgnoreCase);
+        if (isPage && sessions.Has(http)) return;
         http.Response.Headers.WWWAuthenticate = "Bearer";
         throw new ApiException(
             HttpStatusCode.Unauthorized,
             "Operators send the seed's admin key as \"Authorization: Bearer KEY\".",
-            code: "invalid_admin_key");
+            code: "invalid_admin_key")
+        {
+            LoginPage = isPage && HttpMethods.IsGet(http.Request.Method) && AcceptsPages(http) ? LoginPath : null,
+        };
     }
+
+    /// <summary>Whether this is the admin key; never, where there is none.</summary>
+    public bool IsKey(string sent) =>
+        _keyHash is not null && CryptographicOperations.FixedTimeEquals(Hash(sent.Trim()), _keyHash);
+
+    private static bool AcceptsPages(HttpContext http) =>
+        http.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>A machine reaches itself by loopback, or by the very address that it listens on.</summary>
     private static bool IsLocal(ConnectionInfo connection) =>

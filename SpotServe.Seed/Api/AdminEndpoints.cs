@@ -114,6 +114,14 @@ internal sealed class AdminEndpoints(IClusterOperator cluster, ApiOptions option
             cancellationToken: http.RequestAborted).ConfigureAwait(false);
     }
 
+    /// <summary>GET /admin/fleet: the machines, and which more or fewer the cluster wants.</summary>
+    public async Task GetFleetAsync(HttpContext http)
+    {
+        var told = await AskAsync(() => cluster.FleetAsync(http.RequestAborted)).ConfigureAwait(false);
+        await http.Response.WriteAsJsonAsync(
+            FleetBody.Of(told), ApiJson.Plain.FleetBody, cancellationToken: http.RequestAborted).ConfigureAwait(false);
+    }
+
     /// <summary>GET /admin/planning-input: what the latest decision was made from, and what one would be made from
     /// now; `plan --input` reads it.</summary>
     public async Task GetPlanningInputAsync(HttpContext http)

@@ -14,6 +14,9 @@ internal sealed class ApiException(
 
     public TimeSpan? RetryAfter { get; } = retryAfter;
 
+    /// <summary>Where a person's browser is sent instead of being shown an error; null for programs.</summary>
+    public string? LoginPage { get; init; }
+
     public ErrorEnvelope Body => new(new ErrorBody(Message, TypeOf(Status), param, code));
 
     public static ApiException BadField(string field, string problem) =>
@@ -27,6 +30,12 @@ internal sealed class ApiException(
 
     public async Task WriteAsync(HttpContext http)
     {
+        if (LoginPage is { } page)
+        {
+            http.Response.Redirect(page);
+            return;
+        }
+
         http.Response.StatusCode = (int)Status;
         if (RetryAfter is { } wait)
         {

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Metrics;
 
 namespace SpotServe.Seed.Api;
 
@@ -14,8 +15,11 @@ public static class ApiHosting
         this IServiceCollection services, ApiOptions options, AccessOptions access)
     {
         services.TryAddSingleton(TimeProvider.System);
+        services.TryAddSingleton(provider => MetricsHosting.NewClusterMetrics(
+            provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(options);
         services.AddSingleton(access);
+        services.AddSingleton<OperatorSessions>();
         services.AddSingleton<AccessPolicy>();
         services.AddSingleton<ApiEdge>();
         services.AddSingleton<OpenResponses>();
@@ -28,6 +32,7 @@ public static class ApiHosting
         services.AddSingleton<RequestEndpoints>();
         services.AddSingleton<StatusEndpoints>();
         services.AddSingleton<AdminEndpoints>();
+        services.AddSingleton<MetricsEndpoint>();
         return services;
     }
 
@@ -57,12 +62,17 @@ public static class ApiHosting
         app.MapMethods("/v1/models/{**id}", Reading, status.GetModelAsync);
         app.MapMethods("/health", Reading, StatusEndpoints.GetHealthAsync);
         app.MapMethods("/ready", Reading, status.GetReadyAsync);
+        app.MapMethods("/metrics", Reading, app.Services.GetRequiredService<MetricsEndpoint>().GetAsync);
         app.MapMethods("/admin/replicas", Reading, status.GetReplicasAsync);
         app.MapMethods("/admin/reconfigurations", Reading, admin.GetReconfigurationsAsync);
+        app.MapMethods("/admin/fleet", Reading, admin.GetFleetAsync);
         app.MapMethods("/admin/planning-input", Reading, admin.GetPlanningInputAsync);
         app.MapPost("/admin/layout", admin.ChangeLayoutAsync);
         app.MapPost("/admin/objective", admin.ChangeObjectiveAsync);
         app.MapPost("/admin/nodes/{node}/preempt", admin.PreemptAsync);
+        app.MapMethods(AccessPolicy.LoginPath, Reading, LoginEndpoints.GetAsync);
+        app.MapPost(
+            AccessPolicy.LoginPath, ActivatorUtilities.CreateInstance<LoginEndpoints>(app.Services).PostAsync);
         app.MapMethods("/", Reading, status.GetFrontAsync);
     }
 

@@ -94,6 +94,7 @@ internal sealed record OpenRequestBody(
 [JsonSerializable(typeof(ReadyBody))]
 [JsonSerializable(typeof(ReplicasBody))]
 [JsonSerializable(typeof(RequestBody))]
+[JsonSerializable(typeof(FleetBody))]
 [JsonSerializable(typeof(ReconfigurationsBody))]
 internal sealed partial class ApiJson : JsonSerializerContext
 {

@@ -90,9 +90,13 @@ internal sealed class StatusEndpoints(
             DELETE /v1/requests/{id} ends it
             GET  /v1/models          what is served; /v1/models/{id} too
             GET  /ready  /health     does a layout serve; does the process live
+            GET  /dashboard          all of it in a browser
+            GET  /admin/cluster      nodes, layout, load and what changed, as the dashboard shows them
+            GET  /metrics            the whole cluster's, for Prometheus
             GET  /admin/replicas     queues and cache pages
             GET  /admin/requests     requests that have not ended, whoever reads them
             GET  /admin/reconfigurations          what changed, why, and what it cost
+            GET  /admin/fleet                     machines, and which more or fewer are wanted
             GET  /admin/planning-input            what layouts are decided from; plan --input reads it
             POST /admin/layout                    {"layout": "1,2,2"}: serve with other degrees
             POST /admin/objective                 {"objective": "latency"}: what layouts are chosen for

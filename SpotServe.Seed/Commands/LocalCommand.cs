@@ -57,9 +57,7 @@ internal static class LocalCommand
         Console.WriteLine($"SpotServe: {options.Model.Name} on {options.DevicesExpected} node processes");
         var access = ClusterAccess.Of(new ClusterSecret(secret));
         var seed = await SeedHost.StartAsync(options with { ClusterAccess = access }, cancel);
-        var narrator = new ClusterNarrator(Console.Out);
-        seed.Board.Changed += narrator.OnView;
-        seed.Journal.Told += narrator.OnJournal;
+        using var narrator = Narrators.Begin(seed, options.Verbose, Console.Out);
         var ready = new ReadyLine(seed, Console.Out);
         using var logs = new NodeLogs(options.LogFolder, TimeProvider.System);
         Console.WriteLine($"  seed {seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}; logs in {options.LogFolder}");
@@ -95,7 +93,7 @@ internal static class LocalCommand
         finally
         {
             ready.Dispose();
-            seed.Board.Changed -= narrator.OnView;
+            narrator.Dispose();
             Console.WriteLine("Stopping.");
             await Task.WhenAll(fleet.StopAsync(), seed.DisposeAsync().AsTask());
         }

@@ -48,8 +48,15 @@ internal sealed class PlannerFlags
         DefaultValueFactory = _ => 0.99,
     };
 
+    public Option<int> Spares { get; } = new("--spares")
+    {
+        Description = "Machines that the wish for machines (GET /admin/fleet) keeps beside those that the load needs.",
+        HelpName = "N",
+    };
+
     public void AddTo(Command command)
     {
+        command.Options.Add(Spares);
         command.Options.Add(Migration);
         command.Options.Add(Objective);
         command.Options.Add(SloSeconds);
@@ -88,6 +95,11 @@ internal sealed class PlannerFlags
                 $"--objective is {other}; it must be latency, throughput or slo."),
         };
     }
+
+    /// <exception cref="UsageException">An option is out of range.</exception>
+    public FleetRules ReadFleet(ParseResult parsed) => parsed.GetValue(Spares) is var spares and >= 0 and <= 1024
+        ? new FleetRules { Spares = spares }
+        : throw new UsageException($"--spares is {parsed.GetValue(Spares)}; it must be 0 to 1024.");
 
     /// <exception cref="UsageException">An option is out of range.</exception>
     public SourceRates ReadRates(ParseResult parsed) => new(

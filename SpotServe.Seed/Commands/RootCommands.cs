@@ -31,6 +31,8 @@ internal static class RootCommands
         root.Subcommands.Add(ServeCommand.Create());
         root.Subcommands.Add(PlanCommand.Create());
         root.Subcommands.Add(SimulateCommand.Create());
+        root.Subcommands.Add(ChatCommand.Create());
+        root.Subcommands.Add(TopCommand.Create());
         return root;
     }
 

@@ -76,6 +76,11 @@ internal sealed class SeedFlags
         DefaultValueFactory = _ => 1024,
     };
 
+    public Option<bool> Verbose { get; } = new("--verbose", "-v")
+    {
+        Description = "Tell all that the planner does: epochs, positions, devices.",
+    };
+
     private PlannerFlags Planner { get; } = new();
 
     private HttpAccessFlags HttpAccess { get; } = new();
@@ -92,6 +97,7 @@ internal sealed class SeedFlags
         command.Options.Add(SequencesMax);
         command.Options.Add(StepTokensMax);
         command.Options.Add(OpenRequestsMax);
+        command.Options.Add(Verbose);
         Planner.AddTo(command);
         HttpAccess.AddTo(command);
     }
@@ -125,6 +131,7 @@ internal sealed class SeedFlags
             DevicesExpected = nodes * devicesPerNode,
             Layout = ReadLayout(parsed.GetValue(Layout), model, nodes * devicesPerNode, sequences),
             DataFolder = Path.GetFullPath(data),
+            Verbose = parsed.GetValue(Verbose),
             Database = ReadDatabase(parsed),
             SequencesMax = sequences,
             StepTokensMax = stepTokens,
@@ -132,6 +139,7 @@ internal sealed class SeedFlags
             Migration = Planner.ReadMigration(parsed),
             Objective = Planner.ReadObjective(parsed),
             Rates = Planner.ReadRates(parsed),
+            Fleet = Planner.ReadFleet(parsed),
             HttpAccess = HttpAccess.Read(parsed),
         };
     }

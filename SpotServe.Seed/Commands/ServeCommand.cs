@@ -62,7 +62,6 @@ internal static class ServeCommand
             ClusterAccess = access.Read(parsed, host),
         };
         await using var seed = await SeedHost.StartAsync(options, cancel);
-        var narrator = new ClusterNarrator(Console.Out);
         Console.WriteLine($"Serving {options.Model.Folder}; waiting for {options.DevicesExpected} device(s).");
         foreach (var line in AccessFlags.Exposed(seed, options)) Console.WriteLine(line);
         Console.WriteLine(options.ClusterAccess.Identity is null
@@ -71,8 +70,7 @@ internal static class ServeCommand
         var cluster = $"{seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}";
         var seeds = options.Seeds.Count == 0 ? [cluster] : options.Seeds;
         Console.WriteLine($"  SpotServe.Node --seed {string.Join(" --seed ", seeds)} --model DIR --host IP");
-        seed.Board.Changed += narrator.OnView;
-        seed.Journal.Told += narrator.OnJournal;
+        using var narrator = Narrators.Begin(seed, options.Verbose, Console.Out);
         using var ready = new ReadyLine(seed, Console.Out);
         await Task.WhenAny(WaitForStop(cancel), seed.CannotServe, seed.Ended);
         if (cancel.IsCancellationRequested) return 0;

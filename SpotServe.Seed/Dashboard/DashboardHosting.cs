@@ -2,6 +2,7 @@ using Microsoft.AspNetCore.Components.Server;
 using Microsoft.AspNetCore.DataProtection;
 using Microsoft.AspNetCore.SignalR;
 using SpotServe.Actors.Gateway;
+using SpotServe.Seed.Api;
 using SpotServe.Seed.Dashboard.Components;
 using SpotServe.Seed.Dashboard.Live;
 using SpotServe.Seed.Fleet;
@@ -54,6 +55,15 @@ internal static class DashboardHosting
 
     public static void MapDashboard(this WebApplication app)
     {
+        var watch = app.Services.GetRequiredService<ClusterWatch>();
+        var names = app.Services.GetRequiredService<NodeNames>();
+        app.MapMethods(
+            AccessPolicy.AdminPath + "/cluster",
+            [HttpMethods.Get, HttpMethods.Head],
+            http => http.Response.WriteAsJsonAsync(
+                ClusterBody.Of(watch.Latest, names),
+                ClusterJson.Plain.ClusterBody,
+                cancellationToken: http.RequestAborted));
         app.MapStaticAssets(Path.Combine(AppContext.BaseDirectory, Manifest));
         app.MapRazorComponents<DashboardApp>()
             .AddInteractiveServerRenderMode(server => server.ContentSecurityFrameAncestorsPolicy = "'none'")

@@ -7,6 +7,7 @@ using Akka.Remote.Hosting;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Hosting;
+using SpotServe.Actors.Metrics;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Remoting;
@@ -44,6 +45,7 @@ internal sealed class SeedHost : IAsyncDisposable
         _dataLock = dataLock;
         Board = board;
         Names = app.Services.GetRequiredService<NodeNames>();
+        Watch = app.Services.GetRequiredService<ClusterWatch>();
         LocalNodes = app.Services.GetRequiredService<LocalNodes>();
         Operator = app.Services.GetRequiredService<IClusterOperator>();
         ClusterAddress = cluster.SelfAddress;
@@ -57,6 +59,9 @@ internal sealed class SeedHost : IAsyncDisposable
 
     /// <summary>What people call the nodes.</summary>
     public NodeNames Names { get; }
+
+    /// <summary>The cluster as people are shown it.</summary>
+    public ClusterWatch Watch { get; }
 
     /// <summary>What an operator can ask of the cluster.</summary>
     public IClusterOperator Operator { get; }
@@ -234,9 +239,12 @@ internal sealed class SeedHost : IAsyncDisposable
             StepTokensMax = options.StepTokensMax,
             Mode = options.Migration,
             Objective = options.Objective,
+            Fleet = options.Fleet,
             Stated = options.Rates,
         };
         var journal = OpenJournal(options);
+        var metrics = MetricsHosting.NewClusterMetrics(TimeProvider.System);
+        services.AddSingleton(metrics);
         services.AddAkka(ClusterSettings.SystemName, akka => akka
             .AddHocon(ClusterSettings.Control(), HoconAddMode.Prepend)
             .ConfigureLoggers(loggers =>
@@ -253,6 +261,7 @@ internal sealed class SeedHost : IAsyncDisposable
             })
             .AddSpotServeSerialization()
             .AddSpotServePersistence(journal)
+            .AddMetrics(metrics, TimeProvider.System)
             .AddControl(
                 planner, gateway, requests, new RequestJournal(journal), new JournalProbe(journal), board,
                 TimeProvider.System));

@@ -28,6 +28,9 @@ public sealed record SeedOptions
     /// <summary>Who may ask what by HTTP.</summary>
     public AccessOptions HttpAccess { get; init; } = new();
 
+    /// <summary>The terminal tells all that the planner does, not only what it comes to.</summary>
+    public bool Verbose { get; init; }
+
     /// <summary>Folder of the journal and of logs.</summary>
     public required string DataFolder { get; init; }
 
@@ -58,6 +61,9 @@ public sealed record SeedOptions
 
     /// <summary>What layouts are chosen for; null fills the devices with one replica.</summary>
     public LayoutObjective? Objective { get; init; }
+
+    /// <summary>Bounds of the wish for machines.</summary>
+    public FleetRules Fleet { get; init; } = new();
 
     /// <summary>Whether the old layout serves while bytes move.</summary>
     public MigrationMode Migration { get; init; } = MigrationMode.CopyWhileServing;

@@ -103,6 +103,31 @@ public sealed class AccessTests
         }
     }
 
+    [Fact]
+    public async Task Browser_sees_the_dashboard_once_its_operator_has_given_the_key_and_no_admin_path_by_that()
+    {
+        await using var server = await ApiServer.StartAsync(
+            access: new AccessOptions { IsLoopback = true, AdminKey = Key });
+        (string, string) page = ("Accept", "text/html");
+
+        using var refused = await SendAsync(server, "GET", "/dashboard", page);
+        using var wrong = await LogInAsync(server, "not the key");
+        using var right = await LogInAsync(server, Key);
+
+        // The client follows redirects: what is asked for without a key ends at the form.
+        Assert.Equal("/dashboard-login", refused.RequestMessage!.RequestUri!.AbsolutePath);
+        Assert.Equal(HttpStatusCode.Unauthorized, wrong.StatusCode);
+        Assert.False(wrong.Headers.Contains("Set-Cookie"));
+        // Nothing answers at /dashboard here, but who asks is let in.
+        Assert.Equal("/dashboard", right.RequestMessage!.RequestUri!.AbsolutePath);
+        Assert.Equal(HttpStatusCode.NotFound, right.StatusCode);
+        using var admin = await SendAsync(server, "GET", "/admin/replicas");
+        Assert.Equal(HttpStatusCode.Unauthorized, admin.StatusCode);
+    }
+
+    private static Task<HttpResponseMessage> LogInAsync(ApiServer server, string key) => server.Client.PostAsync(
+        "/dashboard-login", new FormUrlEncodedContent(new Dictionary<string, string> { ["key"] = key }), Cancel);
+
     private static async Task<HttpResponseMessage> SendAsync(
         ApiServer server, string method, string path, params (string Name, string Value)[] headers)
     {

@@ -113,6 +113,10 @@ internal sealed class FakeOperator : IClusterOperator
         return Task.CompletedTask;
     }
 
+    public ClusterProtocol.FleetTold Fleet { get; set; } = new(null, []);
+
+    public Task<ClusterProtocol.FleetTold> FleetAsync(CancellationToken cancel) => Task.FromResult(Fleet);
+
     public Task<string> PlanningInputsAsync(CancellationToken cancel) =>
         Task.FromResult(PlanningInputsJson.Write(new PlanningRecord(null, null, null)));
 

@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Metrics;
 using SpotServe.Actors.ModelFolder;
 using SpotServe.Seed.Api;
 using SpotServe.Seed.Templating;
@@ -42,7 +43,8 @@ internal sealed class ApiServer : IAsyncDisposable
         ITokenizer? tokenizer = null,
         GenerationDefaults? defaults = null,
         ChatTemplate? chatTemplate = null,
-        int? vocabulary = null)
+        int? vocabulary = null,
+        IClusterMetrics? metrics = null)
     {
         var cluster = new FakeCluster();
         var builder = WebApplication.CreateSlimBuilder();
@@ -54,6 +56,7 @@ internal sealed class ApiServer : IAsyncDisposable
         defaults ??= new GenerationDefaults([0], null, null, null);
         var model = new CompletionModel(Model, words, defaults) { ChatTemplate = chatTemplate };
         builder.Services.AddSingleton(model with { VocabularySize = vocabulary ?? words.VocabularySize });
+        if (metrics is not null) builder.Services.AddSingleton(metrics);
         builder.Services.AddCompletionApi(
             options ?? new ApiOptions(), access ?? new AccessOptions { IsLoopback = true });
         var app = builder.Build();

@@ -32,6 +32,8 @@ internal sealed class ManualDevice : IDeviceRuntime, IStageLauncher
 
     public ITransferBlock? OpenPages(PageRun run) => null;
 
+    public DeviceSpeed? MeasureSpeed() => null;
+
     public int Trims { get; private set; }
 
     public void Trim() => Trims++;

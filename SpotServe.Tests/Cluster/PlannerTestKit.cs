@@ -35,13 +35,15 @@ public abstract class PlannerTestKit : TestKit
             Clock,
             new ManualMembership()));
 
-    private protected ScriptedNode[] Join(IActorRef planner, params string[] names) => [.. names.Select(name =>
+    private protected ScriptedNode[] Join(IActorRef planner, params string[] names) =>
+        [.. names.Select(name => Join(planner, new ScriptedNode(name, CreateTestProbe())))];
+
+    private protected ScriptedNode Join(IActorRef planner, ScriptedNode node)
     {
-        var node = new ScriptedNode(name, CreateTestProbe());
-        _actors[name] = Sys.ActorOf(node.Props());
+        _actors[node.Name] = Sys.ActorOf(node.Props());
         Register(planner, node);
         return node;
-    })];
+    }
 
     private protected void Register(IActorRef planner, ScriptedNode node) =>
         planner.Tell(new RegisterNode(node.Info, TestModels.Small, _actors[node.Name]));

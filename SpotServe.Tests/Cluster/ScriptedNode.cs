@@ -23,12 +23,14 @@ internal sealed class ScriptedNode(string name, TestProbe commands)
 
     public ImmutableArray<PositionReport> Positions { get; set; } = [];
 
+    public ImmutableArray<DeviceInfo> Devices { get; init; } = [new DeviceInfo(0, "cpu", 8L << 30)];
+
     public ImmutableArray<WeightSlice> Weights { get; set; } = [];
 
     /// <summary>What it reports to have measured.</summary>
     public SourceRates? Rates { get; set; }
 
-    public NodeInfo Info => new(name, "127.0.0.1:1", [new DeviceInfo(0, "cpu", 8L << 30)]) { Rates = Rates };
+    public NodeInfo Info => new(name, "127.0.0.1:1", Devices) { Rates = Rates };
 
     public Props Props() => Akka.Actor.Props.Create(() => new Actor(this));
 

@@ -63,6 +63,20 @@ public sealed class DashboardTests(DashboardCluster cluster) : IClassFixture<Das
         await page.UntilAllServeAsync(4);
     }
 
+    [Fact]
+    public async Task Terminal_shows_the_nodes_and_the_layout_that_the_page_shows()
+    {
+        await using var page = await cluster.OpenAsync();
+        await page.UntilAllServeAsync(4);
+
+        var (code, output, _) = await TerminalVerbTests.RunAsync(
+            "", "top", "--url", cluster.Http.BaseAddress!.ToString());
+
+        Assert.Equal(0, code);
+        Assert.All(await page.NodesAsync(), node => Assert.Contains(node, output, StringComparison.Ordinal));
+        Assert.Contains($"to {await page.DegreesAsync()}", output, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(400, ColorScheme.Dark)]
     [InlineData(1280, ColorScheme.Light)]

@@ -100,14 +100,15 @@ internal sealed partial class SeedProcess : IAsyncDisposable
     {
         var data = Directory.CreateTempSubdirectory("spotserve-test-").FullName;
         return Begin(["sh", "-c", $"{shell} && exec \"$@\"", "sh", "dotnet", Program("SpotServe.Seed"), .. arguments,
-            "--data", data], data, []);
+            "--data", data, "--verbose"], data, []);
     }
 
     /// <summary>Runs a node by hand, without waiting for anything.</summary>
     public static SeedProcess BeginNode(Dictionary<string, string> environment, params string[] arguments) =>
         BeginNodeIn(null, environment, arguments);
 
-    /// <summary>As <see cref="Begin(Dictionary{string, string}, string[])"/>, in a network namespace.</summary>
+    /// <summary>As <see cref="Begin(Dictionary{string, string}, string[])"/>, in a network namespace. Tests read what
+    /// the planner does, so it tells all.</summary>
     public static SeedProcess BeginIn(string? space, Dictionary<string, string> environment, string[] arguments)
     {
         var data = Directory.CreateTempSubdirectory("spotserve-test-").FullName;
@@ -115,7 +116,7 @@ internal sealed partial class SeedProcess : IAsyncDisposable
             Program("SpotServe.Seed"),
             data,
             environment,
-            arguments.Contains("--data") ? arguments : [.. arguments, "--data", data],
+            arguments.Contains("--data") ? [.. arguments, "--verbose"] : [.. arguments, "--data", data, "--verbose"],
             space);
     }
 

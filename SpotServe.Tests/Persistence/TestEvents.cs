@@ -15,6 +15,16 @@ internal static class TestEvents
     /// <summary>What the stored forms of golden-events-old.txt mean, which are written no more.</summary>
     public static ImmutableArray<object> Old => [Accepted([]), Accepted(["\n\n", "The \"end\""])];
 
+    private static CostCorrections Corrections => CostCorrections.None
+        .With(new CostCorrection(1, "cpu 2 GB", 1.25, 1)).With(new CostCorrection(2, "cpu 2 GB", 1.5, 0.75));
+
+    private static ChosenObjective Choice => new(
+        new LayoutObjective(Objective.Slo) { SloTarget = TimeSpan.FromSeconds(2.5), SloShare = 0.95 }, null);
+
+    private static FleetWish Wish => new(
+        new LayoutDegrees(3, 1, 1, 8), 3, 1, 2, new FleetAddition("g4dn.xlarge", "cpu 2 GB", 1, 2, 1), [],
+        "(3,1,1) on 3 machines for 4.5 requests/s");
+
     public static ImmutableArray<object> All { get; } =
     [
         Accepted(["\n\n", "The \"end\""]),
@@ -41,6 +51,17 @@ internal static class TestEvents
             new Epoch(5), "the first nodes are there", At, null, new LayoutDegrees(1, 3, 1, 8), [],
             default, 0, null, 0, 0, "given up: node a:1#7 was lost")),
         new PlannerEvents.PlannerStarted(new Epoch(4), 3, At),
+        new PlannerEvents.CostsLearned(new Epoch(4), At, Corrections),
+        new PlannerEvents.ObjectiveChosen(new Epoch(4), At, Choice),
+        new PlannerEvents.ObjectiveChosen(new Epoch(4), At, new ChosenObjective(null, Choice.Chosen)),
+        new PlannerEvents.FleetWished(new Epoch(4), At, Wish),
+        new PlannerEvents.FleetWished(new Epoch(4), At, Wish with { Add = null, Release = ["a:1#7", "b:2#9"] }),
+        new PlannerEvents.PlannerCheckpoint(new Epoch(6), 3, At, null, [])
+        {
+            Corrections = Corrections,
+            Choice = Choice,
+            Wish = Wish,
+        },
         new PlannerEvents.PlannerCheckpoint(
             new Epoch(6),
             3,

@@ -160,22 +160,43 @@ public sealed class LayoutSearchTests
     [Fact]
     public void The_advisor_asks_for_what_is_missing_and_gives_back_on_demand_instances_first()
     {
-        var search = new LayoutSearch(Small, Cost, Options with { RankCounts = [1] });
-        var offer = new FleetOffer(Kind, 1, 20);
-        var alone = EveryLayout(Options with { RankCounts = [1] }, 1, 1, new Workload(1, 64, 32))
-            .Max(c => c.Throughput);
+        var options = Options with { RankCounts = [1] };
+        var alone = EveryLayout(options, 1, 1, new Workload(1, 64, 32)).Max(c => c.Throughput);
+        var rules = new FleetRules { AddMax = 20, Spares = 1 };
 
-        var more = FleetAdvisor.Advise(
-            search, Fleet(1, 1), offer, new Workload(alone * 5, 64, 32), new HashSet<string>());
-        var less = FleetAdvisor.Advise(
-            search, Fleet(9, 1), offer with { CountMax = 0 }, new Workload(alone / 1000, 64, 32),
-            new HashSet<string> { "m3" }, spares: 1);
+        var more = FleetPlanner.Wish(Inputs(Fleet(1, 1), alone * 5), rules, serving: null)!;
+        var less = FleetPlanner.Wish(
+            Inputs([.. Fleet(9, 1).Select(one => one with { IsSpot = one.Node != "m3" })], alone / 1000), rules,
+            PlanningScenarios.InOrder(Small, new LayoutDegrees(1, 1, 1, 1), Fleet(9, 1)))!;
 
-        Assert.True(more.Allocate >= 5);
+        Assert.True(more.Needed >= 6 && more.Delta == more.Needed + 1 - 1, more.ToString());
+        Assert.Equal((more.Needed - 1, more.Needed), (more.Add!.AtOnce, more.Add.Count));
         Assert.Empty(more.Release);
-        Assert.Equal(0, less.Allocate);
-        Assert.NotEmpty(less.Release);
-        Assert.Equal("m3", less.Release[0]);
+        Assert.Null(less.Add);
+        Assert.Equal(9 - less.Needed - 1, less.Release.Length);
+        Assert.Equal(["m3", "m8"], less.Release.Take(2));
+        Assert.DoesNotContain("m0", less.Release);
+
+        PlanningInputs Inputs(ImmutableArray<Instance> fleet, double rate) =>
+            new(Small.Model, fleet, new Workload(rate, 64, 32), Links) { Search = options, WorkingBytes = 0 };
+    }
+
+    [Fact]
+    public void A_model_that_does_not_fit_wants_as_many_machines_as_it_takes()
+    {
+        var bytes = Small.WeightBytes / 3;
+        var inputs = new PlanningInputs(
+            Small.Model, [new Instance("m0", Kind with { MemoryBytes = bytes }, 1)], new Workload(0, 64, 32), Links)
+        {
+            Search = null,
+            SequencesMax = 1,
+            WorkingBytes = 0,
+        };
+
+        var wish = FleetPlanner.Wish(inputs, new FleetRules(), serving: null)!;
+
+        Assert.True(wish.Add is { AtOnce: >= 3 }, wish.ToString());
+        Assert.Throws<NoLayoutException>(() => ReconfigurationPlanner.Plan(inputs));
     }
 
     private static ImmutableArray<Instance> Fleet(int machines, int devices) =>

@@ -26,6 +26,9 @@ internal sealed record ClusterDraw(
     double Slowness,
     PlannerOptions Planner)
 {
+    /// <summary>Whether machines differ in their speed.</summary>
+    public bool IsMixed { get; init; }
+
     public const int SequencesMax = 6;
 
     /// <summary>Two epochs fit on any device with all their pages.</summary>
@@ -43,10 +46,15 @@ internal sealed record ClusterDraw(
 
     public bool IsQuick => BytesPerSecond >= QuickBytesPerSecond;
 
+    /// <summary>What a machine says of itself.</summary>
+    public static DeviceSpeed SpeedOf(bool isSlow) => isSlow
+        ? new DeviceSpeed("slow", 1e10, 1e11, 2e-5)
+        : new DeviceSpeed("fast", 2e10, 2e11, 2e-5);
+
     public static ClusterDraw Of(Random random)
     {
         var drawn = AnyOf(random);
-        return random.Next(10) switch
+        var themed = random.Next(10) switch
         {
             0 => drawn.OneNotice(random),
             1 => drawn.FullBatches(random),
@@ -55,6 +63,7 @@ internal sealed record ClusterDraw(
             4 => drawn.WakingPlanner(random),
             _ => drawn,
         };
+        return themed with { IsMixed = random.Next(4) == 0 };
     }
 
     public static LayoutDegrees? AnyDegrees(Random random, int layers, int devices)

@@ -73,6 +73,8 @@ internal sealed class SimCluster
         return AddNode(host, [.. Enumerable.Range(0, _draw.DevicesPerNode)
             .Select(_ => new FakeDeviceRuntime(_draw.Model, _draw.MemoryBytes)
             {
+                // Every second machine of a mixed fleet is half as fast, so that stages are cut unequally.
+                Speed = _draw.IsMixed ? ClusterDraw.SpeedOf(_hosts % 2 == 0) : null,
                 Clock = World.Clock,
                 DiskBytesPerSecond = _draw.DiskBytesPerSecond,
             })]);

@@ -26,7 +26,10 @@ internal sealed class SimNode
         cluster.DataPlane.Add(this);
         var launcher = new SimLauncher(cluster.World, cluster.DataPlane, this);
         var info = new NodeInfo(Name, $"{host}:2", [.. runtimes.Select(
-            (runtime, index) => new DeviceInfo(index, runtime.Description, runtime.MemoryBytes))]);
+            (runtime, index) => new DeviceInfo(index, runtime.Description, runtime.MemoryBytes)
+            {
+                Speed = runtime.MeasureSpeed(),
+            })]);
         Process.Spawn(Props.Create(() => new SimPlannerProxy(cluster, Process, ClusterId)), "planner-proxy", proxy =>
             Process.Spawn(
                 NodeHosting.NodeProps(

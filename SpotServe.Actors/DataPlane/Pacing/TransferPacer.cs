@@ -92,6 +92,7 @@ public sealed class TransferPacer(TransferPacerOptions options, TimeProvider tim
             _running--;
             var now = time.GetTimestamp();
             var seconds = time.GetElapsedTime(began, now).TotalSeconds;
+            StepMetrics.Seconds.Record(seconds);
             var sinceLast = time.GetElapsedTime(_stepEndedAt ?? began, now).TotalSeconds;
             _stepEndedAt = now;
             var isDisturbed = _movedAt is { } moved && time.GetElapsedTime(moved, began) < Settle;

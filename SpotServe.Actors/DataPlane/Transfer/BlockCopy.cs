@@ -28,6 +28,7 @@ internal static class BlockCopy
             var length = (int)Math.Min(chunkBytes, from.Bytes - offset);
             pacer.Take(length, request.Urgent, cancel);
             for (var end = offset + length; offset < end;) offset += CopySome(offset, (int)(end - offset));
+            TransferMetrics.Moved(request, TransferMetrics.FromThisNode, length);
         }
 
         int CopySome(long offset, int length)

@@ -128,6 +128,7 @@ internal sealed class SliceTransfer(
             if (isGood)
             {
                 _failures = 0;
+                TransferMetrics.Moved(request, TransferMetrics.FromPeer, length);
             }
             else
             {
@@ -162,6 +163,7 @@ internal sealed class SliceTransfer(
     private void Fail(string reason)
     {
         _lastReason = reason;
+        TransferMetrics.Retries.Add(1);
         if (++_failures >= options.TriesMax) throw Lost($"{_failures} tries in a row failed, the last one: {reason}");
     }
 
@@ -179,5 +181,9 @@ internal sealed class SliceTransfer(
         cancel.WaitHandle.WaitOne(_busySince is not null || pause > PauseMax ? PauseMax : pause);
     }
 
-    private SliceLostException Lost(string reason, Exception? inner = null) => new(request, reason, inner);
+    private SliceLostException Lost(string reason, Exception? inner = null)
+    {
+        TransferMetrics.Lost.Add(1);
+        return new SliceLostException(request, reason, inner);
+    }
 }

@@ -30,6 +30,7 @@ public sealed class LoadCounter
 
     private void Add(long bytes, long reused, long fetched)
     {
+        LoadingMetrics.Count(bytes, reused, fetched);
         // Reported under the lock: the sums must not go backwards before the listener.
         lock (_gate)
         {

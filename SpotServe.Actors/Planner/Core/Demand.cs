@@ -10,6 +10,12 @@ internal static class Demand
     /// <summary>Lengths that are planned for until somebody has asked for something.</summary>
     private const int TokensUsual = 128;
 
+    /// <summary>Changes of corrections are written no more often than this.</summary>
+    private static readonly TimeSpan RememberEvery = TimeSpan.FromMinutes(5);
+
+    /// <summary>Smaller changes of a correction are noise.</summary>
+    private const double RememberedChange = 0.1;
+
     /// <summary>A gateway that has not reported for this long is gone, and its share of the load is
     /// another's.</summary>
     private static readonly TimeSpan SilenceMax = TimeSpan.FromSeconds(5);
@@ -76,5 +82,17 @@ internal static class Demand
                 shape, running, inputs.Load, Batching.Continuous, running * time.TotalSeconds / tokens,
                 PrefillSeconds: 0));
         turn.State = turn.State with { Learned = corrected.Corrections };
+        Remember(turn);
+    }
+
+    /// <summary>What another planner needs to know is written when it is new, and now and then when it has
+    /// changed.</summary>
+    private static void Remember(Turn turn)
+    {
+        var (journal, learned) = (turn.State.Journal, turn.State.Learned);
+        var isNew = learned.ByShape.Length != journal.Corrections.ByShape.Length;
+        var isDue = journal.LearnedAt is not { } at || turn.Now - at >= RememberEvery;
+        if (!isNew && !(isDue && learned.DiffersFrom(journal.Corrections, RememberedChange))) return;
+        turn.Note(new PlannerEvents.CostsLearned(journal.Epoch, turn.Now, learned));
     }
 }

@@ -24,6 +24,18 @@ internal sealed record JournalState(
 {
     private const int TimelineMax = 100;
 
+    /// <summary>What measured step times have taught.</summary>
+    public CostCorrections Corrections { get; init; } = CostCorrections.None;
+
+    /// <summary>When that was written last; null when it was not since the last checkpoint.</summary>
+    public DateTimeOffset? LearnedAt { get; init; }
+
+    /// <summary>What an operator chose that layouts are chosen for; null when none did.</summary>
+    public ChosenObjective? Choice { get; init; }
+
+    /// <summary>The machines that the cluster wanted last.</summary>
+    public FleetWish? Wish { get; init; }
+
     public static JournalState Empty { get; } = new(Epoch.None, 0, null, null, [], 0);
 
     public JournalState Apply(IPlannerEvent happened)
@@ -48,8 +60,17 @@ internal sealed record JournalState(
                     : null,
             },
             ReconfigurationEnded ended => this with { Timeline = Remember(ended.Record) },
+            CostsLearned learned => this with { Corrections = learned.Corrections, LearnedAt = learned.At },
+            ObjectiveChosen chosen => this with { Choice = chosen.Choice },
+            FleetWished wished => this with { Wish = wished.Wish },
             PlannerCheckpoint checkpoint => new JournalState(
-                checkpoint.Epoch, checkpoint.Term, null, checkpoint.Serving, [.. checkpoint.Timeline], -1),
+                checkpoint.Epoch, checkpoint.Term, null, checkpoint.Serving, [.. checkpoint.Timeline], -1)
+            {
+                Corrections = checkpoint.Corrections,
+                LearnedAt = checkpoint.At,
+                Choice = checkpoint.Choice,
+                Wish = checkpoint.Wish,
+            },
             _ => throw new InvariantException($"the planner's journal has an unknown event {happened}"),
         };
         return next with { EntriesSinceCheckpoint = next.EntriesSinceCheckpoint + 1 };
@@ -69,7 +90,12 @@ internal sealed record JournalState(
     };
 
     /// <summary>All of this as one event.</summary>
-    public PlannerCheckpoint Checkpoint(DateTimeOffset now) => new(Epoch, Term, now, Serving, [.. Timeline]);
+    public PlannerCheckpoint Checkpoint(DateTimeOffset now) => new(Epoch, Term, now, Serving, [.. Timeline])
+    {
+        Corrections = Corrections,
+        Choice = Choice,
+        Wish = Wish,
+    };
 
     private ImmutableList<ReconfigurationRecord> Remember(ReconfigurationRecord record)
     {

@@ -26,6 +26,8 @@ internal static class Operators
 
     public static void OnObjectiveAsked(Turn turn, PlannerInputs.ObjectiveAsked asked)
     {
+        turn.Persist(new PlannerEvents.ObjectiveChosen(
+            turn.State.Journal.Epoch, turn.Now, new ChosenObjective(asked.Objective, turn.Options.Objective)));
         turn.State = turn.State with { Objective = asked.Objective, Drift = null };
         turn.Send(asked.Asker, new ClusterProtocol.OperatorAnswer(null));
         turn.PlanAfter(

@@ -27,7 +27,11 @@ internal sealed class PlannerCore(PlannerOptions options)
             Detail = "waiting for nodes",
             Claim = journal.Serving,
             Wanted = options.Wanted,
-            Objective = options.Objective,
+            // An operator's choice outlives the planner, until something else is stated at a start.
+            Objective = journal.Choice is { } choice && choice.Stated == options.Objective
+                ? choice.Chosen
+                : options.Objective,
+            Learned = journal.Corrections,
         };
         var turn = new Turn(state, options, now);
         turn.Persist(new PlannerStarted(journal.Epoch, journal.Term + 1, now));

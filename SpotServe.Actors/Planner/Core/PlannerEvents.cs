@@ -32,6 +32,15 @@ public static class PlannerEvents
         public Epoch Epoch => Record.Epoch;
     }
 
+    /// <summary>Measured step times have taught something new.</summary>
+    public sealed record CostsLearned(Epoch Epoch, DateTimeOffset At, CostCorrections Corrections) : IPlannerEvent;
+
+    /// <summary>An operator chose what layouts are chosen for.</summary>
+    public sealed record ObjectiveChosen(Epoch Epoch, DateTimeOffset At, ChosenObjective Choice) : IPlannerEvent;
+
+    /// <summary>The machines that the cluster wants have changed.</summary>
+    public sealed record FleetWished(Epoch Epoch, DateTimeOffset At, FleetWish Wish) : IPlannerEvent;
+
     /// <summary>All that matters of the events before it, written while nothing is under way; they may be
     /// deleted.</summary>
     /// <param name="Epoch">The newest that was decided.</param>
@@ -43,8 +52,21 @@ public static class PlannerEvents
         long Term,
         DateTimeOffset At,
         CheckpointedEpoch? Serving,
-        ImmutableArray<ReconfigurationRecord> Timeline) : IPlannerEvent;
+        ImmutableArray<ReconfigurationRecord> Timeline) : IPlannerEvent
+    {
+        public CostCorrections Corrections { get; init; } = CostCorrections.None;
+
+        /// <summary>Null when no operator has chosen.</summary>
+        public ChosenObjective? Choice { get; init; }
+
+        /// <summary>Null before the first.</summary>
+        public FleetWish? Wish { get; init; }
+    }
 }
+
+/// <summary>What an operator had layouts chosen for, and what was stated on the command line then: another statement
+/// later on counts more.</summary>
+public sealed record ChosenObjective(LayoutObjective? Chosen, LayoutObjective? Stated);
 
 /// <summary>An epoch that serves. Its pages are not part of it: its devices know them.</summary>
 public sealed record CheckpointedEpoch(Epoch Epoch, Layout Layout);

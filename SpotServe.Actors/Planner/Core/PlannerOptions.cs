@@ -15,6 +15,9 @@ public sealed record PlannerOptions
     /// <summary>When the load is worth a change of layout.</summary>
     public FollowOptions Follow { get; init; } = new();
 
+    /// <summary>Bounds of the wish for machines.</summary>
+    public FleetRules Fleet { get; init; } = new();
+
     /// <summary>Mark of the cluster's secret; null takes that of the first node that reports.</summary>
     public string? SecretMark { get; init; }
 

@@ -56,6 +56,9 @@ internal sealed record PlannerState
     /// <summary>When the load is looked at next.</summary>
     public DateTimeOffset FollowAt { get; init; }
 
+    /// <summary>When the wish for machines is thought over next.</summary>
+    public DateTimeOffset FleetAt { get; init; }
+
     /// <summary>Another layout would serve the load better; null when the present one does.</summary>
     public Drift? Drift { get; init; }
 

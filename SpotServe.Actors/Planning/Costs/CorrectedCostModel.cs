@@ -44,6 +44,16 @@ public sealed record CostCorrections(ImmutableArray<CostCorrection> ByShape, dou
         next.Step,
         next.Prefill);
 
+    /// <summary>Whether a ratio is another one by more than this share.</summary>
+    public bool DiffersFrom(CostCorrections other, double share)
+    {
+        return ByShape.Length != other.ByShape.Length
+            || ByShape.Any(one => other.Known(one.Ranks, one.Kind) is not { } known
+                || IsOther(one.Step, known.Step) || IsOther(one.Prefill, known.Prefill));
+
+        bool IsOther(double now, double then) => Math.Abs(now - then) > share * then;
+    }
+
     /// <exception cref="PlanningInputException">A ratio is not a usable number.</exception>
     public void Require()
     {

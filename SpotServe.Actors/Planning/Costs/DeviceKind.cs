@@ -102,6 +102,12 @@ public sealed record Instance(string Node, DeviceKind Kind, int DeviceCount)
     /// <summary>Bytes that each of its devices may take, where that is not what its kind has.</summary>
     public long? MemoryBytes { get; init; }
 
+    /// <summary>As its cloud calls it; empty when nobody has said.</summary>
+    public string InstanceType { get; init; } = "";
+
+    /// <summary>The cloud may take it away.</summary>
+    public bool IsSpot { get; init; } = true;
+
     public IEnumerable<DeviceId> Devices => Enumerable.Range(0, DeviceCount)
         .Select(i => new DeviceId(Node, Indices is { } indices ? indices[i] : i));
 

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
@@ -70,7 +71,7 @@ internal sealed class LiveCluster
             [.. Enumerable.Range(0, offer.Devices)
                 .Select(i => new DeviceInfo(i, offer.Kind.Name, offer.Kind.MemoryBytes) { Speed = speed })])
         {
-            Machine = new MachineInfo(offer.Name, offer.PricePerHour, offer.IsSpot, ""),
+            Machine = new MachineInfo(offer.Kind.Name, offer.PricePerHour, offer.IsSpot, offer.Name),
         };
         _nodes.Add(node.Node, node);
         for (var i = 0; i < offer.Devices; i++) _devices.Add(new DeviceId(node.Node, i));

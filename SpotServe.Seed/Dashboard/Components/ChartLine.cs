@@ -32,5 +32,14 @@ public sealed record ChartLine(string Name, string Style, Func<LoadSample, doubl
     }
 
     public static double XOf(int index, int count, int width) =>
-        width - ((count - 1.0 - index) / (ClusterWatch.SamplesMax - 1) * width);
+        width - ((count - 1.0 - index) / (Span(count) - 1) * width);
+
+    /// <summary>Samples, of a second each, that a chart has room for: few at first, so that there is something to
+    /// see.</summary>
+    public static int Span(int count) => count switch
+    {
+        <= 60 => 60,
+        <= 120 => 120,
+        _ => ClusterWatch.SamplesMax,
+    };
 }

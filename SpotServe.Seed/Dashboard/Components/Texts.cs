@@ -8,6 +8,8 @@ namespace SpotServe.Seed.Dashboard.Components;
 /// <summary>Numbers and names as the dashboard writes them.</summary>
 internal static class Texts
 {
+    private static readonly string[] Units = ["B", "KiB", "MiB", "GiB", "TiB"];
+
     public static string Number(double value) => value switch
     {
         >= 100 => value.ToString("N0", CultureInfo.InvariantCulture),
@@ -27,6 +29,21 @@ internal static class Texts
     public static string Money(double amount) => amount >= 100
         ? amount.ToString("N0", CultureInfo.InvariantCulture)
         : amount.ToString("0.00##", CultureInfo.InvariantCulture);
+
+    /// <summary>"512 B", "1.5 MiB", "288 MiB": short enough for a card.</summary>
+    public static string Size(long bytes)
+    {
+        var size = (double)bytes;
+        var unit = 0;
+        while (size >= 1000 && unit < Units.Length - 1)
+        {
+            size /= 1024;
+            unit++;
+        }
+
+        var digits = size >= 10 || unit == 0 ? "0" : "0.#";
+        return size.ToString(digits, CultureInfo.InvariantCulture) + " " + Units[unit];
+    }
 
     /// <summary>A share of a whole as a coordinate of 0 to 100.</summary>
     public static string Percent(long part, long whole) => whole <= 0

@@ -58,6 +58,7 @@ internal static class Decision
         {
             turn.Warn("No layout: {Reason}", error.Message);
             turn.Rest($"no layout fits: {error.Message}");
+            Fleet.OnTick(turn);
             turn.PlanAfter(asked.Cause, turn.Limits.RetryAfter);
             return;
         }
@@ -79,5 +80,6 @@ internal static class Decision
             .Enter(asked.Name, asked.Since);
         if (state.LostAllAt is { } lost) change = change.Stopping(lost);
         StoppingFirst.BeginOrPrepare(turn, change);
+        Fleet.Consider(turn);
     }
 }

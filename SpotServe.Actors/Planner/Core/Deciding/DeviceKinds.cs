@@ -1,4 +1,5 @@
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Planner;
@@ -17,6 +18,8 @@ internal static class DeviceKinds
         {
             // A node that has lost a device has a gap in the numbers that it reports.
             Indices = [.. node.Devices.Select(device => device.Index)],
+            InstanceType = node.Machine.InstanceType,
+            IsSpot = node.Machine.IsSpot,
             MemoryBytes = node.Devices.Min(device => device.MemoryBytes),
         });
     }
@@ -25,14 +28,20 @@ internal static class DeviceKinds
     private static string NameOf(NodeInfo node)
     {
         var memory = node.Devices.Min(device => device.MemoryBytes);
-        var speed = node.Devices[0].Speed ?? Unmeasured;
-        var name = FormattableString.Invariant($"{speed.Model} {memory / 1e9:0.##} GB {node.Machine.InstanceType}");
-        return name.TrimEnd();
+        var speed = SpeedOf(node);
+        // Two digits: the memory of equal machines differs by a little.
+        var digit = Math.Pow(10, Math.Floor(Math.Log10(Math.Max(1, memory))) - 1);
+        var rounded = (long)(Math.Round(memory / digit) * digit);
+        return $"{speed.Model} {Sizes.Text(rounded)} {node.Machine.InstanceType}".TrimEnd();
     }
+
+    /// <summary>A node's own word is checked: what cannot be planned with counts as not measured.</summary>
+    private static DeviceSpeed SpeedOf(NodeInfo node) =>
+        node.Devices[0].Speed is { } speed && speed.IsUsable() ? speed : Unmeasured;
 
     private static DeviceKind KindOf(string name, IReadOnlyCollection<NodeInfo> nodes)
     {
-        var speeds = nodes.Select(node => node.Devices[0].Speed ?? Unmeasured).ToList();
+        var speeds = nodes.Select(SpeedOf).ToList();
         return new DeviceKind(
             name,
             nodes.Min(node => node.Devices.Min(device => device.MemoryBytes)),

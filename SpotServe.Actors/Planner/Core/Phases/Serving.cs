@@ -12,5 +12,6 @@ internal sealed record Serving : IdlePhase
         Departures.ReleaseThoseThatMayGo(turn);
         Apart.ReuniteThoseWhoseTimeIsOver(turn);
         Following.OnTick(turn);
+        Fleet.OnTick(turn);
     }
 }

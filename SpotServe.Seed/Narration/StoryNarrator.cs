@@ -1,0 +1,73 @@
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Planning;
+using SpotServe.Seed.Dashboard.Components;
+using SpotServe.Seed.Dashboard.Live;
+
+namespace SpotServe.Seed.Narration;
+
+/// <summary>
+/// Tells a person on the terminal what happens to the cluster, in a person's words: which node came, has notice, or was
+/// lost, and what that cost. <see cref="ClusterNarrator"/> has the details. Called by one thread at a time.
+/// </summary>
+internal sealed class StoryNarrator(NodeNames names, TextWriter output)
+{
+    private readonly Dictionary<string, NodeState> _told = [];
+    private long _epoch;
+    private string? _waiting;
+
+    /// <summary>What the journal's state means for those who use the cluster. From any thread.</summary>
+    public void OnJournal(string line) => output.WriteLine($"  {line}");
+
+    /// <summary>Tells what is new since the last time.</summary>
+    public void Tell(ClusterSnapshot now)
+    {
+        foreach (var node in now.Nodes) TellNode(node, now);
+        foreach (var old in _told.Keys.Except(now.Nodes.Select(node => node.Id)).ToArray()) _told.Remove(old);
+        foreach (var change in now.Timeline.Reverse().Where(IsNews)) TellChange(change);
+        if (now.Phase == PlannerPhase.Gathering && now.Detail != _waiting)
+            output.WriteLine($"  {names.InWords(_waiting = now.Detail)}");
+    }
+
+    private bool IsNews(ReconfigurationRecord change) =>
+        change.Epoch.Value > _epoch && change.Outcome != ReconfigurationRecord.UnderWay;
+
+    private void TellNode(NodeView node, ClusterSnapshot now)
+    {
+        var isKnown = _told.TryGetValue(node.Id, out var before);
+        _told[node.Id] = node.State;
+        if (!isKnown && node.State != NodeState.Gone) output.WriteLine($"  {node.Name} joined: {node.Kind}");
+        if (before == node.State && isKnown) return;
+        switch (node.State)
+        {
+            case NodeState.Leaving when node.Deadline is { } deadline:
+                var seconds = Math.Max(0, Math.Ceiling((deadline - now.At).TotalSeconds));
+                output.WriteLine($"  {node.Name} has notice: it leaves in {seconds:0} s; its work moves meanwhile");
+                break;
+            case NodeState.Gone:
+                output.WriteLine(before == NodeState.Leaving
+                    ? $"  {node.Name} has left"
+                    : $"  {node.Name} is lost without notice; its requests go on elsewhere");
+                break;
+        }
+    }
+
+    private void TellChange(ReconfigurationRecord change)
+    {
+        _epoch = change.Epoch.Value;
+        var degrees = $"layout {Texts.Degrees(change.To)}";
+        if (change.Outcome != ReconfigurationRecord.Served)
+        {
+            output.WriteLine($"  {degrees} was given up: {names.InWords(change.Outcome)}");
+            return;
+        }
+
+        var paused = change.Pause is { } pause
+            ? $"; requests went on after {Texts.Seconds(pause)}, no token was lost"
+            : "";
+        output.WriteLine(
+            $"  now {degrees} serves ({Texts.Described(Texts.Degrees(change.To))}): {names.InWords(change.Cause)}"
+            + $"{paused}; {Sizes.Text(change.Weights.Peers + change.Weights.Folder)} of weights and "
+            + $"{Sizes.Text(change.PageBytes)} of KV pages moved");
+        _waiting = null;
+    }
+}
