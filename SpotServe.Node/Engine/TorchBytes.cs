@@ -15,6 +15,12 @@ internal sealed unsafe class TorchBytes(Tensor tensor, Action? onFree = null)
 
     public Tensor Tensor => tensor;
 
+    /// <summary>The GPU that the memory is on; null on the CPU.</summary>
+    public int? Gpu => _gpu;
+
+    /// <summary>First byte, wherever it is.</summary>
+    public byte* Start => _start;
+
     /// <summary>First byte, for the CPU's code; null on a GPU.</summary>
     public byte* HostStart => _gpu is null ? _start : null;
 

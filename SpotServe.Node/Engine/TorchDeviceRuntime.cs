@@ -5,6 +5,7 @@ using SpotServe.Actors;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Families;
+using SpotServe.Node.Lifetime;
 using SpotServe.Node.Weights;
 using TorchSharp;
 
@@ -49,6 +50,9 @@ public sealed record TorchRuntimeOptions
     /// <summary>What a GPU's engines promise of their bits.</summary>
     public Numerics Numerics { get; init; }
 
+    /// <summary>Told in one line where the time to the first step went.</summary>
+    public Action<string>? Tell { get; init; }
+
     /// <summary>Told in one line what goes on but should not be so.</summary>
     public Action<string>? Warn { get; init; }
 
@@ -88,11 +92,14 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
                 weightType);
             MemoryBytes = options.MemoryBytes ?? TorchDevices.MemoryBytes(device) / 10 * 9;
             Description = TorchDevices.Describe(device, threads);
+            var timeline = options.Tell is { } tell
+                ? new StartTimeline(TimeProvider.System, StartTimeline.ProcessStart(), Description, tell) : null;
+            timeline?.Reached("process, libtorch and device");
             _device = device;
             SpeedModel = $"{TorchDevices.ModelName(device, threads)} {weightType}".ToLowerInvariant();
             _engines = new TorchEngines(Model, _config, source, device, slice => options.Warn?.Invoke(
                 $"{slice} has other numbers than {options.ModelFolder}: not used, read from the folder instead"),
-                options.Numerics);
+                options.Numerics, timeline);
         }
         catch
         {

@@ -4,7 +4,9 @@ using SpotServe.Actors.Execution;
 using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Families;
+using SpotServe.Node.Lifetime;
 using SpotServe.Node.Weights;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine;
@@ -20,13 +22,15 @@ internal sealed class TorchEngines : IDisposable
     private readonly Device _device;
     private readonly PageStore _pages;
     private readonly Numerics _numerics;
+    private readonly StartTimeline? _timeline;
 
     /// <param name="foreign">Told of slices that came with other numbers than the source's.</param>
     public TorchEngines(
         ModelSpec model, ModelConfig config, IWeightSource source, Device device,
-        Action<SliceRequest>? foreign = null, Numerics numerics = Numerics.Invariant)
+        Action<SliceRequest>? foreign = null, Numerics numerics = Numerics.Invariant, StartTimeline? timeline = null)
     {
         _numerics = numerics;
+        _timeline = timeline;
         _model = model;
         _config = config;
         _device = device;
@@ -63,11 +67,13 @@ internal sealed class TorchEngines : IDisposable
     {
         var assignment = order.Assignment;
         TorchStageEngine.Check(_model, assignment);
+        _timeline?.Reached("joining and the first layout");
         try
         {
             var weights = await Weights.PrepareAsync(
-                Need(assignment), order.Weights, assignment.Epoch, fetcher, BlocksAtOnce, progress, cancel)
-                .ConfigureAwait(false);
+                Need(assignment), order.Weights, assignment.Epoch, fetcher, BlocksAtOnce, progress, cancel,
+                hasThreads: _device.type == DeviceType.CUDA).ConfigureAwait(false);
+            _timeline?.Reached("weights", weights.Bytes);
             return Assemble(assignment, weights, order.SharedPages, usePlainOperations: false);
         }
         catch (ExternalException error)
@@ -99,8 +105,12 @@ internal sealed class TorchEngines : IDisposable
             if (pages is null) weights.Dispose();
         }
 
-        return new TorchStageEngine(
-            _model, _config, assignment, weights, pages, _device, new EngineOptions(_numerics, usePlainOperations));
+        _timeline?.Reached("pages");
+        var engine = new TorchStageEngine(
+            _model, _config, assignment, weights, pages, _device,
+            new EngineOptions(_numerics, usePlainOperations, _timeline));
+        _timeline?.Reached("engine and kernels");
+        return engine;
     }
 
     // Zeros, not garbage: a masked score hides a key, but zero times a stray NaN value would still be NaN.

@@ -6,6 +6,7 @@ using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Blocks;
 using SpotServe.Node.Engine.Cuda;
 using SpotServe.Node.Engine.Families;
+using SpotServe.Node.Lifetime;
 using SpotServe.Node.Weights;
 using static TorchSharp.torch;
 
@@ -27,6 +28,7 @@ internal sealed class TorchStageEngine : IStageEngine
     private readonly Tensor _output;
     private readonly StepDivision _division = new();
     private readonly Numerics _numerics;
+    private StartTimeline? _timeline;
     private readonly CudaStream? _stream;
     private readonly CudaDecoder? _decoder;
     private bool _disposed;
@@ -39,6 +41,7 @@ internal sealed class TorchStageEngine : IStageEngine
     {
         Assignment = assignment;
         _numerics = options.Numerics;
+        _timeline = options.Timeline;
         var usePlainOperations = options.UsePlainOperations;
         using var inference = inference_mode();
         using var scope = NewDisposeScope();
@@ -98,6 +101,7 @@ internal sealed class TorchStageEngine : IStageEngine
         ObjectDisposedException.ThrowIf(_disposed, this);
         Invariant.Holds(collective.RankCount == Assignment.RankCount);
         Invariant.Holds(collective.Rank == Assignment.Position.Rank);
+        _timeline?.Reached("links and the first plan");
         try
         {
             using var inference = inference_mode();
@@ -107,6 +111,7 @@ internal sealed class TorchStageEngine : IStageEngine
             StepBounds.Check(plan, Assignment, _stage.Model);
             _stage.Collective = collective;
             Run(plan, sampled);
+            _timeline?.End("first step");
         }
         // On a GPU every later call may fail, too. On the CPU an operation that was refused leaves nothing behind, so
         // it is the step's own failure, unless memory is short.
@@ -118,6 +123,7 @@ internal sealed class TorchStageEngine : IStageEngine
         finally
         {
             _stage.Collective = null;
+            _timeline = null;
         }
     }
 

@@ -1,6 +1,8 @@
 using System.Runtime.InteropServices;
+using SpotServe.Actors;
 using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
+using SpotServe.Node.Engine.Cuda;
 using SpotServe.Node.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -59,6 +61,12 @@ internal sealed unsafe class TorchWeights(WeightShape shape, IWeightSource sourc
             return;
         }
 
+        if (memory.Gpu is { } gpu)
+        {
+            LoadToDevice(tensor, layer, part, gpu, onBytes, cancel);
+            return;
+        }
+
         // Through host memory of bounded size, a band of rows at a time.
         var rowBytes = part.Columns.Count * tensor.Type.Bytes();
         var bandRows = Math.Clamp(StagingBytes / rowBytes, 1, part.Rows.Count);
@@ -76,6 +84,32 @@ internal sealed unsafe class TorchWeights(WeightShape shape, IWeightSource sourc
         finally
         {
             NativeMemory.Free(staging);
+        }
+    }
+
+    /// <summary>A band of rows at a time through pinned memory: one is read while the one before travels.</summary>
+    private void LoadToDevice(
+        PlacedTensor tensor, int layer, Rectangle part, int gpu, Action<long> onBytes, CancellationToken cancel)
+    {
+        var name = tensor.Tensor.NameAt(layer);
+        var rowBytes = part.Columns.Count * tensor.Type.Bytes();
+        Invariant.Holds(rowBytes <= CopySlot.HalfBytes);
+        var bandRows = Math.Clamp(CopySlot.HalfBytes / rowBytes, 1, part.Rows.Count);
+        var device = (nint)((TorchBytes)tensor.Memory).Start;
+        var isWhole = part.Columns == tensor.Part.Columns;
+        using var slot = CopySlot.Rent(gpu);
+        for (var first = part.Rows.First; first < part.Rows.End; first += bandRows)
+        {
+            var rows = new AxisRange(first, Math.Min(first + bandRows, part.Rows.End));
+            var half = slot.Turn();
+            source.Read(name, tensor.Tensor.Shape, part with { Rows = rows }, half, tensor.Type, onBytes, cancel);
+            // Rows that are cut lie apart in the tensor: each goes by itself.
+            var (runs, bytes) = isWhole ? (1L, rows.Count * rowBytes) : (rows.Count, rowBytes);
+            for (long run = 0; run < runs; run++)
+            {
+                var to = tensor.OffsetOf(rows.First + run, part.Columns.First);
+                slot.Send(device + (nint)to, run * rowBytes, bytes);
+            }
         }
     }
 

@@ -180,6 +180,7 @@ internal sealed class NodeHost : IAsyncDisposable
         TorchLib = options.TorchLib,
         MapWeights = options.MapWeights,
         Numerics = options.Numerics,
+        Tell = line => Console.Out.WriteLine($"spotserve-node: {line}"),
         Warn = line => Console.Error.WriteLine($"spotserve-node: {line}"),
     });
 

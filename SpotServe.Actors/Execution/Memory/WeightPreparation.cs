@@ -59,11 +59,14 @@ internal sealed class WeightPreparation
         }
     }
 
-    public async Task<WeightSet> RunAsync(int blocksAtOnce, CancellationToken cancel)
+    /// <param name="hasThreads">Each worker has a thread of its own, so that several read at once; else reading holds
+    /// up the other workers, which only wait for the network at the same time.</param>
+    public async Task<WeightSet> RunAsync(int blocksAtOnce, bool hasThreads, CancellationToken cancel)
     {
         Invariant.Holds(blocksAtOnce >= 1);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        await Task.WhenAll(Enumerable.Range(0, blocksAtOnce).Select(_ => WorkAsync(stop))).ConfigureAwait(false);
+        await Task.WhenAll(Enumerable.Range(0, blocksAtOnce).Select(_ => hasThreads ? OnThread(stop) : WorkAsync(stop)))
+            .ConfigureAwait(false);
         if (_failure is null) return Done();
         _store.Return(_ready);
         _failure.Throw();
@@ -75,6 +78,9 @@ internal sealed class WeightPreparation
         _counter.Complete();
         return new WeightSet(_store, _ready);
     }
+
+    private Task OnThread(CancellationTokenSource stop) => Task.Factory.StartNew(
+        () => WorkAsync(stop), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap();
 
     private async Task WorkAsync(CancellationTokenSource stop)
     {

@@ -74,10 +74,10 @@ public sealed class WeightStore(WeightShape shape, IWeightMemory memory) : IDisp
     /// <exception cref="ModelFormatException">The folder's tensors are not those of the configuration.</exception>
     public Task<WeightSet> PrepareAsync(
         IReadOnlyList<WeightSlice> need, ImmutableArray<WeightOrder> orders, Epoch epoch, ISliceFetcher fetcher,
-        int blocksAtOnce, IProgress<LoadProgress>? progress, CancellationToken cancel)
+        int blocksAtOnce, IProgress<LoadProgress>? progress, CancellationToken cancel, bool hasThreads = false)
     {
         var preparation = new WeightPreparation(this, need, orders, epoch, fetcher, progress);
-        return preparation.RunAsync(blocksAtOnce, cancel);
+        return preparation.RunAsync(blocksAtOnce, hasThreads, cancel);
     }
 
     /// <summary>Gives back blocks that nobody uses.</summary>

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using SpotServe.Actors.Execution;
 using SpotServe.Node.Bench;
 using TorchSharp;
 
@@ -28,6 +29,8 @@ public static class BenchCommand
         transfer.AddTo(command);
         ServeFlags serve = new();
         serve.AddTo(command);
+        OtherFlags other = new();
+        other.AddTo(command);
         command.SetAction(async (parsed, cancel) =>
         {
             if (parsed.GetValue(links))
@@ -46,9 +49,16 @@ public static class BenchCommand
                     return 0;
                 }
 
+                var errors = parsed.InvocationConfiguration.Error;
+                if (await other.RunAsync(parsed, engine, errors.WriteLine, cancel) is { } figures)
+                {
+                    parsed.InvocationConfiguration.Output.WriteLine(figures);
+                    return 0;
+                }
+
                 return Run(parsed, engine.Read(parsed), parsed.GetValue(verify));
             }
-            catch (Exception error) when (error is ArgumentException or TorchLoadException)
+            catch (Exception error) when (error is ArgumentException or TorchLoadException or ModelFormatException)
             {
                 parsed.InvocationConfiguration.Error.WriteLine($"bench: {error.Message}");
                 return 1;

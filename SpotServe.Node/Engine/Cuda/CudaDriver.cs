@@ -15,7 +15,6 @@ internal static unsafe partial class CudaDriver
     private const int Multiprocessors = 16;
 
     private static readonly Dictionary<int, nint> Contexts = [];
-    private static readonly Dictionary<int, CudaStream> CopyStreams = [];
 
     public static long TotalMemory(int device)
     {
@@ -46,33 +45,39 @@ internal static unsafe partial class CudaDriver
         return version;
     }
 
-    /// <summary>Copies out of device memory; whatever wrote it must have been waited for.</summary>
+    /// <summary>Copies out of device memory; whatever wrote it must have been waited for. Callable from several threads
+    /// at once.</summary>
     /// <exception cref="EngineLostException">The driver failed.</exception>
     public static void CopyToHost(int device, byte* from, Span<byte> into)
     {
-        var stream = CopyStream(device);
-        fixed (byte* target = into)
+        using var slot = CopySlot.Rent(device);
+        var held = slot.Turn();
+        var underWay = Math.Min(into.Length, CopySlot.HalfBytes);
+        slot.Bring((nint)from, underWay);
+        for (var offset = 0; offset < into.Length;)
         {
-            lock (stream)
-            {
-                stream.CopyToHost(target, (nint)from, into.Length);
-                stream.Synchronize();
-            }
+            var (arrived, count) = ((nint)held, underWay);
+            var next = offset + count;
+            held = slot.Turn();
+            underWay = Math.Min(into.Length - next, CopySlot.HalfBytes);
+            if (underWay > 0) slot.Bring((nint)from + next, underWay);
+            slot.AwaitOther();
+            new ReadOnlySpan<byte>((void*)arrived, count).CopyTo(into[offset..]);
+            offset = next;
         }
     }
 
-    /// <summary>Copies into device memory; it is there, for any stream, when the call returns.</summary>
+    /// <summary>Copies into device memory; it is there, for any stream, when the call returns. Callable from several
+    /// threads at once.</summary>
     /// <exception cref="EngineLostException">The driver failed.</exception>
     public static void CopyToDevice(int device, ReadOnlySpan<byte> from, byte* into)
     {
-        var stream = CopyStream(device);
-        fixed (byte* source = from)
+        using var slot = CopySlot.Rent(device);
+        for (var offset = 0; offset < from.Length; offset += CopySlot.HalfBytes)
         {
-            lock (stream)
-            {
-                stream.CopyToDevice((nint)into, source, from.Length);
-                stream.Synchronize();
-            }
+            var part = from.Slice(offset, Math.Min(CopySlot.HalfBytes, from.Length - offset));
+            part.CopyTo(new Span<byte>(slot.Turn(), part.Length));
+            slot.Send((nint)into + offset, 0, part.Length);
         }
     }
 
@@ -105,17 +110,6 @@ internal static unsafe partial class CudaDriver
     internal static void Ran(int status, string call)
     {
         if (status != 0) throw new EngineLostException($"CUDA's driver answered error {status} to {call}.");
-    }
-
-    /// <summary>Copies have a stream of their own, so that they neither wait for a step nor hold one up.</summary>
-    private static CudaStream CopyStream(int device)
-    {
-        UseContext(device);
-        lock (CopyStreams)
-        {
-            if (!CopyStreams.TryGetValue(device, out var stream)) CopyStreams.Add(device, stream = new CudaStream());
-            return stream;
-        }
     }
 
     private static int Attribute(int device, int attribute)

@@ -1,6 +1,6 @@
-// Attention of single tokens over keys and values in pages. One block handles 256 positions (cut at absolute multiples of
-// 256) of one kv head of one token, for all GROUP query heads that share the kv head: keys and values are read once. Splits
-// are merged in ascending order, so the result does not depend on batch, padding, or which block comes last.
+// Attention of single tokens over keys and values in pages. One block handles 256 positions (cut at absolute multiples
+// of 256) of one kv head of one token, for all GROUP query heads that share the kv head: keys and values are read once.
+// Splits are merged in ascending order, so the result does not depend on batch, padding, or which block comes last.
 #pragma once
 #include "primitives.cuh"
 
@@ -31,7 +31,8 @@ struct AttentionArgs {
 struct Partial { float largest, total, value; };
 
 DEVICE void store(const AttentionArgs& args, int token, int kvHead, int query, int element, const Partial& p) {
-  args.out[((long long)token * args.kvHeads * GROUP + kvHead * GROUP + query) * HEAD_SIZE + element] = narrow(p.value * inverse(p.total));
+  args.out[((long long)token * args.kvHeads * GROUP + kvHead * GROUP + query) * HEAD_SIZE + element] =
+      narrow(p.value * inverse(p.total));
 }
 
 /// Merges n parts in ascending order. `read(i, field)` gives a part's value (0), largest score (1) or total (2).
@@ -57,7 +58,8 @@ template<bool InCluster> DEVICE void attention(const AttentionArgs& args) {
   float* slots = stats + ((ATTENTION_WARPS * GROUP * 2 + 7) & ~7);          // InCluster: [split][GROUP][HEAD_SIZE + 4]
   const u32 arrival = sharedAddress(slots + (InCluster ? 8 * PartFloats : 0));
   int* isLast = (int*)slots;
-  const int block = blockIdx.x, kvHead = blockIdx.y, token = blockIdx.z, warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+  const int block = blockIdx.x, kvHead = blockIdx.y, token = blockIdx.z, warp = threadIdx.x >> 5,
+            lane = threadIdx.x & 31;
   letDependentsStart();
   const int length = loadFresh(args.positions + token) + 1, stable = loadFresh(args.stable + token);
   const int first = args.window > 0 ? max(0, length - args.window) : 0, firstSplit = first / SPLIT;
@@ -134,7 +136,8 @@ template<bool InCluster> DEVICE void attention(const AttentionArgs& args) {
 #pragma unroll
         for (int e = 0; e < 8; e++) d = __fmaf_rn(q[j][e], k[e], d);
         d = laneSum<1, LANES_A_TOKEN>(d);
-        if (at == 0 && g + j < GROUP) myScores[(g + j) * TOKENS_A_WARP + i * TOKENS_A_PASS + lead] = isSeen(i) ? d : NOTHING;
+        if (at == 0 && g + j < GROUP)
+          myScores[(g + j) * TOKENS_A_WARP + i * TOKENS_A_PASS + lead] = isSeen(i) ? d : NOTHING;
       }
     }
   }
@@ -201,7 +204,10 @@ template<bool InCluster> DEVICE void attention(const AttentionArgs& args) {
     if (InCluster) {
       const u32 there = addressIn(sharedAddress(slots + slot), 0), barrier = addressIn(arrival, 0);
       storeRemote(there + element * 4, p.value, barrier);
-      if (element == 0) { storeRemote(there + HEAD_SIZE * 4, p.largest, barrier); storeRemote(there + HEAD_SIZE * 4 + 4, p.total, barrier); }
+      if (element == 0) {
+        storeRemote(there + HEAD_SIZE * 4, p.largest, barrier);
+        storeRemote(there + HEAD_SIZE * 4 + 4, p.total, barrier);
+      }
     } else {
       parts[slot + element] = p.value;
       if (element == 0) { parts[slot + HEAD_SIZE] = p.largest; parts[slot + HEAD_SIZE + 1] = p.total; }

@@ -1,5 +1,5 @@
-// What stands between the products of a prompt's chunk, which libtorch computes: one kernel for each, instead of a dozen
-// operations that each read and write all rows.
+// What stands between the products of a prompt's chunk, which libtorch computes: one kernel for each, instead of a
+// dozen operations that each read and write all rows.
 #pragma once
 #include "primitives.cuh"
 

@@ -1,4 +1,5 @@
-// The kernels by name: of a decode step, and of a prompt's chunk. The number in a name is how many tokens it handles at most.
+// The kernels by name: of a decode step, and of a prompt's chunk. The number in a name is how many tokens it handles at
+// most.
 #include "linear.cuh"
 #include "attention.cuh"
 #include "rows.cuh"
@@ -27,8 +28,14 @@ KERNEL(256, 1) partial32(const __grid_constant__ LinearArgs args) { linear<4, 1,
 KERNEL(256, 1) partial64(const __grid_constant__ LinearArgs args) { linear<8, 1, 2, ROW_SEGMENTS, ToPartial>(args); }
 #endif
 
-KERNEL(ATTENTION_WARPS * 32, (HEAD_SIZE > 128 || GROUP > 4 ? 1 : 2)) attentionCluster(const __grid_constant__ AttentionArgs args) { attention<true>(args); }
-KERNEL(ATTENTION_WARPS * 32, (HEAD_SIZE > 128 || GROUP > 4 ? 1 : 2)) attentionSplit(const __grid_constant__ AttentionArgs args) { attention<false>(args); }
+KERNEL(ATTENTION_WARPS * 32, (HEAD_SIZE > 128 || GROUP > 4 ? 1 : 2))
+attentionCluster(const __grid_constant__ AttentionArgs args) {
+  attention<true>(args);
+}
+KERNEL(ATTENTION_WARPS * 32, (HEAD_SIZE > 128 || GROUP > 4 ? 1 : 2))
+attentionSplit(const __grid_constant__ AttentionArgs args) {
+  attention<false>(args);
+}
 KERNEL(512, 1) enter(const __grid_constant__ RowArgs args) { enterRows(args); }
 KERNEL(128, 4) place(const __grid_constant__ HeadArgs args) { placeHeads(args); }
 KERNEL(DRAW_THREADS, 1) drawTokens(const __grid_constant__ DrawArgs args) { draw(args); }

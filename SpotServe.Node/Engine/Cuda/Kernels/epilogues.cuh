@@ -1,22 +1,23 @@
-// What a linear layer does with its sums. A tile has 16 rows of the weights; a lane holds rows g = lane / 4 of its lower and
-// of its upper half, for two tokens. The halves may be distant rows, so that what belongs together meets in one thread:
-// i and i + HEAD_SIZE / 2 for rotary positions, gate and up for SwiGLU.
+// What a linear layer does with its sums. A tile has 16 rows of the weights; a lane holds rows g = lane / 4 of its
+// lower and of its upper half, for two tokens. The halves may be distant rows, so that what belongs together meets in
+// one thread: i and i + HEAD_SIZE / 2 for rotary positions, gate and up for SwiGLU.
 #pragma once
 #include "primitives.cuh"
 
 enum Epilogue {
-  ToFloats,      // out[token][row] = sum (+ bias): logits, and queries, keys, values that are normed before they are turned
-  ToPartial,     // out[token][row] = this rank's part of a sum over ranks
-  ToAttention,   // queries to their buffer, keys and values to their pages, turned by position
-  ToResidual,    // residual += sum; and what the next layer wants of it: gained values and sums of squares
-  ToGated,       // out[token][i] = silu(gate) * up
+  ToFloats,  // out[token][row] = sum (+ bias): logits, and queries, keys, values that are normed before they are turned
+  ToPartial,    // out[token][row] = this rank's part of a sum over ranks
+  ToAttention,  // queries to their buffer, keys and values to their pages, turned by position
+  ToResidual,   // residual += sum; and what the next layer wants of it: gained values and sums of squares
+  ToGated,      // out[token][i] = silu(gate) * up
 };
 
 struct LinearArgs {
   const u16* low;          // weights [rows][k]: rows of a tile's lower half
   const u16* high;         // and of its upper half
   const u16* x;            // activations [tokens][k]
-  const float* squaresIn;  // [tokens][squares]: sums of squares that x is to be divided by; null where x is normed already
+  const float*
+      squaresIn;  // [tokens][squares]: sums of squares that x is to be divided by; null where x is normed already
   const u16* bias;         // [rows], or null
   void* out;
   float* residual;         // [tokens][width]
@@ -25,7 +26,7 @@ struct LinearArgs {
   float* squaresOut;       // [tokens][squares]: sums over 16 neighbours
   u16* queries;            // [tokens][queryHeads][HEAD_SIZE]
   u16* pages;              // [page][2][kvHeads][16][HEAD_SIZE]
-  const int* table;        // [tokens][tableStride]: pages of the token's sequence, from the first that its attention sees
+  const int* table;  // [tokens][tableStride]: pages of the token's sequence, from the first that its attention sees
   const int* positions;    // [tokens]; -1 for a column that is not in use
   const int* tableFirst;   // [tokens]: index in the sequence of the table's first page
   const float* cosines;    // [position][HEAD_SIZE / 2]
@@ -54,8 +55,12 @@ template<int E> DEVICE Ahead readAhead(const LinearArgs& args, int tile, int g, 
     r.a = loadFresh(h); r.b = loadFresh(h + 8);
     r.c = args.gain[row]; r.d = args.gain[row + 8];
   } else if (E == ToAttention) {
-    const int position = loadFresh(args.positions + token), head = tile / (HEAD_SIZE / 16), i = tile % (HEAD_SIZE / 16) * 8 + g;
-    if (args.bias) { r.c = widen(args.bias[head * HEAD_SIZE + i]); r.d = widen(args.bias[head * HEAD_SIZE + HEAD_SIZE / 2 + i]); }
+    const int position = loadFresh(args.positions + token), head = tile / (HEAD_SIZE / 16),
+              i = tile % (HEAD_SIZE / 16) * 8 + g;
+    if (args.bias) {
+      r.c = widen(args.bias[head * HEAD_SIZE + i]);
+      r.d = widen(args.bias[head * HEAD_SIZE + HEAD_SIZE / 2 + i]);
+    }
     if (position < 0) return r;
     if (head < args.queryHeads + args.kvHeads) {
       r.a = args.cosines[(long long)position * (HEAD_SIZE / 2) + i];
@@ -65,7 +70,8 @@ template<int E> DEVICE Ahead readAhead(const LinearArgs& args, int tile, int g, 
     else {
       int kv = head - args.queryHeads, isValue = kv >= args.kvHeads ? 1 : 0;
       if (isValue) kv -= args.kvHeads;
-      const long long page = loadFresh(args.table + token * args.tableStride + (position >> 4) - loadFresh(args.tableFirst + token));
+      const long long page =
+          loadFresh(args.table + token * args.tableStride + (position >> 4) - loadFresh(args.tableFirst + token));
       r.place = args.pages + (((page * 2 + isValue) * args.kvHeads + kv) * 16 + (position & 15)) * HEAD_SIZE + i;
     }
   }
@@ -73,7 +79,9 @@ template<int E> DEVICE Ahead readAhead(const LinearArgs& args, int tile, int g, 
 }
 
 /// Finishes two rows of one token. Returns the sum of their squares where the next layer wants it.
-template<int E> DEVICE float finish(const LinearArgs& args, const Ahead& ahead, int tile, int g, int token, float v0, float v1, float scale) {
+template <int E>
+DEVICE float finish(const LinearArgs& args, const Ahead& ahead, int tile, int g, int token, float v0, float v1,
+                    float scale) {
   if (token >= args.tokens || tile >= args.tiles) return 0.f;
   v0 *= scale; v1 *= scale;
   if (E == ToFloats || E == ToPartial) {
@@ -106,7 +114,9 @@ template<int E> DEVICE float finish(const LinearArgs& args, const Ahead& ahead, 
 }
 
 /// Finishes a lane's four sums: two rows of two tokens. `scales` holds a factor for each token.
-template<int E> DEVICE void finishTile(const LinearArgs& args, const Ahead& a0, const Ahead& a1, int tile, int tokenTile, int lane, const Floats& v, const float* scales) {
+template <int E>
+DEVICE void finishTile(const LinearArgs& args, const Ahead& a0, const Ahead& a1, int tile, int tokenTile, int lane,
+                       const Floats& v, const float* scales) {
   const int g = lane >> 2, token = tokenTile * 8 + (lane & 3) * 2;
   float s0 = finish<E>(args, a0, tile, g, token, v.x, v.z, scales[token]);
   float s1 = finish<E>(args, a1, tile, g, token + 1, v.y, v.w, scales[token + 1]);
@@ -123,7 +133,8 @@ template<int E> DEVICE void finishTile(const LinearArgs& args, const Ahead& a0, 
 // ---- 1 / root mean square of the rows: sums of 8 partial sums a lane, 256 a warp, then a tree over the lanes ----
 #define SQUARES_A_TURN 256
 
-/// The first 256 partial sums of each of a warp's tokens, from token tile `first` on: fetched before the products begin.
+/// The first 256 partial sums of each of a warp's tokens, from token tile `first` on: fetched before the products
+/// begin.
 template<int NT> DEVICE void fetchSquares(const LinearArgs& args, Words (&p)[NT][2], int first, int warp, int lane) {
 #pragma unroll
   for (int j = 0; j < NT; j++) {
@@ -140,7 +151,8 @@ DEVICE float addFour(float s, const Words& p) {
   s += __uint_as_float(p.x); s += __uint_as_float(p.y); s += __uint_as_float(p.z); s += __uint_as_float(p.w);
   return s;
 }
-template<int NT> DEVICE void putScales(const LinearArgs& args, const Words (&p)[NT][2], float* scales, int first, int warp, int lane) {
+template <int NT>
+DEVICE void putScales(const LinearArgs& args, const Words (&p)[NT][2], float* scales, int first, int warp, int lane) {
 #pragma unroll
   for (int j = 0; j < NT; j++) {
     const int token = warp + 8 * (first + j);

@@ -1,8 +1,8 @@
 // What the kernels share: types, memory access, tensor core instructions. No headers, so that NVRTC needs none.
 //
-// Defined by the compiler's options: HEAD_SIZE, GROUP (query heads that share a kv head), ROW_SEGMENTS (K segments that a
-// rank holds of a row-parallel matrix), ELEMENT_FLOAT16 where the weights are float16 instead of bfloat16. Compile with
-// --fmad=false: the order and the rounding of every sum is written out, never left to the compiler.
+// Defined by the compiler's options: HEAD_SIZE, GROUP (query heads that share a kv head), ROW_SEGMENTS (K segments that
+// a rank holds of a row-parallel matrix), ELEMENT_FLOAT16 where the weights are float16 instead of bfloat16. Compile
+// with --fmad=false: the order and the rounding of every sum is written out, never left to the compiler.
 #pragma once
 
 typedef unsigned int u32;
@@ -50,7 +50,7 @@ template<int from, int to> DEVICE float laneSum(float v) {
   return v;
 }
 
-// ---- programmatic dependent launch: the next kernel may start now; what the one before wrote is there from here on ----
+// ---- programmatic dependent launch: the next kernel may start now; what the one before wrote is there from here ----
 DEVICE void letDependentsStart() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
 DEVICE void awaitPredecessor() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
 
@@ -85,12 +85,19 @@ DEVICE void prefetchToL2(const void* p, u32 bytes) {
 DEVICE u32 sharedAddress(const void* p) { return (u32)__cvta_generic_to_shared(p); }
 DEVICE Floats loadShared4(u32 a) {
   Floats v;
-  asm volatile("ld.shared.v4.f32 {%0,%1,%2,%3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "r"(a) : "memory");
+  asm volatile("ld.shared.v4.f32 {%0,%1,%2,%3}, [%4];"
+               : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+               : "r"(a)
+               : "memory");
   return v;
 }
-DEVICE float loadShared(u32 a) { float v; asm volatile("ld.shared.f32 %0, [%1];" : "=f"(v) : "r"(a) : "memory"); return v; }
+DEVICE float loadShared(u32 a) {
+  float v;
+  asm volatile("ld.shared.f32 %0, [%1];" : "=f"(v) : "r"(a) : "memory");
+  return v;
+}
 DEVICE void storeShared4(u32 a, const float (&v)[4]) {
-  asm volatile("st.shared.v4.f32 [%0], {%1,%2,%3,%4};" :: "r"(a), "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3]) : "memory");
+  asm volatile("st.shared.v4.f32 [%0], {%1,%2,%3,%4};" ::"r"(a), "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3]) : "memory");
 }
 
 /// 16 bytes into shared memory; with isThere false the place is filled with zeros and nothing is read.

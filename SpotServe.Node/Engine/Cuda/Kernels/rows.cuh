@@ -36,7 +36,10 @@ DEVICE void enterRows(const RowArgs& args) {
       }
       if (args.adds) { h0 = loadFresh(args.residual + at) + h0; h1 = loadFresh(args.residual + at + 8) + h1; }
       args.residual[at] = h0; args.residual[at + 8] = h1;
-      if (args.gain) { args.gained[at] = narrow(h0 * args.gain[i]); args.gained[at + 8] = narrow(h1 * args.gain[i + 8]); }
+      if (args.gain) {
+        args.gained[at] = narrow(h0 * args.gain[i]);
+        args.gained[at + 8] = narrow(h1 * args.gain[i + 8]);
+      }
       s = h0 * h0 + h1 * h1;
     }
     s = laneSum<4, 32>(s);
@@ -59,13 +62,14 @@ struct HeadArgs {
   int turned, tableStride, queryHeads, kvHeads;
 };
 
-/// Norms and turns a token's heads and puts keys and values into their pages: for head sizes and norms that the epilogue of
-/// the product cannot do, because what belongs together lies in several threads. One warp a head.
+/// Norms and turns a token's heads and puts keys and values into their pages: for head sizes and norms that the
+/// epilogue of the product cannot do, because what belongs together lies in several threads. One warp a head.
 DEVICE void placeHeads(const HeadArgs& args) {
   SHARED_MEMORY(memory);
   letDependentsStart();
   awaitPredecessor();
-  const int token = blockIdx.x, warp = threadIdx.x >> 5, lane = threadIdx.x & 31, heads = args.queryHeads + 2 * args.kvHeads;
+  const int token = blockIdx.x, warp = threadIdx.x >> 5, lane = threadIdx.x & 31,
+            heads = args.queryHeads + 2 * args.kvHeads;
   const int head = blockIdx.y * (blockDim.x >> 5) + warp, position = loadFresh(args.positions + token);
   if (head >= heads || position < 0) return;
   float* x = (float*)memory + warp * HEAD_SIZE;
@@ -84,7 +88,8 @@ DEVICE void placeHeads(const HeadArgs& args) {
   if (isQuery) to = args.queries + ((long long)token * args.queryHeads + head) * HEAD_SIZE;
   else {
     const int isValue = isTurned ? 0 : 1, kv = head - args.queryHeads - (isValue ? args.kvHeads : 0);
-    const long long page = loadFresh(args.table + token * args.tableStride + (position >> 4) - loadFresh(args.tableFirst + token));
+    const long long page =
+        loadFresh(args.table + token * args.tableStride + (position >> 4) - loadFresh(args.tableFirst + token));
     to = args.pages + (((page * 2 + isValue) * args.kvHeads + kv) * 16 + (position & 15)) * HEAD_SIZE;
   }
   const int half = isTurned ? args.turned / 2 : 0;

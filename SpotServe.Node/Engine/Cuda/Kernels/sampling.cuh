@@ -1,5 +1,5 @@
-// Draws a token from each row of logits, by the same rules as the host's TokenSampler: the first of the largest, or at random
-// by a generator whose only inputs are the request's seed and the token's position. One block a row.
+// Draws a token from each row of logits, by the same rules as the host's TokenSampler: the first of the largest, or at
+// random by a generator whose only inputs are the request's seed and the token's position. One block a row.
 #pragma once
 #include "primitives.cuh"
 
@@ -50,7 +50,10 @@ DEVICE void scan(double* scratch, int n) {
     __syncthreads();
     double add[2];
 #pragma unroll
-    for (int k = 0; k < 2; k++) { const int i = threadIdx.x + k * DRAW_THREADS; add[k] = i < n && i >= step ? scratch[i - step] : 0; }
+    for (int k = 0; k < 2; k++) {
+      const int i = threadIdx.x + k * DRAW_THREADS;
+      add[k] = i < n && i >= step ? scratch[i - step] : 0;
+    }
     __syncthreads();
 #pragma unroll
     for (int k = 0; k < 2; k++) { const int i = threadIdx.x + k * DRAW_THREADS; if (i < n) scratch[i] += add[k]; }
@@ -82,8 +85,10 @@ DEVICE int firstLargest(const float* row, int width, float& best, float* values,
 }
 
 /// Draws among all tokens, in order of id.
-DEVICE void drawFromAll(const float* row, const DrawArgs& args, float best, int fallback, double temperature, double where, double* scratch, int* result) {
-  const int each = (args.width + DRAW_THREADS - 1) / DRAW_THREADS, first = threadIdx.x * each, end = min(first + each, args.width);
+DEVICE void drawFromAll(const float* row, const DrawArgs& args, float best, int fallback, double temperature,
+                        double where, double* scratch, int* result) {
+  const int each = (args.width + DRAW_THREADS - 1) / DRAW_THREADS, first = threadIdx.x * each,
+            end = min(first + each, args.width);
   double mine = 0;
   for (int i = first; i < end; i++) mine += exp(((double)loadFresh(row + i) - best) / temperature);
   if (threadIdx.x == 0) *result = fallback;
@@ -134,7 +139,8 @@ DEVICE void draw(const DrawArgs& args) {
   double total = 0;
   if (topK == width) {
     double mine = 0;
-    for (int i = threadIdx.x; i < width; i += DRAW_THREADS) mine += exp(((double)loadFresh(row + i) - best) / temperature);
+    for (int i = threadIdx.x; i < width; i += DRAW_THREADS)
+      mine += exp(((double)loadFresh(row + i) - best) / temperature);
     total = blockSum(mine, sums);
   }
   bool isEnough = false;
@@ -170,12 +176,17 @@ DEVICE void draw(const DrawArgs& args) {
       __syncthreads();
       for (int i = threadIdx.x; i < padded; i += DRAW_THREADS) {
         const int other = i ^ step;
-        if (other > i && (keys[i] > keys[other]) == ((i & size) == 0)) { const u64 k = keys[i]; keys[i] = keys[other]; keys[other] = k; }
+        if (other > i && (keys[i] > keys[other]) == ((i & size) == 0)) {
+          const u64 k = keys[i];
+          keys[i] = keys[other];
+          keys[other] = k;
+        }
       }
     }
   __syncthreads();
   const int kept = min(topK, found);
-  for (int i = threadIdx.x; i < kept; i += DRAW_THREADS) weights[i] = exp(((double)loadFresh(row + (u32)keys[i]) - best) / temperature);
+  for (int i = threadIdx.x; i < kept; i += DRAW_THREADS)
+    weights[i] = exp(((double)loadFresh(row + (u32)keys[i]) - best) / temperature);
   scan(weights, kept);
   if (threadIdx.x == 0) { nucleus = 0; result = kept; }
   __syncthreads();

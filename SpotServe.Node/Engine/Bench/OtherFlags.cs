@@ -1,0 +1,35 @@
+using System.CommandLine;
+
+namespace SpotServe.Node.Engine.Bench;
+
+/// <summary>Loading and the host's own work, on the command line.</summary>
+internal sealed class OtherFlags
+{
+    private readonly Option<string?> _load = new("--load")
+    {
+        Description = "measure loading this model folder onto the device instead",
+        HelpName = "DIR",
+    };
+
+    private readonly Option<bool> _host = new("--host")
+    {
+        Description = "measure what the host does for a step of --batch sequences instead, without an engine",
+    };
+
+    public void AddTo(Command command)
+    {
+        command.Options.Add(_load);
+        command.Options.Add(_host);
+    }
+
+    /// <summary>The figures as text; null when nothing of this was asked for.</summary>
+    public async Task<string?> RunAsync(
+        ParseResult parsed, EngineFlags engine, Action<string> log, CancellationToken cancel)
+    {
+        if (parsed.GetValue(_load) is { } folder)
+            return await LoadBench.RunAsync(folder, engine.Read(parsed), log, cancel).ConfigureAwait(false);
+        if (!parsed.GetValue(_host)) return null;
+        var options = engine.Read(parsed);
+        return HostBench.Run(options.Batch, options.Context, options.Shape.Vocabulary);
+    }
+}
