@@ -67,7 +67,7 @@ public sealed record PlanningInputs(
     public StepClock? Clock { get; init; }
 
     /// <summary>How fast replicas are.</summary>
-    public ICostModel CostModel() => new CorrectedCostModel(
+    public CorrectedCostModel CostModel() => new CorrectedCostModel(
         Profile is { } profile ? new ProfileCostModel(profile) : new RooflineCostModel(new SliceGeometry(Model), Links),
         Corrections);
 

@@ -47,7 +47,7 @@ internal static class PlanRequestBuilder
     }
 
     /// <summary>A model by preset, config.json or numbers.</summary>
-    private static ModelSpec Model(PlanModel model)
+    internal static ModelSpec Model(PlanModel model)
     {
         if (model.Config is { } path) return Config(File.ReadAllText(path), path);
         if (model.Shape is { } shape)
@@ -156,7 +156,7 @@ internal static class PlanRequestBuilder
         }
     }
 
-    private static DeviceKind Kind(PlanDescription description, string name)
+    internal static DeviceKind Kind(PlanDescription description, string name)
     {
         if (description.Kinds.FirstOrDefault(kind => kind.Name == name) is { } given)
         {

@@ -30,6 +30,7 @@ internal static class RootCommands
         LocalCommand.Configure(root);
         root.Subcommands.Add(ServeCommand.Create());
         root.Subcommands.Add(PlanCommand.Create());
+        root.Subcommands.Add(SimulateCommand.Create());
         root.Subcommands.Add(ChatCommand.Create());
         root.Subcommands.Add(TopCommand.Create());
         return root;

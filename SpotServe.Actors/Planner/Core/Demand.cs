@@ -62,7 +62,7 @@ internal static class Demand
         var tokens = load.TokensGenerated - before.Load.TokensGenerated;
         var running = Math.Min(before.Load.Running, load.Running);
         if (running < 1 || tokens < running || time < TimeSpan.FromSeconds(0.5) || time > TimeSpan.FromSeconds(5)
-            || running * 2 < Math.Max(before.Load.Running, load.Running) || turn.State.Model is not { } model) return;
+            || running * 2 < Math.Max(before.Load.Running, load.Running) || turn.State.Model is null) return;
         var kinds = DeviceKinds.InstancesOf(
                 [.. turn.State.Nodes.Values.Select(node => node.Info).Where(node => !node.Devices.IsEmpty)])
             .ToDictionary(instance => instance.Node, instance => instance.Kind);
@@ -77,8 +77,7 @@ internal static class Demand
                 SpansInstances: layout.Degrees.Ranks > 1))],
             layout.Degrees.Ranks);
         var inputs = DecisionInputs.Of(turn.State, turn.Options, turn.Now)!;
-        var corrected = new CorrectedCostModel(
-                new RooflineCostModel(new SliceGeometry(model), inputs.Links), turn.State.Learned)
+        var corrected = inputs.CostModel()
             .With(new MeasuredTimes(
                 shape, running, inputs.Load, Batching.Continuous, running * time.TotalSeconds / tokens,
                 PrefillSeconds: 0));

@@ -40,6 +40,10 @@ public sealed record PlannerOptions
     /// <summary>Rates that sources are chosen by where nobody has stated or measured any.</summary>
     public LinkRates Links { get; init; } = LinksDefault;
 
+    /// <summary>Times that were measured for the model before; null estimates them from what devices tell of
+    /// themselves. Either is corrected by what replicas report.</summary>
+    public ProfileTable? Profile { get; init; }
+
     /// <summary>10 Gb/s between nodes, and local disks at half of that.</summary>
     public static LinkRates LinksDefault { get; } = new(6e9, 1.25e9, 0.6e9, 0, 0.0005);
 

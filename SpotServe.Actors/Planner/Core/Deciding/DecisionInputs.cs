@@ -28,6 +28,7 @@ internal static class DecisionInputs
             model, [.. DeviceKinds.InstancesOf(staying)], Demand.Of(state, now), links.Usual)
         {
             LinksOf = links.Of,
+            Profile = options.Profile,
             Corrections = state.Learned,
             Search = state.Objective is { } objective ? SearchOf(options, objective) : null,
             Margin = options.Follow.Margin,

@@ -1,0 +1,39 @@
+using static SpotServe.Actors.Planner.PlannerEvents;
+
+namespace SpotServe.Actors.Simulation;
+
+/// <summary>The changes of layout, from what the planner's core writes to its journal.</summary>
+internal sealed class LiveRecord(VirtualTime time, SimulatedDevices devices)
+{
+    private readonly List<Reconfigured> _reconfigurations = [];
+    private LayoutDecided? _decided;
+    private double? _stoppedAt;
+    private long _movedBefore;
+
+    public IReadOnlyList<Reconfigured> Reconfigurations => _reconfigurations;
+
+    /// <param name="lostAllAt">Since when nothing serves, if the last replica was lost.</param>
+    public void Happened(IPlannerEvent happened, int machines, DateTimeOffset? lostAllAt)
+    {
+        switch (happened)
+        {
+            case LayoutDecided decided:
+                _decided = decided;
+                if (lostAllAt is { } lost) _stoppedAt = (lost - DateTimeOffset.UnixEpoch).TotalSeconds;
+                break;
+            case CutOverBegun:
+                _stoppedAt ??= time.Now;
+                break;
+            case LayoutActivated activated when _decided is { } decided && decided.Epoch == activated.Epoch:
+                var stopped = _stoppedAt ?? time.Now;
+                _reconfigurations.Add(new Reconfigured(
+                    stopped, machines, decided.Layout.Degrees, decided.Cause, time.Now - stopped,
+                    devices.MovedBytes - _movedBefore));
+                _movedBefore = devices.MovedBytes;
+                _stoppedAt = null;
+                break;
+            default:
+                break;
+        }
+    }
+}

@@ -1,0 +1,44 @@
+using System.Globalization;
+
+namespace SpotServe.Actors.Simulation;
+
+/// <summary>The lines of a trace's text, with their numbers, and the numbers in them.</summary>
+internal sealed class TraceText(string file, string text)
+{
+    /// <summary>Longer than any trace that a run gets through.</summary>
+    public const int LinesMax = 50_000_000;
+
+    public string File => file;
+
+    public string Text => text;
+
+    /// <summary>Lines that are neither empty nor comments (#), from 1.</summary>
+    public IEnumerable<(int Number, string Line)> Lines()
+    {
+        var number = 0;
+        using var reader = new StringReader(text);
+        while (reader.ReadLine() is { } line)
+        {
+            number++;
+            if (number > LinesMax) throw new TraceException(file, number, "too many lines", $"at most {LinesMax}");
+            var trimmed = line.Trim();
+            if (trimmed.Length > 0 && trimmed[0] != '#') yield return (number, trimmed);
+        }
+    }
+
+    public double Number(int line, string value, string what)
+    {
+        if (double.TryParse(value, NumberStyles.Float, CultureInfo.InvariantCulture, out var number)
+            && double.IsFinite(number) && number >= 0) return number;
+        throw new TraceException(file, line, $"{what} is \"{Short(value)}\"", "it must be a number of 0 or more");
+    }
+
+    public int Count(int line, string value, string what, int least, int most)
+    {
+        if (int.TryParse(value, NumberStyles.Integer, CultureInfo.InvariantCulture, out var number)
+            && number >= least && number <= most) return number;
+        throw new TraceException(file, line, $"{what} is \"{Short(value)}\"", $"it must be {least} to {most}");
+    }
+
+    public static string Short(string text) => text.Length <= 60 ? text : text[..60] + "...";
+}

@@ -1,0 +1,127 @@
+using System.CommandLine;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Simulation;
+using SpotServe.Seed.Commands.Simulating;
+
+namespace SpotServe.Seed.Commands;
+
+/// <summary>`simulate`: what latency and cost a fleet would have had, and the paper's evaluation. Starts
+/// nothing.</summary>
+public static class SimulateCommand
+{
+    private const string BuiltIn =
+        "Inputs: the built-in set, with the machine counts and arrival rates of the paper. The paper's own traces, "
+        + "arrivals and profiles are in github.com/Hsword/SpotServe, branch artifact, folder elastic-switch; give "
+        + "their folder with --traces (docs/simulate.md).";
+
+    private static readonly Option<bool> Paper = new("--paper")
+    {
+        Description = "The paper's evaluation: its policies, models and traces, beside its values",
+    };
+
+    private static readonly Option<DirectoryInfo?> Traces = new("--traces")
+    {
+        Description = "Folder with the paper's files below spotserve/ (docs/simulate.md)",
+    };
+
+    private static readonly Option<int> Perturbed = new("--perturbed")
+    {
+        Description = "Runs of the evaluation with small changes, to tell agreement from luck",
+    };
+
+    private static readonly Option<int> Seeds = new("--seeds")
+    {
+        Description = "Runs with Gamma arrivals whose coefficient of variation is 6",
+    };
+
+    private static readonly Option<double> EngineRestart = new("--engine-restart")
+    {
+        Description = "Assumed seconds until a stopped engine serves again",
+        DefaultValueFactory = _ => new PaperAssumptions().EngineRestartSeconds,
+    };
+
+    private static readonly Option<double> HolderRestart = new("--holder-restart")
+    {
+        Description = "Assumed seconds until a restarted holder of weights is there again",
+        DefaultValueFactory = _ => new PaperAssumptions().HolderRestartSeconds,
+    };
+
+    private static readonly Option<double> Storage = new("--storage-gbps")
+    {
+        Description = "Assumed gigabytes a second at which a machine loads weights from its storage",
+        DefaultValueFactory = _ => new PaperAssumptions().StorageBytesPerSecond / 1e9,
+    };
+
+    private static readonly Option<DirectoryInfo?> Out = new("--out")
+    {
+        Description = "Folder for report.md, report.html and report.json",
+    };
+
+    private static readonly Option<bool> Json = new("--json") { Description = "Print JSON" };
+
+    /// <summary>The command, for the root command to take in.</summary>
+    public static Command Create()
+    {
+        var command = new Command("simulate", "Play traces of machines and requests through the planner")
+        {
+            Paper, Traces, Perturbed, Seeds, EngineRestart, HolderRestart, Storage, Out, Json,
+        };
+        foreach (var option in FleetFlags.All) command.Add(option);
+        command.SetAction(result => Run(
+            result, result.InvocationConfiguration.Output, result.InvocationConfiguration.Error));
+        return command;
+    }
+
+    private static int Run(ParseResult result, TextWriter output, TextWriter error)
+    {
+        try
+        {
+            var isPaper = result.GetValue(Paper);
+            if (!isPaper && result.GetValue(FleetFlags.Availability) is not { Length: > 0 })
+            {
+                error.WriteLine("simulate: say what is to be simulated: --paper, or --availability FILE...");
+                return 1;
+            }
+
+            var report = isPaper ? PaperReportOf(result) : FleetReport.Make(result, error.WriteLine);
+            if (result.GetValue(Json)) output.WriteLine(ReportWriter.ToJson(report));
+            else ReportWriter.ToConsole(report, output);
+            if (result.GetValue(Out) is { } folder) Write(report, folder.FullName);
+            return 0;
+        }
+        catch (Exception refused) when (refused is TraceException or PlanningException or IOException
+            or UnauthorizedAccessException)
+        {
+            error.WriteLine($"simulate: {refused.Message}");
+            return 1;
+        }
+    }
+
+    private static Report PaperReportOf(ParseResult result)
+    {
+        var folder = result.GetValue(Traces);
+        var inputs = folder is null ? PaperShapes.Inputs() : PaperFiles.Load(folder.FullName);
+        var origin = folder is null ? BuiltIn : "Inputs: the artifact's own traces, arrival files and profiles.";
+        var assumed = new PaperAssumptions(
+            InRange(result, EngineRestart, 0, 3600), InRange(result, HolderRestart, 0, 3600),
+            InRange(result, Storage, 0.001, 10_000) * 1e9);
+        return PaperReport.Make(
+            inputs, origin, assumed, (int)InRange(result, Perturbed, 0, 1000), (int)InRange(result, Seeds, 0, 1000));
+    }
+
+    private static double InRange<T>(ParseResult result, Option<T> option, double least, double most)
+    {
+        var value = Convert.ToDouble(result.GetValue(option), System.Globalization.CultureInfo.InvariantCulture);
+        return value >= least && value <= most
+            ? value
+            : throw new PlanningInputException(option.Name, value, FormattableString.Invariant($"{least} to {most}"));
+    }
+
+    private static void Write(Report report, string folder)
+    {
+        Directory.CreateDirectory(folder);
+        File.WriteAllText(Path.Combine(folder, "report.md"), ReportWriter.ToMarkdown(report, "."));
+        File.WriteAllText(Path.Combine(folder, "report.html"), ReportWriter.ToHtml(report));
+        File.WriteAllText(Path.Combine(folder, "report.json"), ReportWriter.ToJson(report));
+    }
+}

@@ -1,0 +1,165 @@
+using System.Collections.Immutable;
+using System.CommandLine;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planner;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Simulation;
+using static SpotServe.Seed.Commands.Simulating.PaperReport;
+using static SpotServe.Seed.Commands.Simulating.ReportBlock;
+
+namespace SpotServe.Seed.Commands.Simulating;
+
+/// <summary>What spot would cost, and what latency it would give: our way to serve on pools of machines, on each pool
+/// alone, and on on-demand machines only.</summary>
+internal static class FleetReport
+{
+    /// <param name="progress">Hears which run is how far; null for nobody.</param>
+    public static Report Make(ParseResult result, Action<string>? progress)
+    {
+        var pools = (result.GetValue(FleetFlags.Availability) ?? [])
+            .Select((path, i) => new Pool(
+                FormattableString.Invariant($"{i}-{Path.GetFileNameWithoutExtension(path)}"),
+                AvailabilityReader.Read(path, PaperFiles.Text(path))))
+            .ToList();
+        var hours = FleetFlags.Get(result, FleetFlags.Hours, 0, 24 * 366);
+        var end = hours > 0 ? hours * 3600 : pools.Max(pool => pool.Offered.EndSeconds);
+        var (arrivals, notes) = Requests(result, end);
+        var slo = FleetFlags.Get(result, FleetFlags.SloSeconds, 0.001, 1e6);
+        var setup = Setup(result, arrivals, slo);
+        var runs = new List<SimulationOutcome>();
+        foreach (var (name, fleet) in Fleets(result, pools, end))
+        {
+            if (fleet.Changes[0].Added.IsEmpty && fleet.Changes.Length == 1) continue;
+            runs.Add(LiveSimulation.Run(
+                setup(name, fleet), fleet, arrivals,
+                progress is null ? null : at => progress($"{name}: {at / end:P0}")));
+        }
+
+        return new Report("What spot would cost", [
+            new Text(
+                $"{arrivals.Length} requests over {Number(end / 3600, "0.##")} h, target {Number(slo, "0.###")} s."),
+            .. notes.Concat(pools.SelectMany(pool => pool.Offered.Notes)).Select(note => new Text(note)),
+            new Heading("Latency, seconds"), Latencies(runs, slo), new Heading("Cost and changes"), Costs(runs)]);
+    }
+
+    private static IEnumerable<(string Name, Availability Fleet)> Fleets(
+        ParseResult result, List<Pool> pools, double end)
+    {
+        var wanted = FleetFlags.Get(result, FleetFlags.Machines, 1, 16_384);
+        var floor = FleetFlags.Get(result, FleetFlags.Floor, 0, 16_384);
+        var launch = FleetFlags.Get(result, FleetFlags.Launch, 0, 86_400);
+        yield return (pools.Count > 1 ? "all pools" : pools[0].Name,
+            Until(Pools.Spread(pools, wanted, floor, launch), end));
+        if (pools.Count > 1)
+        {
+            foreach (var pool in pools)
+                yield return (pool.Name, Until(Pools.Spread([pool], wanted, 0, launch), end));
+        }
+
+        var onDemand = FleetFlags.Get(result, FleetFlags.OnDemand, 0, 16_384);
+        if (onDemand > 0)
+        {
+            var stay = Enumerable.Range(0, onDemand)
+                .Select(i => FormattableString.Invariant($"{Pools.OnDemand}/{i}"));
+            yield return ("on-demand only",
+                new Availability("on-demand", [new FleetChange(0, [.. stay], [])], end, []));
+        }
+    }
+
+    private static Availability Until(Availability fleet, double end) => fleet with
+    {
+        Changes = [.. fleet.Changes.Where(change => change.Seconds < end)],
+        EndSeconds = end,
+    };
+
+    private static (ImmutableArray<Arrival> Arrivals, ImmutableArray<string> Notes) Requests(
+        ParseResult result, double end)
+    {
+        if (result.GetValue(FleetFlags.Arrivals) is not { } path)
+        {
+            return (ArrivalGenerator.Gamma(
+                FleetFlags.Get(result, FleetFlags.Rate, 0.000_001, 100_000),
+                FleetFlags.Get(result, FleetFlags.Variation, 0, 100), end,
+                FleetFlags.Get(result, FleetFlags.Prompt, 1, 1 << 20),
+                FleetFlags.Get(result, FleetFlags.Output, 1, 1 << 20),
+                FleetFlags.Get(result, FleetFlags.Seed, 0, int.MaxValue)), []);
+        }
+
+        var (arrivals, notes) = ArrivalReader.Read(path, PaperFiles.Text(path));
+        if (arrivals.IsEmpty || !result.GetValue(FleetFlags.Repeat)) return (arrivals, notes);
+        var round = arrivals[^1].Seconds + 1;
+        return ([
+            .. Enumerable.Range(0, (int)Math.Ceiling(end / round)).SelectMany(i =>
+                arrivals.Select(arrival => arrival with { Seconds = arrival.Seconds + (i * round) }))], notes);
+    }
+
+    private static Func<string, Availability, LiveSetup> Setup(
+        ParseResult result, ImmutableArray<Arrival> arrivals, double slo)
+    {
+        if (arrivals.IsEmpty) throw new PlanningInputException("The requests", "none", "at least one");
+        var name = result.GetValue(FleetFlags.Model)!;
+        var model = PlanRequestBuilder.Model(name.EndsWith(".json", StringComparison.Ordinal)
+            ? new PlanModel { Config = name }
+            : new PlanModel { Preset = name });
+        var parts = result.GetValue(FleetFlags.Machine)!.Split('x', 2);
+        if (parts.Length != 2 || !int.TryParse(parts[0], out var devices) || devices is < 1 or > 64)
+        {
+            throw new PlanningInputException(
+                "--machine", result.GetValue(FleetFlags.Machine), "DEVICESxKIND, e.g. 4xA10G");
+        }
+
+        var kind = PlanRequestBuilder.Kind(new PlanDescription(), parts[1]);
+        var notice = FleetFlags.Get(result, FleetFlags.Notice, 0, 86_400);
+        var spot = FleetFlags.Get(result, FleetFlags.SpotPrice, 0, 1e6);
+        var onDemand = FleetFlags.Get(result, FleetFlags.OnDemandPrice, 0, 1e6);
+        const double BytesPerGbit = 1e9 / 8;
+        var network = FleetFlags.Get(result, FleetFlags.Network, 0.001, 1e6) * BytesPerGbit;
+        var disk = FleetFlags.Get(result, FleetFlags.Disk, 0.001, 1e6) * BytesPerGbit;
+        var links = new LinkRates(Math.Max(network, 6e9), network, disk, 0, 0.0002);
+        return (policy, fleet) => new LiveSetup(
+            policy, model, new RooflineCostModel(new SliceGeometry(model), links), links,
+            machine => Pools.PoolOf(machine) is var pool && pool == Pools.OnDemand
+                ? new MachineOffer(pool, kind, devices, onDemand, IsSpot: false, NoticeSeconds: 30)
+                : new MachineOffer(pool, kind, devices, spot, IsSpot: true, notice))
+        {
+            PromptTokens = (int)Math.Max(1, arrivals.Average(arrival => arrival.PromptTokens)),
+            OutputTokens = (int)Math.Max(1, arrivals.Average(arrival => arrival.OutputTokens)),
+            RateAtStart = arrivals.Length / Math.Max(1, arrivals[^1].Seconds),
+            Planner = new PlannerOptions
+            {
+                Objective = new LayoutObjective(ObjectiveOf(result)) { SloTarget = TimeSpan.FromSeconds(slo) },
+                Links = links,
+                Stated = new SourceRates(network, disk),
+                SequencesMax = FleetFlags.Get(result, FleetFlags.Sequences, 1, 1024),
+                DevicesExpected = Math.Max(1, fleet.Changes[0].Added.Length * devices),
+            },
+        };
+    }
+
+    private static Objective ObjectiveOf(ParseResult result) => result.GetValue(FleetFlags.Objective) switch
+    {
+        "latency" => Objective.Latency,
+        "throughput" => Objective.Throughput,
+        "slo" => Objective.Slo,
+        var other => throw new PlanningInputException("--objective", other, "latency, throughput or slo"),
+    };
+
+    private static Table Latencies(List<SimulationOutcome> runs, double slo) => new(
+        ["Fleet", "Arrived", "Completed", "Average", "P50", "P90", "P95", "P99", "In target", "Requests/s"],
+        [
+            .. runs.Select(run => Cells(
+                run.Policy, $"{run.Arrived}", $"{run.Completed.Length}", Number(run.Latency.Average, "0.00"),
+                Number(run.Latency.P50, "0.00"), Number(run.Latency.P90, "0.00"), Number(run.Latency.P95, "0.00"),
+                Number(run.Latency.P99, "0.00"), Number(run.Attainment(slo) * 100, "0.00") + " %",
+                Number(run.Throughput, "0.000"))),
+        ]);
+
+    private static Table Costs(List<SimulationOutcome> runs) => new(
+        ["Fleet", "$ in all", "$ an hour", "$ a million tokens", "Changes", "Pause, s", "Recomputed", "Moved"],
+        [
+            .. runs.Select(run => Cells(
+                run.Policy, Number(run.Cost, "0.00"), Number(run.CostPerHour, "0.000"),
+                run.CostPerMillionTokens is { } cost ? Number(cost, "0.00") : "-", $"{run.Reconfigurations.Length}",
+                Number(run.PauseSeconds, "0.0"), $"{run.TokensRecomputed}", Sizes.Text(run.MovedBytes))),
+        ]);
+}

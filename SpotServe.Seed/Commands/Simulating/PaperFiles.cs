@@ -1,0 +1,59 @@
+using System.Collections.Immutable;
+using SpotServe.Actors.Planning;
+using SpotServe.Actors.Simulation;
+
+namespace SpotServe.Seed.Commands.Simulating;
+
+/// <summary>The paper's own traces, arrivals and profiles, from a folder that holds them.</summary>
+internal static class PaperFiles
+{
+    private const long BytesMax = 1L << 30;
+
+    /// <param name="folder">With spotserve/segments, spotserve/arrivals and spotserve/profiles/T4-4x below it.</param>
+    /// <exception cref="IOException">A file cannot be read; names it.</exception>
+    /// <exception cref="TraceException">A file is malformed; names file and line.</exception>
+    public static PaperInputs Load(string folder)
+    {
+        var root = Path.Combine(folder, "spotserve");
+        return new PaperInputs(
+            [
+                PaperModel.Opt6Billion(Profile("6.7B")),
+                PaperModel.Gpt20Billion(Profile("h6144")),
+                PaperModel.Llama30Billion(Profile("h7168")),
+            ],
+            ImmutableDictionary.CreateRange(new Dictionary<string, Availability>
+            {
+                ["A_S"] = Segment("trace_0304_real.txt"),
+                ["B_S"] = Segment("trace_0506_real.txt"),
+                ["A_S+O"] = Segment("trace_0304_ondemand.txt"),
+                ["B_S+O"] = Segment("trace_0506_ondemand.txt"),
+                ["A'_S+O"] = Segment("trace_0304_workload.txt"),
+                ["B'_S+O"] = Segment("trace_0506_workload.txt"),
+            }),
+            ImmutableDictionary.CreateRange(new Dictionary<string, ImmutableArray<Arrival>>
+            {
+                ["OPT-6.7B"] = Arrivals("query6144_tpt1.5_cv6.txt"),
+                ["GPT-20B"] = Arrivals("query_tpt0.35_cv6.txt"),
+                ["LLaMA-30B"] = Arrivals("query_tpt0.2_cv6.txt"),
+                ["MAF"] = Arrivals("query_realAr_cv6.txt"),
+            }));
+
+        ProfileTable Profile(string name) =>
+            ProfileTable.Parse(Text(Path.Combine(root, "profiles", "T4-4x", $"megatron_{name}_profile.json")));
+
+        Availability Segment(string name) =>
+            AvailabilityReader.Read(name, Text(Path.Combine(root, "segments", name)));
+
+        ImmutableArray<Arrival> Arrivals(string name) =>
+            ArrivalReader.Read(name, Text(Path.Combine(root, "arrivals", name))).Arrivals;
+    }
+
+    /// <summary>A file's text, refused when it is too large to be read at once.</summary>
+    public static string Text(string path)
+    {
+        var bytes = new FileInfo(path).Length;
+        return bytes <= BytesMax
+            ? File.ReadAllText(path)
+            : throw new IOException($"{path} has {bytes:N0} bytes; at most {BytesMax:N0} are read.");
+    }
+}
