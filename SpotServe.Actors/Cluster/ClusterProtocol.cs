@@ -179,13 +179,19 @@ public static class ClusterProtocol
 
     // Planner and gateways.
 
-    /// <summary>Sent every second by each gateway: tell me what serves.</summary>
-    public sealed record RegisterGateway(IActorRef Gateway) : IMessage;
+    /// <summary>Sent every second by each gateway: tell me what serves. Answered by <see cref="ViewChange"/>, or by
+    /// <see cref="PlannerView"/> when that is of no use.</summary>
+    public sealed record RegisterGateway(IActorRef Gateway) : IMessage
+    {
+        /// <summary>The view that it has; null when it needs a whole one.</summary>
+        public ViewVersion? Known { get; init; }
+    }
 
     /// <summary>Sent every second by each gateway: so much is asked of me.</summary>
     public sealed record GatewayLoad(IActorRef Gateway, GatewayDemand Demand) : IMessage;
 
-    /// <summary>The planner's whole view, sent to gateways on every change and registration.</summary>
+    /// <summary>The planner's whole view, sent to a gateway that has none to which changes could be applied. Lists are
+    /// in the order of names, numbers and positions.</summary>
     /// <param name="Epoch">The newest epoch that was decided.</param>
     /// <param name="ServingEpoch">The epoch of <paramref name="Replicas"/>.</param>
     /// <param name="Layout">The newest layout: it serves, or is being made ready.</param>
@@ -204,6 +210,9 @@ public static class ClusterProtocol
         /// <summary>Of the planner; a gateway that has heard a higher one ignores the view.</summary>
         public long Term { get; init; }
 
+        /// <summary>Of the views of this term, from 1.</summary>
+        public long Number { get; init; }
+
         /// <summary>
         /// What each replica of the epoch reported last, up to a second ago; those not heard yet are missing.
         /// </summary>
@@ -217,6 +226,45 @@ public static class ClusterProtocol
         public ImmutableDictionary<string, DateTimeOffset> Leaving { get; init; } =
             ImmutableDictionary<string, DateTimeOffset>.Empty;
     }
+
+    /// <summary>What is new since a view, sent to gateways on every change; once a second at least, if only to say that
+    /// nothing is. A gateway that has another view than <paramref name="From"/> asks for a whole one.</summary>
+    /// <param name="From">Number of the view that it applies to.</param>
+    /// <param name="To">Number of the view that it leads to.</param>
+    public sealed record ViewChange(
+        long Term, long From, long To, Epoch Epoch, PlannerPhase Phase, string Detail, Epoch ServingEpoch)
+        : IEpochMessage
+    {
+        /// <summary>Null when it is as before, as the next two.</summary>
+        public ModelSpec? Model { get; init; }
+
+        public Layout? Layout { get; init; }
+
+        public ReconfigurationRecord? Latest { get; init; }
+
+        /// <summary>New, or other than before; as the lists after it.</summary>
+        public ImmutableArray<ServingReplica> Replicas { get; init; } = [];
+
+        public ImmutableArray<int> ReplicasGone { get; init; } = [];
+
+        public ImmutableArray<NodeInfo> Nodes { get; init; } = [];
+
+        public ImmutableArray<string> NodesGone { get; init; } = [];
+
+        public ImmutableArray<DeviceProgress> Loading { get; init; } = [];
+
+        public ImmutableArray<DeviceId> LoadingGone { get; init; } = [];
+
+        public ImmutableArray<ReplicaControlProtocol.ReplicaLoad> Loads { get; init; } = [];
+
+        public ImmutableArray<int> LoadsGone { get; init; } = [];
+
+        public ImmutableArray<LeavingNode> Leaving { get; init; } = [];
+
+        public ImmutableArray<string> LeavingGone { get; init; } = [];
+    }
+
+    public sealed record LeavingNode(string Node, DateTimeOffset Deadline);
 
     /// <summary>Asks for the timeline; answered by <see cref="Timeline"/>.</summary>
     public sealed record GetTimeline : IMessage;

@@ -57,6 +57,10 @@ public sealed record DeviceInfo(int Index, string Description, long MemoryBytes)
     public DeviceSpeed? Speed { get; init; }
 }
 
+/// <summary>Which view of the cluster a gateway has.</summary>
+/// <param name="Number">Of those that a planner of this term showed, from 1.</param>
+public sealed record ViewVersion(long Term, long Number);
+
 /// <summary>How far a device is with getting its weights.</summary>
 public sealed record DeviceProgress(DeviceId Device, Position Position, long LoadedBytes, long TotalBytes);
 

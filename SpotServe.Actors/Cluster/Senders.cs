@@ -39,7 +39,7 @@ internal static class Senders
     };
 
     /// <summary>Whether only the planner has a reason to say it.</summary>
-    public static bool IsPlanners(object message) => message is IPlannerCommand or PlannerView;
+    public static bool IsPlanners(object message) => message is IPlannerCommand or PlannerView or ViewChange;
 
     /// <summary>Whether only a control member has a reason to say it.</summary>
     public static bool IsControls(object message) => IsPlanners(message)
@@ -90,6 +90,7 @@ internal sealed class PlannerIncarnation
         {
             IPlannerCommand command => command.Term,
             PlannerView view => view.Term,
+            ViewChange change => change.Term,
             _ => 0,
         };
         // One of an older planner is for its receiver to ignore, which says so in its own words.

@@ -16,6 +16,9 @@ namespace SpotServe.Actors.Gateway;
 /// </summary>
 public sealed class GatewayActor : ReceiveActor, IWithTimers
 {
+    /// <summary>A whole view that was asked for may be on its way for so long.</summary>
+    private static readonly TimeSpan WholeAgainAfter = TimeSpan.FromMilliseconds(200);
+
     private readonly GatewayOptions _options;
     private readonly TimeProvider _clock;
     private readonly ClusterBoard _board;
@@ -34,6 +37,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     private ClusterProtocol.PlannerView? _view;
     private DateTimeOffset _unservedSince;
     private DateTimeOffset? _heardAt;
+    private DateTimeOffset _wholeAskedAt;
 
     /// <param name="planner">Proxy of the planner singleton.</param>
     /// <param name="requests">The shard region of request entities, which starts after this actor.</param>
@@ -55,6 +59,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
         Receive<RequestProtocol.Route>(OnRoute);
         Receive<RequestProtocol.RouteEnded>(OnRouteEnded);
         Receive<ClusterProtocol.PlannerView>(OnView);
+        Receive<ClusterProtocol.ViewChange>(OnViewChange);
         Receive<Terminated>(OnEntityStopped);
         Receive<Register>(_ => OnRegister());
     }
@@ -209,8 +214,32 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
 
     private void OnView(ClusterProtocol.PlannerView view)
     {
+        if (_view is not null && (view.Term < _view.Term || view.Epoch < _view.Epoch
+            || (view.Term == _view.Term && view.Number < _view.Number))) return;
         _heardAt = _clock.GetUtcNow();
-        if (_view is not null && (view.Term < _view.Term || view.Epoch < _view.Epoch)) return;
+        TakeView(view);
+    }
+
+    /// <summary>One that leads on from another view than this gateway has: something was lost, or the planner is a new
+    /// one.</summary>
+    private void OnViewChange(ClusterProtocol.ViewChange change)
+    {
+        if (_view is { } known && change.Term == known.Term && change.From == known.Number)
+        {
+            _heardAt = _clock.GetUtcNow();
+            if (change.To > change.From) TakeView(ViewDifference.Apply(known, change));
+            return;
+        }
+
+        var isOld = _view is { } view
+            && (change.Term < view.Term || (change.Term == view.Term && change.To <= view.Number));
+        if (isOld || _clock.GetUtcNow() < _wholeAskedAt + WholeAgainAfter) return;
+        _wholeAskedAt = _clock.GetUtcNow();
+        _planner.Tell(new ClusterProtocol.RegisterGateway(Self));
+    }
+
+    private void TakeView(ClusterProtocol.PlannerView view)
+    {
         var served = IsServing;
         var before = _view;
         _view = view;
@@ -259,7 +288,10 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
 
     private void OnRegister()
     {
-        _planner.Tell(new ClusterProtocol.RegisterGateway(Self));
+        _planner.Tell(new ClusterProtocol.RegisterGateway(Self)
+        {
+            Known = _view is { } view ? new ViewVersion(view.Term, view.Number) : null,
+        });
         var now = _clock.GetUtcNow();
         _board.Note(new GatewayNote(now, _heardAt, _routes.Count + _accepting.Count, _options.OpenRequestsMax));
         var unrouted = _routes.Values.Count(route => route.Epoch == Epoch.None);

@@ -19,6 +19,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(50);
 
     private readonly PlannerCore _core;
+    private readonly ViewFeed _views;
     private readonly TimeProvider _clock;
     private readonly IMembership _membership;
     private readonly JournalHealth _health;
@@ -37,6 +38,7 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     {
         _health = health;
         _core = new PlannerCore(options);
+        _views = new ViewFeed(_post);
         _clock = clock;
         _membership = membership;
         _guard = new SenderGuard(Context.System, clock);
@@ -137,7 +139,9 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     private void OnGateway(RegisterGateway message)
     {
         Context.Watch(message.Gateway);
-        Step(new PlannerInputs.GatewayReported(new ActorAddress(message.Gateway)));
+        var gateway = new ActorAddress(message.Gateway);
+        _views.OnRegistered(gateway, message.Known);
+        Step(new PlannerInputs.GatewayReported(gateway));
     }
 
     private void Step(object happened) => Take(_core.Step(State, happened, _clock.GetUtcNow()));
@@ -181,11 +185,10 @@ public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
                 _post.Send(ActorAddress.ActorOf(begin.To), PlannerMessages.Message(begin));
                 break;
             case PlannerEffect.Publish:
-                var view = PlannerMessages.View(State);
-                foreach (var gateway in State.Gateways) _post.SendView(ActorAddress.ActorOf(gateway), view);
+                _views.Publish(State);
                 break;
             case PlannerEffect.Show show:
-                _post.SendView(ActorAddress.ActorOf(show.Gateway), PlannerMessages.View(State));
+                _views.Answer(show.Gateway, State);
                 break;
             case PlannerEffect.Log log:
                 Write(log);

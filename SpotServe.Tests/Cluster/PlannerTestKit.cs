@@ -109,8 +109,20 @@ public abstract class PlannerTestKit : TestKit
     {
         var gateway = CreateTestProbe();
         planner.Tell(new RegisterGateway(gateway));
-        return gateway.FishForMessage<PlannerView>(
-            view => phase is null || view.Phase == phase, cancellationToken: Cancel);
+        PlannerView? known = null;
+        gateway.FishForMessage(
+            message =>
+            {
+                known = message switch
+                {
+                    PlannerView view => view,
+                    ViewChange change when known is not null => ViewDifference.Apply(known, change),
+                    _ => known,
+                };
+                return known is not null && (phase is null || known.Phase == phase);
+            },
+            cancellationToken: Cancel);
+        return known!;
     }
 
     private protected static PageOrigin? OriginOf(ScriptedNode node, Epoch epoch) => node.Commands

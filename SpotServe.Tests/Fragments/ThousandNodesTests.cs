@@ -2,9 +2,11 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
+using SpotServe.Actors.Serialization;
 using SpotServe.Tests.Serialization;
 using Xunit;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
@@ -38,12 +40,34 @@ public sealed class ThousandNodesTests : TwoSystems
         }
     }
 
+    /// <summary>While a thousand devices load, each report of each of them is told to every gateway.</summary>
+    [Fact]
+    public void Event_of_one_device_costs_its_own_bytes_and_not_those_of_1_000_nodes()
+    {
+        var serializer = new HyperionMessageSerializer((ExtendedActorSystem)Left);
+        var view = View(Left.DeadLetters);
+        var progress = view.Loading[17];
+        var next = view with
+        {
+            Number = 1,
+            Loading = view.Loading.Replace(progress, progress with { LoadedBytes = progress.LoadedBytes + 1 }),
+        };
+
+        var whole = serializer.Write(next, FragmentLimits.MessageBytesMax).Length;
+        var change = serializer.Write(ViewDifference.Between(view, next)!, FragmentLimits.MessageBytesMax).Length;
+
+        TestContext.Current.TestOutputHelper?.WriteLine($"{whole:N0} bytes before, {change:N0} now");
+        Assert.InRange(whole, 200_000, int.MaxValue);
+        Assert.InRange(change, 1, 1_000);
+    }
+
     private static PlannerView View(IActorRef replica) => new(
         new Epoch(9), PlannerPhase.PreCopying, "getting ready", TestModels.Small, Wide, new Epoch(8),
         [.. Enumerable.Range(0, 125).Select(index => new ServingReplica(index, replica))],
         [.. Names.Select(name => new NodeInfo(
             name, name.Split('#')[0], [.. Enumerable.Range(0, 8).Select(i => new DeviceInfo(i, "H100", 80L << 30))]))],
-        [.. Wide.Placement.Select(device => new DeviceProgress(device, new Position(0, 0, 0), 1L << 32, 1L << 34))])
+        [.. Wide.Placement.Select(device => new DeviceProgress(
+            device, Wide.PositionOf(device), 1L << 32, 1L << 34))])
     {
         Leaving = Names.ToImmutableDictionary(name => name, _ => DateTimeOffset.UnixEpoch),
     };

@@ -41,6 +41,7 @@ internal sealed class ClusterSimulation
     private readonly SimLaws _laws;
     private readonly HashSet<object> _judged = new(ReferenceEqualityComparer.Instance);
     private PlannerPhase _phase;
+    private readonly SimViews _views = new();
     private ClusterProtocol.PlannerView? _view;
 
     private ClusterSimulation(SimWorld world, ActorSystem system)
@@ -181,7 +182,7 @@ internal sealed class ClusterSimulation
 
         _laws.OnMessage(message);
         _faults.OnMessage(message);
-        if (message.Content is ClusterProtocol.PlannerView view) OnView(view);
+        if (_views.Of(message) is { } view) OnView(view);
         if (message.Content is ClusterProtocol.DeviceFailed failed && SimPoison.IsNoLoss(failed.Reason))
             _world.Break($"a request's failure was taken for a lost device: {failed.Reason}");
     }

@@ -33,6 +33,7 @@ internal sealed class SimLaws
     private readonly Dictionary<(IActorRef Old, Epoch New, RequestId Id), IActorRef> _handedTo = [];
     private readonly Dictionary<(Epoch Epoch, RequestId Id), IActorRef> _generatedBy = [];
     private readonly Dictionary<string, (long Term, Epoch Epoch)> _leaving = [];
+    private readonly SimViews _views = new();
     private Epoch _newest = Epoch.None;
 
     public SimLaws(SimCluster cluster, ClusterDraw draw)
@@ -45,11 +46,9 @@ internal sealed class SimLaws
     public void OnMessage(SimMessage message)
     {
         if (message.Content is ClusterProtocol.IPlannerCommand command) OnCommand(command, message.To);
+        if (_views.Of(message) is { } view) OnView(view);
         switch (message.Content)
         {
-            case ClusterProtocol.PlannerView view:
-                OnView(view);
-                break;
             case ClusterProtocol.DevicePrepared:
                 CheckMemory();
                 break;
