@@ -19,10 +19,13 @@ internal sealed class Subscribers(IActorContext context)
     /// <summary>Who hears of a request; null when nobody does.</summary>
     public IActorRef? Of(RequestId id) => _byRequest.GetValueOrDefault(id);
 
-    /// <summary>Sends a short message, behind the longer ones that were sent before.</summary>
+    /// <summary>Sends a message behind those that were sent before. Tokens that find no room are lost tokens: the entity
+    /// sees the gap and submits again.</summary>
     public void Tell(RequestId id, object message, IActorRef sender)
     {
-        if (_byRequest.TryGetValue(id, out var subscriber)) _large.TellInOrder(subscriber, message, sender);
+        if (!_byRequest.TryGetValue(id, out var subscriber)) return;
+        if (message is IVariableSize) _ = _large.Tell(subscriber, message, sender);
+        else _large.TellInOrder(subscriber, message, sender);
     }
 
     public void Attach(RequestId id, IActorRef subscriber)
