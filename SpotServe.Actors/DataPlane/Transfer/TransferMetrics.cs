@@ -1,6 +1,6 @@
 using System.Diagnostics.Metrics;
-using SpotServe.Actors.Metrics;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Metrics;
 
 namespace SpotServe.Actors.DataPlane;
 
