@@ -19,8 +19,8 @@ internal sealed class Subscribers(IActorContext context)
     /// <summary>Who hears of a request; null when nobody does.</summary>
     public IActorRef? Of(RequestId id) => _byRequest.GetValueOrDefault(id);
 
-    /// <summary>Sends a message behind those that were sent before. Tokens that find no room are lost tokens: the entity
-    /// sees the gap and submits again.</summary>
+    /// <summary>Sends a message behind those that were sent before. Tokens that find no room are lost tokens: the
+    /// entity sees the gap and submits again.</summary>
     public void Tell(RequestId id, object message, IActorRef sender)
     {
         if (!_byRequest.TryGetValue(id, out var subscriber)) return;

@@ -6,14 +6,28 @@ using static TorchSharp.torch;
 namespace SpotServe.Node.Engine;
 
 /// <summary>A contiguous tensor's memory, on the CPU or a GPU. Owns the tensor.</summary>
-/// <param name="onFree">Called after the tensor is gone, for what its memory was borrowed from.</param>
-internal sealed unsafe class TorchBytes(Tensor tensor, Action? onFree = null)
-    : TensorBytes(tensor.NumberOfElements * tensor.ElementSize)
+internal sealed unsafe class TorchBytes : TensorBytes
 {
-    private readonly byte* _start = (byte*)TensorMemory.Pointer(tensor);
-    private readonly int? _gpu = tensor.device_type == TorchSharp.DeviceType.CUDA ? tensor.device.index : null;
+    private readonly Tensor _tensor;
+    private readonly Action? _onFree;
+    private readonly byte* _start;
+    private readonly int? _gpu;
 
-    public Tensor Tensor => tensor;
+    /// <param name="onFree">Called after the tensor is gone, for what its memory was borrowed from.</param>
+    public TorchBytes(Tensor tensor, Action? onFree = null)
+        : base(tensor.NumberOfElements * tensor.ElementSize)
+    {
+        _tensor = tensor;
+        _onFree = onFree;
+        _start = (byte*)TensorMemory.Pointer(tensor);
+        if (tensor.device_type != TorchSharp.DeviceType.CUDA) return;
+        _gpu = tensor.device.index;
+        // libtorch gives out memory again while work on its stream that used it before is still to run, since whoever
+        // gets it works on the same stream. Copies do not: without this wait an engine's step overwrites them.
+        CudaDriver.SynchronizeDefaultStream(tensor.device.index);
+    }
+
+    public Tensor Tensor => _tensor;
 
     /// <summary>The GPU that the memory is on; null on the CPU.</summary>
     public int? Gpu => _gpu;
@@ -46,7 +60,7 @@ internal sealed unsafe class TorchBytes(Tensor tensor, Action? onFree = null)
 
     protected override void Free()
     {
-        tensor.Dispose();
-        onFree?.Invoke();
+        _tensor.Dispose();
+        _onFree?.Invoke();
     }
 }
