@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Xunit;
@@ -56,8 +57,12 @@ internal sealed partial class PrometheusServer : IAsyncDisposable
     /// <summary>The one value that a query gives now; null when it gives none.</summary>
     public async Task<double?> AskAsync(string query)
     {
-        var answer = await _http.GetStringAsync($"/api/v1/query?query={Uri.EscapeDataString(query)}", Cancel);
-        using var json = JsonDocument.Parse(answer);
+        using var answer = await _http.GetAsync(
+            new Uri($"/api/v1/query?query={Uri.EscapeDataString(query)}", UriKind.Relative), Cancel);
+        // It listens before its storage is open.
+        if (answer.StatusCode == HttpStatusCode.ServiceUnavailable) return null;
+        answer.EnsureSuccessStatusCode();
+        using var json = JsonDocument.Parse(await answer.Content.ReadAsStringAsync(Cancel));
         var result = json.RootElement.GetProperty("data").GetProperty("result");
         if (result.GetArrayLength() == 0) return null;
         Assert.Equal(1, result.GetArrayLength());
