@@ -75,6 +75,9 @@ internal static class Losses
     public static void LoseNode(Turn turn, string node, Cause cause)
     {
         if (!turn.State.Nodes.ContainsKey(node)) return;
+        // One that was to go, and that nothing counted on any more, is not lost, however that was noticed.
+        if (turn.State.Leaving.ContainsKey(node) && turn.State.Active?.Layout.Uses(node) != true)
+            cause = Cause.Leaves(node, NoticedBy.Membership, $"node {node} has left, as it was told");
         turn.State = turn.State with
         {
             Nodes = turn.State.Nodes.Remove(node),
