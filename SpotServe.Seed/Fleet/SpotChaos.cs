@@ -22,25 +22,23 @@ internal sealed class SpotChaos(
     /// <summary>From a notice to the end of the machine.</summary>
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(30);
 
-    /// <summary>What a cloud takes to start a machine, if that fits into the period.</summary>
+    /// <summary>What a cloud takes to start a machine.</summary>
     private static readonly TimeSpan LaunchDelay = TimeSpan.FromSeconds(5);
 
     /// <summary>Takes a node each period until cancelled. One that cannot be taken is passed over.</summary>
     public async Task RunAsync(TimeSpan period, CancellationToken cancel)
     {
-        using var untilLoss = new PeriodicTimer(period - LaunchDelay, clock);
-        using var untilStart = new PeriodicTimer(LaunchDelay, clock);
         try
         {
             var losses = 0;
             while (true)
             {
-                await untilLoss.WaitForNextTickAsync(cancel).ConfigureAwait(false);
+                await PassAsync(period - LaunchDelay, cancel).ConfigureAwait(false);
                 if (nodes().FirstOrDefault(fleet.Has) is not { } oldest) continue;
                 losses++;
                 var done = await TakeAsync(oldest, isNotice: losses % 2 == 1, cancel).ConfigureAwait(false);
                 say($"--spot-chaos, loss {losses}: {done}");
-                await untilStart.WaitForNextTickAsync(cancel).ConfigureAwait(false);
+                await PassAsync(LaunchDelay, cancel).ConfigureAwait(false);
                 say(fleet.Add() is { } refusal ? $"No new node: {refusal}" : "A new node is started in its place.");
             }
         }
@@ -48,6 +46,13 @@ internal sealed class SpotChaos(
         {
             // Told to stop.
         }
+    }
+
+    /// <summary>A timer for each wait: one that ran on meanwhile would have a tick ready.</summary>
+    private async Task PassAsync(TimeSpan time, CancellationToken cancel)
+    {
+        using var timer = new PeriodicTimer(time, clock);
+        await timer.WaitForNextTickAsync(cancel).ConfigureAwait(false);
     }
 
     /// <returns>What was done, for people.</returns>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.Versioning;
 using System.Text.RegularExpressions;
@@ -100,7 +101,13 @@ public sealed class RotatingLogTests : IDisposable
             // The open file takes one of them; the second has it rotate, which fails without a folder.
             log.Write(new string('x', 200));
             log.Write(new string('x', 200));
-            while (log.LinesDropped == 0) Thread.Yield();
+            var begun = Stopwatch.GetTimestamp();
+            while (log.LinesDropped == 0)
+            {
+                Assert.True(Stopwatch.GetElapsedTime(begun) < TimeSpan.FromSeconds(30), "no line was dropped");
+                Thread.Yield();
+            }
+
             Directory.CreateDirectory(Path.GetDirectoryName(LogPath)!);
             _clock.Advance(TimeSpan.FromSeconds(2));
             log.Write("still here");

@@ -1,4 +1,5 @@
 using SpotServe.Actors.Planning;
+using SpotServe.Actors.Simulation;
 using Xunit;
 
 namespace SpotServe.Tests.Planning;
@@ -40,7 +41,7 @@ public sealed class CostModelTests
     {
         var shape = ReplicaShape.Even(44, 3, 4, PaperSetup.T4);
         ICostModel[] models =
-            [new ProfileCostModel(PaperProfiles.Gpt20Billion), new RooflineCostModel(PlanningScenarios.Gpt, Links)];
+            [new ProfileCostModel(PaperShapes.GptProfile), new RooflineCostModel(PlanningScenarios.Gpt, Links)];
         foreach (var model in models)
         {
             var (full, emptied) = (
@@ -75,7 +76,7 @@ public sealed class CostModelTests
     [Fact]
     public void Profile_is_read_between_its_points_along_a_line()
     {
-        var table = PaperProfiles.Gpt20Billion;
+        var table = PaperShapes.GptProfile;
 
         Assert.Equal((64.61 + 132.855) / 2, table.Layer(4, 3).Init, 6);
         Assert.Equal(132.855 + (132.855 - 64.61), table.Layer(4, 6).Init, 6);

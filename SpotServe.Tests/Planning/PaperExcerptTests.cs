@@ -1,4 +1,5 @@
 using SpotServe.Actors.Planning;
+using SpotServe.Actors.Simulation;
 using Xunit;
 
 namespace SpotServe.Tests.Planning;
@@ -10,9 +11,9 @@ public sealed class PaperExcerptTests
     [Fact]
     public void Cost_model_gives_table_1_to_three_decimals_from_the_excerpts()
     {
-        Assert.Equal(5.447, PaperSetup.Execution(PaperProfiles.Opt6Billion, 1, 4, batch: 1), 3);
-        Assert.Equal(14.373, PaperSetup.Execution(PaperProfiles.Gpt20Billion, 3, 4, batch: 1), 3);
-        Assert.Equal(17.540, PaperSetup.Execution(PaperProfiles.Llama30Billion, 2, 8, batch: 1), 3);
+        Assert.Equal(5.447, PaperSetup.Execution(PaperShapes.OptProfile, 1, 4, batch: 1), 3);
+        Assert.Equal(14.373, PaperSetup.Execution(PaperShapes.GptProfile, 3, 4, batch: 1), 3);
+        Assert.Equal(17.540, PaperSetup.Execution(PaperShapes.LlamaProfile, 2, 8, batch: 1), 3);
     }
 
     [Theory]
@@ -22,7 +23,7 @@ public sealed class PaperExcerptTests
     {
         var chosen = Enumerable.Range(6, 9).Select(nodes =>
         {
-            var result = PaperSetup.Search(PaperProfiles.Gpt20Billion, 12, alpha, nodes);
+            var result = PaperSetup.Search(PaperShapes.GptProfile, 12, alpha, nodes);
             var d = result.Chosen.Degrees;
             return $"{d.Replicas},{d.Stages},{d.Ranks}{(result.Overloaded ? "!" : "")}";
         });

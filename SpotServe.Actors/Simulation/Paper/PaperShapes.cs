@@ -23,7 +23,7 @@ public static class PaperShapes
         ("B_S+O", [(0, 10), (120, 8), (210, 10), (240, 9), (330, 10), (720, 10)]),
     ];
 
-    private static ProfileTable OptProfile => ProfileTable.Parse("""
+    internal static ProfileTable OptProfile => ProfileTable.Parse("""
         { "layer_num": 32, "padded_layer_num": 36, "final_fix_factor": 1.1, "pp_init_comm": 5.3, "pp_incr_comm": 0.07,
           "embed": [0.298, 0.372, 0.461, 0.719],
           "tp-4": { "bsz-1": { "init": 19.567, "incr": 1.056 }, "bsz-2": { "init": 31.043, "incr": 0.932 },
@@ -32,7 +32,7 @@ public static class PaperShapes
                     "bsz-4": { "init": 44.562, "incr": 1.309 } } }
         """);
 
-    private static ProfileTable GptProfile => ProfileTable.Parse("""
+    internal static ProfileTable GptProfile => ProfileTable.Parse("""
         { "layer_num": 44, "padded_layer_num": 48, "final_fix_factor": 1.1, "pp_init_comm": 7.0, "pp_incr_comm": 0.1,
           "embed": [0.318, 0.471, 0.607, 1.079],
           "tp-4": { "bsz-1": { "init": 37.562, "incr": 1.968 }, "bsz-2": { "init": 64.61, "incr": 1.938 },
@@ -41,7 +41,7 @@ public static class PaperShapes
                     "bsz-4": { "init": 80.624, "incr": 1.932 } } }
         """);
 
-    private static ProfileTable LlamaProfile => ProfileTable.Parse("""
+    internal static ProfileTable LlamaProfile => ProfileTable.Parse("""
         { "layer_num": 48, "padded_layer_num": 48, "final_fix_factor": 1.1, "pp_init_comm": 8.0, "pp_incr_comm": 0.15,
           "embed": [0.404, 0.519, 0.797, 1.448],
           "tp-4": { "bsz-1": { "init": 66.079, "incr": 2.618 }, "bsz-2": { "init": 93.799, "incr": 2.632 },

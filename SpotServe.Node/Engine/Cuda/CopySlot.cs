@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using SpotServe.Actors;
+using SpotServe.Actors.Execution;
 
 namespace SpotServe.Node.Engine.Cuda;
 
@@ -17,6 +18,9 @@ internal sealed unsafe partial class CopySlot : IDisposable
 
     /// <summary>Copiers of a device at most: their memory is pinned for the life of the process.</summary>
     private const int SlotsMax = 8;
+
+    /// <summary>A copier is held for some milliseconds: nobody waits so long but for a GPU that hangs.</summary>
+    private static readonly TimeSpan FreeMax = TimeSpan.FromSeconds(60);
 
     private const string Library = "libcuda.so.1";
     private const uint Portable = 1;
@@ -37,6 +41,7 @@ internal sealed unsafe partial class CopySlot : IDisposable
     }
 
     /// <summary>Waits for a free copier of a device and makes the device's context the calling thread's.</summary>
+    /// <exception cref="EngineLostException">None got free in time, or the driver failed.</exception>
     public static CopySlot Rent(int device)
     {
         CudaDriver.UseContext(device);
@@ -92,7 +97,12 @@ internal sealed unsafe partial class CopySlot : IDisposable
 
         public CopySlot Take()
         {
-            _free.Wait();
+            if (!_free.Wait(FreeMax))
+            {
+                throw new EngineLostException(
+                    $"No copier between host and GPU got free within {FreeMax.TotalSeconds:0} s: the GPU hangs.");
+            }
+
             try
             {
                 return _made.TryTake(out var slot) ? slot : new CopySlot(this);
