@@ -1,8 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
 using System.Text.Json;
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Requests;
 using SpotServe.Seed.Templating;
 
 namespace SpotServe.Seed.Api;

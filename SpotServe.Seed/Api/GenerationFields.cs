@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
 using System.Text.Json;
-using SpotServe.Actors.Requests;
 using SpotServe.Seed.Tokenization;
 
 namespace SpotServe.Seed.Api;

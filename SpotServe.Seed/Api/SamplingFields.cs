@@ -2,8 +2,6 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Seed.Api;
 
