@@ -66,8 +66,8 @@ internal static class DashboardHosting
                 ClusterBody.Of(watch.Latest, names),
                 ClusterJson.Plain.ClusterBody,
                 cancellationToken: http.RequestAborted));
-        // Else a program that was built and not published maps every path for files that a developer adds meanwhile, and
-        // a GET of a path that only takes POST finds that instead of being told so.
+        // Else a program that was built and not published maps every path, for files that a developer adds meanwhile,
+        // and a GET of a path that only takes POST finds that instead of being told so.
         app.Configuration[StaticAssetsReload] = "false";
         app.MapStaticAssets(Path.Combine(AppContext.BaseDirectory, Manifest));
         app.MapRazorComponents<DashboardApp>()
