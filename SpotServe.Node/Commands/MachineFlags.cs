@@ -1,5 +1,6 @@
 using System.CommandLine;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Hosting;
 using SpotServe.Node.Hosting;
 
 namespace SpotServe.Node.Commands;

@@ -16,7 +16,7 @@ internal static class RootCommands
     /// <summary>Runs the command line; the exit code is 0 when the user asked for the end.</summary>
     public static Task<int> InvokeAsync(string[] arguments) => ProcessEdge.RunAsync(
         ProgramName,
-        () => Create().Parse(arguments).InvokeAsync(new InvocationConfiguration
+        () => EmptyOptions.Refuse(Create().Parse(arguments)).InvokeAsync(new InvocationConfiguration
         {
             ProcessTerminationTimeout = StopMax,
             EnableDefaultExceptionHandler = false,

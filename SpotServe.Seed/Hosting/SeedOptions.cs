@@ -68,6 +68,3 @@ public sealed record SeedOptions
     /// <summary>Whether the old layout serves while bytes move.</summary>
     public MigrationMode Migration { get; init; } = MigrationMode.CopyWhileServing;
 }
-
-/// <summary>What the user asked for cannot be done; the message is all that they need to see.</summary>
-public sealed class UsageException(string message) : Exception(message);

@@ -1,11 +1,11 @@
 using System.CommandLine;
 using SpotServe.Actors.Remoting;
-using SpotServe.Node.Hosting;
 
-namespace SpotServe.Node.Commands;
+namespace SpotServe.Actors.Hosting;
 
-/// <summary>Options that say what this node proves its membership with.</summary>
-internal sealed class AccessFlags
+/// <summary>Options that say what a process proves its membership with: the same for control nodes and nodes.</summary>
+/// <param name="insecure">What --insecure means to the process.</param>
+public sealed class AccessFlags(string insecure)
 {
     private Option<string?> SecretFile { get; } = new("--secret-file")
     {
@@ -31,15 +31,14 @@ internal sealed class AccessFlags
         HelpName = "FILE",
     };
 
-    private Option<bool> Insecure { get; } = new("--insecure")
-    {
-        Description = "Join a cluster that was started with --insecure, which has no secret.",
-    };
+    private Option<bool> Insecure { get; } = new("--insecure") { Description = insecure };
 
     public IEnumerable<Option> All => [SecretFile, Certificate, Key, Authority, Insecure];
 
-    /// <exception cref="UsageException">It is contradictory, or nothing was given.</exception>
-    public ClusterAccess Read(ParseResult parsed)
+    /// <summary>Reads what was given, the secret also from the environment.</summary>
+    /// <returns>Null when nothing was given.</returns>
+    /// <exception cref="UsageException">It is contradictory, or a file is no use.</exception>
+    public ClusterAccess? Read(ParseResult parsed)
     {
         try
         {
@@ -51,9 +50,7 @@ internal sealed class AccessFlags
                 KeyFile = parsed.GetValue(Key),
                 AuthorityFile = parsed.GetValue(Authority),
                 IsInsecure = parsed.GetValue(Insecure),
-            }) ?? throw new UsageException(
-                $"Set {AccessSettings.SecretVariable} to the cluster's secret, or give --secret-file FILE: a text of " +
-                "your own, the same on every node (--insecure: the cluster has none).");
+            });
         }
         catch (ArgumentException error)
         {
