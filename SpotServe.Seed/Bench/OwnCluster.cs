@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Net.Http.Json;
 using System.Text.RegularExpressions;
 using SpotServe.Actors.Planning;
 using SpotServe.Seed.Hosting;
@@ -7,9 +6,8 @@ using SpotServe.Seed.Hosting;
 namespace SpotServe.Seed.Bench;
 
 /// <summary>
-/// This program started once more, as a user starts it: a seed and its nodes on this machine, for a measurement. All of
-/// it ends with <see cref="DisposeAsync"/>, and when this process is killed: the child's terminal is a pipe of ours, and
-/// its nodes end with it.
+/// This program started once more, as a user starts it: a seed and its nodes on this machine, for a measurement. All
+/// of it ends with <see cref="DisposeAsync"/>.
 /// </summary>
 internal sealed partial class OwnCluster : IAsyncDisposable
 {

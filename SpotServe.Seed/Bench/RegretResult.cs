@@ -33,16 +33,12 @@ internal sealed record RegretResult(
     /// <summary>Tables in Markdown: the layouts, then the choices.</summary>
     public string Text()
     {
-        var text = new StringBuilder();
+        var text = new StringBuilder(Head());
         var (cold, warm) = (new RegretChoice(Cold), new RegretChoice(Warm));
-        text.AppendLine(CultureInfo.InvariantCulture, $"""
-            {Model}, {Warm.Instances.Length} nodes of {Warm.Instances[0].Kind.Name}: prompts of {Sizes.PromptTokens} tokens, answers of {Sizes.OutputTokens}.
-            Low load {Low.RequestsPerSecond:0.00} requests/s, high {High.RequestsPerSecond:0.00}, full {Sizes.Clients} clients that ask again at once.
-            Expected: from what devices measured of themselves / also from step times since.
-
-            | Layout | low: mean, p50, p99 ms | expected | high: mean, p50, p99 ms | expected | full: tokens/s | expected |
-            | --- | --- | --- | --- | --- | --- | --- |
-            """);
+        text.AppendLine().AppendLine(
+            "| Layout | low: mean, p50, p99 ms | expected | high: mean, p50, p99 ms | expected | "
+            + "full: tokens/s | expected |");
+        text.AppendLine("| --- | --- | --- | --- | --- | --- | --- |");
         foreach (var layout in Layouts)
         {
             text.AppendLine(CultureInfo.InvariantCulture,
@@ -67,7 +63,24 @@ internal sealed record RegretResult(
             + Ms(warm.Predicted(load, layout.Degrees)?.LatencySeconds);
     }
 
-    /// <summary>Share by which a choice is worse than the best that was measured: of mean latency, or of tokens.</summary>
+    private string Head()
+    {
+        var kind = Warm.Instances[0].Kind;
+        var taught = Warm.Corrections.ByShape.Select(one => string.Create(
+            CultureInfo.InvariantCulture, $"M = {one.Ranks} x {one.Step:0.00}"));
+        return string.Create(CultureInfo.InvariantCulture, $"""
+            {Model}, {Warm.Instances.Length} nodes of {kind.Name}, crowding {kind.Crowding:0.##}, which measured
+            {kind.WeightBytesPerSecond / 1e9:0.0} GB/s, {kind.FlopsPerSecond / 1e9:0} GFLOP/s and
+            {kind.LayerOverheadSeconds * 1e6:0} us a layer. Prompts of {Sizes.PromptTokens} tokens, answers of
+            {Sizes.OutputTokens}. Low load {Low.RequestsPerSecond:0.00} requests/s, high {High.RequestsPerSecond:0.00},
+            full {Sizes.Clients} clients that ask again at once. Expected: from what devices measured of themselves /
+            corrected by step times ({string.Join(", ", taught)}).
+
+            """);
+    }
+
+    /// <summary>Share by which a choice is worse than the best that was measured: of mean latency, or of
+    /// tokens.</summary>
     public double Regret(Objective objective, bool isHigh, LayoutDegrees chosen)
     {
         var best = Best(objective, isHigh);
@@ -91,7 +104,8 @@ internal sealed record RegretResult(
         {
             var load = isHigh ? High : Low;
             var (first, later) = (cold.Chosen(objective, load), warm.Chosen(objective, load));
-            return $"| {name} | {first} | {Costs(first)} | {later} | {Costs(later)} | {Best(objective, isHigh).Degrees} |";
+            var best = Best(objective, isHigh).Degrees;
+            return $"| {name} | {first} | {Costs(first)} | {later} | {Costs(later)} | {best} |";
 
             string Costs(LayoutDegrees chosen)
             {

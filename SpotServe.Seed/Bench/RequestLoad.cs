@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Net.Http.Json;
 using System.Text.Json;
 using SpotServe.Seed.Hosting;
 
@@ -10,8 +9,8 @@ namespace SpotServe.Seed.Bench;
 internal sealed record RequestSizes(int PromptTokens, int OutputTokens, int Clients);
 
 /// <summary>What a load met.</summary>
-/// <param name="Latencies">Of each request that came within the window, in seconds, rising. One that was not answered by
-/// the end counts with what it had waited.</param>
+/// <param name="Latencies">Of each request that came within the window, in seconds, rising. One that was not answered
+/// by the end counts with what it had waited.</param>
 /// <param name="Unanswered">How many those are.</param>
 /// <param name="RequestsPerSecond">That were answered; one that reached over an end of the window counts in
 /// part.</param>

@@ -3,7 +3,6 @@ using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine;
 using SpotServe.Node.Engine.Bench;
 using SpotServe.Seed.Bench;
-using SpotServe.Tests.EndToEnd;
 using SpotServe.Tests.Golden;
 using Xunit;
 

@@ -5,7 +5,6 @@ using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine;
 using SpotServe.Seed.Bench;
 using SpotServe.Tests.DataPlane;
-using SpotServe.Tests.EndToEnd;
 using SpotServe.Tests.Golden;
 using Xunit;
 
