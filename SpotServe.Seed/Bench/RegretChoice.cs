@@ -36,7 +36,10 @@ internal sealed class RegretChoice(PlanningInputs inputs)
     public LayoutDegrees Chosen(Objective objective, Workload load) =>
         LayoutSelection.Of(_inputs with { Search = Options(objective), Load = load }).Degrees;
 
-    private SearchOptions Options(Objective objective) =>
-        (_inputs.Search ?? throw new InvalidOperationException("The cluster was started without an objective."))
-        with { Objective = objective };
+    private SearchOptions Options(Objective objective)
+    {
+        var options = _inputs.Search
+            ?? throw new InvalidOperationException("The cluster was started without an objective.");
+        return options with { Objective = objective };
+    }
 }
