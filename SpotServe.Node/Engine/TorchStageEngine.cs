@@ -130,8 +130,8 @@ internal sealed class TorchStageEngine : IStageEngine
     }
 
     /// <summary>Waits for all that a step or the engine's making started on the device. Pages are copied to other
-    /// devices as soon as a step ended, by streams that wait for nothing, and a step that draws no token fetches nothing
-    /// that would have been waited for.</summary>
+    /// devices as soon as a step ended, by streams that wait for nothing, and a step that draws no token fetches
+    /// nothing that would have been waited for.</summary>
     private void AwaitDevice()
     {
         if (_stage.OnCpu) return;

@@ -49,9 +49,9 @@ internal sealed class HandOverTrace(Device device, ElementType type)
             for (var i = 1; i <= handOvers; i++)
             {
                 var (set, stages) = (sets[i % 2], 1 + (i % 2));
-                var preparing = Task.Run(() => Replica(set, stages));
-                for (var least = 3; !preparing.IsCompleted || least > 0; least--) Decode();
-                var next = preparing.GetAwaiter().GetResult();
+                var preparing = new Preparation(() => Replica(set, stages));
+                for (var least = 3; preparing.IsUnderWay || least > 0; least--) Decode();
+                var next = preparing.Finish();
                 MovePages(sets[(i + 1) % 2], serving, set, next);
                 serving.Dispose();
                 sets[(i + 1) % 2].Weights.Trim();
@@ -120,4 +120,37 @@ internal sealed class HandOverTrace(Device device, ElementType type)
         new ReplicaBounds(Sequences * _pagesEach, Sequences, Sequences));
 
     private TorchEngines NewSet() => new(Shape.Spec(type), Shape.Config(), new MadeWeights(), device);
+
+    /// <summary>The next replica, made on a thread of its own while this one decodes.</summary>
+    private sealed class Preparation
+    {
+        private readonly Thread _thread;
+        private InProcessReplica? _made;
+        private Exception? _error;
+
+        public Preparation(Func<InProcessReplica> make)
+        {
+            _thread = new Thread(() =>
+            {
+                try
+                {
+                    _made = make();
+                }
+                catch (Exception error)
+                {
+                    // The thread's edge: Finish tells it.
+                    _error = error;
+                }
+            }) { IsBackground = true, Name = "next replica" };
+            _thread.Start();
+        }
+
+        public bool IsUnderWay => _thread.IsAlive;
+
+        public InProcessReplica Finish()
+        {
+            _thread.Join();
+            return _made ?? throw new InvalidOperationException("The next replica was not made.", _error);
+        }
+    }
 }

@@ -39,6 +39,7 @@ internal sealed class KernelCheck(Device device, Action<string> report)
     /// <returns>The number of checks that failed.</returns>
     public int Run()
     {
+        CompareHandOvers();
         foreach (var shape in Shapes)
         {
             var (batch, steps) = shape.Window is null ? (9, 300) : (20, 700);
@@ -59,7 +60,6 @@ internal sealed class KernelCheck(Device device, Action<string> report)
         CompareDraws();
         CompareLayouts();
         CompareRecovery();
-        CompareHandOvers();
         return _failures;
     }
 
@@ -186,7 +186,8 @@ internal sealed class KernelCheck(Device device, Action<string> report)
         }
     }
 
-    /// <summary>Replicas that take over while others serve: copies, libtorch's stream and ours share the memory.</summary>
+    /// <summary>Replicas that take over while others serve: copiers, libtorch and our kernels share the
+    /// memory.</summary>
     private void CompareHandOvers()
     {
         foreach (var type in new[] { ElementType.Float32, ElementType.BFloat16 })
