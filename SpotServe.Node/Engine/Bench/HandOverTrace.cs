@@ -141,7 +141,8 @@ internal sealed class HandOverTrace(Device device, ElementType type)
                     // The thread's edge: Finish tells it.
                     _error = error;
                 }
-            }) { IsBackground = true, Name = "next replica" };
+            })
+            { IsBackground = true, Name = "next replica" };
             _thread.Start();
         }
 
