@@ -1,4 +1,3 @@
-using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine;
 using SpotServe.Node.Engine.Bench;
 using SpotServe.Node.Engine.Cuda;
