@@ -27,6 +27,13 @@ internal static class LocalCommand
         DefaultValueFactory = _ => "auto",
     };
 
+    private static readonly Option<string> Numerics = new Option<string>("--numerics")
+    {
+        Description = "What nodes on a GPU promise of their bits: invariant (the same in every batch and layout) or "
+            + "fast (many sequences or prompts at once share products).",
+        DefaultValueFactory = _ => "invariant",
+    }.AcceptOnlyFromAmong("invariant", "fast");
+
     private static readonly Option<double?> Chaos = new("--spot-chaos")
     {
         Description = "Take a node away every so many seconds, in turn with notice and without, and start a new one.",
@@ -39,6 +46,7 @@ internal static class LocalCommand
         flags.AddTo(root);
         root.Options.Add(Device);
         root.Options.Add(Dtype);
+        root.Options.Add(Numerics);
         root.Options.Add(Chaos);
         root.SetAction((parsed, cancel) => RootCommands.Serving(() => RunAsync(flags, parsed, cancel), cancel));
     }
@@ -157,6 +165,7 @@ internal static class LocalCommand
         "--cloud", "none",   // The seed says when a node goes; a notice for the machine is the seed's own.
         "--device", parsed.GetValue(Device)!,
         "--dtype", parsed.GetValue(Dtype)!,
+        "--numerics", parsed.GetValue(Numerics)!,
         "--memory", MemoryPerNode(options).ToString("0.###", CultureInfo.InvariantCulture),
         "--threads", fleet.ThreadsPerNode.ToString(CultureInfo.InvariantCulture),
     ];
