@@ -30,7 +30,7 @@ internal sealed class RegretRun(int nodes, Action<string> log)
 
     /// <summary>Measures one model.</summary>
     /// <param name="time">For all of it; windows are as long as it allows.</param>
-    /// <exception cref="Hosting.UsageException">The cluster does not serve.</exception>
+    /// <exception cref="UsageException">The cluster does not serve.</exception>
     public async Task<RegretResult> RunAsync(
         RegretSubject subject, TimeSpan time, string work, CancellationToken cancel)
     {
