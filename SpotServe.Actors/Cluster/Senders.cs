@@ -1,4 +1,5 @@
 using Akka.Actor;
+using SpotServe.Actors.Fleet;
 using SpotServe.Actors.Hosting;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 
@@ -43,7 +44,8 @@ internal static class Senders
 
     /// <summary>Whether only a control member has a reason to say it.</summary>
     public static bool IsControls(object message) => IsPlanners(message)
-        || message is RegisterGateway or GatewayLoad or ChangeLayout or ChangeObjective or GetTimeline;
+        || message is RegisterGateway or GatewayLoad or ChangeLayout or ChangeObjective or GetTimeline
+            or FleetProtocol.ChangeSize;
 
     public static bool IsOf(string node, Address sender) => sender.HasLocalScope
         || node.StartsWith($"{sender.Host}:{sender.Port}#", StringComparison.Ordinal);

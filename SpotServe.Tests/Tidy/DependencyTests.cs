@@ -9,6 +9,7 @@ public sealed partial class DependencyTests
     [InlineData("SpotServe.Actors/Planning")]
     [InlineData("SpotServe.Actors/Scheduling")]
     [InlineData("SpotServe.Actors/Planner/Core")]
+    [InlineData("SpotServe.Actors/Fleet/Core")]
     [InlineData("SpotServe.Actors/Simulation")]
     public void Pure_folder_uses_neither_actors_nor_tensors_nor_clock_nor_files(string folder) =>
         Violations.AreNone(SourceFile.Below(folder, ".cs").SelectMany(file => file.Find(Impure())));
