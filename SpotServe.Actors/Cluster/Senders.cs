@@ -1,11 +1,13 @@
 using Akka.Actor;
-using SpotServe.Actors.Fleet;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 
 namespace SpotServe.Actors.Cluster;
 
 /// <summary>Which address is that of a member with a role.</summary>
 internal sealed record SenderRoles(Func<Address, bool> IsControl, Func<Address, bool> IsGpu);
+
+/// <summary>A message that only control members have a reason to send, declared above this folder.</summary>
+public interface IControlsWord;
 
 /// <summary>
 /// Whether a message of the cluster's protocol comes from whom it has to come from: what is said of a node from the
@@ -44,7 +46,7 @@ internal static class Senders
     /// <summary>Whether only a control member has a reason to say it.</summary>
     public static bool IsControls(object message) => IsPlanners(message)
         || message is RegisterGateway or GatewayLoad or ChangeLayout or ChangeObjective or GetTimeline
-            or FleetProtocol.ChangeSize;
+            or IControlsWord;
 
     public static bool IsOf(string node, Address sender) => sender.HasLocalScope
         || node.StartsWith($"{sender.Host}:{sender.Port}#", StringComparison.Ordinal);

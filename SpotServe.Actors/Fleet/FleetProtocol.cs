@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Cluster;
 
 namespace SpotServe.Actors.Fleet;
 
@@ -13,7 +14,7 @@ public static class FleetProtocol
     /// <summary>The fleet is to have at least this many machines, or as many more than now. Answered by
     /// <see cref="SizeAnswer"/>.</summary>
     /// <param name="IsMore">The number is added to the size that is wanted now.</param>
-    public sealed record ChangeSize(int Machines, bool IsMore) : IMessage;
+    public sealed record ChangeSize(int Machines, bool IsMore) : IMessage, IControlsWord;
 
     /// <param name="Size">As it is now wanted.</param>
     /// <param name="Refusal">Null when it was taken as it was asked for.</param>

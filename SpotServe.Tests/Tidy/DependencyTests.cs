@@ -35,6 +35,7 @@ public sealed partial class DependencyTests
         "Planner",
         "Requests",
         "Gateway",
+        "Fleet",
         "Simulation",
         "Hosting",
     ];
@@ -46,6 +47,7 @@ public sealed partial class DependencyTests
         "SpotServe.Actors/Metrics/MetricCatalogue.cs",
         "SpotServe.Actors/Metrics/MetricsActor.cs",
         "SpotServe.Actors/Persistence/StoredEvents.cs",
+        "SpotServe.Actors/Persistence/StoredFleetEvents.cs",
         "SpotServe.Actors/Persistence/StoredPlannerEvents.cs",
         "SpotServe.Actors/Persistence/StoredPlanningForms.cs",
         "SpotServe.Actors/Persistence/StoredSpec.cs",

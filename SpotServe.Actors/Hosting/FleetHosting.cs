@@ -2,10 +2,10 @@ using Akka.Actor;
 using Akka.Cluster.Hosting;
 using Akka.Hosting;
 using Akka.Pattern;
-using SpotServe.Actors.Hosting;
+using SpotServe.Actors.Fleet;
 using SpotServe.Actors.Persistence;
 
-namespace SpotServe.Actors.Fleet;
+namespace SpotServe.Actors.Hosting;
 
 /// <summary>Registry key of the fleet manager's proxy.</summary>
 public sealed class FleetKey;
@@ -36,5 +36,5 @@ public static class FleetHosting
                 .WithSupervisorStrategy(new OneForOneStrategy(error => error is InvariantException
                     ? Directive.Escalate   // a bug: never restart over it
                     : Directive.Stop))),
-            new ClusterSingletonOptions { Role = ControlHosting.ControlRole });
+            new ClusterSingletonOptions { Role = MemberRoles.Control });
 }
