@@ -30,7 +30,7 @@ internal sealed record FleetJournal
         ImmutableSortedDictionary.Create<string, FleetMachine>(StringComparer.Ordinal);
 
     public ImmutableSortedDictionary<MachinePool, PoolRecord> Pools { get; init; } =
-        ImmutableSortedDictionary<MachinePool, PoolRecord>.Empty;
+        ImmutableSortedDictionary.Create<MachinePool, PoolRecord>(MachinePool.Order);
 
     /// <summary>The latest ones, oldest first.</summary>
     public ImmutableArray<FleetDecision> Decisions { get; init; } = [];

@@ -60,14 +60,14 @@ internal static class Launching
         .Where(pool => pool.IsSpot && IsOpen(turn, pool) && !IsDear(turn, pool))
         .OrderBy(pool => (Held(turn, pool) + 1) * turn.Journal.PoolOf(pool).LossesPerHour)
         .ThenBy(pool => turn.State.Prices.GetValueOrDefault(pool))
-        .ThenBy(pool => pool)
+        .ThenBy(pool => pool, MachinePool.Order)
         .FirstOrDefault();
 
     private static MachinePool? BestOnDemand(FleetTurn turn) => turn.Limits.Pools
         .Where(pool => !pool.IsSpot && IsOpen(turn, pool))
         .OrderBy(pool => turn.State.Prices.GetValueOrDefault(pool, double.MaxValue))
         .ThenBy(pool => Held(turn, pool))
-        .ThenBy(pool => pool)
+        .ThenBy(pool => pool, MachinePool.Order)
         .FirstOrDefault();
 
     /// <summary>A spot machine that costs what the same machine costs on demand has no point.</summary>

@@ -5,9 +5,11 @@ namespace SpotServe.Actors.Fleet;
 /// <param name="InstanceType">As the cloud calls it, e.g. "g4dn.xlarge".</param>
 /// <param name="Zone">E.g. "us-east-1a"; empty where the cloud has no zones.</param>
 /// <param name="IsSpot">The cloud may take such machines away.</param>
-public sealed record MachinePool(string InstanceType, string Zone, bool IsSpot) : IComparable<MachinePool>
+public sealed record MachinePool(string InstanceType, string Zone, bool IsSpot)
 {
-    public int CompareTo(MachinePool? other) => other is null ? 1 : string.CompareOrdinal(ToString(), other.ToString());
+    /// <summary>So that equal choices are made the same way everywhere.</summary>
+    public static IComparer<MachinePool> Order { get; } = Comparer<MachinePool>.Create(
+        (one, other) => string.CompareOrdinal(one.ToString(), other.ToString()));
 
     public override string ToString() =>
         $"{(IsSpot ? "spot" : "on-demand")} {InstanceType}{(Zone.Length > 0 ? $" in {Zone}" : "")}";

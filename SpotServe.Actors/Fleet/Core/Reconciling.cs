@@ -1,6 +1,4 @@
 using System.Collections.Immutable;
-using SpotServe.Actors.Planning;
-using static SpotServe.Actors.Fleet.FleetEvents;
 
 namespace SpotServe.Actors.Fleet;
 
