@@ -45,7 +45,8 @@ public sealed class DashboardTests(DashboardCluster cluster) : IClassFixture<Das
         });
 
         // An operator's smaller number holds at once.
-        using var smaller = await cluster.Http.PostAsJsonAsync("/admin/fleet", new { machines = 4 });
+        using var smaller = await cluster.Http.PostAsJsonAsync(
+            "/admin/fleet", new { machines = 4 }, TestContext.Current.CancellationToken);
         await page.UntilAllServeAsync(4);
         Assert.InRange(await page.ShiftedAsync(), 0, ShiftMax);
     }

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Fleet;
-using SpotServe.Actors.Planning;
 using Xunit;
 
 namespace SpotServe.Tests.Fleet;
