@@ -28,7 +28,7 @@ internal static class FleetMessages
             [.. journal.Orders.Values.Select(order => new OrderLine(order.Token, order.Pool.ToString(), order.At))],
             [.. journal.Machines.Values.Select(machine => Line(state, machine))],
             [
-                .. limits.Pools.Order(MachinePool.Order).Select(pool => journal.PoolOf(pool)).Select(pool => new PoolLine(
+                .. limits.Pools.Order(MachinePool.Order).Select(journal.PoolOf).Select(pool => new PoolLine(
                     pool.Pool.ToString(),
                     state.Prices.TryGetValue(pool.Pool, out var price) ? price : null,
                     pool.Hours,
