@@ -1,7 +1,6 @@
 using CsCheck;
 using SpotServe.Node.Engine;
 using SpotServe.Node.Engine.Cpu;
-using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -101,7 +101,8 @@ internal sealed class Gpt2 : ModelFamily
     }
 
     public override OutputHead Back(StageParts parts) => new(
-        parts.Stage, Norm(parts, FinalNorm, 0), new ColumnLinear(parts.Stage, parts.Weights.Matrix(HeadName(parts.Config))));
+        parts.Stage, Norm(parts, FinalNorm, 0),
+        new ColumnLinear(parts.Stage, parts.Weights.Matrix(HeadName(parts.Config))));
 
     private static double Scale(ModelConfig config, int layer)
     {
