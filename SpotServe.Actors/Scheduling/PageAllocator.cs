@@ -47,10 +47,10 @@ public sealed class PageAllocator
     /// <summary>How many have the page in their tables.</summary>
     public int UsersOf(int page) => Math.Max(0, _users[page]);
 
-    /// <summary>Another number each time that a page is taken for new content: number and content belong together.</summary>
+    /// <summary>Another number each time that a page is taken for new content: it names the content.</summary>
     public long BirthOf(int page) => _births[page];
 
-    /// <summary>Appends <paramref name="count"/> pages to the table, or changes nothing when fewer can be had.</summary>
+    /// <summary>Appends <paramref name="count"/> pages to the table; changes nothing when fewer can be had.</summary>
     public bool TryTake(int count, List<int> pageTable)
     {
         Invariant.Holds(count >= 0);
