@@ -4,7 +4,6 @@ using Akka.Event;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fragments;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 using static SpotServe.Actors.Gateway.GatewayProtocol;
