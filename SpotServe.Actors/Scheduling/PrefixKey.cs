@@ -12,7 +12,7 @@ namespace SpotServe.Actors.Scheduling;
 /// </summary>
 public readonly record struct PrefixKey(ulong High, ulong Low)
 {
-    private const int TokensMax = Execution.KvPage.Tokens;
+    private const int TokensMax = KvPage.Tokens;
 
     /// <summary>What the chain of a model's prompts begins with.</summary>
     /// <param name="model">Whatever tells this model from all others.</param>

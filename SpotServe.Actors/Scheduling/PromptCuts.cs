@@ -1,6 +1,3 @@
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Requests;
-
 namespace SpotServe.Actors.Scheduling;
 
 /// <summary>
