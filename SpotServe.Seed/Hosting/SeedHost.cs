@@ -238,6 +238,7 @@ internal sealed class SeedHost : IAsyncDisposable
             SecretMark = options.ClusterAccess.Secret?.Mark,
             SequencesMax = options.SequencesMax,
             StepTokensMax = options.StepTokensMax,
+            KeepsPrefixes = options.KeepsPrefixes,
             Mode = options.Migration,
             Objective = options.Objective,
             Fleet = options.Fleet,

@@ -55,6 +55,9 @@ public sealed record SeedOptions
     /// <summary>Tokens of one engine step; at least as many as sequences.</summary>
     public int StepTokensMax { get; init; } = 512;
 
+    /// <summary>Whether what prompts have in common is computed once.</summary>
+    public bool KeepsPrefixes { get; init; } = true;
+
     public int OpenRequestsMax { get; init; } = 1024;
 
     /// <summary>What the planner chooses sources of weights by, where it is not to be measured.</summary>
