@@ -14,5 +14,5 @@ var invocation = new InvocationConfiguration
 };
 return await ProcessEdge.RunAsync(
     JoinCommand.ProgramName,
-    () => EmptyOptions.Refuse(root.Parse(args)).InvokeAsync(invocation),
+    () => JoinCommand.Checked(root.Parse(args)).InvokeAsync(invocation),
     JoinCommand.IsExpected);

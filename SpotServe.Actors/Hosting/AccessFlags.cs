@@ -37,24 +37,15 @@ public sealed class AccessFlags(string insecure)
 
     /// <summary>Reads what was given, the secret also from the environment.</summary>
     /// <returns>Null when nothing was given.</returns>
-    /// <exception cref="UsageException">It is contradictory, or a file is no use.</exception>
-    public ClusterAccess? Read(ParseResult parsed)
+    /// <exception cref="ArgumentException">It is contradictory, or a file is no use; the message is for the
+    /// user.</exception>
+    public ClusterAccess? Read(ParseResult parsed) => ClusterAccess.Read(new AccessSettings
     {
-        try
-        {
-            return ClusterAccess.Read(new AccessSettings
-            {
-                SecretText = Environment.GetEnvironmentVariable(AccessSettings.SecretVariable),
-                SecretFile = parsed.GetValue(SecretFile),
-                CertificateFile = parsed.GetValue(Certificate),
-                KeyFile = parsed.GetValue(Key),
-                AuthorityFile = parsed.GetValue(Authority),
-                IsInsecure = parsed.GetValue(Insecure),
-            });
-        }
-        catch (ArgumentException error)
-        {
-            throw new UsageException(error.Message);
-        }
-    }
+        SecretText = Environment.GetEnvironmentVariable(AccessSettings.SecretVariable),
+        SecretFile = parsed.GetValue(SecretFile),
+        CertificateFile = parsed.GetValue(Certificate),
+        KeyFile = parsed.GetValue(Key),
+        AuthorityFile = parsed.GetValue(Authority),
+        IsInsecure = parsed.GetValue(Insecure),
+    });
 }

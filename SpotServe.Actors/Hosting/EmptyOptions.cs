@@ -7,19 +7,16 @@ namespace SpotServe.Actors.Hosting;
 /// means something by it.</summary>
 public static class EmptyOptions
 {
-    /// <returns>What was parsed.</returns>
-    /// <exception cref="UsageException">An option was given an empty value; the message names it.</exception>
-    public static ParseResult Refuse(ParseResult parsed)
+    /// <returns>What is to be said of the first such option; null when there is none.</returns>
+    public static string? Complaint(ParseResult parsed)
     {
         for (var command = parsed.CommandResult; command is not null; command = command.Parent as CommandResult)
         {
-            foreach (var option in command.Children.OfType<OptionResult>())
-            {
-                if (option.Tokens.Any(token => string.IsNullOrWhiteSpace(token.Value)))
-                    throw new UsageException($"{option.Option.Name} is empty; give it a value or leave it out.");
-            }
+            var empty = command.Children.OfType<OptionResult>().FirstOrDefault(
+                option => option.Tokens.Any(token => string.IsNullOrWhiteSpace(token.Value)));
+            if (empty is not null) return $"{empty.Option.Name} is empty; give it a value or leave it out.";
         }
 
-        return parsed;
+        return null;
     }
 }

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Hosting;
 using SpotServe.Node.Hosting;
 
 namespace SpotServe.Node.Commands;

@@ -101,6 +101,18 @@ internal sealed class NodeFlags
         }
     }
 
+    private ClusterAccess ReadAccess(ParseResult parsed)
+    {
+        try
+        {
+            return Access.Read(parsed) ?? throw new UsageException(NoAccess);
+        }
+        catch (ArgumentException error)
+        {
+            throw new UsageException(error.Message);
+        }
+    }
+
     /// <exception cref="UsageException">An option is missing or out of range.</exception>
     public NodeOptions Read(ParseResult parsed)
     {
@@ -138,7 +150,7 @@ internal sealed class NodeFlags
             MapWeights = !parsed.GetValue(CopyWeights),
             Machine = Machine.Read(parsed),
             CacheFolder = Machine.ReadCache(parsed),
-            Access = Access.Read(parsed) ?? throw new UsageException(NoAccess),
+            Access = ReadAccess(parsed),
         };
     }
 

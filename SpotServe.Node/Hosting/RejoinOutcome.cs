@@ -1,5 +1,4 @@
 using SpotServe.Actors;
-using SpotServe.Actors.Hosting;
 
 namespace SpotServe.Node.Hosting;
 

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Seed.Bench;
@@ -30,7 +29,7 @@ internal sealed class RegretRun(int nodes, Action<string> log)
 
     /// <summary>Measures one model.</summary>
     /// <param name="time">For all of it; windows are as long as it allows.</param>
-    /// <exception cref="UsageException">The cluster does not serve.</exception>
+    /// <exception cref="Hosting.UsageException">The cluster does not serve.</exception>
     public async Task<RegretResult> RunAsync(
         RegretSubject subject, TimeSpan time, string work, CancellationToken cancel)
     {

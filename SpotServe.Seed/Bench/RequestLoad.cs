@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
-using SpotServe.Actors.Hosting;
+using SpotServe.Seed.Hosting;
 
 namespace SpotServe.Seed.Bench;
 

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using SpotServe.Actors.Hosting;
 using SpotServe.Seed.Bench;
 using SpotServe.Seed.Hosting;
 

@@ -5,7 +5,7 @@ using System.Net.ServerSentEvents;
 using System.Text;
 using System.Text.Json;
 using Spectre.Console;
-using SpotServe.Actors.Hosting;
+using SpotServe.Seed.Hosting;
 
 namespace SpotServe.Seed.Commands;
 

@@ -1,6 +1,6 @@
 using System.CommandLine;
-using SpotServe.Actors.Hosting;
 using SpotServe.Seed.Api;
+using SpotServe.Seed.Hosting;
 
 namespace SpotServe.Seed.Commands;
 

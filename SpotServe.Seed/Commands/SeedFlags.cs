@@ -1,5 +1,4 @@
 using System.CommandLine;
-using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Planning;
 using SpotServe.Seed.Hosting;
 

@@ -47,6 +47,18 @@ internal static class ServeCommand
         return command;
     }
 
+    private static ClusterAccess Access(AccessFlags flags, ParseResult parsed, string host)
+    {
+        try
+        {
+            return flags.Read(parsed) ?? OpenOn(host);
+        }
+        catch (ArgumentException error)
+        {
+            throw new UsageException(error.Message);
+        }
+    }
+
     /// <summary>Nothing was given: that will do where others cannot reach the ports.</summary>
     private static ClusterAccess OpenOn(string host) => ClusterAccess.IsLocal(host) ? ClusterAccess.Open
         : throw new UsageException(
@@ -76,7 +88,7 @@ internal static class ServeCommand
                 [.. (parsed.GetValue(Seed) ?? []).Select(seed => Told(HostNames.Peer("--seed", seed)))],
                 $"{host}:{port}",
                 options.Database),
-            ClusterAccess = access.Read(parsed) ?? OpenOn(host),
+            ClusterAccess = Access(access, parsed, host),
         };
         await using var seed = await SeedHost.StartAsync(options, cancel);
         Console.WriteLine($"Serving {options.Model.Folder}; waiting for {options.DevicesExpected} device(s).");

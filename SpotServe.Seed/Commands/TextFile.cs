@@ -1,4 +1,4 @@
-using SpotServe.Actors.Hosting;
+using SpotServe.Seed.Hosting;
 
 namespace SpotServe.Seed.Commands;
 

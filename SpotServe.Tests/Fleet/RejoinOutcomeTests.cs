@@ -1,7 +1,6 @@
 using Akka.Actor;
 using Akka.Remote;
 using SpotServe.Actors;
-using SpotServe.Actors.Hosting;
 using SpotServe.Node.Hosting;
 using Xunit;
 

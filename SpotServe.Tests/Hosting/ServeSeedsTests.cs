@@ -1,4 +1,3 @@
-using SpotServe.Actors.Hosting;
 using SpotServe.Seed.Hosting;
 using Xunit;
 

@@ -1,4 +1,0 @@
-namespace SpotServe.Actors.Hosting;
-
-/// <summary>What the user asked for cannot be done; the message is all that they need to see.</summary>
-public sealed class UsageException(string message) : Exception(message);
