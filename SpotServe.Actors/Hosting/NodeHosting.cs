@@ -111,5 +111,5 @@ public static class NodeHosting
                 VocabularySize = model.VocabularySize,
             },
             pipeline,
-            expects: position.Origin?.Expects[assignment.Position.Replica]);
+            expects: position.Origin?.Expects);
 }

@@ -38,7 +38,9 @@ internal sealed record ClusterDraw(
     private const double QuickBytesPerSecond = 3e5;
 
     private const int ContextMax = 128;
-    private const long WorkingBytes = 4_000;
+
+    /// <summary>The buffers of two engines, the old one and the new.</summary>
+    private const long WorkingBytes = 7_000;
 
     /// <summary>Whether nothing has to be given up before the next layout serves.</summary>
     public bool AlwaysKeepsServing =>
