@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using SpotServe.Actors;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Families;
 using SpotServe.Node.Lifetime;

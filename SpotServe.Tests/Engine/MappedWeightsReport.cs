@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine;
 using SpotServe.Node.Engine.Bench;
 using SpotServe.Tests.EndToEnd;

@@ -6,7 +6,6 @@ using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Serialization;
 using SpotServe.Tests.Serialization;
 using Xunit;

@@ -97,8 +97,8 @@ public sealed class StageCutter(SliceGeometry geometry, SearchOptions options, W
 
     private long KvLayerBytes(int batch, int heads)
     {
-        var pages = (long)batch * Execution.KvPage.Count(load.PromptTokens + load.OutputTokens);
-        return pages * Execution.KvPage.Bytes(geometry.Model, heads);
+        var pages = (long)batch * KvPage.Count(load.PromptTokens + load.OutputTokens);
+        return pages * KvPage.Bytes(geometry.Model, heads);
     }
 
     /// <summary>The largest rank's bytes: with floor cuts and shared kv heads the ranks are not all alike.</summary>

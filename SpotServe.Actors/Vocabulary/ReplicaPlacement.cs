@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 
-namespace SpotServe.Actors.Planning;
+namespace SpotServe.Actors.Vocabulary;
 
 /// <summary>One replica of a layout: what its positions have to know of where they are, however many replicas there
 /// are beside it.</summary>

@@ -1,4 +1,4 @@
-namespace SpotServe.Actors.Planning;
+namespace SpotServe.Actors.Vocabulary;
 
 /// <summary>Where replicas of a layout are: all of them in <see cref="Layout"/>, one in
 /// <see cref="ReplicaPlacement"/>.</summary>
