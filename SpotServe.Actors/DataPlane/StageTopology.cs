@@ -24,8 +24,8 @@ public sealed record LinkEnd(LinkKey Key, bool IsFrom, LinkMeans Means)
 }
 
 /// <summary>
-/// The links of one position, from its replica's places alone: both ends compute the same key. Activations come from the same
-/// rank of the previous stage, plans from the leader (d,0,0), partial sums from all other ranks of the stage.
+/// The links of one position, from its replica's places alone: both ends compute the same key. Activations come from
+/// the same rank of the previous stage, plans from the leader (d,0,0), partial sums from all other ranks of the stage.
 /// </summary>
 public sealed record StageTopology(
     Epoch Epoch,

@@ -72,7 +72,8 @@ public sealed class ThousandNodesTests : TwoSystems
         Leaving = Names.ToImmutableDictionary(name => name, _ => DateTimeOffset.UnixEpoch),
     };
 
-    /// <summary>A position of 1,000 is told of its replica's eight nodes, and of those that its pages come from.</summary>
+    /// <summary>A position among 1,000 is told of its replica's eight nodes, and of those that its pages come
+    /// from.</summary>
     [Fact]
     public void Position_is_told_what_concerns_it_however_many_nodes_there_are()
     {

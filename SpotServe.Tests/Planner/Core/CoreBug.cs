@@ -7,13 +7,15 @@ namespace SpotServe.Tests.Planner.Core;
 
 /// <summary>Something that a core could do wrong.</summary>
 /// <param name="Law">Part of the law that has to notice it.</param>
-/// <param name="Spoil">The state before a step, the one after it and the effects, to what a core with the bug would
-/// give.</param>
+/// <param name="Spoil">Makes of a step what a core with the bug would.</param>
 internal sealed record CoreBug(
     string Name,
     string Law,
-    Func<PlannerState, PlannerState, ImmutableArray<PlannerEffect>, (PlannerState, ImmutableArray<PlannerEffect>)> Spoil)
+    CoreBug.Spoiler Spoil)
 {
+    public delegate (PlannerState State, ImmutableArray<PlannerEffect> Effects) Spoiler(
+        PlannerState before, PlannerState after, ImmutableArray<PlannerEffect> effects);
+
     public static ImmutableArray<CoreBug> All { get; } =
     [
         InEffects("acts before it writes", "written before it is acted on", effects =>
@@ -34,8 +36,9 @@ internal sealed record CoreBug(
                 ? send with { Message = ask with { Term = ask.Term - 1 } }
                 : effect)]),
         InBoth("releases what serves", "not released before its successor serves", (before, after, effects) =>
-            after is { Phase: HandingOver, Active: { } active } && active.Layout.Placement.FirstOrDefault(active.IsAlive)
-                is { Node: { } name } device && after.Nodes.TryGetValue(name, out var node)
+            after is { Phase: HandingOver, Active: { } active }
+                && active.Layout.Placement.FirstOrDefault(active.IsAlive) is { Node: { } name } device
+                && after.Nodes.TryGetValue(name, out var node)
                 ? (after, effects.Add(new PlannerEffect.Send(
                     node.Address,
                     new ClusterProtocol.ReleasePosition(active.Epoch, device, false) { Term = after.Journal.Term })))
@@ -43,7 +46,8 @@ internal sealed record CoreBug(
         InBoth("sends to one that is gone", "nothing is sent to one that is gone", (_, after, effects) =>
             after.Round > 3
                 ? (after, effects.Add(new PlannerEffect.Send(
-                    new CoreAddress("node", "gone#1"), new ClusterProtocol.GetHoldings(1) { Term = after.Journal.Term })))
+                    new CoreAddress("node", "gone#1"),
+                    new ClusterProtocol.GetHoldings(1) { Term = after.Journal.Term })))
                 : (after, effects)),
         InState("uses a node under notice", "on a node under notice", after => after.Phase is Preparing preparing
             ? after with
@@ -59,11 +63,13 @@ internal sealed record CoreBug(
         InState("does not wait for links", "connected and has its leaders", after => after.Phase is Connecting phase
             ? after with { Phase = phase with { WaitingFor = [] } }
             : after),
-        InState("does not wait for hand-overs", "serves with what it was handed", after => after.Phase is CuttingOver phase
-            ? after with { Phase = phase with { NotServing = [] } }
-            : after),
-        InState("never asks again", "something serves soon", after => after.Phase is Asking phase
+        InState("does not wait for hand-overs", "serves with what it was handed", after =>
+            after.Phase is CuttingOver phase ? after with { Phase = phase with { NotServing = [] } } : after),
+        InState("never asks again", "no phase lasts for ever", after => after.Phase is Asking phase
             ? after with { Phase = phase with { RepeatAt = Never, Since = Never } }
+            : after),
+        InState("waits for all expected devices", "something serves soon", after => after.Phase is Gathering
+            ? after with { Phase = new Gathering(Never) }
             : after),
         InState("waits for ever", "no phase lasts for ever", after => after.Phase is GettingReady phase
             ? after with { Phase = phase with { Limit = Never } }
@@ -82,10 +88,7 @@ internal sealed record CoreBug(
         new(name, law, (_, after, effects) => (spoil(after), effects));
 
     private static CoreBug InBoth(
-        string name,
-        string law,
-        Func<PlannerState, PlannerState, ImmutableArray<PlannerEffect>, (PlannerState, ImmutableArray<PlannerEffect>)>
-            spoil) => new(name, law, spoil);
+        string name, string law, Spoiler spoil) => new(name, law, spoil);
 
     private static bool IsWrite<T>(PlannerEffect effect)
         where T : PlannerEvents.IPlannerEvent => effect is PlannerEffect.Persist { Event: T };

@@ -107,10 +107,17 @@ internal sealed class CoreLaws
         Law(state.Separations.Count <= nodes.Count * nodes.Count, "separations are of nodes", state.Separations);
         var layout = (state.Phase as ChangingPhase)?.Change.Layout;
         if (state.Phase is Connecting connecting)
-            Law(connecting.Leaders.Keys.All(r => r < layout!.Degrees.Replicas), "leaders are of the layout", connecting);
+        {
+            Law(
+                connecting.Leaders.Keys.All(replica => replica < layout!.Degrees.Replicas),
+                "leaders are of the layout", connecting);
+        }
+
         if (state.Phase is Asking asking)
         {
-            Law(asking.Caches.Keys.All(r => state.Active?.Layout.Degrees.Replicas > r), "caches are of replicas", asking);
+            Law(
+                asking.Caches.Keys.All(replica => state.Active?.Layout.Degrees.Replicas > replica),
+                "caches are of replicas", asking);
             Law(asking.Holdings.Keys.All(nodes.ContainsKey), "holdings are of nodes that are there", asking);
         }
         if (state.Phase is GettingReady)
@@ -233,7 +240,7 @@ internal sealed class CoreLaws
 
     private void IsDecided(Epoch epoch, long term, object what)
     {
-        Law(Written.Decided is { } decided && decided.Epoch == epoch, "a layout is written before it is acted on", what);
+        Law(Written.Decided?.Epoch == epoch, "a layout is written before it is acted on", what);
         Law(term == Written.Term, "commands carry the term that is written", what);
     }
 

@@ -71,8 +71,9 @@ internal sealed class CoreNode(string name, int devices, long memoryBytes)
     /// <returns>False when it was never told to prepare this.</returns>
     public bool Connect(Epoch epoch, DeviceId device, CoreAddress? leader)
     {
-        if (Failures.ContainsKey((epoch, device)) || !_positions.TryGetValue((epoch, device), out var held)) return false;
-        _positions[(epoch, device)] = held with { IsRunning = true, Leader = leader ?? held.Leader };
+        var key = (epoch, device);
+        if (Failures.ContainsKey(key) || !_positions.TryGetValue(key, out var held)) return false;
+        _positions[key] = held with { IsRunning = true, Leader = leader ?? held.Leader };
         return true;
     }
 

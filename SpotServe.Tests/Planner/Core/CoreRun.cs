@@ -87,8 +87,9 @@ internal sealed class CoreRun
         for (var end = Now + time; Now < end;)
         {
             Now += step;
-            foreach (var node in World.Living.Where(node => node.Deadline <= Now || node.LeavesAt <= Now).ToList()) World.End(node);
-            if (nodesReport && (Now - Start).Ticks % PlannerLimits.ReportInterval.Ticks < step.Ticks) Report();
+            var over = World.Living.Where(node => node.Deadline <= Now || node.LeavesAt <= Now).ToList();
+            foreach (var node in over) World.End(node);
+            if (nodesReport && (Now - Start).Ticks % ClusterProtocol.RegisterNode.Interval.Ticks < step.Ticks) Report();
             Hear(PlannerInputs.Tick.Instance);
             if (mailArrives) DeliverAll();
         }

@@ -106,7 +106,8 @@ public sealed class PlannerCoreLawTests
         }
 
         public override string ToString() =>
-            $"scarce {IsScarce}, stops {StopsFirst}, nodes {Nodes}, muted {Muted.Name}:\n{string.Join("\n", Operations)}";
+            $"scarce {IsScarce}, stops {StopsFirst}, nodes {Nodes}, muted {Muted.Name}:\n"
+            + string.Join("\n", Operations);
 
         /// <summary>One kind of answer never comes: whatever waits for it ends all the same.</summary>
         private void Stall(CoreRun run)
@@ -130,7 +131,8 @@ public sealed class PlannerCoreLawTests
         private void Heal(CoreRun run)
         {
             run.CommandsToLose = 0;
-            if (!run.World.Living.Any(node => node is { Deadline: null, LeavesAt: null })) run.World.Join(2, MemoryBytes);
+            if (!run.World.Living.Any(node => node is { Deadline: null, LeavesAt: null }))
+                run.World.Join(devices: 2, MemoryBytes);
             for (var end = run.Now + TimeSpan.FromSeconds(90); run.Now < end;)
             {
                 var round = run.State.Round;
