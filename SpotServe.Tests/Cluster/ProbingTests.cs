@@ -1,7 +1,6 @@
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planner;
-using SpotServe.Actors.Planning;
 using Xunit;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 

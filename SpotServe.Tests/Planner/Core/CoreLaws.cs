@@ -1,8 +1,6 @@
 using System.Collections.Immutable;
-using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Planner;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using Xunit;
 using static SpotServe.Actors.Cluster.ClusterProtocol;

@@ -1,10 +1,7 @@
 using System.Collections.Immutable;
-using System.Globalization;
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Planner;
-using SpotServe.Actors.Planning;
 using Xunit;
 
 namespace SpotServe.Tests.Planner.Core;

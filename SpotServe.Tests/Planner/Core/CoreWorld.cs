@@ -4,7 +4,6 @@ using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
-using SpotServe.Actors.Requests;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 
 namespace SpotServe.Tests.Planner.Core;
