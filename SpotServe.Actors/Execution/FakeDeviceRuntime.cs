@@ -15,7 +15,6 @@ public sealed class FakeDeviceRuntime : IDeviceRuntime
     private readonly Action<StageAssignment, StepPlan>? _beforeStep;
     private readonly WeightStore _weights;
     private readonly PageStore _pages = FakePool.Store();
-    private long _bufferBytes;
 
     /// <param name="model">A small shape, see <see cref="FakeModel.Spec"/>.</param>
     /// <param name="beforeLoad">Awaited before each load: what it throws fails the load.</param>
@@ -54,9 +53,8 @@ public sealed class FakeDeviceRuntime : IDeviceRuntime
     /// <summary>Epochs of the engines that were made here and not disposed.</summary>
     public ImmutableArray<Epoch> Engines => _pages.Epochs;
 
-    /// <summary>Bytes that a device of this model has in use: complete weights, those of old and new layouts, pages,
-    /// those of engines that share counted once, and each engine's buffers.</summary>
-    public long BytesInUse => _weights.BytesHeld + PageBytes(_pages.BytesHeld) + (_pages.Epochs.Length * _bufferBytes);
+    /// <summary>Bytes of complete weights and of pages, those of engines that share counted once.</summary>
+    public long BytesInUse => _weights.BytesHeld + _pages.BytesHeld;
 
     /// <exception cref="InvariantException">Weights, pages and buffers exceed the memory: whoever planned it did not
     /// count what the device charges.</exception>
@@ -66,7 +64,6 @@ public sealed class FakeDeviceRuntime : IDeviceRuntime
         var assignment = order.Assignment;
         if (_beforeLoad is not null) await _beforeLoad(assignment, cancel).ConfigureAwait(false);
         cancel.ThrowIfCancellationRequested();
-        _bufferBytes = BufferBytes(assignment);
         RequireMemory(assignment);
         ImmutableArray<WeightSlice> need = [.. _weights.Shape.Geometry.Need(assignment)];
         if (order.FreesFirst) _weights.TrimBeside(need);
@@ -105,18 +102,11 @@ public sealed class FakeDeviceRuntime : IDeviceRuntime
     public void Dispose() => _weights.Dispose();
 
     /// <summary>The fake's own numbers are smaller; it charges what the model's would take.</summary>
-    private long PageBytes(long fakeBytes) => fakeBytes / FakePool.HeadBytes * KvPage.Bytes(Model, 1);
-
-    /// <summary>A step's activations, as an engine allocates them.</summary>
-    private long BufferBytes(StageAssignment assignment) =>
-        3L * assignment.StepTokensMax * Model.HiddenSize * sizeof(float);
-
-    /// <summary>What the assignment alone takes.</summary>
     private void RequireMemory(StageAssignment assignment)
     {
         var heads = TensorSlices.KvHeads(Model, assignment.Position.Rank, assignment.RankCount).Count;
         var pages = (long)assignment.Layers.Count * assignment.PageCount * KvPage.Bytes(Model, heads);
-        var buffers = BufferBytes(assignment);
+        var buffers = 3L * assignment.StepTokensMax * Model.HiddenSize * sizeof(float);
         var weights = _weights.Shape.Geometry.Need(assignment).Sum(_weights.Shape.Geometry.Bytes);
         if (weights + pages + buffers <= MemoryBytes) return;
         throw new InvariantException(

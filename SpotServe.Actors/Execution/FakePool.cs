@@ -8,7 +8,7 @@ namespace SpotServe.Actors.Execution;
 internal sealed class FakePool(PageShape shape) : TensorBytes(
     shape.PageCount * shape.Heads.Count * HeadBytes)
 {
-    public const int HeadBytes = KvPage.Tokens * sizeof(float);
+    private const int HeadBytes = KvPage.Tokens * sizeof(float);
 
     /// <summary>What a page holds where nothing was written; reading it changes the tokens.</summary>
     private const float Unwritten = -2;

@@ -42,31 +42,6 @@ public sealed class ProbingTests : PlannerTestKit
         Assert.Equal(PlannerPhase.Planning, View(planner).Phase);
     }
 
-    /// <summary>When the first layout is made, nobody has weights to measure with.</summary>
-    [Fact]
-    public void First_nodes_measure_their_links_once_a_layout_serves_one_after_the_other()
-    {
-        var planner = Planner(devices: 2, new LayoutDegrees(1, 2, 1, 8));
-        var nodes = Join(planner, "a:1#1", "b:1#1");
-        Serve(planner, nodes);
-
-        foreach (var node in nodes) Register(planner, node);
-        var question = nodes[0].Commands.FishForMessage<ProbeSources>(_ => true, cancellationToken: Cancel);
-        Assert.Equal("b:1#1", question.Peer.Node);
-        nodes[0].Rates = new SourceRates(1e9, 2e9);
-        foreach (var node in nodes) Register(planner, node);
-        question = nodes[1].Commands.FishForMessage<ProbeSources>(_ => true, cancellationToken: Cancel);
-        Assert.Equal("a:1#1", question.Peer.Node);
-
-        nodes[1].Rates = new SourceRates(1e9, 2e9);
-        foreach (var node in nodes) Register(planner, node);
-        Tick(planner);
-        foreach (var node in nodes) Register(planner, node);
-        View(planner);
-        Assert.False(nodes[0].Commands.HasMessages);
-        Assert.Equal(PlannerPhase.Serving, View(planner).Phase);
-    }
-
     [Fact]
     public void Nothing_is_measured_where_the_operator_has_stated_the_rates()
     {

@@ -38,9 +38,7 @@ internal sealed record ClusterDraw(
     private const double QuickBytesPerSecond = 3e5;
 
     private const int ContextMax = 128;
-
-    /// <summary>The buffers of two engines, the old one and the new.</summary>
-    private const long WorkingBytes = 7_000;
+    private const long WorkingBytes = 4_000;
 
     /// <summary>Whether nothing has to be given up before the next layout serves.</summary>
     public bool AlwaysKeepsServing =>

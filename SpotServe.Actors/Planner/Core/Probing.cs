@@ -3,8 +3,7 @@ using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Planner;
 
-/// <summary>How fast does a node get weights from its peers, and how fast from its own disk? One that joins is asked
-/// before it is laid out; the first nodes, to whom nobody could send weights yet, once a layout serves.</summary>
+/// <summary>Joins: how fast does the new node get weights from its peers, and how fast from its own disk?</summary>
 internal static class Probing
 {
     /// <returns>Whether there is something to wait for.</returns>
@@ -19,22 +18,11 @@ internal static class Probing
     /// <summary>With each report of the node: asks again, or goes on with what it measured.</summary>
     public static void Continue(Turn turn, KnownNode before, KnownNode node)
     {
-        if (node.IsProbing(turn.Now) || IsNextOfTheFirst(turn, node)) AskForRates(turn, node.Info.Node);
+        if (node.IsProbing(turn.Now)) AskForRates(turn, node.Info.Node);
         if (before.Info.Rates is not null || node.Info.Rates is not { } rates) return;
         turn.Info("Node {Node} gets {Rates}", node.Info.Node, rates);
         if (turn.State.Due is { } due && !turn.State.Nodes.Values.Any(other => other.IsProbing(turn.Now)))
             turn.PlanAfter(due.Cause, turn.Limits.Coalesce / 3);
-    }
-
-    /// <summary>While nothing is under way, nodes that have measured nothing are asked one after the other: two at once
-    /// would each measure half of what the sender gives.</summary>
-    private static bool IsNextOfTheFirst(Turn turn, KnownNode node)
-    {
-        var state = turn.State;
-        if (state is not { Phase: Serving, Due: null }) return false;
-        if (turn.Options.Stated is { Peer: not null, Disk: not null }) return false;
-        return state.Nodes.Values.FirstOrDefault(known => known.Info.Rates is null && !known.Info.Devices.IsEmpty
-            && !state.Leaving.ContainsKey(known.Info.Node)) == node;
     }
 
     /// <returns>False when no other node has weights to try it with.</returns>
