@@ -14,26 +14,23 @@ internal static class SchedulerMutations
             """
             while (_waiting.First is { } sequence && _running.Count < _limits.SequencesMax && tokens < tokensMax)
                     {
-                        var needed = KvPage.Count(sequence.TokenCount);
                         // Strictly in order: a short one that slipped past a long one could keep it out for ever.
-                        if (needed + HeldBackPages() > _pages.FreeCount) return;
+                        if (!TryTakeAll(sequence)) return;
             """,
             """
             var next = _waiting.First;
                     while (next is { } sequence && _running.Count < _limits.SequencesMax && tokens < tokensMax)
                     {
                         next = sequence.Next;
-                        var needed = KvPage.Count(sequence.TokenCount);
-                        if (needed + HeldBackPages() > _pages.FreeCount) continue;
+                        if (!TryTakeAll(sequence)) continue;
             """,
             Killer.Of<FairnessTests>()),
         new("scheduler: only the second in the queue may slip past the first", Folder + "ReplicaScheduler.Planning.cs",
             """
-                        if (needed + HeldBackPages() > _pages.FreeCount) return;
-                        Invariant.Holds(sequence.PageList.Count == 0);
+                        if (!TryTakeAll(sequence)) return;
             """,
             """
-                        if (needed + HeldBackPages() > _pages.FreeCount)
+                        if (!TryTakeAll(sequence))
                         {
                             if (sequence.Next is not { TokenCount: < 16 } other || _pages.FreeCount < 2) return;
                             _waiting.Remove(sequence);
@@ -42,8 +39,6 @@ internal static class SchedulerMutations
                             _waiting.AddBySeniority(other);
                             return;
                         }
-
-                        Invariant.Holds(sequence.PageList.Count == 0);
             """,
             Killer.Of<FairnessTests>(), Killer.Of<SchedulerPropertyTests>()),
         new("scheduler: a suspended request goes to the end of the queue", Folder + "ReplicaScheduler.Planning.cs",
@@ -69,8 +64,8 @@ internal static class SchedulerMutations
             "else _prefillReady.AddLast(sequence);",
             Killer.Of<FairnessTests>(), Killer.Of<SchedulerPropertyTests>()),
         new("scheduler: new pages are taken for those of before", Folder + "ReplicaScheduler.Planning.cs",
-            "            sequence.Residence++;\n",
-            "",
+            "        sequence.Residence++;\n",
+            "        sequence.Residence = 1;\n",
             Killer.Of<OutgoingHandoverTests>()),
         new("scheduler: pages of a cancelled step are free while it runs", Folder + "ReplicaScheduler.cs",
             """
