@@ -1,6 +1,8 @@
 using System.CommandLine;
+using Amazon.EC2;
 using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Remoting;
+using SpotServe.Seed.Fleet;
 using SpotServe.Seed.Hosting;
 using SpotServe.Seed.Narration;
 
@@ -32,6 +34,19 @@ internal static class ServeCommand
         HelpName = "HOST:PORT",
     };
 
+    private static readonly Option<string> Fleet = new("--fleet")
+    {
+        Description = "Who starts and stops machines: none (nodes are started by hand), or ec2, as --fleet-file says.",
+        HelpName = "none|ec2",
+        DefaultValueFactory = _ => "none",
+    };
+
+    private static readonly Option<string?> FleetFile = new("--fleet-file")
+    {
+        Description = "JSON file with region, launch template, types, subnets and limits (docs/clouds.md).",
+        HelpName = "FILE",
+    };
+
     public static Command Create()
     {
         var command = new Command("serve", "Starts a control node: HTTP, planner, requests. Nodes join it.");
@@ -40,6 +55,8 @@ internal static class ServeCommand
         command.Options.Add(Host);
         command.Options.Add(ClusterPort);
         command.Options.Add(Seed);
+        command.Options.Add(Fleet);
+        command.Options.Add(FleetFile);
         var access = new AccessFlags("Run without a secret: whoever reaches the ports can do everything.");
         foreach (var option in access.All) command.Options.Add(option);
         command.SetAction((parsed, cancel) => RootCommands.Serving(
@@ -89,6 +106,7 @@ internal static class ServeCommand
                 $"{host}:{port}",
                 options.Database),
             ClusterAccess = Access(access, parsed, host),
+            Machines = ReadFleet(parsed, options),
         };
         await using var seed = await SeedHost.StartAsync(options, cancel);
         Console.WriteLine($"Serving {options.Model.Folder}; waiting for {options.DevicesExpected} device(s).");
@@ -105,6 +123,27 @@ internal static class ServeCommand
         if (cancel.IsCancellationRequested) return 0;
         if (seed.CannotServe.IsCompletedSuccessfully) throw new UsageException(await seed.CannotServe);
         throw new UsageException(GaveUp);
+    }
+
+    /// <summary>Every control node has the same fleet: the manager runs on one of them, and moves.</summary>
+    private static FleetSetup? ReadFleet(ParseResult parsed, SeedOptions options)
+    {
+        switch (parsed.GetValue(Fleet))
+        {
+            case "none":
+                return parsed.GetValue(FleetFile) is null
+                    ? null
+                    : throw new UsageException("--fleet-file needs --fleet ec2.");
+            case "ec2":
+                var ec2 = Ec2Options.Read(parsed.GetValue(FleetFile)
+                    ?? throw new UsageException("--fleet ec2 needs --fleet-file FILE."));
+                var client = new AmazonEC2Client(Ec2Cloud.Config(ec2));
+                return new FleetSetup(
+                    new Ec2Cloud(client, ec2, TimeProvider.System),
+                    ec2.Limits(options.DevicesExpected, options.Fleet.Spares));
+            case var other:
+                throw new UsageException($"--fleet is {other}; it must be none or ec2.");
+        }
     }
 
     private static string Told((string? Value, string? Refusal) read) =>
