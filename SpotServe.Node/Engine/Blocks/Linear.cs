@@ -1,3 +1,5 @@
+using SpotServe.Actors;
+using SpotServe.Node.Engine.Cuda;
 using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Blocks;
@@ -34,6 +36,12 @@ internal sealed class RowLinear(
     /// hidden].</summary>
     public void AddTo(Tensor residual, Tensor values)
     {
+        if (stage.Products is { } products)
+        {
+            AddTo(residual, values, products);
+            return;
+        }
+
         var product = nn.functional.linear(values, weight);
         if (stage.RankCount == 1 && bias is null && IsPlain)
         {
@@ -46,6 +54,22 @@ internal sealed class RowLinear(
         stage.AllReduce(sum);
         if (norm is not null) sum = norm.Apply(sum).to(ScalarType.Float32);
         if (multiplier != 1) sum.mul_(multiplier);
+        residual.add_(sum);
+    }
+
+    /// <summary>The same in an order of adding that the number of ranks does not change; what the kernels know has
+    /// neither bias nor norm here.</summary>
+    private void AddTo(Tensor residual, Tensor values, ChunkProducts products)
+    {
+        Invariant.Holds(bias is null && IsPlain);
+        if (stage.RankCount == 1)
+        {
+            products.Rows(values, weight, residual);
+            return;
+        }
+
+        var sum = products.Rows(values, weight, sum: null);
+        stage.AllReduce(sum);
         residual.add_(sum);
     }
 }
