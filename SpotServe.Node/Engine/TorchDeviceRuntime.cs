@@ -100,6 +100,7 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
             // Beside joining, the first layout and the weights: none of them needs many cores.
             if (CudaDecoder.MayServe(device, weightType)) KernelCache.Begin(device.index, KernelPart.Expected(Model));
             _device = device;
+            ProcessorShare = onCpu ? Math.Min(1, threads / (double)Environment.ProcessorCount) : 0;
             SpeedModel = $"{TorchDevices.ModelName(device, threads)} {weightType}".ToLowerInvariant();
             _engines = new TorchEngines(Model, _config, source, device, slice => options.Warn?.Invoke(
                 $"{slice} has other numbers than {options.ModelFolder}: not used, read from the folder instead"),
@@ -123,6 +124,9 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
 
     /// <summary>Devices of the same name are as fast as this one: hardware, threads and type.</summary>
     public string SpeedModel { get; }
+
+    /// <summary>Share of the machine's cores that it computes on; 0 on a GPU.</summary>
+    public double ProcessorShare { get; }
 
     /// <summary>What it measured, now or earlier; null before that.</summary>
     public DeviceSpeed? Speed { get; set; }

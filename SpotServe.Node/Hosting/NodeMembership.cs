@@ -176,7 +176,11 @@ internal sealed class NodeMembership : IAsyncDisposable
             dataPlane.Endpoint.ToString(),
             [
                 .. runtimes.Select((runtime, index) =>
-                    new DeviceInfo(index, runtime.Description, runtime.MemoryBytes) { Speed = runtime.Speed }),
+                    new DeviceInfo(index, runtime.Description, runtime.MemoryBytes)
+                    {
+                        Speed = runtime.Speed,
+                        ProcessorShare = runtime.ProcessorShare,
+                    }),
             ])
         {
             Machine = options.Machine,

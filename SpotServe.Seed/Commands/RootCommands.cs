@@ -33,6 +33,7 @@ internal static class RootCommands
         root.Subcommands.Add(SimulateCommand.Create());
         root.Subcommands.Add(ChatCommand.Create());
         root.Subcommands.Add(TopCommand.Create());
+        root.Subcommands.Add(BenchCommand.Create());
         return root;
     }
 
