@@ -52,8 +52,8 @@ internal sealed class StageContext : IDisposable
     /// <summary>Fused operations for a prompt's chunk on a GPU; null where libtorch's are used.</summary>
     public ChunkKernels? Chunks { get; set; }
 
-    /// <summary>Products of a prompt's chunk that give the same bits on every number of ranks; null where libtorch's are
-    /// used.</summary>
+    /// <summary>Products of a prompt's chunk that give the same bits on every number of ranks; null where libtorch's
+    /// are used.</summary>
     public ChunkProducts? Products { get; set; }
 
     public int Rank => Assignment.Position.Rank;

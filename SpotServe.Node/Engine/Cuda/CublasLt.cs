@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using SpotServe.Actors.Execution;
 
 namespace SpotServe.Node.Engine.Cuda;
 
@@ -32,6 +31,7 @@ internal sealed unsafe class CublasLt : IDisposable
     private const int BatchStride = 6;
     private const int WorkspaceBytesMax = 1;
     private const int ReductionSchemes = 3;
+    private const int CandidatesMax = 32;
 
     private static readonly string[] Names = ["libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"];
 
@@ -62,24 +62,36 @@ internal sealed unsafe class CublasLt : IDisposable
         Set("cublasLtMatmulPreferenceSetAttribute", _preference, ReductionSchemes, 0);
     }
 
-    /// <summary>The kernel that cuBLAS thinks best for a shape.</summary>
-    /// <returns>Null when it knows none.</returns>
-    public ProductAlgorithm? Choose(in ProductShape shape)
+    /// <summary>The kernel that cuBLAS thinks best for a shape, of those that can also do others.</summary>
+    /// <param name="others">Shapes that it must be able to do.</param>
+    /// <returns>Where none says that it can do all, the best for the shape itself; null when there is none.</returns>
+    public ProductAlgorithm? Choose(in ProductShape shape, ReadOnlySpan<ProductShape> others)
     {
         using var layouts = new Layouts(shape, _type);
-        Heuristic found;
+        var found = stackalloc Heuristic[CandidatesMax];
         int count;
         var choose = (delegate* unmanaged<
             nint, nint, nint, nint, nint, nint, nint, int, Heuristic*, int*, int>)Export(
             "cublasLtMatmulAlgoGetHeuristic");
         var status = choose(
-            _handle, _operation, layouts.Weights, layouts.Input, layouts.Output, layouts.Output, _preference, 1,
-            &found, &count);
-        return status == 0 && count > 0 && found.State == 0 ? found.Algorithm : null;
+            _handle, _operation, layouts.Weights, layouts.Input, layouts.Output, layouts.Output, _preference,
+            CandidatesMax, found, &count);
+        if (status != 0) return null;
+        ProductAlgorithm? best = null;
+        for (var i = 0; i < count; i++)
+        {
+            if (found[i].State != 0 || found[i].WorkspaceBytes != 0) continue;
+            best ??= found[i].Algorithm;
+            var knowsAll = true;
+            foreach (ref readonly var other in others) knowsAll = knowsAll && Knows(other, found[i].Algorithm);
+            if (knowsAll) return found[i].Algorithm;
+        }
+
+        return best;
     }
 
-    /// <summary>Whether a kernel that was chosen for another shape can do this one.</summary>
-    public bool Knows(in ProductShape shape, ProductAlgorithm algorithm)
+    /// <summary>Whether a kernel that was chosen for another shape says that it can do this one.</summary>
+    private bool Knows(in ProductShape shape, ProductAlgorithm algorithm)
     {
         using var layouts = new Layouts(shape, _type);
         Heuristic found;
@@ -91,8 +103,8 @@ internal sealed unsafe class CublasLt : IDisposable
     }
 
     /// <summary>Starts a product on a stream.</summary>
-    /// <exception cref="EngineLostException">cuBLAS refused it.</exception>
-    public void Multiply(
+    /// <returns>False when the kernel cannot do it after all; nothing was started then.</returns>
+    public bool Multiply(
         in ProductShape shape, ProductAlgorithm algorithm, nint input, nint weights, nint output, CudaStream stream)
     {
         using var layouts = new Layouts(shape, _type);
@@ -100,10 +112,9 @@ internal sealed unsafe class CublasLt : IDisposable
         var multiply = (delegate* unmanaged<
             nint, nint, float*, nint, nint, nint, nint, float*, nint, nint, nint, nint, ProductAlgorithm*, nint, nuint,
             nint, int>)Export("cublasLtMatmul");
-        var status = multiply(
+        return multiply(
             _handle, _operation, &one, weights, layouts.Weights, input, layouts.Input, &zero, output, layouts.Output,
-            output, layouts.Output, &algorithm, 0, 0, stream.Handle);
-        if (status != 0) throw new EngineLostException($"cuBLAS answered error {status} to a product of {shape}.");
+            output, layouts.Output, &algorithm, 0, 0, stream.Handle) == 0;
     }
 
     public void Dispose()

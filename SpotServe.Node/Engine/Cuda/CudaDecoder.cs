@@ -43,7 +43,7 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
         _slots = new StepSlots(stage.Model.ContextMax, stage.Device);
         _launches = new DecodeLaunches(stage, model, _buffers, _slots, _module, stream);
         Chunks = new ChunkKernels(stage, _module, stream, _buffers);
-        Products = isInvariant && ChunkProducts.IsFor(stage.RankCount) ? new ChunkProducts(stage, stream, Chunks) : null;
+        if (isInvariant && ChunkProducts.IsFor(stage.RankCount)) Products = new ChunkProducts(stage, stream, Chunks);
         _output = model.Head is null ? null : new DecodeOutput(stage, _buffers, stream, vocabulary);
         _exchanged = zeros([DecodeBuffers.TokensMax, stage.Model.HiddenSize], ScalarType.Float32).pin_memory()
             .DetachFromDisposeScope();

@@ -1,5 +1,4 @@
 using SpotServe.Node.Engine.Blocks;
-using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Cuda;
 

@@ -14,7 +14,7 @@ internal static class KernelCache
     /// <summary>The embedded sources, by file name.</summary>
     private static readonly Lazy<SortedDictionary<string, string>> Sources = new(ReadSources);
 
-    /// <summary>What this process compiles or has read, by file: who asks for the same meanwhile waits for it.</summary>
+    /// <summary>What this process compiles or has read, by file: who asks for the same meanwhile waits.</summary>
     private static readonly ConcurrentDictionary<string, Lazy<byte[]>> Known = [];
 
     /// <summary>The kernels for a device, a cubin for each part: compiled now (a second or two, all parts at once)
@@ -36,7 +36,8 @@ internal static class KernelCache
                 // The thread's edge: the caller gets it.
                 failures.Enqueue(error);
             }
-        }) { IsBackground = true, Name = $"compile {part.Name}" }).ToArray();
+        })
+        { IsBackground = true, Name = $"compile {part.Name}" }).ToArray();
         foreach (var thread in threads) thread.Start();
         foreach (var thread in threads) thread.Join();
         if (!failures.TryDequeue(out var failure)) return images;
