@@ -13,6 +13,7 @@ namespace SpotServe.Node.Engine;
 internal sealed class StageContext : IDisposable
 {
     private readonly Tensor? _pinned;
+    private readonly CpuWorkers? _workers;
     private readonly EnginePages _pages;
 
     /// <param name="pages">The stage's from now on.</param>
@@ -27,7 +28,13 @@ internal sealed class StageContext : IDisposable
         Heads = HeadPart.Of(model, assignment.Position.Rank, assignment.RankCount);
         WeightType = model.WeightType.ToTorch();
         Batch = new StepBatch(assignment, model, device);
-        Cpu = usePlainOperations ? null : CpuKernels.For(this);
+        if (OnCpu && !usePlainOperations)
+        {
+            _workers = new CpuWorkers(get_num_threads());
+            Cpu = CpuKernels.For(this, _workers);
+            Products = CpuProducts.For(WeightType, _workers);
+        }
+
         if (!OnCpu && assignment.RankCount > 1)
             _pinned = Detached(empty([assignment.StepTokensMax, model.HiddenSize], ScalarType.Float32).pin_memory());
     }
@@ -49,12 +56,15 @@ internal sealed class StageContext : IDisposable
     /// <summary>Fused operations; null where libtorch's are used.</summary>
     public CpuKernels? Cpu { get; }
 
+    /// <summary>Products of few rows on the CPU; null where libtorch's are used.</summary>
+    public CpuProducts? Products { get; }
+
     /// <summary>Fused operations for a prompt's chunk on a GPU; null where libtorch's are used.</summary>
     public ChunkKernels? Chunks { get; set; }
 
     /// <summary>Products of a prompt's chunk that give the same bits on every number of ranks; null where libtorch's
     /// are used.</summary>
-    public ChunkProducts? Products { get; set; }
+    public ChunkProducts? PromptProducts { get; set; }
 
     public int Rank => Assignment.Position.Rank;
 
@@ -73,10 +83,14 @@ internal sealed class StageContext : IDisposable
     /// <param name="outputs">Of all ranks together.</param>
     public Tensor Multiply(ColumnLinear linear, Tensor values, long outputs)
     {
-        if (Products is null) return linear.Apply(values);
-        var result = Products.Columns(values, linear.Weight, outputs);
+        if (PromptProducts is null) return linear.Apply(values);
+        var result = PromptProducts.Columns(values, linear.Weight, outputs);
         return linear.Bias is { } bias ? result.add_(bias) : result;
     }
+
+    /// <summary>The same, in float32.</summary>
+    public Tensor MultiplyWide(ColumnLinear linear, Tensor values, long outputs) => PromptProducts is null
+        ? linear.ApplyWide(values) : Multiply(linear, values, outputs).to(ScalarType.Float32);
 
     /// <summary>Sums a contiguous float32 tensor of [tokens, up to hidden] over the ranks, in place.</summary>
     public void AllReduce(Tensor values)
@@ -98,6 +112,8 @@ internal sealed class StageContext : IDisposable
     public void Dispose()
     {
         _pinned?.Dispose();
+        Products?.Dispose();
+        _workers?.Dispose();
         Batch.Dispose();
         _pages.Dispose();
     }

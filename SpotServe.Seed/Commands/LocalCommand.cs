@@ -39,6 +39,13 @@ internal static class LocalCommand
         HelpName = "SECONDS",
     };
 
+    private static readonly Option<string> Fleet = new("--fleet")
+    {
+        Description = "local: nodes that go are replaced; none: they are not.",
+        HelpName = "local|none",
+        DefaultValueFactory = _ => "local",
+    };
+
     public static void Configure(RootCommand root)
     {
         var flags = new SeedFlags();
@@ -47,6 +54,7 @@ internal static class LocalCommand
         root.Options.Add(Dtype);
         root.Options.Add(Numerics);
         root.Options.Add(Chaos);
+        root.Options.Add(Fleet);
         root.SetAction((parsed, cancel) => RootCommands.Serving(() => RunAsync(flags, parsed, cancel), cancel));
     }
 
@@ -60,6 +68,8 @@ internal static class LocalCommand
         }
 
         var chaosPeriod = ReadChaos(parsed);
+        var cloud = new LocalProcesses(LocalProcesses.LaunchDelay, TimeProvider.System);
+        options = options with { Machines = ReadFleet(parsed, options, cloud) };
         var program = FindNodeProgram();
         var secret = Convert.ToHexString(RandomNumberGenerator.GetBytes(32));
         Console.WriteLine($"SpotServe: {options.Model.Name} on {options.DevicesExpected} node processes");
@@ -81,12 +91,8 @@ internal static class LocalCommand
         try
         {
             var arguments = NodeArguments(parsed, options, seed, fleetOptions);
-            for (var i = 0; i < options.DevicesExpected; i++) StartNode(fleet, seed, arguments);
-            seed.LocalNodes.Attach(new LocalFleetHandle(fleet, () =>
-            {
-                watch.Expect();
-                seed.Names.Learn(fleet.Start(arguments));
-            }));
+            BeginNodes(cloud, new LocalLaunch(fleet, arguments, watch.Expect, seed.Names.Learn), options);
+            seed.LocalNodes.Attach(fleet);
             using var chaosEnd = CancellationTokenSource.CreateLinkedTokenSource(cancel);
             var chaos = chaosPeriod is { } period ? RunChaosAsync(seed, period, chaosEnd.Token) : Task.CompletedTask;
             await Task.WhenAny(
@@ -130,11 +136,22 @@ internal static class LocalCommand
         TimeProvider.System,
         line => Console.WriteLine(seed.Names.InWords(line))).RunAsync(period, cancel);
 
-    private static void StartNode(LocalFleet fleet, SeedHost seed, string[] arguments)
+    private static FleetSetup? ReadFleet(ParseResult parsed, SeedOptions options, LocalProcesses cloud) =>
+        parsed.GetValue(Fleet) switch
+        {
+            // Processes of an earlier run are gone: this run is a cluster of its own.
+            "local" => new FleetSetup(cloud, LocalProcesses.Limits(
+                $"local-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(4))}",
+                options.DevicesExpected, options.Fleet.Spares)),
+            "none" => null,
+            var other => throw new UsageException($"--fleet is {other}; it must be local or none."),
+        };
+
+    private static void BeginNodes(LocalProcesses cloud, LocalLaunch launch, SeedOptions options)
     {
         try
         {
-            seed.Names.Learn(fleet.Start(arguments));
+            cloud.Begin(launch, options.DevicesExpected);
         }
         catch (InvalidOperationException error)
         {
