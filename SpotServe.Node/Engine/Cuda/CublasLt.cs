@@ -12,8 +12,11 @@ internal readonly record struct ProductShape(
     int Rows, int Outputs, int Width, int InputStride, int Parts, int PartStride, bool IsWide);
 
 /// <summary>Which of its kernels cuBLAS is to use, as it encodes it.</summary>
-[StructLayout(LayoutKind.Sequential, Size = 64)]
-internal struct ProductAlgorithm;
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct ProductAlgorithm
+{
+    public fixed ulong Words[8];
+}
 
 /// <summary>
 /// Products through cuBLAS's lower interface, which lets the caller say by which kernel. Only kernels that sum each
