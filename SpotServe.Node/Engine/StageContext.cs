@@ -1,6 +1,7 @@
 using SpotServe.Actors;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Execution.Memory;
+using SpotServe.Node.Engine.Blocks;
 using SpotServe.Node.Engine.Cpu;
 using SpotServe.Node.Engine.Cuda;
 using TorchSharp;
@@ -61,6 +62,10 @@ internal sealed class StageContext : IDisposable
     /// <summary>Fused operations for a prompt's chunk on a GPU; null where libtorch's are used.</summary>
     public ChunkKernels? Chunks { get; set; }
 
+    /// <summary>Products of a prompt's chunk that give the same bits on every number of ranks; null where libtorch's
+    /// are used.</summary>
+    public ChunkProducts? PromptProducts { get; set; }
+
     public int Rank => Assignment.Position.Rank;
 
     public int RankCount => Assignment.RankCount;
@@ -73,6 +78,19 @@ internal sealed class StageContext : IDisposable
     /// <summary>A layer's cache: [pages, 2 (keys, values), kv heads, 16 tokens, head size]. It belongs to the
     /// stage.</summary>
     public Tensor Pages(int layer) => ((TorchBytes)_pages.Pool(layer)).Tensor;
+
+    /// <summary>A column-parallel product.</summary>
+    /// <param name="outputs">Of all ranks together.</param>
+    public Tensor Multiply(ColumnLinear linear, Tensor values, long outputs)
+    {
+        if (PromptProducts is null) return linear.Apply(values);
+        var result = PromptProducts.Columns(values, linear.Weight, outputs);
+        return linear.Bias is { } bias ? result.add_(bias) : result;
+    }
+
+    /// <summary>The same, in float32.</summary>
+    public Tensor MultiplyWide(ColumnLinear linear, Tensor values, long outputs) => PromptProducts is null
+        ? linear.ApplyWide(values) : Multiply(linear, values, outputs).to(ScalarType.Float32);
 
     /// <summary>Sums a contiguous float32 tensor of [tokens, up to hidden] over the ranks, in place.</summary>
     public void AllReduce(Tensor values)

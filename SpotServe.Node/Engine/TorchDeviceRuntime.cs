@@ -5,6 +5,7 @@ using SpotServe.Actors;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.ModelFolder;
 using SpotServe.Actors.Planning;
+using SpotServe.Node.Engine.Cuda;
 using SpotServe.Node.Engine.Families;
 using SpotServe.Node.Lifetime;
 using SpotServe.Node.Weights;
@@ -96,6 +97,8 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
             var timeline = options.Tell is { } tell
                 ? new StartTimeline(TimeProvider.System, StartTimeline.ProcessStart(), Description, tell) : null;
             timeline?.Reached("process, libtorch and device");
+            // Beside joining, the first layout and the weights: none of them needs many cores.
+            if (CudaDecoder.MayServe(device, weightType)) KernelCache.Begin(device.index, KernelPart.Expected(Model));
             _device = device;
             ProcessorShare = onCpu ? Math.Min(1, threads / (double)Environment.ProcessorCount) : 0;
             SpeedModel = $"{TorchDevices.ModelName(device, threads)} {weightType}".ToLowerInvariant();

@@ -263,8 +263,9 @@ internal sealed class TorchStageEngine : IStageEngine
         try
         {
             stream = StreamPool.Take(device);
-            decoder = new CudaDecoder(_stage, model, stream);
+            decoder = new CudaDecoder(_stage, model, stream, _numerics == Numerics.Invariant);
             _stage.Chunks = decoder.Chunks;
+            _stage.PromptProducts = decoder.Products;
             // Pages and weights were filled on libtorch's stream.
             CudaDriver.SynchronizeDefaultStream(device);
             return "CUDA kernels";
@@ -283,9 +284,9 @@ internal sealed class TorchStageEngine : IStageEngine
         (null, _) => "bits depend on batch and layout",
         (_, Numerics.Fast) =>
             $"fast: with prompts or over {DecodeBuffers.TokensMax} sequences in a step, bits depend on what it holds",
-        _ when Assignment.RankCount > 1 =>
-            "invariant: the same bits in every batch, and decoding in every layout",
-        _ => "invariant: the same bits in every batch and on every P",
+        _ when _stage.PromptProducts is null =>
+            "invariant: the same bits in every batch, prompts on this M and decoding in every layout",
+        _ => $"invariant: the same bits in every batch and layout, prompts up to M = {ChunkProducts.Leaves}",
     };
 
     private static ref readonly SequenceChunk ChunkOf(StepPlan plan, int sample) =>

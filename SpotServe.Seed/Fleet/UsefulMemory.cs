@@ -8,7 +8,9 @@ internal static class UsefulMemory
     /// <summary>Weights that are stored in 16 bits may be computed with in 32.</summary>
     private const int WideningMax = 2;
 
-    /// <summary>While a layout changes, the slices of the old one and of the new one are there together.</summary>
+    /// <summary>While a layout changes, the slices and the caches of the old one and of the new one are there
+    /// together. A cache that had all of the room would leave the next one so few pages that sequences have to be
+    /// parked until others end.</summary>
     private const int LayoutsMax = 2;
 
     /// <summary>Room for what a step computes with.</summary>
@@ -34,7 +36,8 @@ internal static class UsefulMemory
 
             var weights = new DirectoryInfo(modelFolder).EnumerateFiles("*.safetensors").Sum(file => file.Length);
             var cachePerToken = 2.0 * layers * hidden * sizeof(float);
-            return (1.0 * weights * WideningMax * LayoutsMax) + (cachePerToken * context * sequencesMax) + WorkBytes;
+            var layout = (1.0 * weights * WideningMax) + (cachePerToken * context * sequencesMax);
+            return (layout * LayoutsMax) + WorkBytes;
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException)
         {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Execution;
+using SpotServe.Node.Engine.Cuda;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -91,6 +92,8 @@ internal sealed class HandOverTrace(Device device, ElementType type)
         replica.Drawing.LogitsObserved = (_, logits) => hash = RepeatCheck.Hash(hash, logits.Span);
         using var slow = delay?.matmul(delay);
         replica.Step(_plan);
+        // Our kernels do not wait for it; a queue that only grew would keep the next replica from ever being made.
+        if (slow is not null) CudaDriver.SynchronizeDefaultStream(device.index);
         return hash;
     }
 

@@ -38,6 +38,7 @@ internal sealed class KernelCheck(Device device, Action<string> report)
     public int Run()
     {
         CompareHandOvers();
+        CompareRecovery();
         foreach (var shape in Shapes)
         {
             var (batch, steps) = shape.Window is null ? (9, 300) : (20, 700);
@@ -57,7 +58,6 @@ internal sealed class KernelCheck(Device device, Action<string> report)
         ComparePoison();
         CompareDraws();
         CompareLayouts();
-        CompareRecovery();
         return _failures;
     }
 
@@ -163,23 +163,36 @@ internal sealed class KernelCheck(Device device, Action<string> report)
         }
     }
 
-    /// <summary>A sequence that goes on elsewhere from its tokens, in other company and another layout.</summary>
+    /// <summary>A sequence that goes on elsewhere from its tokens, in other company and another layout: its prompt is
+    /// computed again there.</summary>
     private void CompareRecovery()
     {
-        const int Prompt = 200, From = 330, End = 400, Company = 5;
-        using var engines = Engines(Layouts, ElementType.BFloat16);
-        var undisturbed = Trace((1, 1), Prompt, company: 0)[(From - Prompt)..];
-        foreach (var stages in new[] { 1, 2 })
+        CompareRecovery(Layouts, prompt: 200, chunk: 96);
+        CompareRecovery(Layouts, prompt: 1_300, chunk: 512);
+        CompareRecovery(Shapes[1], prompt: 300, chunk: 250);
+    }
+
+    private void CompareRecovery(BenchShape shape, int prompt, int chunk)
+    {
+        const int Company = 5;
+        var (from, end) = (prompt + 130, prompt + 200);
+        using var engines = Engines(shape, ElementType.BFloat16);
+        var undisturbed = Trace((1, 1), prompt, company: 0)[(from - prompt)..];
+        foreach (var (stages, ranks) in new[] { (1, 1), (2, 1), (1, 2), (1, 4), (2, 2) })
         {
-            var recovered = Trace((stages, 1), From, Company);
+            if (shape.KvHeads < ranks) continue;
+            var recovered = Trace((stages, ranks), from, Company);
             var unequal = recovered.Zip(undisturbed, (a, b) => a == b ? 0 : 1).Sum();
-            TellBits($"after a kill, beside {Company} others, P={stages} M=1", unequal, recovered.Count);
+            TellBits(
+                $"after a kill, prompt of {prompt} by {chunk}, beside {Company} others, P={stages} M={ranks}", unequal,
+                recovered.Count);
         }
 
-        List<ulong> Trace((int, int) layout, int from, int company)
+        List<ulong> Trace((int, int) layout, int start, int company)
         {
-            using var replica = Replica(engines, Layouts, layout, company + 1, End, usePlain: false, StepTokens);
-            var rows = RecoveryTrace.Run(replica, Prompt, from, End, company, Layouts.Vocabulary);
+            using var replica = Replica(
+                engines, shape, layout, company + 1, end, usePlain: false, chunk + Company + StepTokens);
+            var rows = RecoveryTrace.Run(replica, prompt, start, end, company, shape.Vocabulary, chunk);
             return [.. rows.Select(row => RepeatCheck.Hash(0, row))];
         }
     }

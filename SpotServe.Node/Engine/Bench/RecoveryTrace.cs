@@ -8,16 +8,15 @@ namespace SpotServe.Node.Engine.Bench;
 /// </summary>
 internal static class RecoveryTrace
 {
-    private const int ChunkTokens = 96;
-
     /// <summary>The logits after each generated token from <paramref name="from"/> on.</summary>
     /// <param name="prompt">Tokens that are computed in chunks.</param>
     /// <param name="from">The first position whose token is decoded; those between it and the prompt are
     /// replayed.</param>
     /// <param name="end">Positions in all.</param>
     /// <param name="company">Other sequences that run beside it, one token each a step.</param>
+    /// <param name="chunkTokens">The longest chunk; chunks end at its multiples.</param>
     public static List<float[]> Run(
-        InProcessReplica replica, int prompt, int from, int end, int company, int vocabulary)
+        InProcessReplica replica, int prompt, int from, int end, int company, int vocabulary, int chunkTokens = 96)
     {
         var rows = new List<float[]>();
         var plan = new StepPlan();
@@ -26,7 +25,7 @@ internal static class RecoveryTrace
         for (var start = 0; start < end;)
         {
             var limit = start < prompt ? prompt : start < from ? from : start + 1;
-            var count = Math.Min(limit - start, ChunkTokens - (start % ChunkTokens));
+            var count = Math.Min(limit - start, chunkTokens - (start % chunkTokens));
             if (start >= from) count = 1;
             plan.Clear(++step);
             // Others before and after it, at positions of their own.

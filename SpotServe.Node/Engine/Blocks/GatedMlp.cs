@@ -29,8 +29,8 @@ internal sealed class GatedMlp(
 
     public void AddTo(Tensor residual, Tensor normed)
     {
-        var gated = gate.Apply(normed);
-        var values = up.Apply(normed);
+        var gated = stage.Multiply(gate, normed, stage.Model.IntermediateSize);
+        var values = stage.Multiply(up, normed, stage.Model.IntermediateSize);
         if (stage.Cpu is { } cpu && activation == Activation.Silu && gated.NumberOfElements % 8 == 0)
             cpu.SiluMultiply(gated, values);
         else if (stage.Chunks is { } chunks && activation == Activation.Silu) chunks.Gate(gated, values);

@@ -1,4 +1,6 @@
+using SpotServe.Actors;
 using SpotServe.Node.Engine.Cpu;
+using SpotServe.Node.Engine.Cuda;
 using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Blocks;
@@ -47,6 +49,12 @@ internal sealed class RowLinear(
     /// hidden].</summary>
     public void AddTo(Tensor residual, Tensor values)
     {
+        if (stage.PromptProducts is { } forPrompts)
+        {
+            AddTo(residual, values, forPrompts);
+            return;
+        }
+
         var products = CpuProducts.Knows(values, weight) ? stage.Products : null;
         if (stage.RankCount == 1 && bias is null && IsPlain)
         {
@@ -60,6 +68,22 @@ internal sealed class RowLinear(
         stage.AllReduce(sum);
         if (norm is not null) sum = norm.Apply(sum).to(ScalarType.Float32);
         if (multiplier != 1) sum.mul_(multiplier);
+        residual.add_(sum);
+    }
+
+    /// <summary>The same in an order of adding that the number of ranks does not change; what the kernels know has
+    /// neither bias nor norm here.</summary>
+    private void AddTo(Tensor residual, Tensor values, ChunkProducts products)
+    {
+        Invariant.Holds(bias is null && IsPlain);
+        if (stage.RankCount == 1)
+        {
+            products.Rows(values, weight, residual);
+            return;
+        }
+
+        var sum = products.Rows(values, weight, sum: null);
+        stage.AllReduce(sum);
         residual.add_(sum);
     }
 

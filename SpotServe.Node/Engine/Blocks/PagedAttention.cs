@@ -85,7 +85,9 @@ internal sealed class PagedAttention : IDisposable
     public void AddTo(Tensor residual, Tensor normed)
     {
         var batch = _stage.Batch;
-        var all = _queryKeyValue.Apply(normed);
+        var model = _stage.Model;
+        var all = _stage.Multiply(
+            _queryKeyValue, normed, (model.HeadCount + (2L * model.KvHeadCount)) * _heads.HeadSize);
         if (_stage.Chunks is { } chunks)
         {
             chunks.Place(all, _options, _pages);

@@ -68,6 +68,28 @@ internal sealed unsafe class ChunkKernels : IDisposable
         Launch("gateChunk", (int)((count + Each - 1) / Each), 1, 0, pointers);
     }
 
+    /// <summary>Adds the leaves of a sum as a tree, and then to what is there.</summary>
+    /// <param name="leaves">[1, 2 or 4, rows, width], float32, contiguous; 4 divides the width.</param>
+    /// <param name="sum">[rows, width], float32, contiguous.</param>
+    /// <param name="adds">Else what is there is written over.</param>
+    public void AddLeaves(Tensor leaves, Tensor sum, bool adds)
+    {
+        Invariant.Holds(leaves.shape[0] is 1 or 2 or 4);
+        Invariant.Holds(sum.is_contiguous() && leaves.NumberOfElements == leaves.shape[0] * sum.NumberOfElements);
+        var arguments = new LeafArguments
+        {
+            Leaves = Address(leaves),
+            Sum = Address(sum),
+            Elements = sum.NumberOfElements,
+            Count = (int)leaves.shape[0],
+            Adds = adds ? 1 : 0,
+        };
+        Invariant.Holds(arguments.Elements % 4 == 0);
+        var pointers = stackalloc void*[] { &arguments };
+        const int Each = Threads * 4;
+        Launch("leavesChunk", (int)((arguments.Elements + Each - 1) / Each), 1, 0, pointers);
+    }
+
     /// <summary>Norms and turns queries and keys by their positions, in place; keys and values also go to their
     /// pages.</summary>
     /// <param name="rows">[tokens, (query heads + 2 kv heads) x head size], contiguous.</param>
@@ -182,6 +204,16 @@ internal sealed unsafe class ChunkKernels : IDisposable
         public nint Output;
         public float Epsilon;
         public int Width;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct LeafArguments
+    {
+        public nint Leaves;
+        public nint Sum;
+        public long Elements;
+        public int Count;
+        public int Adds;
     }
 
     [StructLayout(LayoutKind.Sequential)]

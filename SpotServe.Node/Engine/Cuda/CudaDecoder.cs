@@ -1,4 +1,5 @@
 using SpotServe.Actors.Execution;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Cuda;
@@ -23,31 +24,44 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
     private readonly Tensor _exchanged;
     private readonly Dictionary<(int Section, PassSize Size), CudaGraph> _graphs = [];
 
+    /// <param name="isInvariant">Prompts, too, are to have the same bits on every number of ranks.</param>
     /// <exception cref="KernelsUnavailableException">The kernels cannot be compiled here.</exception>
     /// <exception cref="EngineLostException">The device has too little memory or failed.</exception>
-    public CudaDecoder(StageContext stage, DecodeModel model, CudaStream stream)
+    public CudaDecoder(StageContext stage, DecodeModel model, CudaStream stream, bool isInvariant)
     {
         _stage = stage;
         _model = model;
         Stream = stream;
         var device = stage.Device.index;
         CudaDriver.UseContext(device);
-        _module = new CudaModule(KernelCache.Load(device, DecodeLaunches.Definitions(stage, model)));
+        var heads = stage.Heads;
+        var parts = KernelPart.Of(
+            stage.Model, stage.RankCount, heads.QueryHeads / heads.KvHeads, model.HasFusedHeads(heads));
+        _module = new CudaModule(KernelCache.Load(device, parts));
         var vocabulary = model.Head is { } head ? (int)head.Weight.shape[0] : 1;
         _buffers = new DecodeBuffers(stage, vocabulary);
         _slots = new StepSlots(stage.Model.ContextMax, stage.Device);
         _launches = new DecodeLaunches(stage, model, _buffers, _slots, _module, stream);
         Chunks = new ChunkKernels(stage, _module, stream, _buffers);
+        if (isInvariant && ChunkProducts.IsFor(stage.RankCount)) Products = new ChunkProducts(stage, stream, Chunks);
         _output = model.Head is null ? null : new DecodeOutput(stage, _buffers, stream, vocabulary);
         _exchanged = zeros([DecodeBuffers.TokensMax, stage.Model.HiddenSize], ScalarType.Float32).pin_memory()
             .DetachFromDisposeScope();
     }
+
+    /// <summary>Whether a device and a type of weights are such that the kernels may know the model.</summary>
+    public static bool MayServe(Device device, ElementType type) => device.type == DeviceType.CUDA
+        && type is ElementType.BFloat16 or ElementType.Float16
+        && CudaDriver.Capability(device.index) >= CapabilityMin;
 
     /// <summary>What the decoder's work is queued on; the rest of a step must be queued there as well.</summary>
     public CudaStream Stream { get; }
 
     /// <summary>Kernels for what is not decoded, on the same stream.</summary>
     public ChunkKernels Chunks { get; }
+
+    /// <summary>Products of prompts, on the same stream; null where libtorch's are used.</summary>
+    public ChunkProducts? Products { get; }
 
     /// <summary>Every sampled row's logits are brought to the host, which then draws.</summary>
     public bool BringsLogits { get; set; }
@@ -89,6 +103,7 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
         foreach (var graph in _graphs.Values) graph.Dispose();
         _output?.Dispose();
         _exchanged.Dispose();
+        Products?.Dispose();
         Chunks.Dispose();
         _slots.Dispose();
         _buffers.Dispose();

@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using System.Text;
-using SpotServe.Actors;
 
 namespace SpotServe.Node.Engine.Cuda;
 
@@ -19,15 +18,20 @@ internal sealed unsafe partial class CudaModule : IDisposable
     private const uint ClusterDimension = 4;
     private const uint ProgrammaticSerialization = 6;
 
-    private readonly Dictionary<string, nint> _functions = [];
-    private nint _module;
+    private const int NotFound = 500;
 
-    /// <param name="image">A cubin for this device.</param>
-    public CudaModule(ReadOnlySpan<byte> image)
+    private readonly Dictionary<string, nint> _functions = [];
+    private readonly List<nint> _modules = [];
+
+    /// <param name="images">Cubins for this device; no two of them have a kernel of the same name.</param>
+    public CudaModule(IEnumerable<byte[]> images)
     {
-        nint module;
-        fixed (byte* start = image) CudaDriver.Ran(LoadData(&module, start), nameof(LoadData));
-        _module = module;
+        foreach (var image in images)
+        {
+            nint module;
+            fixed (byte* start = image) CudaDriver.Ran(LoadData(&module, start), nameof(LoadData));
+            _modules.Add(module);
+        }
     }
 
     /// <summary>Starts a kernel, or records it where the stream is being captured.</summary>
@@ -66,17 +70,21 @@ internal sealed unsafe partial class CudaModule : IDisposable
 
     public void Dispose()
     {
-        if (_module == 0) return;
-        _ = Unload(_module);
-        _module = 0;
+        foreach (var module in _modules) _ = Unload(module);
+        _modules.Clear();
     }
 
     private nint Function(string name, int sharedBytes)
     {
         if (_functions.TryGetValue(name, out var function)) return function;
-        Invariant.Holds(_module != 0);
+        var status = NotFound;
         fixed (byte* text = Encoding.ASCII.GetBytes(name + '\0'))
-            CudaDriver.Ran(GetFunction(&function, _module, text), $"find {name}");
+        {
+            for (var i = 0; i < _modules.Count && status == NotFound; i++)
+                status = GetFunction(&function, _modules[i], text);
+        }
+
+        CudaDriver.Ran(status, $"find {name}");
         CudaDriver.Ran(SetAttribute(function, DynamicSharedBytesMax, sharedBytes), $"give {name} shared memory");
         _functions.Add(name, function);
         return function;

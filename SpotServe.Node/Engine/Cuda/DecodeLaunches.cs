@@ -1,5 +1,4 @@
 using SpotServe.Node.Engine.Blocks;
-using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Cuda;
 
@@ -56,20 +55,6 @@ internal sealed unsafe partial class DecodeLaunches
     public int SectionCount => _stage.RankCount == 1 ? 1 : (2 * _model.Layers.Count) + 1 + FrontSums;
 
     private int FrontSums => _model.Embedding is null ? 0 : 1;
-
-    /// <summary>Macros that the sources are compiled with for a stage.</summary>
-    public static IReadOnlyList<string> Definitions(StageContext stage, DecodeModel model)
-    {
-        var heads = stage.Heads;
-        List<string> all =
-        [
-            $"HEAD_SIZE={heads.HeadSize}", $"GROUP={heads.QueryHeads / heads.KvHeads}",
-            $"ROW_SEGMENTS={Segments / stage.RankCount}",
-        ];
-        if (model.HasFusedHeads(heads)) all.Add("FUSED_HEADS");
-        if (stage.WeightType == ScalarType.Float16) all.Add("ELEMENT_FLOAT16");
-        return all;
-    }
 
     /// <summary>Makes what a size needs before it is recorded: memory is not allocated while recording.</summary>
     public void Prepare(PassSize size)

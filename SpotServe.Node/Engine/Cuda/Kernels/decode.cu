@@ -1,10 +1,5 @@
 // The kernels by name: of a decode step, and of a prompt's chunk. The number in a name is how many tokens it handles at
-// most.
-#include "linear.cuh"
-#include "attention.cuh"
-#include "rows.cuh"
-#include "sampling.cuh"
-#include "chunks.cuh"
+// most. Compiled in parts, at the same time: a definition PART_... says which.
 
 #define KERNEL(threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks)
 
@@ -14,32 +9,47 @@
   KERNEL(256, 1) name##32(const __grid_constant__ LinearArgs args) { linearPair<4, 3, E>(args); } \
   KERNEL(256, 1) name##64(const __grid_constant__ LinearArgs args) { linearPair<8, 3, E>(args); }
 
+#if defined(PART_FLOATS)
+#include "linear.cuh"
 LINEAR_LAYERS(floats, ToFloats)
+#elif defined(PART_GATED)
+#include "linear.cuh"
 LINEAR_LAYERS(gated, ToGated)
-#ifdef FUSED_HEADS
+#elif defined(PART_HEADS)
+#include "linear.cuh"
 LINEAR_LAYERS(heads, ToAttention)
-#endif
-#if ROW_SEGMENTS == 8
+#elif defined(PART_RESIDUAL)
+#include "linear.cuh"
 LINEAR_LAYERS(residual, ToResidual)
-#else
+#elif defined(PART_PARTIAL)
+#include "linear.cuh"
 KERNEL(256, 1) partial8(const __grid_constant__ LinearArgs args) { linear<1, 1, 4, ROW_SEGMENTS, ToPartial>(args); }
 KERNEL(256, 1) partial16(const __grid_constant__ LinearArgs args) { linear<2, 1, 4, ROW_SEGMENTS, ToPartial>(args); }
 KERNEL(256, 1) partial32(const __grid_constant__ LinearArgs args) { linear<4, 1, 3, ROW_SEGMENTS, ToPartial>(args); }
 KERNEL(256, 1) partial64(const __grid_constant__ LinearArgs args) { linear<8, 1, 2, ROW_SEGMENTS, ToPartial>(args); }
-#endif
-
+#elif defined(PART_CLUSTER)
+#include "attention.cuh"
 KERNEL(ATTENTION_WARPS * 32, (HEAD_SIZE > 128 || GROUP > 4 ? 1 : 2))
 attentionCluster(const __grid_constant__ AttentionArgs args) {
   attention<true>(args);
 }
+#elif defined(PART_SPLIT)
+#include "attention.cuh"
 KERNEL(ATTENTION_WARPS * 32, (HEAD_SIZE > 128 || GROUP > 4 ? 1 : 2))
 attentionSplit(const __grid_constant__ AttentionArgs args) {
   attention<false>(args);
 }
+#elif defined(PART_DRAWING)
+#include "sampling.cuh"
+KERNEL(DRAW_THREADS, 1) drawTokens(const __grid_constant__ DrawArgs args) { draw(args); }
+#elif defined(PART_ROWS)
+#include "rows.cuh"
+#include "chunks.cuh"
 KERNEL(512, 1) enter(const __grid_constant__ RowArgs args) { enterRows(args); }
 KERNEL(128, 4) place(const __grid_constant__ HeadArgs args) { placeHeads(args); }
-KERNEL(DRAW_THREADS, 1) drawTokens(const __grid_constant__ DrawArgs args) { draw(args); }
 
 KERNEL(256, 4) normChunk(const __grid_constant__ NormArgs args) { normRow(args); }
 KERNEL(256, 4) gateChunk(const u16* gates, u16* values, long long count) { gateElements(gates, values, count); }
 KERNEL(256, 4) placeChunk(const __grid_constant__ PlaceArgs args) { placeRow(args); }
+KERNEL(256, 4) leavesChunk(const __grid_constant__ LeafArgs args) { addLeaves(args); }
+#endif
