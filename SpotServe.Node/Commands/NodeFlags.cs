@@ -133,6 +133,7 @@ internal sealed class NodeFlags
             MapWeights = !parsed.GetValue(CopyWeights),
             Machine = Machine.Read(parsed),
             CacheFolder = Machine.ReadCache(parsed),
+            Speed = Machine.ReadSpeed(parsed),
             Access = Access.Read(parsed),
         };
     }

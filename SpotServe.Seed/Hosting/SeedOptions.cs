@@ -1,4 +1,5 @@
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Remoting;
 using SpotServe.Seed.Api;
@@ -61,6 +62,12 @@ public sealed record SeedOptions
 
     /// <summary>What layouts are chosen for; null fills the devices with one replica.</summary>
     public LayoutObjective? Objective { get; init; }
+
+    /// <summary>When the load is worth a change of layout.</summary>
+    public FollowOptions Follow { get; init; } = new();
+
+    /// <summary>Time over which the load is averaged.</summary>
+    public TimeSpan LoadWindow { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>Bounds of the wish for machines.</summary>
     public FleetRules Fleet { get; init; } = new();
