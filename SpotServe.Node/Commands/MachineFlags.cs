@@ -40,6 +40,14 @@ internal sealed class MachineFlags
         DefaultValueFactory = _ => "",
     };
 
+    private Option<string> InstanceId { get; } = new("--instance-id")
+    {
+        Description = "The machine itself as its cloud calls it, by which a fleet manager knows it: an EC2 "
+            + "instance's id, a pod's name.",
+        HelpName = "ID",
+        DefaultValueFactory = _ => "",
+    };
+
     private Option<string?> Cache { get; } = new("--cache")
     {
         Description = "Folder that keeps what devices measured of themselves (default: ~/.cache/spotserve).",
@@ -53,7 +61,8 @@ internal sealed class MachineFlags
         HelpName = "GBPS,GFLOPS,US",
     };
 
-    public IEnumerable<Option> All => [InstanceType, Price, OnDemand, Spot, Zone, Cache, Speed];
+    public IEnumerable<Option> All =>
+        [InstanceType, InstanceId, Price, OnDemand, Spot, Zone, Cache, Speed];
 
     /// <summary>Null: devices measure themselves.</summary>
     /// <exception cref="UsageException">It is not three numbers that can be planned with.</exception>
@@ -86,6 +95,9 @@ internal sealed class MachineFlags
             ? new MachineInfo(
                 Name("--instance-type", parsed.GetValue(InstanceType)!), price, !parsed.GetValue(OnDemand),
                 Name("--zone", parsed.GetValue(Zone)!))
+            {
+                InstanceId = Name("--instance-id", parsed.GetValue(InstanceId)!),
+            }
             : throw new UsageException(FormattableString.Invariant(
                 $"--price is {price}; it must be 0 to {PriceMax:0} per hour."));
     }
