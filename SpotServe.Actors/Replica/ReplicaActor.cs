@@ -36,6 +36,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     private readonly HashSet<string> _told = [];
     private readonly ResumedTally _resumed = new();
     private readonly ReplicaMeter _meter;
+    private readonly RunningTime _running = new();
     private RequestId? _askedFor;
     private long _stepsCompleted;
     private long _stepsCompletedAtTick;
@@ -227,6 +228,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
                 _pipeline.Submit(_plan);
             }
 
+            Advance();
             AskForPermit(isReport: false);
         }
         catch (Exception error) when (error is PeerLostException or EngineLostException)
@@ -331,6 +333,8 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         Self.Tell(new PipelineLost(_epoch, $"no step completed within {_settings.StepTimeout.TotalSeconds:F0} s"));
     }
 
+    private void Advance() => _running.Advance(Context.System.Scheduler.MonotonicClock, _scheduler.RunningCount);
+
     private ReplicaControlProtocol.ReplicaLoad Load() => new(
         _epoch,
         _replica,
@@ -343,6 +347,8 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         _scheduler.TokensGenerated,
         _scheduler.Suspensions)
     {
+        SequenceTime = _running.Sequences,
+        BusyTime = _running.Busy,
         TokensRecomputed = _scheduler.TokensRecomputed,
         PrefixQueries = _scheduler.PrefixQueries,
         PrefixHits = _scheduler.PrefixHits,

@@ -57,6 +57,13 @@ public static class ReplicaControlProtocol
         long TokensGenerated,
         long Suspensions) : IEvent
     {
+        /// <summary>Time that requests ran, added up over all of them, since the epoch began. Over
+        /// <see cref="TokensGenerated"/> it is what a token takes, however often the replica was idle.</summary>
+        public TimeSpan SequenceTime { get; init; }
+
+        /// <summary>Time in which at least one ran, since the epoch began.</summary>
+        public TimeSpan BusyTime { get; init; }
+
         /// <summary>Tokens computed although they had been in a cache before, since the epoch began.</summary>
         public long TokensRecomputed { get; init; }
 

@@ -1,5 +1,7 @@
 using System.CommandLine;
+using System.Globalization;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Execution;
 using SpotServe.Node.Hosting;
 
 namespace SpotServe.Node.Commands;
@@ -52,8 +54,36 @@ internal sealed class MachineFlags
         HelpName = "DIR",
     };
 
+    private Option<string?> Speed { get; } = new("--speed")
+    {
+        Description = "What each device does, in place of measuring it: GB/s that a matrix-vector product reads, "
+            + "GFLOP/s, and microseconds of a layer beside both. Example: 20,150,30.",
+        HelpName = "GBPS,GFLOPS,US",
+    };
+
     public IEnumerable<Option> All =>
-        [InstanceType, InstanceId, Price, OnDemand, Spot, Zone, Cache];
+        [InstanceType, InstanceId, Price, OnDemand, Spot, Zone, Cache, Speed];
+
+    /// <summary>Null: devices measure themselves.</summary>
+    /// <exception cref="UsageException">It is not three numbers that can be planned with.</exception>
+    public DeviceSpeed? ReadSpeed(ParseResult parsed)
+    {
+        if (parsed.GetValue(Speed) is not { } text) return null;
+        var parts = text.Split(',', StringSplitOptions.TrimEntries);
+        var numbers = new double[3];
+        for (var i = 0; i < 3; i++)
+        {
+            if (parts.Length != 3
+                || !double.TryParse(parts[i], NumberStyles.Float, CultureInfo.InvariantCulture, out numbers[i])
+                || !(numbers[i] is > 0 and <= 1e9))
+            {
+                throw new UsageException(
+                    $"--speed is {text}; it must be three numbers above 0: GB/s, GFLOP/s, microseconds of a layer.");
+            }
+        }
+
+        return new DeviceSpeed($"stated {text}", numbers[0] * 1e9, numbers[1] * 1e9, numbers[2] * 1e-6);
+    }
 
     /// <exception cref="UsageException">An option is out of range, or two contradict each other.</exception>
     public MachineInfo Read(ParseResult parsed)

@@ -150,6 +150,7 @@ internal sealed class NodeFlags
             MapWeights = !parsed.GetValue(CopyWeights),
             Machine = Machine.Read(parsed),
             CacheFolder = Machine.ReadCache(parsed),
+            Speed = Machine.ReadSpeed(parsed),
             Access = ReadAccess(parsed),
         };
     }

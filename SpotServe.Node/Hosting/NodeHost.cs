@@ -111,7 +111,8 @@ internal sealed class NodeHost : IAsyncDisposable
         var cache = new SpeedCache(_options.CacheFolder, _clock);
         foreach (var runtime in _runtimes)
         {
-            runtime.Speed = await cache.GetAsync(runtime.SpeedModel, runtime.MeasureSpeed, cancel);
+            runtime.Speed = _options.Speed
+                ?? await cache.GetAsync(runtime.SpeedModel, runtime.MeasureSpeed, cancel);
             if (runtime.Speed is { } speed) await SayAsync($"computes with {speed}");
         }
     }

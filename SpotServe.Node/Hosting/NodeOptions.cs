@@ -1,5 +1,6 @@
 using System.Net;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Remoting;
 using SpotServe.Node.Preemption.Clouds;
 
@@ -46,6 +47,9 @@ internal sealed record NodeOptions
 
     /// <summary>What the machine is to its cloud.</summary>
     public MachineInfo Machine { get; init; } = MachineInfo.Unknown;
+
+    /// <summary>What each device does; null has them measure it.</summary>
+    public DeviceSpeed? Speed { get; init; }
 
     /// <summary>Folder that keeps what devices measured of themselves.</summary>
     public string CacheFolder { get; init; } = SpeedCache.DefaultFolder;

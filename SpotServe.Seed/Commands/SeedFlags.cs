@@ -90,6 +90,8 @@ internal sealed class SeedFlags
 
     private PlannerFlags Planner { get; } = new();
 
+    private FollowFlags Follow { get; } = new();
+
     private HttpAccessFlags HttpAccess { get; } = new();
 
     public void AddTo(Command command)
@@ -107,6 +109,7 @@ internal sealed class SeedFlags
         command.Options.Add(OpenRequestsMax);
         command.Options.Add(Verbose);
         Planner.AddTo(command);
+        Follow.AddTo(command);
         HttpAccess.AddTo(command);
     }
 
@@ -149,6 +152,8 @@ internal sealed class SeedFlags
             Objective = Planner.ReadObjective(parsed),
             Rates = Planner.ReadRates(parsed),
             Fleet = Planner.ReadFleet(parsed),
+            Follow = Follow.Read(parsed),
+            LoadWindow = Follow.ReadWindow(parsed),
             HttpAccess = HttpAccess.Read(parsed),
         };
     }

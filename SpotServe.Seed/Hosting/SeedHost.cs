@@ -236,7 +236,12 @@ internal sealed class SeedHost : IAsyncDisposable
     private static void AddCluster(
         IServiceCollection services, SeedOptions options, RequestOptions requests, ClusterBoard board)
     {
-        var gateway = new GatewayOptions { OpenRequestsMax = options.OpenRequestsMax, Journal = requests.Journal };
+        var gateway = new GatewayOptions
+        {
+            OpenRequestsMax = options.OpenRequestsMax,
+            Journal = requests.Journal,
+            LoadWindow = options.LoadWindow,
+        };
         var planner = new PlannerOptions
         {
             Wanted = options.Layout,
@@ -248,6 +253,7 @@ internal sealed class SeedHost : IAsyncDisposable
             Mode = options.Migration,
             Objective = options.Objective,
             Fleet = options.Fleet,
+            Follow = options.Follow,
             Stated = options.Rates,
         };
         var journal = OpenJournal(options);

@@ -1,5 +1,6 @@
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fleet;
+using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Remoting;
 using SpotServe.Seed.Api;
@@ -65,6 +66,12 @@ public sealed record SeedOptions
 
     /// <summary>What layouts are chosen for; null fills the devices with one replica.</summary>
     public LayoutObjective? Objective { get; init; }
+
+    /// <summary>When the load is worth a change of layout.</summary>
+    public FollowOptions Follow { get; init; } = new();
+
+    /// <summary>Time over which the load is averaged.</summary>
+    public TimeSpan LoadWindow { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>Who starts and stops machines, and how many there may be; null: nodes are started by hand.</summary>
     public FleetSetup? Machines { get; init; }

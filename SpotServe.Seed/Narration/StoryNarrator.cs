@@ -11,7 +11,13 @@ namespace SpotServe.Seed.Narration;
 /// </summary>
 internal sealed class StoryNarrator(NodeNames names, TextWriter output)
 {
+    /// <summary>Requests that lost their replica go on one after the other: their number is told once it has stayed the
+    /// same for so long.</summary>
+    private static readonly TimeSpan ResumedSettle = TimeSpan.FromSeconds(2);
+
     private readonly Dictionary<string, NodeState> _told = [];
+    private readonly Dictionary<long, (Resumption Seen, DateTimeOffset Since)> _resuming = [];
+    private long _resumedTold;
     private long _epoch;
     private string? _waiting;
 
@@ -24,6 +30,7 @@ internal sealed class StoryNarrator(NodeNames names, TextWriter output)
         foreach (var node in now.Nodes) TellNode(node, now);
         foreach (var old in _told.Keys.Except(now.Nodes.Select(node => node.Id)).ToArray()) _told.Remove(old);
         foreach (var change in now.Timeline.Reverse().Where(IsNews)) TellChange(change);
+        foreach (var change in now.Timeline.Reverse()) TellResumed(change, now.At);
         if (now.Phase == PlannerPhase.Gathering && now.Detail != _waiting)
             output.WriteLine($"  {names.InWords(_waiting = now.Detail)}");
     }
@@ -49,6 +56,21 @@ internal sealed class StoryNarrator(NodeNames names, TextWriter output)
                     : $"  {node.Name} is lost without notice; its requests go on elsewhere");
                 break;
         }
+    }
+
+    private void TellResumed(ReconfigurationRecord change, DateTimeOffset now)
+    {
+        var epoch = change.Epoch.Value;
+        if (epoch <= _resumedTold || epoch > _epoch || change.Resumed is not { Requests: > 0 } resumed) return;
+        if (!_resuming.TryGetValue(epoch, out var known) || known.Seen != resumed)
+            _resuming[epoch] = known = (resumed, now);
+        if (now - known.Since < ResumedSettle) return;
+        _resumedTold = epoch;
+        foreach (var old in _resuming.Keys.Where(old => old <= epoch).ToArray()) _resuming.Remove(old);
+        var after = resumed.After is { } time ? $" after {Texts.Seconds(time)}" : "";
+        output.WriteLine(
+            $"  {resumed.Requests:N0} request{(resumed.Requests == 1 ? "" : "s")} of what was lost went on{after}; no "
+            + $"token was lost, {resumed.Tokens:N0} {(resumed.Tokens == 1 ? "was" : "were")} computed again");
     }
 
     private void TellChange(ReconfigurationRecord change)

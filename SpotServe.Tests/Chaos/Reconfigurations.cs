@@ -37,6 +37,8 @@ internal sealed record ReconfigurationLine(
     private int Devices => To.Trim('(', ')').Split(',')
         .Aggregate(1, (devices, degree) => devices * int.Parse(degree, CultureInfo.InvariantCulture));
 
+    private int Replicas => int.Parse(To.Trim('(').Split(',')[0], CultureInfo.InvariantCulture);
+
     public static async Task<ReconfigurationLine[]> AllAsync(HttpClient http)
     {
         var answer = await http.GetFromJsonAsync<Answer>(
@@ -55,6 +57,11 @@ internal sealed record ReconfigurationLine(
     public static Task<ReconfigurationLine> UntilServingOnAsync(
         HttpClient http, int devices, Func<string>? explain = null) =>
         UntilAsync(http, $"{devices} devices", last => last.Devices == devices, explain);
+
+    /// <summary>As <see cref="UntilServingAsync"/>, with so many replicas.</summary>
+    public static Task<ReconfigurationLine> UntilReplicasAsync(
+        HttpClient http, Func<int, bool> isRight, Func<string>? explain = null) =>
+        UntilAsync(http, "another number of replicas", last => isRight(last.Replicas), explain);
 
     private static async Task<ReconfigurationLine> UntilAsync(
         HttpClient http, string what, Func<ReconfigurationLine, bool> isRight, Func<string>? explain)

@@ -42,6 +42,15 @@ internal sealed class RunningLoad : IDisposable
     /// page is left behind.</summary>
     public async Task<GapSummary> EndAsync()
     {
+        await EndStreamsAsync();
+        await ReplicaState.UntilAsync(
+            _http, "all pages free", replicas => replicas.All(replica => replica.IsIdle));
+        return _load.Gaps();
+    }
+
+    /// <summary>As <see cref="EndAsync"/>, while others go on.</summary>
+    public async Task EndStreamsAsync()
+    {
         await _enough.CancelAsync();
         try
         {
@@ -53,9 +62,6 @@ internal sealed class RunningLoad : IDisposable
         }
 
         AssertNothingWrong();
-        await ReplicaState.UntilAsync(
-            _http, "all pages free", replicas => replicas.All(replica => replica.IsIdle));
-        return _load.Gaps();
     }
 
     /// <summary>Fails when a stream that is over was not the text of an undisturbed run.</summary>

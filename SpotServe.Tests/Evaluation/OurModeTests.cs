@@ -22,16 +22,25 @@ public sealed class OurModeTests
         Assert.InRange(ours.PauseSeconds, 0, paper.PauseSeconds);
     }
 
+    /// <summary>A machine that is lost may be one that serves nothing: over several traces some of them do.</summary>
     [Fact]
     public void Notices_cost_no_tokens_and_losses_without_notice_cost_some_but_no_request()
     {
-        var noticed = Run("GPT-20B", "B_S", drains: true);
-        var killed = Run("GPT-20B", "B_S", noticeSeconds: 0, drains: true);
+        (string, string)[] cells = [("OPT-6.7B", "A_S"), ("GPT-20B", "A_S"), ("GPT-20B", "B_S"), ("LLaMA-30B", "B_S")];
+        var recomputed = new List<string>();
+        foreach (var (model, trace) in cells)
+        {
+            var noticed = Run(model, trace, drains: true);
+            var killed = Run(model, trace, noticeSeconds: 0, drains: true);
 
-        Assert.Equal(0, noticed.TokensRecomputed);
-        Assert.True(killed.TokensRecomputed > 0);
-        Assert.Equal(noticed.Arrived, noticed.Completed.Length);
-        Assert.Equal(killed.Arrived, killed.Completed.Length);
+            Assert.Equal(0, noticed.TokensRecomputed);
+            Assert.Equal(noticed.Arrived, noticed.Completed.Length);
+            Assert.Equal(killed.Arrived, killed.Completed.Length);
+            recomputed.Add($"{model} {trace}: {killed.TokensRecomputed}");
+        }
+
+        var some = recomputed.Any(line => !line.EndsWith(": 0", StringComparison.Ordinal));
+        Assert.True(some, string.Join(", ", recomputed));
     }
 
     [Fact]

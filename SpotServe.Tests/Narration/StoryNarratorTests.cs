@@ -36,6 +36,26 @@ public sealed class StoryNarratorTests : IDisposable
             Lines());
     }
 
+    /// <summary>They go on one after the other: what is told once is the whole number.</summary>
+    [Fact]
+    public void Requests_that_go_on_after_a_loss_are_told_of_once_when_their_number_stays()
+    {
+        var change = Change(2, TimeSpan.FromMilliseconds(600)) with { Pause = null };
+        var first = change with { Resumed = new Resumption(1, 40, TimeSpan.FromMilliseconds(600)) };
+        var all = change with { Resumed = new Resumption(3, 120, TimeSpan.FromMilliseconds(600)) };
+        _narrator.Tell(Snapshot([], change));
+        _narrator.Tell(Snapshot([], first) with { At = Now.AddSeconds(1) });
+        _narrator.Tell(Snapshot([], all) with { At = Now.AddSeconds(2.9) });
+        _narrator.Tell(Snapshot([], all) with { At = Now.AddSeconds(3.1) });
+        Assert.DoesNotContain(Lines(), line => line.Contains("went on", StringComparison.Ordinal));
+        _narrator.Tell(Snapshot([], all) with { At = Now.AddSeconds(5) });
+        _narrator.Tell(Snapshot([], all) with { At = Now.AddSeconds(9) });
+
+        Assert.Equal(
+            "  3 requests of what was lost went on after 600 ms; no token was lost, 120 were computed again",
+            Assert.Single(Lines(), line => line.Contains("went on", StringComparison.Ordinal)));
+    }
+
     [Fact]
     public void Node_with_notice_leaves_and_is_not_called_lost()
     {

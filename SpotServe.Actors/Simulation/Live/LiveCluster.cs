@@ -146,9 +146,13 @@ internal sealed class LiveCluster
         {
             var serving = replica.Serving;
             var generated = serving.TokensGenerated + serving.Cached().Sum(request => (long)request.Decoded);
+            replica.Running.Advance(TimeSpan.FromSeconds(_time.Now), serving.Count);
             Hear(new ReplicaControlProtocol.ReplicaLoad(
-                replica.Epoch, replica.Index, 0, serving.Count, replica.Layout.Degrees.BatchSize, 0, 0, 0, generated,
-                0));
+                replica.Epoch, replica.Index, 0, serving.Count, replica.Layout.Degrees.BatchSize, 0, 0, 0, generated, 0)
+            {
+                SequenceTime = replica.Running.Sequences,
+                BusyTime = replica.Running.Busy,
+            });
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Planner;
+using SpotServe.Actors.Replica;
 
 namespace SpotServe.Actors.Simulation;
 
@@ -28,6 +29,9 @@ internal sealed record LiveReplica(
 
     /// <summary>Its requests since it was stopped, until somebody else has them; null while it runs.</summary>
     public List<(SimulatedRequest Request, bool HasCache)>? Held { get; set; }
+
+    /// <summary>What its requests took, as its reports tell it.</summary>
+    public RunningTime Running { get; } = new();
 
     /// <summary>Requests that were handed to it and wait for the others.</summary>
     public List<SimulatedRequest> Arrived { get; } = [];

@@ -6,13 +6,18 @@ namespace SpotServe.Actors.Planner;
 /// <summary>What replicas' reports teach of the cost model.</summary>
 internal static class StepTimes
 {
-    private static readonly TimeSpan ReportsApartMin = TimeSpan.FromSeconds(0.5);
+    /// <summary>Reports that are further apart say nothing of the load that is known now.</summary>
     private static readonly TimeSpan ReportsApartMax = TimeSpan.FromSeconds(5);
 
+    /// <summary>Less of a replica's work than this is noise.</summary>
+    private static readonly TimeSpan BusyMin = TimeSpan.FromSeconds(0.1);
+
+    private const int TokensMin = 8;
+
     /// <summary>
-    /// Between two reports a replica that was busy all the time gave each of its sequences so many tokens. What that
-    /// took has the prompts of its time in it, and so has what it is compared with: a request's whole time over its
-    /// tokens, slowed by the others that were busy on the same processor.
+    /// Between two reports a replica's requests ran for so long, all together, and got so many tokens. What that took
+    /// has the prompts of its time in it, and so has what it is compared with: a request's whole time over its tokens,
+    /// slowed by the others that were busy on the same processor.
     /// </summary>
     /// <returns>Null when the two reports say nothing.</returns>
     public static CostCorrections? Learned(
@@ -21,20 +26,21 @@ internal static class StepTimes
         var state = turn.State;
         var time = turn.Now - before.At;
         var tokens = load.TokensGenerated - before.Load.TokensGenerated;
-        var running = Math.Min(before.Load.Running, load.Running);
-        if (running < 1 || tokens < running || time < ReportsApartMin || time > ReportsApartMax
-            || running * 2 < Math.Max(before.Load.Running, load.Running)) return null;
+        var (busyTime, taken) =
+            (load.BusyTime - before.Load.BusyTime, load.SequenceTime - before.Load.SequenceTime);
+        if (tokens < TokensMin || busyTime < BusyMin || time > ReportsApartMax) return null;
+        var running = Math.Max(1, (int)Math.Round(taken / busyTime));
         if (state.Active is not { } active || DecisionInputs.Of(state, turn.Options, turn.Now) is not { } inputs
             || ShapeOf(state, active.Layout, load.Replica) is not { } shape) return null;
         var predicted = (inputs with { Corrections = CostCorrections.None }).CostModel()
             .Cost(shape, running, inputs.Load, Batching.Continuous);
         var degrees = active.Layout.Degrees;
-        var busy = active.Loads.Values.Count(report => report.Load.Running > 0)
+        var busy = active.Loads.Values.Count(report => report.Load.Running > 0 || report.Load.Replica == load.Replica)
             * degrees.Ranks * Math.Min(degrees.Stages, predicted.StepParts);
         var devices = state.Nodes.Values.Sum(node => node.Info.Devices.Length);
         var slowdown = shape.Stages.Max(stage => stage.Kind.Slowdown(Math.Min(1, busy / (double)devices)));
         var each = predicted.Execution(inputs.Load.OutputTokens) / inputs.Load.OutputTokens * slowdown;
-        var ratio = running * time.TotalSeconds / tokens / each;
+        var ratio = taken.TotalSeconds / tokens / each;
         return inputs.CostModel().With(new MeasuredTimes(
                 shape, running, inputs.Load, Batching.Continuous, predicted.Step * ratio, predicted.Prefill * ratio))
             .Corrections;

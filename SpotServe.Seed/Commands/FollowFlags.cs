@@ -1,0 +1,59 @@
+using System.CommandLine;
+using System.Globalization;
+using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Planner;
+using SpotServe.Seed.Hosting;
+
+namespace SpotServe.Seed.Commands;
+
+/// <summary>Options that say how quickly the layout follows the load.</summary>
+internal sealed class FollowFlags
+{
+    private const double SecondsMax = 3600;
+    private static readonly FollowOptions Usual = new();
+
+    private Option<double> Window { get; } = new("--load-window")
+    {
+        Description = "Seconds over which the load is averaged, 1 to 3600.",
+        HelpName = "SECONDS",
+        DefaultValueFactory = _ => new GatewayOptions().LoadWindow.TotalSeconds,
+    };
+
+    private Option<double> Patience { get; } = new("--follow-after")
+    {
+        Description = "With an objective: another layout must be better for so many seconds, 0 to 3600.",
+        HelpName = "SECONDS",
+        DefaultValueFactory = _ => Usual.Patience.TotalSeconds,
+    };
+
+    private Option<double> Rest { get; } = new("--follow-rest")
+    {
+        Description = "With an objective: so many seconds after a change the load is not followed, 0 to 3600.",
+        HelpName = "SECONDS",
+        DefaultValueFactory = _ => Usual.RestAfterChange.TotalSeconds,
+    };
+
+    public void AddTo(Command command)
+    {
+        command.Options.Add(Window);
+        command.Options.Add(Patience);
+        command.Options.Add(Rest);
+    }
+
+    /// <exception cref="UsageException">It is out of range.</exception>
+    public TimeSpan ReadWindow(ParseResult parsed) => Seconds(parsed, Window, least: 1);
+
+    /// <exception cref="UsageException">An option is out of range.</exception>
+    public FollowOptions Read(ParseResult parsed) => new()
+    {
+        Patience = Seconds(parsed, Patience, least: 0),
+        RestAfterChange = Seconds(parsed, Rest, least: 0),
+    };
+
+    private static TimeSpan Seconds(ParseResult parsed, Option<double> option, double least) =>
+        parsed.GetValue(option) is var seconds && seconds >= least && seconds <= SecondsMax
+            ? TimeSpan.FromSeconds(seconds)
+            : throw new UsageException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{option.Name} is {seconds}; it must be {least} to {SecondsMax} seconds."));
+}
