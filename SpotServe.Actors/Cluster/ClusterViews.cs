@@ -33,6 +33,10 @@ public sealed record NodeInfo(string Node, string Endpoint, ImmutableArray<Devic
 public sealed record MachineInfo(string InstanceType, double PricePerHour, bool IsSpot, string Zone)
 {
     public static MachineInfo Unknown { get; } = new("", 0, true, "");
+
+    /// <summary>The machine itself, as its cloud calls it, e.g. "i-0123456789abcdef0"; empty when nobody has
+    /// said.</summary>
+    public string InstanceId { get; init; } = "";
 }
 
 /// <summary>A machine of the cluster.</summary>

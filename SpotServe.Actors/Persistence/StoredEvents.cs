@@ -19,6 +19,7 @@ public static class StoredEvents
         .Writes<RequestEvents.TriedAlone, TriedAloneV1>("tried-alone.1", e => new(e.Id.Value, e.At))
         .Writes<RequestEvents.RequestFinished, RequestFinishedV1>("request-finished.1", RequestFinishedV1.Of)
         .WritesPlannerEvents()
+        .WritesFleetEvents()
         .Build();
 
     private sealed record TokensCommittedV1(string Id, int FirstIndex, string Tokens) : IJournalForm

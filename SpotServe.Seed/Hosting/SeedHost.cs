@@ -5,6 +5,7 @@ using Akka.Cluster.Hosting;
 using Akka.Hosting;
 using Akka.Remote.Hosting;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Fleet;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Metrics;
@@ -246,7 +247,9 @@ internal sealed class SeedHost : IAsyncDisposable
         var journal = OpenJournal(options);
         var metrics = MetricsHosting.NewClusterMetrics(TimeProvider.System);
         services.AddSingleton(metrics);
-        services.AddAkka(ClusterSettings.SystemName, akka => akka
+        services.AddAkka(ClusterSettings.SystemName, akka => (options.Machines is { } machines
+                ? akka.AddFleet(machines.Limits, machines.Cloud, requests.Journal, TimeProvider.System)
+                : akka)
             .AddHocon(ClusterSettings.Control(), HoconAddMode.Prepend)
             .ConfigureLoggers(loggers =>
             {
@@ -285,6 +288,8 @@ internal sealed class SeedHost : IAsyncDisposable
             TimeProvider.System));
         services.AddSingleton<IClusterOperator>(provider => new ClusterOperator(new Lazy<IActorRef>(
             () => provider.GetRequiredService<ActorRegistry>().Get<PlannerKey>())));
+        services.AddSingleton<IFleetOperator>(provider => new FleetOperator(new Lazy<IActorRef?>(
+            () => provider.GetRequiredService<ActorRegistry>().TryGet<FleetKey>(out var fleet) ? fleet : null)));
     }
 
     private static JournalOptions OpenJournal(SeedOptions options)

@@ -34,7 +34,8 @@ public sealed class ReconfigurationReport(ITestOutputHelper output)
     [InlineData("1,4,1", "kill two", "(1,2,1)")]
     public async Task Longest_gap_of_a_stream_with_and_without_an_event(string layout, string what, string to)
     {
-        var (seed, http) = await SeedProcess.StartAsync("--port", "0", "--nodes", "4", "--layout", layout);
+        var (seed, http) = await SeedProcess.StartAsync(
+            "--port", "0", "--fleet", "none", "--nodes", "4", "--layout", layout);
         await using var _ = seed;
         using var __ = http;
         await CompareAsync(http, $"{layout} {what}", () => DoAsync(seed, http, what), to);
