@@ -54,7 +54,7 @@ internal sealed class HttpAccessFlags
         AdminKey = ReadKey(parsed.GetValue(KeyFile)),
         Keys = parsed.GetValue(ClientKeys) is { } file ? ReadKeys(file) : [],
         Hosts = [.. parsed.GetValue(Hosts) ?? []],
-        Origins = [.. parsed.GetValue(Origins) ?? []],
+        Origins = [.. (parsed.GetValue(Origins) ?? []).Select(CheckOrigin)],
     };
 
     private static ImmutableArray<ApiKey> ReadKeys(string file)
@@ -67,6 +67,17 @@ internal sealed class HttpAccessFlags
         {
             throw new UsageException($"--api-keys-file {file} cannot be used: it {error.Message}.");
         }
+    }
+
+    /// <summary>Browsers send scheme, host and port and nothing else; what is not written so would never be
+    /// met.</summary>
+    private static string CheckOrigin(string origin)
+    {
+        var isOrigin = origin == "*" || (Uri.TryCreate(origin, UriKind.Absolute, out var uri)
+            && uri.Scheme is "http" or "https" && uri is { Host.Length: > 0, PathAndQuery: "/", Fragment: "" }
+            && uri.UserInfo.Length == 0 && !origin.EndsWith('/'));
+        return isOrigin ? origin : throw new UsageException(
+            $"--allow-origin {origin} is no origin; write scheme, host and port, e.g. https://chat.example, or *.");
     }
 
     private static string? ReadKey(string? file)

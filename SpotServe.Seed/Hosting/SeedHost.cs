@@ -88,7 +88,8 @@ internal sealed class SeedHost : IAsyncDisposable
     /// <exception cref="UsageException">A port is taken, or the data folder or tokenizer cannot be used.</exception>
     public static async Task<SeedHost> StartAsync(SeedOptions options, CancellationToken cancel)
     {
-        if (IsTaken(options.Host, options.HttpPort) is { } httpTaken) throw PortTaken(options, httpTaken);
+        if (IsTaken(options.Host, options.HttpPort) is { } httpTaken)
+            throw IsElsewhere(options, httpTaken) ?? PortTaken(options, httpTaken);
         if (IsTaken(options.Host, options.ClusterPort) is { } clusterTaken)
         {
             throw ClusterPortTaken(options, clusterTaken.Message);
@@ -153,6 +154,11 @@ internal sealed class SeedHost : IAsyncDisposable
             return error;
         }
     }
+
+    /// <summary>No port can be had on another machine's address, so none is to be looked for.</summary>
+    private static UsageException? IsElsewhere(SeedOptions options, SocketException error) =>
+        error.SocketErrorCode != SocketError.AddressNotAvailable ? null : new UsageException(
+            $"--host {options.Host} is no address of this machine. Give one that it has (ip address lists them).");
 
     /// <summary>Another program may have taken a port between the first look and the real one.</summary>
     private static UsageException? StartFailure(SeedOptions options, Exception error) => error switch
