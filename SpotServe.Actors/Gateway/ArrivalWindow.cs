@@ -19,11 +19,21 @@ internal sealed class ArrivalWindow(TimeSpan window)
 
     public void OnEnded(int tokens, DateTimeOffset now) => _ends.Enqueue((now, tokens));
 
+    /// <summary>The time in which one request ends, by those that ended lately: how long one that finds no place had
+    /// better wait.</summary>
+    /// <param name="otherwise">Where none ended.</param>
+    public TimeSpan TimeOfOneEnd(TimeSpan otherwise, DateTimeOffset now)
+    {
+        Forget(now);
+        if (_ends.Count == 0) return otherwise;
+        var seconds = Math.Min(window.TotalSeconds, (now - (_since ?? now)).TotalSeconds) / _ends.Count;
+        return TimeSpan.FromSeconds(Math.Clamp(seconds, 1, 60));
+    }
+
     /// <param name="waiting">Requests that no replica has taken.</param>
     public GatewayDemand Demand(int waiting, DateTimeOffset now)
     {
-        while (_arrivals.TryPeek(out var arrival) && now - arrival.At > window) _arrivals.Dequeue();
-        while (_ends.TryPeek(out var end) && now - end.At > window) _ends.Dequeue();
+        Forget(now);
         if (_arrivals.Count == 0) return new GatewayDemand(0, 0, 0, waiting);
         // One that has just begun to listen has not heard a whole window; two seconds are the least to speak of a rate.
         var heard = now - (_since ?? now);
@@ -33,6 +43,12 @@ internal sealed class ArrivalWindow(TimeSpan window)
             _arrivals.Average(arrival => arrival.PromptTokens),
             _ends.Count > 0 ? _ends.Average(end => end.Tokens) : _arrivals.Average(arrival => arrival.TokensMax),
             waiting);
+    }
+
+    private void Forget(DateTimeOffset now)
+    {
+        while (_arrivals.TryPeek(out var arrival) && now - arrival.At > window) _arrivals.Dequeue();
+        while (_ends.TryPeek(out var end) && now - end.At > window) _ends.Dequeue();
     }
 
     private readonly record struct Arrival(DateTimeOffset At, int PromptTokens, int TokensMax);

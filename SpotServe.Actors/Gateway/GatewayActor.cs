@@ -147,7 +147,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
             ? new Admission.Busy(
                 $"{_options.OpenRequestsMax:N0} requests are open, the most this gateway takes " +
                 "(--open-requests-max). Try again later.",
-                _options.RetryAfter)
+                _arrivals.TimeOfOneEnd(_options.RetryAfter, _clock.GetUtcNow()))
             : null;
     }
 

@@ -20,6 +20,9 @@ public sealed record AccessOptions
     /// <summary>Origins of web pages that may use this server, such as "https://chat.example"; "*" is any.</summary>
     public ImmutableArray<string> Origins { get; init; } = [];
 
+    /// <summary>Whose keys generate, read and count tokens here; none asks for no key.</summary>
+    public ImmutableArray<ApiKey> Keys { get; init; } = [];
+
     /// <summary>What an operator must send; null lets those in who ask from this machine.</summary>
     public string? AdminKey { get; init; }
 }
@@ -48,7 +51,13 @@ internal sealed class AccessPolicy(AccessOptions options, OperatorSessions sessi
         CheckHost(http.Request.Host);
         CheckOrigin(http);
         if (IsOperators(http.Request.Path)) CheckAdmin(http);
+        else if (IsClients(http.Request.Path)) CheckKey(http);
     }
+
+    private static bool IsClients(PathString path) =>
+        path.StartsWithSegments("/v1", StringComparison.OrdinalIgnoreCase)
+        || path.StartsWithSegments("/tokenize", StringComparison.OrdinalIgnoreCase)
+        || path.StartsWithSegments("/detokenize", StringComparison.OrdinalIgnoreCase);
 
     private static bool IsOperators(PathString path) =>
         path.StartsWithSegments(AdminPath, StringComparison.OrdinalIgnoreCase)
@@ -122,12 +131,7 @@ internal sealed class AccessPolicy(AccessOptions options, OperatorSessions sessi
                 code: "admin_local_only");
         }
 
-        var sent = http.Request.Headers.Authorization.ToString();
-        if (sent.StartsWith(BearerPrefix, StringComparison.OrdinalIgnoreCase)
-            && IsKey(sent[BearerPrefix.Length..]))
-        {
-            return;
-        }
+        if (SentKey(http) is { } sent && IsKey(sent)) return;
 
         // A session is for the pages alone: /admin, whose orders a form can send, knows the key only.
         var isPage = !http.Request.Path.StartsWithSegments(AdminPath, StringComparison.OrdinalIgnoreCase);
@@ -140,6 +144,26 @@ internal sealed class AccessPolicy(AccessOptions options, OperatorSessions sessi
         {
             LoginPage = isPage && HttpMethods.IsGet(http.Request.Method) && AcceptsPages(http) ? LoginPath : null,
         };
+    }
+
+    /// <summary>A browser asks first, without a key, whether it may ask at all: that tells it nothing.</summary>
+    private void CheckKey(HttpContext http)
+    {
+        if (options.Keys.IsEmpty || HttpMethods.IsOptions(http.Request.Method)) return;
+        if (SentKey(http) is { } sent && ApiKeys.Find(options.Keys, sent) is not null) return;
+        http.Response.Headers.WWWAuthenticate = "Bearer";
+        throw new ApiException(
+            HttpStatusCode.Unauthorized,
+            "This server asks for an API key: send one of its clients' as \"Authorization: Bearer KEY\".",
+            code: "invalid_api_key");
+    }
+
+    private static string? SentKey(HttpContext http)
+    {
+        var sent = http.Request.Headers.Authorization.ToString();
+        return sent.StartsWith(BearerPrefix, StringComparison.OrdinalIgnoreCase)
+            ? sent[BearerPrefix.Length..].Trim()
+            : null;
     }
 
     /// <summary>Whether this is the admin key; never, where there is none.</summary>

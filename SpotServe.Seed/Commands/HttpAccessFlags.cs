@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.CommandLine;
 using SpotServe.Seed.Api;
 using SpotServe.Seed.Hosting;
@@ -20,6 +21,13 @@ internal sealed class HttpAccessFlags
         HelpName = "FILE",
     };
 
+    private Option<string?> ClientKeys { get; } = new("--api-keys-file")
+    {
+        Description = "File with a line for each key that clients may use: its SHA-256 in hexadecimal digits, and a " +
+            "name. Without it clients need no key.",
+        HelpName = "FILE",
+    };
+
     private Option<string[]> Hosts { get; } = new("--allow-host")
     {
         Description = "Further name by which clients reach a seed that listens on loopback, e.g. behind a proxy.",
@@ -35,6 +43,7 @@ internal sealed class HttpAccessFlags
     public void AddTo(Command command)
     {
         command.Options.Add(KeyFile);
+        command.Options.Add(ClientKeys);
         command.Options.Add(Hosts);
         command.Options.Add(Origins);
     }
@@ -43,9 +52,22 @@ internal sealed class HttpAccessFlags
     public AccessOptions Read(ParseResult parsed) => new()
     {
         AdminKey = ReadKey(parsed.GetValue(KeyFile)),
+        Keys = parsed.GetValue(ClientKeys) is { } file ? ReadKeys(file) : [],
         Hosts = [.. parsed.GetValue(Hosts) ?? []],
         Origins = [.. (parsed.GetValue(Origins) ?? []).Select(CheckOrigin)],
     };
+
+    private static ImmutableArray<ApiKey> ReadKeys(string file)
+    {
+        try
+        {
+            return ApiKeys.Parse(TextFile.ReadLines("--api-keys-file", file));
+        }
+        catch (FormatException error)
+        {
+            throw new UsageException($"--api-keys-file {file} cannot be used: it {error.Message}.");
+        }
+    }
 
     /// <summary>Browsers send scheme, host and port and nothing else; what is not written so would never be
     /// met.</summary>

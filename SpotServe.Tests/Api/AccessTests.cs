@@ -1,4 +1,5 @@
 using System.Net;
+using System.Security.Cryptography;
 using System.Text;
 using SpotServe.Seed.Api;
 using Xunit;
@@ -102,6 +103,45 @@ public sealed class AccessTests
             Assert.Equal((path, isAdmin && !isLetIn), (path, isRefused));
         }
     }
+
+    [Theory]
+    [InlineData(null, false)]
+    [InlineData("Bearer " + Key, false)]
+    [InlineData("Bearer one", true)]
+    [InlineData("bearer two", true)]
+    [InlineData("Bearer two ", true)]
+    [InlineData("Bearer on", false)]
+    [InlineData("Basic one", false)]
+    public async Task Keys_of_clients_are_asked_for_on_clients_paths_only(string? authorization, bool isLetIn)
+    {
+        await using var server = await ApiServer.StartAsync(access: new AccessOptions
+        {
+            IsLoopback = true,
+            AdminKey = Key,
+            Keys = ApiKeys.Parse(["# two", $"{Hash("one")} first", "", $"{Hash("two").ToLowerInvariant()}  it"]),
+        });
+        (string, string)[] headers = authorization is null ? [] : [("Authorization", authorization)];
+
+        foreach (var (method, path) in All.Append(("POST", "/tokenize")).Append(("GET", "/V1/models")))
+        {
+            using var response = await SendAsync(server, method, path, headers);
+            var isClients = method != "OPTIONS" && (path.StartsWith("/v1", StringComparison.OrdinalIgnoreCase)
+                || path == "/tokenize");
+            Assert.Equal(
+                (path, isClients && !isLetIn), (path, await CodeAsync(response) == "invalid_api_key"));
+        }
+    }
+
+    [Theory]
+    [InlineData("word name", "line 1")]
+    [InlineData("# nothing else", "no key")]
+    [InlineData("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "line 1")]
+    [InlineData("g123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef name", "line 1")]
+    public void File_that_holds_something_else_than_keys_is_refused_by_line(string line, string complaint) =>
+        Assert.Contains(
+            complaint, Assert.Throws<FormatException>(() => ApiKeys.Parse([line])).Message, StringComparison.Ordinal);
+
+    private static string Hash(string key) => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(key)));
 
     [Fact]
     public async Task Browser_sees_the_dashboard_once_its_operator_has_given_the_key_and_no_admin_path_by_that()

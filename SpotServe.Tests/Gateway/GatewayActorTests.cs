@@ -122,6 +122,24 @@ public sealed class GatewayActorTests : TestKit
     }
 
     [Fact]
+    public void Busy_gateway_says_to_wait_as_long_as_one_request_takes_to_end()
+    {
+        var gateway = Serving(new GatewayOptions { OpenRequestsMax = 3 });
+        gateway.Tell(new GatewayProtocol.Generate(new GenerationSpec([1], Greedy)), _client);
+        _requests.ExpectMsg<Accept>(cancellationToken: Cancel);
+        string[] before = ["a", "b"], after = ["c", "d"];
+        foreach (var id in before) Route(gateway, id);
+        _clock.Advance(TimeSpan.FromSeconds(8));
+        foreach (var id in before) gateway.Tell(new RouteEnded(new RequestId(id)));
+        foreach (var id in after) Route(gateway, id);
+
+        gateway.Tell(new GatewayProtocol.Generate(new GenerationSpec([1], Greedy)), _client);
+
+        var busy = _client.ExpectMsg<Admission.Busy>(cancellationToken: Cancel);
+        Assert.Equal(TimeSpan.FromSeconds(4), busy.RetryAfter);
+    }
+
+    [Fact]
     public void Entity_that_stops_makes_room_for_another_request()
     {
         var gateway = Serving(new GatewayOptions { OpenRequestsMax = 1 });
