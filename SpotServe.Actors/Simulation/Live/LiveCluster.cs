@@ -21,11 +21,13 @@ internal sealed class LiveCluster
     private readonly SliceGeometry _geometry;
     private readonly SimulatedDevices _devices;
     private readonly SortedDictionary<string, NodeInfo> _nodes = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, DeviceKind> _kinds = new(StringComparer.Ordinal);
     private readonly SortedDictionary<(Epoch Epoch, int Replica), LiveReplica> _replicas = [];
     private readonly LiveHandover _handover;
     private readonly LiveRecord _record;
     private readonly Action<IEnumerable<SimulatedRequest>> _requeue;
     private readonly Action _roomMade;
+    private readonly Action<SimulatedRequest> _completed;
     private readonly Func<GatewayDemand> _demand;
     private PlannerState _state;
     private double _reportedAt = double.NegativeInfinity;
@@ -34,14 +36,18 @@ internal sealed class LiveCluster
 
     /// <param name="requeue">Takes requests that have no replica any more.</param>
     /// <param name="roomMade">Told that a replica may take more.</param>
+    /// <param name="completed">Told of each request that is answered.</param>
+    /// <param name="demand">What is asked, as a gateway reports it.</param>
     public LiveCluster(
         VirtualTime time,
         LiveSetup setup,
         Action<IEnumerable<SimulatedRequest>> requeue,
         Action roomMade,
+        Action<SimulatedRequest> completed,
         Func<GatewayDemand> demand)
     {
-        (_time, _setup, _requeue, _roomMade, _demand) = (time, setup, requeue, roomMade, demand);
+        (_time, _setup, _requeue, _roomMade) = (time, setup, requeue, roomMade);
+        (_completed, _demand) = (completed, demand);
         _geometry = new SliceGeometry(setup.Model);
         _devices = new SimulatedDevices(_geometry, setup.Links);
         _handover = new LiveHandover(time, setup, _geometry, _devices);
@@ -52,7 +58,7 @@ internal sealed class LiveCluster
         Hear(new PlannerInputs.GatewayReported(GatewayAddress.One));
     }
 
-    public IReadOnlyList<Reconfigured> Reconfigurations => _record.Reconfigurations;
+    public LiveRecord Record => _record;
 
     /// <summary>Replicas that take requests now, in order.</summary>
     public IEnumerable<ContinuousReplica> Accepting =>
@@ -60,38 +66,45 @@ internal sealed class LiveCluster
 
     private DateTimeOffset Now => DateTimeOffset.UnixEpoch + TimeSpan.FromSeconds(_time.Now);
 
-    /// <summary>A machine is ready.</summary>
-    public void Join(string machine)
+    /// <summary>A node is there, with what it says of itself.</summary>
+    /// <param name="kind">How fast its devices really are.</param>
+    public void Join(NodeInfo node, DeviceKind kind)
     {
-        var offer = _setup.OfferOf(machine);
-        var speed = new DeviceSpeed(
-            offer.Kind.Name, offer.Kind.WeightBytesPerSecond, offer.Kind.FlopsPerSecond,
-            offer.Kind.LayerOverheadSeconds);
-        var node = new NodeInfo(Incarnation(machine), "simulated:0",
-            [.. Enumerable.Range(0, offer.Devices)
-                .Select(i => new DeviceInfo(i, offer.Kind.Name, offer.Kind.MemoryBytes) { Speed = speed })])
-        {
-            Machine = new MachineInfo(offer.Kind.Name, offer.PricePerHour, offer.IsSpot, offer.Name),
-        };
         _nodes.Add(node.Node, node);
-        for (var i = 0; i < offer.Devices; i++) _devices.Add(new DeviceId(node.Node, i));
+        _kinds[node.Node] = kind;
+        foreach (var device in node.Devices) _devices.Add(new DeviceId(node.Node, device.Index));
         Report(node);
         Wake();
     }
 
-    /// <summary>The cloud will take a machine.</summary>
-    public void Notice(string machine, double seconds)
+    /// <summary>A node says something else of itself from now on; nothing of one that is gone.</summary>
+    public void Update(NodeInfo node)
     {
-        if (!_nodes.ContainsKey(Incarnation(machine))) return;
-        var deadline = DateTimeOffset.UnixEpoch + TimeSpan.FromSeconds(seconds);
-        Hear(new ClusterProtocol.NodeNotice(Incarnation(machine), deadline, "cloud"));
+        if (!_nodes.ContainsKey(node.Node)) return;
+        _nodes[node.Node] = node;
+        Report(node);
+    }
+
+    /// <summary>An operator asks for something.</summary>
+    /// <param name="asked">One of the planner's inputs.</param>
+    public void Ask(object asked)
+    {
+        Hear(asked);
         Wake();
     }
 
-    /// <summary>A machine is gone, with all that it held.</summary>
-    public void Lose(string machine)
+    /// <summary>The cloud will take a node's machine.</summary>
+    public void Notice(string node, double seconds)
     {
-        var node = Incarnation(machine);
+        if (!_nodes.ContainsKey(node)) return;
+        var deadline = DateTimeOffset.UnixEpoch + TimeSpan.FromSeconds(seconds);
+        Hear(new ClusterProtocol.NodeNotice(node, deadline, "cloud"));
+        Wake();
+    }
+
+    /// <summary>A node is gone, with all that it held.</summary>
+    public void Lose(string node)
+    {
         if (!_nodes.Remove(node)) return;
         _devices.Remove(node);
         foreach (var replica in _replicas.Values.Where(replica => replica.Uses(node)).ToList())
@@ -103,15 +116,13 @@ internal sealed class LiveCluster
 
         _time.At(_time.Now + _setup.DetectionSeconds, () =>
         {
-            Hear(new MemberLost(machine, "was lost"));
+            Hear(new MemberLost(node[..node.LastIndexOf('#')], "was lost"));
             Wake();
         });
     }
 
     /// <summary>Begins to report and to look at the load.</summary>
     public void Start() => Beat(_beat);
-
-    private static string Incarnation(string machine) => machine + "#1";
 
     private void Wake()
     {
@@ -213,7 +224,7 @@ internal sealed class LiveCluster
                 Release(release);
                 break;
             case ClusterProtocol.NodeReleased:
-                _time.At(_time.Now + AnswerSeconds, () => Lose(node[..node.LastIndexOf('#')]));
+                _time.At(_time.Now + AnswerSeconds, () => Lose(node));
                 break;
             default:
                 break;
@@ -259,7 +270,7 @@ internal sealed class LiveCluster
         var stages = layout.Positions.Where(position => position.Replica == replica && position.Rank == 0)
             .Select(position => new StageShape(
                 layout.LayersOf(position).Count,
-                _setup.OfferOf(layout.DeviceAt(position).Node.Split('#')[0]).Kind,
+                _kinds[layout.DeviceAt(position).Node],
                 SpansInstances(layout, position)));
         var shape = new ReplicaShape([.. stages], layout.Degrees.Ranks);
         var load = new Workload(1, _setup.PromptTokens, _setup.OutputTokens);
@@ -267,7 +278,7 @@ internal sealed class LiveCluster
             connect.Epoch, replica, layout,
             new ContinuousReplica(
                 _time, size => _setup.Cost.Cost(shape, size, load, Batching.Continuous),
-                _setup.Planner.SequencesMax, pages, _setup.PromptTokens, _roomMade),
+                _setup.Planner.SequencesMax, pages, _setup.PromptTokens, _completed, _roomMade),
             connect.Origin is { } origin ? origin.Expects[replica] : []);
     }
 

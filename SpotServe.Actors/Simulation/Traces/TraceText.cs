@@ -12,6 +12,9 @@ internal sealed class TraceText(string file, string text)
 
     public string Text => text;
 
+    /// <summary>Number of the last line.</summary>
+    public int LineCount => text.TrimEnd().Count(character => character == '\n') + 1;
+
     /// <summary>Lines that are neither empty nor comments (#), from 1.</summary>
     public IEnumerable<(int Number, string Line)> Lines()
     {

@@ -27,20 +27,38 @@ internal static class FleetReport
         var slo = FleetFlags.Get(result, FleetFlags.SloSeconds, 0.001, 1e6);
         var setup = Setup(result, arrivals, slo);
         var runs = new List<SimulationOutcome>();
+        Availability? first = null;
         foreach (var (name, fleet) in Fleets(result, pools, end))
         {
             if (fleet.Changes[0].Added.IsEmpty && fleet.Changes.Length == 1) continue;
+            first ??= fleet;
             runs.Add(LiveSimulation.Run(
                 setup(name, fleet), fleet, arrivals,
                 progress is null ? null : at => progress($"{name}: {at / end:P0}")));
         }
 
+        if (first is null) throw new PlanningInputException("The machines", "none at any time", "at least one");
         return new Report("What spot would cost", [
             new Text(
                 $"{arrivals.Length} requests over {Number(end / 3600, "0.##")} h, target {Number(slo, "0.###")} s."),
             .. notes.Concat(pools.SelectMany(pool => pool.Offered.Notes)).Select(note => new Text(note)),
-            new Heading("Latency, seconds"), Latencies(runs, slo), new Heading("Cost and changes"), Costs(runs)]);
+            new Heading("Latency, seconds"), Latencies(runs, slo), new Heading("Cost and changes"), Costs(runs),
+            new Heading("Figures"), .. Figures([.. runs], first)]);
     }
+
+    private static IEnumerable<ReportBlock> Figures(ImmutableArray<SimulationOutcome> runs, Availability first) =>
+    [
+        new Figure("latency", "Share of requests that were answered within a time.", FigureData.Distribution(runs)),
+        new Figure(
+            "time", $"Latency over time on {runs[0].Policy}, with its machines and layouts.",
+            FigureData.OverTime([runs[0]], first)),
+        new Figure(
+            "cost", "Cost against the mean latency.",
+            new FigureData("$ an hour", "Mean latency, s", [
+                .. runs.Where(run => !run.Completed.IsEmpty).Select(run => new FigureSeries(
+                    run.Policy, FigureStyle.Both, [new FigurePoint(run.CostPerHour, run.Latency.Average)])),
+            ])),
+    ];
 
     private static IEnumerable<(string Name, Availability Fleet)> Fleets(
         ParseResult result, List<Pool> pools, double end)

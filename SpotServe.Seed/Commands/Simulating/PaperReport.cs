@@ -23,6 +23,7 @@ internal static class PaperReport
         Figure6(blocks, cells);
         if (perturbedRuns > 0) Perturbed(blocks, PaperEvaluation.Perturbed(inputs, assumed, perturbedRuns, seed: 1));
         Seconds(blocks, cells);
+        Figures(blocks, inputs, cells);
         Static(blocks, PaperEvaluation.Static(inputs, assumed));
         Ablation(blocks, inputs, assumed);
         OurReport.RatesAndCost(blocks, inputs, assumed, cells);
@@ -112,6 +113,21 @@ internal static class PaperReport
                    $"{Number(paper.Average, "0.0")} / {Number(paper.P99, "0.0")}",
                    $"{Percent(outcome.Latency.Average / paper.Average)} / {Percent(outcome.Latency.P99 / paper.P99)}"),
         ]));
+    }
+
+    private static void Figures(
+        ImmutableArray<ReportBlock>.Builder blocks, PaperInputs inputs, ImmutableArray<PaperCell> cells)
+    {
+        foreach (var cell in cells.Where(cell => cell is { Model: "GPT-20B", Trace: "A_S" or "B_S" }))
+        {
+            var name = cell.Trace.Replace("_", "", StringComparison.Ordinal).ToLowerInvariant();
+            blocks.Add(new Figure(
+                $"latency-{name}", $"GPT-20B on {cell.Trace}: share of requests that were answered within a time.",
+                FigureData.Distribution([cell.SpotServe, cell.Rerouting, cell.Reparallelization])));
+            blocks.Add(new Figure(
+                $"time-{name}", $"GPT-20B on {cell.Trace}: latency over time, SpotServe's layouts and machines.",
+                FigureData.OverTime([cell.SpotServe, cell.Rerouting], inputs.Traces[cell.Trace])));
+        }
     }
 
     private static void Static(
