@@ -1,7 +1,6 @@
 using System.Text;
 using System.Threading.Channels;
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Simulation;
@@ -19,8 +18,8 @@ internal sealed class ClusterRecorder : IAsyncDisposable
     /// <summary>Lines that wait to be written.</summary>
     private const int QueuedMax = 65_536;
 
-    /// <summary>A recording that is longer than this ends.</summary>
-    public const long BytesMax = 2L << 30;
+    /// <summary>A recording that is longer than this ends: `simulate` reads no larger files.</summary>
+    public const long BytesMax = 500L << 20;
 
     /// <summary>Lines are put together to blocks of about this length while more of them wait.</summary>
     private const int BlockCharacters = 65_536;
@@ -102,7 +101,7 @@ internal sealed class ClusterRecorder : IAsyncDisposable
                 while (lines.Length < BlockCharacters && _queue.Reader.TryRead(out var entry)) Add(entry);
                 await WriteAsync(lines).ConfigureAwait(false);
                 if (_file.Length <= BytesMax) continue;
-                _say($"The recording has {BytesMax >> 30} GiB and ends here.");
+                _say($"The recording has {BytesMax >> 20} MiB and ends here.");
                 break;
             }
 

@@ -1,6 +1,4 @@
-using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
@@ -11,9 +9,13 @@ namespace SpotServe.Actors.Simulation;
 /// Nodes and replicas that do what the live planner's core tells them, on virtual time. The core is the one that runs
 /// live, unchanged: it hears the same messages and decides the same.
 /// </summary>
-internal sealed class LiveCluster
+internal sealed partial class LiveCluster
 {
     private const double AnswerSeconds = 0.002, BusyBeatSeconds = 0.1, ReportSeconds = 0.5;
+
+    /// <summary>No simulated node falls silent: its end is told. So none has to report that it is still there, which
+    /// would be most of a long run's work.</summary>
+    private static readonly TimeSpan SilenceMax = TimeSpan.FromDays(3660);
 
     private readonly VirtualTime _time;
     private readonly LiveSetup _setup;
@@ -30,6 +32,7 @@ internal sealed class LiveCluster
     private readonly Action<SimulatedRequest> _completed;
     private readonly Func<GatewayDemand> _demand;
     private PlannerState _state;
+    private ActiveEpoch? _accepting;
     private double _reportedAt = double.NegativeInfinity;
     private double _loadsAt = double.NegativeInfinity;
     private long _beat;
@@ -52,7 +55,10 @@ internal sealed class LiveCluster
         _devices = new SimulatedDevices(_geometry, setup.Links);
         _handover = new LiveHandover(time, setup, _geometry, _devices);
         _record = new LiveRecord(time, _devices);
-        _core = new PlannerCore(setup.Planner);
+        _core = new PlannerCore(setup.Planner with
+        {
+            Limits = setup.Planner.Limits with { SuspectAfter = SilenceMax, NodeSilenceMax = SilenceMax },
+        });
         (_state, var effects) = _core.Begin(JournalState.Empty, Now);
         foreach (var effect in effects) Do(effect);
         Hear(new PlannerInputs.GatewayReported(GatewayAddress.One));
@@ -136,7 +142,6 @@ internal sealed class LiveCluster
         if (_time.Now - _reportedAt >= ReportSeconds)
         {
             _reportedAt = _time.Now;
-            foreach (var node in _nodes.Values) Report(node);
             Hear(new PlannerInputs.DemandReported(GatewayAddress.One, _demand()));
         }
 
@@ -156,6 +161,9 @@ internal sealed class LiveCluster
         foreach (var replica in _replicas.Values.Where(replica => replica.Serving.Accepts).ToList())
         {
             var serving = replica.Serving;
+            // Of one that did nothing since there is nothing to tell.
+            if (replica.IsIdleToldOf && serving.Count == 0) continue;
+            replica.IsIdleToldOf = serving.Count == 0;
             var generated = serving.TokensGenerated + serving.Cached().Sum(request => (long)request.Decoded);
             Hear(new ReplicaControlProtocol.ReplicaLoad(
                 replica.Epoch, replica.Index, 0, serving.Count, replica.Layout.Degrees.BatchSize, 0, 0, 0, generated,
@@ -169,7 +177,13 @@ internal sealed class LiveCluster
     {
         (_state, var effects) = _core.Step(_state, message, Now);
         foreach (var effect in effects) Do(effect);
-        var active = _state.Active;
+        if (!ReferenceEquals(_state.Active, _accepting)) Accept();
+    }
+
+    /// <summary>Requests go to the replicas that the planner's core says serve.</summary>
+    private void Accept()
+    {
+        var active = _accepting = _state.Active;
         foreach (var replica in _replicas.Values)
         {
             replica.Serving.Accepts = replica.Held is null && active?.Epoch == replica.Epoch
@@ -285,111 +299,4 @@ internal sealed class LiveCluster
     private static bool SpansInstances(Layout layout, Position first) =>
         Enumerable.Range(0, layout.Degrees.Ranks)
             .Select(rank => layout.DeviceAt(first with { Rank = rank }).Node).Distinct().Skip(1).Any();
-
-    private void BeginHandover(LiveReplica old, PlannerEffect.BeginHandover begin)
-    {
-        if (old.TargetEpoch == begin.NewEpoch) return;
-        (old.Targets, old.TargetEpoch) = (begin.Targets, begin.NewEpoch);
-        var over = _handover.CopyFullPages(old, begin.NewEpoch, _replicas);
-        _time.At(over, () => Hear(new HandoverProtocol.HandoverReady(old.Epoch, old.Index, begin.NewEpoch)));
-    }
-
-    private void Command(LiveReplica replica, object message)
-    {
-        switch (message)
-        {
-            case ReplicaControlProtocol.GetReplicaCache:
-                var cached = (replica.Held is { } held
-                    ? held.Where(entry => entry.HasCache).Select(entry => entry.Request.Cached)
-                    : replica.Serving.Cached()).ToImmutableArray();
-                Later(
-                    AnswerSeconds,
-                    new ReplicaControlProtocol.ReplicaCacheReport(replica.Epoch, replica.Index, cached));
-                break;
-            case ReplicaControlProtocol.Drain:
-                replica.Held ??= replica.Serving.Stop();
-                Later(AnswerSeconds, new ReplicaControlProtocol.Drained(replica.Epoch, replica.Index, []));
-                if (!replica.Targets.IsEmpty) HandOver(replica);
-                break;
-            case HandoverProtocol.CancelHandover:
-                (replica.Targets, replica.TargetEpoch) = ([], Epoch.None);
-                break;
-            case HandoverProtocol.ServeNow:
-                _time.At(_time.Now + AnswerSeconds, () => Serve(replica));
-                break;
-            default:
-                break;
-        }
-    }
-
-    private void HandOver(LiveReplica old)
-    {
-        var (held, epoch) = (old.Held!, old.TargetEpoch);
-        old.Held = [];
-        GiveBack(held.Where(entry => !entry.HasCache));
-        var targets = old.Targets;
-        var home = targets.FirstOrDefault(target => target.IsHome) ?? targets[0];
-        var going = held.Where(entry => entry.HasCache).Select(entry => entry.Request).GroupBy(request =>
-            (targets.FirstOrDefault(target => target.Requests.Contains(request.Cached.Id)) ?? home).NewReplica)
-            .ToDictionary(group => group.Key, group => group.ToList());
-        foreach (var target in targets)
-        {
-            var requests = going.GetValueOrDefault(target.NewReplica, []);
-            if (!_replicas.TryGetValue((epoch, target.NewReplica), out var heir))
-            {
-                GiveBack(requests.Select(request => (request, true)));
-                continue;
-            }
-
-            _time.At(_handover.CopyTails(old, heir, requests), () =>
-            {
-                heir.Arrived.AddRange(requests);
-                heir.HandedOver.Add(old.Index);
-                if (heir.Expects.All(heir.HandedOver.Contains)) Serve(heir);
-            });
-        }
-    }
-
-    /// <summary>A new replica goes on with what it was handed; what does not fit is computed anew.</summary>
-    private void Serve(LiveReplica replica)
-    {
-        var requests = replica.Arrived.ToList();
-        replica.Arrived.Clear();
-        var taken = requests.TakeWhile(replica.Serving.HasRoomFor).ToList();
-        var count = 0;
-        foreach (var request in requests)
-        {
-            if (!replica.Serving.HasRoomFor(request)) break;
-            replica.Serving.Adopt(request);
-            count++;
-        }
-
-        GiveBack(requests.Skip(count).Select(request => (request, true)));
-        Invariant.Holds(taken.Count == 0 || count > 0);
-        if (replica.Serves) return;
-        replica.Serves = true;
-        Hear(new HandoverProtocol.ReplicaServes(replica.Epoch, replica.Index, count, requests.Count - count, 0, 0));
-    }
-
-    private void Release(ClusterProtocol.ReleasePosition release)
-    {
-        _devices.Release(release.Device, release.Epoch, release.Trim);
-        foreach (var replica in _replicas.Values.Where(replica => replica.Epoch == release.Epoch).ToList())
-        {
-            if (!replica.Layout.Positions.Any(position => position.Replica == replica.Index
-                && replica.Layout.DeviceAt(position) == release.Device)) continue;
-            _replicas.Remove((replica.Epoch, replica.Index));
-            var left = replica.Held ?? replica.Serving.Stop();
-            GiveBack(left.Concat(replica.Arrived.Select(request => (request, true))));
-        }
-
-        Later(AnswerSeconds, new ClusterProtocol.PositionReleased(release.Epoch, release.Device));
-    }
-
-    private void GiveBack(IEnumerable<(SimulatedRequest Request, bool HasCache)> left)
-    {
-        var list = left.ToList();
-        foreach (var (request, _) in list.Where(entry => entry.HasCache)) request.LoseCache();
-        _requeue(list.Select(entry => entry.Request));
-    }
 }

@@ -46,6 +46,8 @@ internal sealed class RequestDesk
     private void Requeue(IEnumerable<SimulatedRequest> requests)
     {
         foreach (var request in requests) _queue.Add(request);
+        // Whoever gives requests back is in the midst of something.
+        _time.At(_time.Now, Dispatch);
     }
 
     /// <summary>The replica with the fewest sequences takes the next request.</summary>

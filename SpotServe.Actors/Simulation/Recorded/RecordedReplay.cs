@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
@@ -6,8 +5,8 @@ using SpotServe.Actors.Planning;
 namespace SpotServe.Actors.Simulation;
 
 /// <summary>What happened in a recorded cluster, played through the simulated one: its machines come, are given notice
-/// and go at the recorded seconds, its requests come with the recorded lengths; what the planner makes of that, and when
-/// each is answered, is the simulation's.</summary>
+/// and go at the recorded seconds, its requests come with the recorded lengths; what the planner makes of that, and
+/// when each is answered, is the simulation's.</summary>
 public static class RecordedReplay
 {
     /// <param name="file">For messages.</param>
