@@ -81,7 +81,7 @@ public sealed class RecordingTests
 
         var recording = Recording.Read("file", $"{Begun}\n{whole}\n{whole[..^5]}");
 
-        Assert.Equal([new RecordedEntry.NodeGone(1, "a#1")], recording.Entries);
+        Assert.Equal(new RecordedEntry.NodeGone(1, "a#1"), Assert.Single(recording.Entries));
         Assert.Contains(recording.Notes, note => note.StartsWith("file, line 3", StringComparison.Ordinal));
         Assert.Contains(recording.Notes, note => note.Contains("has no end", StringComparison.Ordinal));
     }

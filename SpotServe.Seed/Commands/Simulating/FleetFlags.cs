@@ -47,7 +47,7 @@ internal static class FleetFlags
 
     public static readonly Option<string> Machine = new("--machine")
     {
-        Description = "DEVICESxKIND, e.g. 4xA10G (T4, A10G, L4, A100, H100)",
+        Description = "DEVICESxKIND, e.g. 4xA10G (T4, V100, A10G, L4, A100, H100)",
         DefaultValueFactory = _ => "4xA10G",
     };
 

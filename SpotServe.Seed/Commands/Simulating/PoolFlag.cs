@@ -22,7 +22,7 @@ internal sealed record PoolFlag(Pool Pool, MachineOffer Offer)
         foreach (var entry in entries)
         {
             var parts = entry.Split('=', 2);
-            offer = parts[0] switch
+            offer = (parts.Length == 2 ? parts[0] : "") switch
             {
                 "price" => offer with { PricePerHour = Number(entry, parts[1], 1e6) },
                 "notice" => offer with { NoticeSeconds = Number(entry, parts[1], 86_400) },
