@@ -1,5 +1,3 @@
-using SpotServe.Actors.Planning;
-
 namespace SpotServe.Tests;
 
 /// <summary>Model shapes for tests that load no weights.</summary>

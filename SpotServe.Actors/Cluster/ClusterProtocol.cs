@@ -33,9 +33,13 @@ public static class ClusterProtocol
     // Node to planner.
 
     /// <summary>
-    /// "I am here, with this." Sent every half second: planner failover and lost messages need no other cure.
+    /// "I am here, with this." Sent at every <see cref="Interval"/>: planner failover and lost messages need no other
+    /// cure.
     /// </summary>
-    public sealed record RegisterNode(NodeInfo Node, ModelSpec Model, IActorRef NodeActor) : IMessage;
+    public sealed record RegisterNode(NodeInfo Node, ModelSpec Model, IActorRef NodeActor) : IMessage
+    {
+        public static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
+    }
 
     /// <summary>Answers <see cref="GetHoldings"/>.</summary>
     public sealed record NodeHoldings(long Round, string Node, ImmutableArray<DeviceHoldings> Devices) : IMessage;

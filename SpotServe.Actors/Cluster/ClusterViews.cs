@@ -55,6 +55,10 @@ public sealed record DeviceInfo(int Index, string Description, long MemoryBytes)
 {
     /// <summary>Null when it has not measured itself.</summary>
     public DeviceSpeed? Speed { get; init; }
+
+    /// <summary>Share of its machine's processor that it takes while it computes: 0.5 with one of two cores, 0 of a
+    /// device that has processors of its own.</summary>
+    public double ProcessorShare { get; init; }
 }
 
 /// <summary>Which view of the cluster a gateway has.</summary>

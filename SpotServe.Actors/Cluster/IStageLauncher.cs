@@ -1,5 +1,4 @@
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Cluster;
 

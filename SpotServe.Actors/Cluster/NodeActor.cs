@@ -2,8 +2,6 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Event;
 using SpotServe.Actors.Fragments;
-using SpotServe.Actors.Planner;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 
@@ -82,7 +80,7 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
         !_guard.Passes(message, Sender) || base.AroundReceive(receive, message);
 
     protected override void PreStart() =>
-        Timers.StartPeriodicTimer(nameof(Report), Report.Instance, TimeSpan.Zero, PlannerLimits.ReportInterval);
+        Timers.StartPeriodicTimer(nameof(Report), Report.Instance, TimeSpan.Zero, RegisterNode.Interval);
 
     protected override SupervisorStrategy SupervisorStrategy() => new OneForOneStrategy(
         maxNrOfRetries: 3,

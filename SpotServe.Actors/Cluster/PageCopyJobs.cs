@@ -1,5 +1,4 @@
 using Akka.Actor;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 
 namespace SpotServe.Actors.Cluster;

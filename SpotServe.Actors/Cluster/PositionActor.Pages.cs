@@ -1,6 +1,5 @@
 using Akka.Actor;
 using Akka.Event;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 

@@ -2,7 +2,6 @@ using Akka.Actor;
 using Akka.Cluster;
 using Akka.Event;
 using Akka.Remote;
-using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Remoting;
 
 namespace SpotServe.Actors.Cluster;
@@ -43,9 +42,9 @@ internal sealed class SenderGuard(ActorSystem system, TimeProvider clock)
 
     private IActorRefProvider Provider => ((ExtendedActorSystem)system).Provider;
 
-    private bool IsControl(Address address) => HasRole(address, ControlHosting.ControlRole);
+    private bool IsControl(Address address) => HasRole(address, MemberRoles.Control);
 
-    private bool IsGpu(Address address) => HasRole(address, NodeHosting.GpuRole);
+    private bool IsGpu(Address address) => HasRole(address, MemberRoles.Gpu);
 
     private bool HasRole(Address address, string role) =>
         Provider is not IClusterActorRefProvider

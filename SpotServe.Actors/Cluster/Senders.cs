@@ -1,5 +1,4 @@
 using Akka.Actor;
-using SpotServe.Actors.Hosting;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 
 namespace SpotServe.Actors.Cluster;
@@ -49,7 +48,7 @@ internal static class Senders
         || node.StartsWith($"{sender.Host}:{sender.Port}#", StringComparison.Ordinal);
 
     /// <summary>Whether the path is that of the planner's singleton, wherever it runs.</summary>
-    public static bool IsPlannersPath(ActorPath path) => path.Elements.SequenceEqual(ControlHosting.PlannerPath);
+    public static bool IsPlannersPath(ActorPath path) => path.Elements.SequenceEqual(MemberRoles.PlannerPath);
 
     /// <summary>Why a message is not taken; null when it is.</summary>
     /// <param name="sender">Null when there is none, which is how a message looks whose sender hides.</param>

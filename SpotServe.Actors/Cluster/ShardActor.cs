@@ -1,7 +1,7 @@
 using Akka.Actor;
 using Akka.Event;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 

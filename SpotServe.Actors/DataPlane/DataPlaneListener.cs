@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.DataPlane;
 

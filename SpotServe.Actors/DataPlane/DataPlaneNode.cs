@@ -1,7 +1,6 @@
 using System.Net;
 using System.Runtime.ExceptionServices;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.DataPlane;
 

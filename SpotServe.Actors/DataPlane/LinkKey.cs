@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.DataPlane;
 

@@ -2,29 +2,10 @@ using System.Runtime.InteropServices;
 
 namespace SpotServe.Actors.Execution;
 
-/// <summary>Added to a token's logit; negative infinity bars it. Blittable.</summary>
-[StructLayout(LayoutKind.Sequential, Pack = 4)]
-public readonly record struct TokenBias(int Token, float Bias);
-
 /// <summary>A token that a sequence has, and how often it was generated; 0 times when only its prompt has it.
 /// Blittable.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 public readonly record struct SeenToken(int Token, int Generated);
-
-/// <summary>How a chunk's logits are changed before its token is drawn, as numbers of fixed size. Blittable.</summary>
-/// <param name="MinP">Tokens less likely than this share of the likeliest are left out; 0 for none.</param>
-/// <param name="Presence">Taken from the logit of each token that was generated.</param>
-/// <param name="Frequency">Taken from a token's logit each time that it was generated.</param>
-/// <param name="Repetition">Logits of all tokens of prompt and completion are divided by it where they are positive,
-/// and else multiplied with it; 1 for none.</param>
-[StructLayout(LayoutKind.Sequential, Pack = 4)]
-public readonly record struct LogitPenalties(float MinP, float Presence, float Frequency, float Repetition)
-{
-    public static LogitPenalties None => new(0, 0, 0, 1);
-
-    public bool AreSane => MinP is >= 0 and <= 1 && float.IsFinite(Presence) && float.IsFinite(Frequency)
-        && float.IsFinite(Repetition) && Repetition > 0;
-}
 
 /// <summary>
 /// What a chunk's draw needs besides <see cref="SamplingParameters"/>, as it travels in a step plan: penalties, the

@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using SpotServe.Actors.Execution.Memory;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Execution;
 

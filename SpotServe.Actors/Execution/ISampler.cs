@@ -55,8 +55,10 @@ public sealed class HostSampler : ISampler
         var penalties = shape.Penalties;
         foreach (var (token, generated) in shape.Seen)
         {
-            var logit = logits[token];
-            logit = logit > 0 ? logit / penalties.Repetition : logit * penalties.Repetition;
+            var given = logits[token];
+            var logit = given > 0 ? given / penalties.Repetition : given * penalties.Repetition;
+            // A penalty may be so small that the quotient is no finite number; that is no fault of the model's.
+            if (float.IsFinite(given)) logit = Math.Clamp(logit, float.MinValue, float.MaxValue);
             logit -= penalties.Frequency * generated;
             logits[token] = generated > 0 ? logit - penalties.Presence : logit;
         }

@@ -2,20 +2,6 @@ using System.Runtime.InteropServices;
 
 namespace SpotServe.Actors.Execution;
 
-/// <summary>
-/// How the next token of a sequence is drawn. Blittable: travels in a step plan as it lies in memory.
-/// </summary>
-/// <param name="Temperature">0 is greedy.</param>
-/// <param name="TopP">Smallest set of likeliest tokens with at least this probability; 1 is all of them.</param>
-/// <param name="TopK">At most this many likeliest tokens; 0 is all of them.</param>
-/// <param name="Seed">Key of the counter-based generator; the counter is the token's position, so that layout,
-/// batch and history do not matter.</param>
-[StructLayout(LayoutKind.Sequential, Pack = 4)]
-public readonly record struct SamplingParameters(float Temperature, float TopP, int TopK, ulong Seed)
-{
-    public static SamplingParameters Greedy => new(0, 1, 0, 0);
-}
-
 /// <summary>One sequence's part of a step: some consecutive tokens to run through the model. Blittable.</summary>
 /// <param name="Start">Position in the sequence of the first token; the cache already holds all before it.</param>
 /// <param name="Count">Tokens of this chunk: 1 in decode, up to the chunk limit in prefill.</param>
@@ -125,18 +111,4 @@ public sealed class StepPlan
         _shapes.AddRange(shapes);
         foreach (ref readonly var chunk in chunks) SampleCount += chunk.Samples;
     }
-}
-
-/// <summary>A KV page holds the keys and values of 16 consecutive tokens of one sequence in one layer.</summary>
-public static class KvPage
-{
-    public const int Tokens = 16;
-
-    /// <summary>Pages that hold this many tokens.</summary>
-    public static int Count(int tokens) => (tokens + Tokens - 1) / Tokens;
-
-    /// <summary>Bytes that one page takes on a device, in one layer: the keys and values of these heads. Planner,
-    /// engine and fake charge by this alone.</summary>
-    public static long Bytes(Planning.ModelSpec model, long kvHeads) =>
-        2L * Tokens * kvHeads * model.HeadSize * Planning.ElementTypes.Bytes(model.WeightType);
 }

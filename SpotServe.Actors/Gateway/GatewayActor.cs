@@ -3,7 +3,6 @@ using Akka.Event;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fragments;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Requests;
 using static SpotServe.Actors.Gateway.GatewayProtocol;
 

@@ -1,6 +1,5 @@
 using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Persistence;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Serialization;
 
 namespace SpotServe.Actors.Gateway;

@@ -1,5 +1,3 @@
-using SpotServe.Actors.Requests;
-
 namespace SpotServe.Actors.Gateway;
 
 /// <summary>The conversation between the HTTP edge and the gateway actor of the same process.</summary>

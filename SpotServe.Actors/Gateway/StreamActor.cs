@@ -1,6 +1,5 @@
 using System.Threading.Channels;
 using Akka.Actor;
-using SpotServe.Actors.Requests;
 using static SpotServe.Actors.Requests.RequestProtocol;
 
 namespace SpotServe.Actors.Gateway;

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Cluster.Hosting;
 using Akka.Cluster.Sharding;
@@ -28,14 +27,6 @@ public sealed class RequestKeeperKey;
 /// </summary>
 public static class ControlHosting
 {
-    public const string ControlRole = "control";
-
-    public const string PlannerName = "planner";
-
-    /// <summary>Elements of the planner's path: the singleton's manager, the parent that starts the planner again, the
-    /// planner.</summary>
-    internal static readonly ImmutableArray<string> PlannerPath = ["user", PlannerName, PlannerName, PlannerName];
-
     /// <summary>Request entities are spread over this many shards; fixed for the life of a cluster.</summary>
     private const int ShardCount = 64;
 
@@ -49,9 +40,9 @@ public static class ControlHosting
         ClusterBoard board,
         TimeProvider clock) => builder
         .WithSingleton<PlannerKey>(
-            PlannerName,
+            MemberRoles.PlannerName,
             PlannerProps(planner, clock, AkkaMembership.Instance, gateway.Journal),
-            new ClusterSingletonOptions { Role = ControlRole })
+            new ClusterSingletonOptions { Role = MemberRoles.Control })
         .AddGateway(gateway, board, clock)
         .WithActors((system, _) => system.ActorOf(
             JournalWatch.Props(probe, gateway.Journal, new JournalWatchOptions(), clock), "journal-watch"))
@@ -59,7 +50,7 @@ public static class ControlHosting
             "request-keeper",
             (_, registry, _) => RequestKeeper.Props(
                 journal, () => registry.Get<RequestsKey>(), new RequestKeeperOptions(), clock),
-            new ClusterSingletonOptions { Role = ControlRole })
+            new ClusterSingletonOptions { Role = MemberRoles.Control })
         .WithShardRegion<RequestsKey>(
             "requests",
             (_, registry, _) => id =>
@@ -68,7 +59,7 @@ public static class ControlHosting
                 ShardCount, message => message is RequestProtocol.IMessage request ? request.Id.Value : null!),
             new ShardOptions
             {
-                Role = ControlRole,
+                Role = MemberRoles.Control,
                 StateStoreMode = StateStoreMode.DData,
                 // The keeper wakes them: the journal knows which requests are open (docs/adr/0020).
                 RememberEntities = false,
@@ -84,7 +75,7 @@ public static class ControlHosting
         BackoffSupervisor.Props(
             Backoff.OnStop(
                 PlannerActor.Props(options, clock, membership, health),
-                PlannerName,
+                MemberRoles.PlannerName,
                 minBackoff: TimeSpan.FromSeconds(0.2),
                 maxBackoff: TimeSpan.FromSeconds(5),
                 randomFactor: 0,

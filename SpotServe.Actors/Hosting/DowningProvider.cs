@@ -48,7 +48,7 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
         _cluster = cluster;
         _clock = clock;
         _guard = new SenderGuard(Context.System, clock);
-        _isControl = cluster.SelfRoles.Contains(ControlHosting.ControlRole);
+        _isControl = cluster.SelfRoles.Contains(MemberRoles.Control);
         Receive<DowningProtocol.AreYouThere>(asked => Sender.Tell(
             new DowningProtocol.IAmHere(_cluster.SelfUniqueAddress.Uid, asked.Question)));
         Receive<DowningProtocol.IAmHere>(OnAnswer);
@@ -163,7 +163,7 @@ internal sealed class DowningActor : ReceiveActor, IWithTimers
         foreach (var gone in what.Keys.Where(address => !known.Contains(address)).ToArray()) what.Remove(gone);
     }
 
-    private static bool IsControl(Member member) => member.HasRole(ControlHosting.ControlRole);
+    private static bool IsControl(Member member) => member.HasRole(MemberRoles.Control);
 
     private static DateTimeOffset Later(DateTimeOffset one, DateTimeOffset other) => one > other ? one : other;
 

@@ -5,7 +5,6 @@ using Akka.Cluster.Hosting;
 using Akka.Hosting;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Scheduling;
 
@@ -14,8 +13,6 @@ namespace SpotServe.Actors.Hosting;
 /// <summary>What a gpu node runs: a node actor with a shard actor for each device.</summary>
 public static class NodeHosting
 {
-    public const string GpuRole = "gpu";
-
     /// <summary>Gateways bound the open requests; this only stops a replica from queueing without limit.</summary>
     private const int QueuedRequestsMax = 65_536;
 
@@ -32,7 +29,7 @@ public static class NodeHosting
         NodeDeparture departure,
         Action<string> onUnfit) => builder
         .WithSingletonProxy<PlannerKey>(
-            ControlHosting.PlannerName, new ClusterSingletonOptions { Role = ControlHosting.ControlRole })
+            MemberRoles.PlannerName, new ClusterSingletonOptions { Role = MemberRoles.Control })
         .WithActors((system, registry) =>
         {
             var node = describe(system);

@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Cluster;
 using Akka.Event;
-using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Remoting;
 
 namespace SpotServe.Actors.Metrics;
@@ -49,7 +48,7 @@ internal sealed class MetricsActor : ReceiveActor, IWithTimers
         _number++;
         _all?.Take(_own.ProcessId, _number, NodeOf(_cluster.SelfAddress), families);
         var others = _cluster.State.Members
-            .Where(member => member.HasRole(ControlHosting.ControlRole) && member.Address != _cluster.SelfAddress)
+            .Where(member => member.HasRole(MemberRoles.Control) && member.Address != _cluster.SelfAddress)
             .Where(member => member.Status is MemberStatus.Up or MemberStatus.WeaklyUp or MemberStatus.Leaving)
             .ToImmutableArray();
         if (others.IsEmpty) return;

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json;
 using System.Text.Unicode;
-using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.ModelFolder;
 

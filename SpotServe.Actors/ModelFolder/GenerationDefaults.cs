@@ -1,6 +1,5 @@
 using System.Collections.Frozen;
 using System.Collections.Immutable;
-using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.ModelFolder;
 

@@ -1,5 +1,4 @@
 using System.Runtime.Serialization;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Persistence;
 

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Runtime.InteropServices;
-using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.Persistence;
 

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Persistence;

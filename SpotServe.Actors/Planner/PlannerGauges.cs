@@ -1,5 +1,4 @@
 using System.Diagnostics.Metrics;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Planner;
 

@@ -1,5 +1,4 @@
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Planning;
 using static SpotServe.Actors.Planner.PlannerEvents;
 
 namespace SpotServe.Actors.Planner;

@@ -136,7 +136,7 @@ public static class LayoutAssembly
     /// <summary>Bytes that one KV page takes on a position: all of its layers, its share of the kv heads.</summary>
     public static long KvPageBytes(ModelSpec model, Layout layout, Position position) =>
         layout.LayersOf(position).Count
-        * Execution.KvPage.Bytes(model, TensorSlices.KvHeads(model, position.Rank, layout.Degrees.Ranks).Count);
+        * KvPage.Bytes(model, TensorSlices.KvHeads(model, position.Rank, layout.Degrees.Ranks).Count);
 
     /// <summary>
     /// KV pages of each replica: what the tightest of its devices can hold beside its weights and working buffers,
@@ -147,7 +147,7 @@ public static class LayoutAssembly
     public static ImmutableArray<int> PagesPerReplica(
         ModelSpec model, Layout layout, Func<Position, long> memoryBytes, long workingBytes)
     {
-        var useful = layout.Degrees.BatchSize * (long)Execution.KvPage.Count(model.ContextMax);
+        var useful = layout.Degrees.BatchSize * (long)KvPage.Count(model.ContextMax);
         return [.. Enumerable.Range(0, layout.Degrees.Replicas).Select(replica => (int)Math.Clamp(
             layout.PositionsOf(replica).Min(PagesThatFit), 0, useful))];
 

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using SpotServe.Actors.Execution;
 using static SpotServe.Actors.Replica.HandoverProtocol;
 
 namespace SpotServe.Actors.Replica;

@@ -1,7 +1,5 @@
 using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 
 namespace SpotServe.Actors.Replica;

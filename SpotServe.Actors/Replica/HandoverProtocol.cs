@@ -1,8 +1,5 @@
 using System.Collections.Immutable;
 using Akka.Actor;
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Replica;
 

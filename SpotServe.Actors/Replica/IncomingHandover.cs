@@ -1,7 +1,5 @@
 using System.Collections.Immutable;
 using Akka.Actor;
-using SpotServe.Actors.Planning;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 using static SpotServe.Actors.Replica.HandoverProtocol;
 

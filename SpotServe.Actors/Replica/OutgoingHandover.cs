@@ -1,9 +1,6 @@
 using System.Collections.Immutable;
 using Akka.Actor;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fragments;
-using SpotServe.Actors.Planning;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 using static SpotServe.Actors.Replica.HandoverProtocol;
 

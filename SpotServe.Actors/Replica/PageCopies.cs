@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using Akka.Actor;
-using SpotServe.Actors.Planning;
 using static SpotServe.Actors.Replica.HandoverProtocol;
 
 namespace SpotServe.Actors.Replica;

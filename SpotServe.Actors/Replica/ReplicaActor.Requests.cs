@@ -1,8 +1,6 @@
 using System.Diagnostics;
 using Akka.Actor;
 using Akka.Event;
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 
 namespace SpotServe.Actors.Replica;

@@ -3,8 +3,6 @@ using Akka.Actor;
 using Akka.Event;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fragments;
-using SpotServe.Actors.Planning;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 
 namespace SpotServe.Actors.Replica;

@@ -1,8 +1,5 @@
 using System.Collections.Immutable;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fragments;
-using SpotServe.Actors.Planning;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Replica;
 

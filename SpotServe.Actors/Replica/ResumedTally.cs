@@ -1,6 +1,4 @@
 using System.Collections.Immutable;
-using SpotServe.Actors.Planning;
-using SpotServe.Actors.Requests;
 using static SpotServe.Actors.Replica.ReplicaControlProtocol;
 
 namespace SpotServe.Actors.Replica;

@@ -1,6 +1,5 @@
 using Akka.Actor;
 using SpotServe.Actors.Fragments;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Replica;
 

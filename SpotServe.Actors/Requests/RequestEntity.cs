@@ -5,7 +5,6 @@ using Akka.Persistence;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Persistence;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Requests.RequestEvents;
 using static SpotServe.Actors.Requests.RequestProtocol;

@@ -1,7 +1,5 @@
 using System.Collections.Immutable;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fragments;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Requests;
 

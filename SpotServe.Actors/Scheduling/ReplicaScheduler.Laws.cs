@@ -1,5 +1,3 @@
-using SpotServe.Actors.Execution;
-
 namespace SpotServe.Actors.Scheduling;
 
 /// <summary>What is always true of a scheduler between two calls.</summary>

@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Scheduling;
 

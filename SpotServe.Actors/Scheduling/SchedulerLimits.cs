@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.Scheduling;
 

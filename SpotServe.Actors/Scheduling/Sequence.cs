@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Scheduling;
 

@@ -1,6 +1,3 @@
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Requests;
-
 namespace SpotServe.Actors.Scheduling;
 
 /// <summary>Outcome of giving a request to the scheduler.</summary>

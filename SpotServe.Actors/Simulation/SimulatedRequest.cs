@@ -1,5 +1,4 @@
 using SpotServe.Actors.Planning;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Simulation;
 

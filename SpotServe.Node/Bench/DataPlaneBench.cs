@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using SpotServe.Actors.DataPlane;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Node.Bench;
 

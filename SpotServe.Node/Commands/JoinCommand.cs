@@ -1,6 +1,6 @@
 using System.CommandLine;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Hosting;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Node.Engine;
 using SpotServe.Node.Hosting;
 using SpotServe.Node.Lifetime;

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Globalization;
 using System.Net;
 using SpotServe.Actors.Hosting;
-using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine;
 using SpotServe.Node.Hosting;
 

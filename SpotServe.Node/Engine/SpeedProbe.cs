@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 using TorchSharp;
 using static TorchSharp.torch;
 

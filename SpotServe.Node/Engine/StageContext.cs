@@ -1,7 +1,6 @@
 using SpotServe.Actors;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Execution.Memory;
-using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Cpu;
 using SpotServe.Node.Engine.Cuda;
 using TorchSharp;

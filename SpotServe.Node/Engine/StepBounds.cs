@@ -1,6 +1,5 @@
 using SpotServe.Actors;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Node.Engine;
 

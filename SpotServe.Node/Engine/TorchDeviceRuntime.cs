@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using SpotServe.Actors;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Families;
 using SpotServe.Node.Lifetime;
@@ -96,6 +97,7 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
                 ? new StartTimeline(TimeProvider.System, StartTimeline.ProcessStart(), Description, tell) : null;
             timeline?.Reached("process, libtorch and device");
             _device = device;
+            ProcessorShare = onCpu ? Math.Min(1, threads / (double)Environment.ProcessorCount) : 0;
             SpeedModel = $"{TorchDevices.ModelName(device, threads)} {weightType}".ToLowerInvariant();
             _engines = new TorchEngines(Model, _config, source, device, slice => options.Warn?.Invoke(
                 $"{slice} has other numbers than {options.ModelFolder}: not used, read from the folder instead"),
@@ -119,6 +121,9 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
 
     /// <summary>Devices of the same name are as fast as this one: hardware, threads and type.</summary>
     public string SpeedModel { get; }
+
+    /// <summary>Share of the machine's cores that it computes on; 0 on a GPU.</summary>
+    public double ProcessorShare { get; }
 
     /// <summary>What it measured, now or earlier; null before that.</summary>
     public DeviceSpeed? Speed { get; set; }

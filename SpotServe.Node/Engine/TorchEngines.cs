@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Execution.Memory;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Families;
 using SpotServe.Node.Lifetime;

@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using SpotServe.Actors;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Execution.Memory;
-using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Blocks;
 using SpotServe.Node.Engine.Cuda;
 using SpotServe.Node.Engine.Families;

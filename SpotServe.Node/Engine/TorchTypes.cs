@@ -1,4 +1,3 @@
-using SpotServe.Actors.Planning;
 using TorchSharp;
 
 namespace SpotServe.Node.Engine;

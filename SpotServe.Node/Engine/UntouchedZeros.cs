@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Node.Engine;
 

@@ -149,7 +149,7 @@ internal sealed class NodeMembership : IAsyncDisposable
             })
             .AddSetup(new RemotingSetup(options.Access.Identity))
             .WithRemoting(options.Host.ToString(), options.ClusterPort)
-            .WithClustering(new ClusterOptions { Roles = [NodeHosting.GpuRole] })
+            .WithClustering(new ClusterOptions { Roles = [MemberRoles.Gpu] })
             .AddSpotServeSerialization()
             .AddMetrics(all: null, TimeProvider.System)
             .AddNode(
@@ -176,7 +176,11 @@ internal sealed class NodeMembership : IAsyncDisposable
             dataPlane.Endpoint.ToString(),
             [
                 .. runtimes.Select((runtime, index) =>
-                    new DeviceInfo(index, runtime.Description, runtime.MemoryBytes) { Speed = runtime.Speed }),
+                    new DeviceInfo(index, runtime.Description, runtime.MemoryBytes)
+                    {
+                        Speed = runtime.Speed,
+                        ProcessorShare = runtime.ProcessorShare,
+                    }),
             ])
         {
             Machine = options.Machine,

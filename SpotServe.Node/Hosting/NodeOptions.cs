@@ -1,6 +1,5 @@
 using System.Net;
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Remoting;
 using SpotServe.Node.Preemption.Clouds;
 

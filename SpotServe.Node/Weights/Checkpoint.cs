@@ -1,8 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Node.Weights;
 

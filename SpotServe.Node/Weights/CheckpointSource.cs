@@ -1,5 +1,4 @@
 using SpotServe.Actors.Execution.Memory;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Node.Weights;
 

@@ -1,5 +1,5 @@
 using SpotServe.Actors.Execution.Memory;
-using SpotServe.Actors.Planning;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Node.Weights;
 
@@ -11,7 +11,7 @@ public unsafe interface IWeightSource
     /// <param name="shape">Its whole shape as the configuration promises it.</param>
     /// <param name="destination">Host memory for part.Elements elements.</param>
     /// <param name="onBytes">Told the destination's bytes as they become ready; called from several threads.</param>
-    /// <exception cref="SpotServe.Actors.Execution.ModelFormatException">The tensor is missing or another.</exception>
+    /// <exception cref="ModelFormatException">The tensor is missing or another.</exception>
     void Read(
         string name, IReadOnlyList<long> shape, Rectangle part, void* destination, ElementType type,
         Action<long> onBytes, CancellationToken cancel);

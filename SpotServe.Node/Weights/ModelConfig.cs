@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Text.Json;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Node.Weights;

@@ -45,7 +45,7 @@ internal sealed class RopeReader(ConfigFile config, RotaryRules rules, string fa
     private readonly string _section =
         config.Has("rope_scaling") && !config.Is("rope_scaling", "{}") ? "rope_scaling" : "rope_parameters";
 
-    /// <exception cref="Actors.Execution.ModelFormatException">Malformed, or not built; names the key.</exception>
+    /// <exception cref="ModelFormatException">Malformed, or not built; names the key.</exception>
     public (double Theta, double Fraction, RopeScaling Scaling) Read()
     {
         config.RefuseUnknown(_section, key => Known.Contains(key), $"the rotary positions of a {family}");
@@ -158,5 +158,5 @@ internal sealed class RopeReader(ConfigFile config, RotaryRules rules, string fa
     }
 
     private double Required(string key) => config.Number(_section, key)
-        ?? throw new Actors.Execution.ModelFormatException($"{config.Path}: {_section}.{key} is missing.");
+        ?? throw new ModelFormatException($"{config.Path}: {_section}.{key} is missing.");
 }

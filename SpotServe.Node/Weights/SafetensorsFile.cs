@@ -2,8 +2,7 @@ using System.Collections.Frozen;
 using System.IO.MemoryMappedFiles;
 using System.Security.Cryptography;
 using Microsoft.Win32.SafeHandles;
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Node.Weights;
 

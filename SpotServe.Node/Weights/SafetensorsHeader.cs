@@ -2,8 +2,7 @@ using System.Buffers.Binary;
 using System.Collections.Frozen;
 using System.Text.Json;
 using System.Text.Unicode;
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Node.Weights;
 

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Gateway;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Seed.Api;
 

@@ -1,8 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
 using System.Text.Json;
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Requests;
 using SpotServe.Seed.Templating;
 
 namespace SpotServe.Seed.Api;
@@ -17,7 +15,7 @@ internal sealed class ChatRequestReader(CompletionModel model, ApiOptions option
     private static readonly ImmutableArray<string> Known =
     [
         .. GenerationFields.Known, LengthField, "messages", "add_generation_prompt", "chat_template_kwargs", "logprobs",
-        "top_logprobs", "response_format", "tools", "tool_choice", "parallel_tool_calls",
+        "top_logprobs", "tools", "tool_choice", "parallel_tool_calls",
     ];
 
     private static readonly string[] Roles = ["system", "developer", "user", "assistant", "tool"];
@@ -68,16 +66,6 @@ internal sealed class ChatRequestReader(CompletionModel model, ApiOptions option
     private static void CheckNeutral(RequestFields body)
     {
         body.Flag("parallel_tool_calls", true);
-        if (body.Has("response_format"))
-        {
-            var format = body["response_format"];
-            if (format.ValueKind != JsonValueKind.Object
-                || new RequestFields(format, "response_format.").Text("type") != "text")
-            {
-                throw body.Bad("response_format", "must be null or {\"type\": \"text\"}");
-            }
-        }
-
         if (body.Has("tools") && !(body["tools"] is { ValueKind: JsonValueKind.Array } tools
             && tools.GetArrayLength() == 0))
         {

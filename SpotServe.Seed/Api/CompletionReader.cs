@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using SpotServe.Actors.Gateway;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Seed.Api;
 

@@ -1,7 +1,5 @@
 using System.Collections.Immutable;
 using System.Text.Json;
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Seed.Api;
 

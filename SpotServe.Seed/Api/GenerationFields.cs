@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
 using System.Text.Json;
-using SpotServe.Actors.Requests;
 using SpotServe.Seed.Tokenization;
 
 namespace SpotServe.Seed.Api;
@@ -22,6 +21,7 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
     [
         .. SamplingFields.Known, "model", "max_tokens", "stop", "stop_token_ids", "include_stop_str_in_output",
         "stream", "stream_options", "ignore_eos", "skip_special_tokens", "n", "user",
+        "response_format",
     ];
 
     /// <summary>The request that a body makes of its prompts.</summary>
@@ -35,6 +35,7 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
         NoteUnknown(root, "", known, ignored);
         var body = new RequestFields(root);
         body.Text("user");
+        CheckFormat(body);
         var sampling = _sampling.Sampling(body);
         var stream = body.Flag("stream", false);
         var stopTokens = StopTokens(body);
@@ -206,6 +207,18 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
         }
 
         return stops;
+    }
+
+    /// <summary>What would constrain a text is welcome at the value that asks for nothing.</summary>
+    private static void CheckFormat(RequestFields body)
+    {
+        if (!body.Has("response_format")) return;
+        var format = body["response_format"];
+        if (format.ValueKind != JsonValueKind.Object
+            || new RequestFields(format, "response_format.").Text("type") != "text")
+        {
+            throw body.Bad("response_format", "must be null or {\"type\": \"text\"}");
+        }
     }
 
     private static UsageWish Usage(

@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Net;
 using System.Text;
 using SpotServe.Actors.Gateway;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Seed.Api;
 

@@ -2,8 +2,6 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Seed.Api;
 
@@ -79,7 +77,8 @@ internal sealed class SamplingFields(CompletionModel model)
             }
 
             var fields = new RequestFields(asked, "logit_bias.");
-            biases[token] = (float)fields.Number(member.Name, 0, -BiasMax, BiasMax);
+            if (!biases.TryAdd(token, (float)fields.Number(member.Name, 0, -BiasMax, BiasMax)))
+                throw ApiException.BadField("logit_bias", $"names token {token} more than once.");
             if (biases.Count > BiasesMax)
                 throw ApiException.BadField("logit_bias", $"has more than {BiasesMax} tokens, which is the limit.");
         }

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Text;
-using SpotServe.Actors.Execution;
 using SpotServe.Seed.Tokenization;
 
 namespace SpotServe.Seed.Api;

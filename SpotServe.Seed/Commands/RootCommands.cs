@@ -1,6 +1,6 @@
 using System.CommandLine;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Hosting;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Seed.Hosting;
 
 namespace SpotServe.Seed.Commands;
@@ -33,6 +33,7 @@ internal static class RootCommands
         root.Subcommands.Add(SimulateCommand.Create());
         root.Subcommands.Add(ChatCommand.Create());
         root.Subcommands.Add(TopCommand.Create());
+        root.Subcommands.Add(BenchCommand.Create());
         return root;
     }
 

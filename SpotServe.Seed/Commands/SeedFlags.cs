@@ -189,5 +189,5 @@ internal sealed class SeedFlags
             : wanted;
     }
 
-    private static string BundledModel() => Path.Combine(AppContext.BaseDirectory, "models", "tinystories-4m");
+    public static string BundledModel() => Path.Combine(AppContext.BaseDirectory, "models", "tinystories-4m");
 }

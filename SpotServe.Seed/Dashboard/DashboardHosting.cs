@@ -16,6 +16,8 @@ internal static class DashboardHosting
     /// <summary>The assembly's files are listed under its name, whatever program runs it.</summary>
     private const string Manifest = "SpotServe.Seed.staticwebassets.endpoints.json";
 
+    private const string StaticAssetsReload = "ReloadStaticAssetsAtRuntime";
+
     /// <summary>Pages that lost their connection and may come back to where they were.</summary>
     private const int LostPagesMax = 16;
 
@@ -64,6 +66,9 @@ internal static class DashboardHosting
                 ClusterBody.Of(watch.Latest, names),
                 ClusterJson.Plain.ClusterBody,
                 cancellationToken: http.RequestAborted));
+        // Else a program that was built and not published maps every path, for files that a developer adds meanwhile,
+        // and a GET of a path that only takes POST finds that instead of being told so.
+        app.Configuration[StaticAssetsReload] = "false";
         app.MapStaticAssets(Path.Combine(AppContext.BaseDirectory, Manifest));
         app.MapRazorComponents<DashboardApp>()
             .AddInteractiveServerRenderMode(server => server.ContentSecurityFrameAncestorsPolicy = "'none'")

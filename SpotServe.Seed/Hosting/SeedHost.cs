@@ -285,7 +285,7 @@ internal sealed class SeedHost : IAsyncDisposable
             .WithRemoting(options.Host, options.ClusterPort)
             .WithClustering(new ClusterOptions
             {
-                Roles = [ControlHosting.ControlRole],
+                Roles = [MemberRoles.Control],
                 SeedNodes = [.. options.Seeds.Select(seed => $"akka.tcp://{ClusterSettings.SystemName}@{seed}")],
             })
             .AddSpotServeSerialization()

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using SpotServe.Actors.Execution;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Seed.Tokenization;
 

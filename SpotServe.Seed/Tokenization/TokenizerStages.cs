@@ -1,4 +1,4 @@
-using SpotServe.Actors.Execution;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Seed.Tokenization;
 

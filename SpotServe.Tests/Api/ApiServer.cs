@@ -9,6 +9,7 @@ using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Metrics;
 using SpotServe.Actors.ModelFolder;
 using SpotServe.Seed.Api;
+using SpotServe.Seed.Dashboard;
 using SpotServe.Seed.Templating;
 using SpotServe.Seed.Tokenization;
 using SpotServe.Tests.Tokenization;
@@ -59,9 +60,14 @@ internal sealed class ApiServer : IAsyncDisposable
         if (metrics is not null) builder.Services.AddSingleton(metrics);
         builder.Services.AddCompletionApi(
             options ?? new ApiOptions(), access ?? new AccessOptions { IsLoopback = true });
+        // As the seed has it: what the dashboard maps lies beside the paths of the interface.
+        builder.Services.AddSingleton(new ClusterBoard());
+        builder.Services.AddDashboard();
         var app = builder.Build();
         app.UseCompletionEdge();
+        app.UseDashboard();
         app.MapCompletionApi();
+        app.MapDashboard();
         await app.StartAsync(Cancel);
         return new ApiServer(app, cluster);
     }

@@ -1,6 +1,5 @@
 using System.Net;
 using System.Text.Json;
-using SpotServe.Actors.Requests;
 using SpotServe.Seed.Templating;
 using Xunit;
 

@@ -1,6 +1,5 @@
 using System.Net;
 using SpotServe.Actors.Gateway;
-using SpotServe.Actors.Requests;
 using Xunit;
 
 namespace SpotServe.Tests.Api;

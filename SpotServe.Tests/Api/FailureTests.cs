@@ -2,7 +2,6 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using SpotServe.Actors.Gateway;
-using SpotServe.Actors.Requests;
 using Xunit;
 
 namespace SpotServe.Tests.Api;

@@ -2,9 +2,7 @@ using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Gateway;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Tests.Api;
 

@@ -1,7 +1,6 @@
 using System.Net;
 using System.Text.Json;
 using SpotServe.Actors.Gateway;
-using SpotServe.Actors.Requests;
 using Xunit;
 
 namespace SpotServe.Tests.Api;

@@ -1,8 +1,6 @@
 using System.Text;
 using CsCheck;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Gateway;
-using SpotServe.Actors.Requests;
 using SpotServe.Seed.Api;
 using SpotServe.Seed.Tokenization;
 using Xunit;

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Planning;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Tests.Benchmarks;
 

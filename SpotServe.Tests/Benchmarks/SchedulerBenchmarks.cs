@@ -5,7 +5,6 @@ using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 using Xunit;
 

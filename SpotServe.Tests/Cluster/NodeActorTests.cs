@@ -3,7 +3,6 @@ using Akka.TestKit;
 using Akka.TestKit.Xunit;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 using Xunit;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 

@@ -2,7 +2,6 @@ using Akka.Actor;
 using Akka.TestKit;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Planner;
-using SpotServe.Actors.Planning;
 using Xunit;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 

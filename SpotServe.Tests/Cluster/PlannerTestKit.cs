@@ -3,7 +3,6 @@ using Akka.TestKit;
 using Akka.TestKit.Xunit;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Planner;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using Xunit;
 using static SpotServe.Actors.Cluster.ClusterProtocol;

@@ -3,7 +3,6 @@ using System.Reflection;
 using Akka.Actor;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Planner;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using SpotServe.Tests.Fragments;
 using Xunit;

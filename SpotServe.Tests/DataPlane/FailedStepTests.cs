@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 using Xunit;
 
 namespace SpotServe.Tests.DataPlane;

@@ -3,7 +3,6 @@ using System.Collections.Immutable;
 using System.Net;
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 using Xunit;
 
 namespace SpotServe.Tests.DataPlane;

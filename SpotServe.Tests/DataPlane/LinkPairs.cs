@@ -2,7 +2,6 @@ using System.Net;
 using System.Net.Sockets;
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Tests.DataPlane;
 

@@ -4,7 +4,6 @@ using System.Security.Cryptography;
 using System.Text;
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 using Xunit;
 
 namespace SpotServe.Tests.DataPlane;

@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using SpotServe.Actors;
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 using Xunit;
 
 namespace SpotServe.Tests.DataPlane;

@@ -5,7 +5,6 @@ using Akka.Configuration;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Hosting;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Remoting;
 using SpotServe.Actors.Serialization;
 using Xunit;

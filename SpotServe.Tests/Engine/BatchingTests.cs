@@ -1,6 +1,5 @@
 using System.Text.Json;
 using SpotServe.Actors;
-using SpotServe.Actors.Execution;
 using SpotServe.Tests.Golden;
 using Xunit;
 

@@ -1,4 +1,3 @@
-using SpotServe.Actors.Execution;
 using SpotServe.Tests.Golden;
 using Xunit;
 

@@ -1,5 +1,4 @@
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine;
 using SpotServe.Tests.Execution;
 using SpotServe.Tests.Golden;

@@ -1,8 +1,7 @@
 using System.Diagnostics;
-using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine;
 using SpotServe.Node.Engine.Bench;
-using SpotServe.Tests.EndToEnd;
+using SpotServe.Seed.Bench;
 using SpotServe.Tests.Golden;
 using Xunit;
 

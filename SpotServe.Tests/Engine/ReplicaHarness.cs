@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine;
 using SpotServe.Node.Engine.Bench;
 

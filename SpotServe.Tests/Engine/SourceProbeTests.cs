@@ -3,8 +3,8 @@ using SpotServe.Actors.Execution;
 using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine;
+using SpotServe.Seed.Bench;
 using SpotServe.Tests.DataPlane;
-using SpotServe.Tests.EndToEnd;
 using SpotServe.Tests.Golden;
 using Xunit;
 

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using SpotServe.Actors.Planning;
 using SpotServe.Tests.Golden;
 using Xunit;
 

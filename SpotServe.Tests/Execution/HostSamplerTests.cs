@@ -41,6 +41,15 @@ public sealed class HostSamplerTests
     });
 
     [Fact]
+    public void Penalty_of_any_size_makes_no_logit_infinite() =>
+        Gen.Select(Cases, Gen.OneOfConst(float.Epsilon, 1e-38f, 1e-20f, 100f)).Sample((one, repetition) =>
+        {
+            var extreme = one with { Penalties = one.Penalties with { Repetition = repetition } };
+
+            Assert.InRange(Draw(extreme, top: 1, out _), 0, Vocabulary - 1);
+        });
+
+    [Fact]
     public void Logprobs_are_those_of_the_models_logits_whatever_the_draw() =>
         Gen.Select(Cases, Gen.Int[0, Vocabulary + 3]).Sample((one, top) =>
         {

@@ -1,6 +1,5 @@
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Execution.Memory;
-using SpotServe.Actors.Planning;
 using Xunit;
 
 namespace SpotServe.Tests.Execution;

@@ -1,9 +1,6 @@
 using Akka.Actor;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fragments;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
-using SpotServe.Actors.Requests;
 using SpotServe.Tests.Serialization;
 using Xunit;
 

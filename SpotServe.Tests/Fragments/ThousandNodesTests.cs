@@ -5,7 +5,6 @@ using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Serialization;
 using SpotServe.Tests.Serialization;
 using Xunit;

@@ -4,7 +4,6 @@ using Akka.TestKit.Xunit;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Planning;
-using SpotServe.Actors.Requests;
 using Xunit;
 using static SpotServe.Actors.Requests.RequestProtocol;
 

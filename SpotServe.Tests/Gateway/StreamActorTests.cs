@@ -2,7 +2,6 @@ using System.Threading.Channels;
 using Akka.Actor;
 using Akka.TestKit.Xunit;
 using SpotServe.Actors.Gateway;
-using SpotServe.Actors.Requests;
 using Xunit;
 using static SpotServe.Actors.Requests.RequestProtocol;
 

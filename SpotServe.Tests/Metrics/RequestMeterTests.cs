@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Diagnostics.Metrics;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Requests;
 using Xunit;
 using static SpotServe.Actors.Requests.RequestEvents;

@@ -1,4 +1,5 @@
 using SpotServe.Tests.Cluster;
+using SpotServe.Tests.Planner;
 
 namespace SpotServe.Tests.Mutations;
 
@@ -33,6 +34,10 @@ internal static class ClusterMutations
             "if (turn.State.ServesOn(name) || turn.Now",
             "if (!turn.State.ServesOn(name) || turn.Now",
             Killer.Of<ReconfigurationTests>(), Killer.Seeds(1, 100)),
+        new("planner: loads of an older epoch count", Planner + "Demand.cs",
+            "if (turn.State.Active is not { } active || load.Epoch != active.Epoch) return;",
+            "if (turn.State.Active is not { } active) return;",
+            Killer.Of<FollowingTests>()),
         new("planner: after a restart what does not run is taken to serve", Planner + "Recovery.cs",
             "held.Epoch == claim.Epoch && held.IsRunning)",
             "held.Epoch == claim.Epoch)",

@@ -14,8 +14,8 @@ internal static class DataPlaneMutations
     private static Mutation[] Links =>
     [
         new("data plane: a step plan may name pages that are not there", Folder + "StepPlanCodec.cs",
-            "CheckPages(pages, limits.PageCount);",
-            "CheckPages(pages, int.MaxValue);",
+            "?? CheckPages(pages, limits.PageCount)",
+            "?? CheckPages(pages, int.MaxValue)",
             Killer.Of<StepPlanCodecTests>()),
         new("data plane: a chunk may lie beyond the context", Folder + "StepPlanCodec.cs",
             "chunk.Start > limits.ContextMax - chunk.Count)",
@@ -45,9 +45,22 @@ internal static class DataPlaneMutations
             "Silence += gap < max ? gap : max;",
             "Silence += gap < max ? max : gap;",
             Killer.Of<PulseMonitorTests>()),
-        new("data plane: ranks add in the order of their turns", Folder + "TcpCollective.cs",
-            "var right = rank == Rank ? mine : _theirs[rank].AsSpan(0, mine.Length);",
-            "var right = rank == Rank && rank < 2 ? mine : _theirs[rank == Rank ? 1 : rank].AsSpan(0, mine.Length);",
+        new("data plane: ranks add one after the other instead of as a tree", Folder + "TcpCollective.cs",
+            """
+            for (var step = 1; step < RankCount; step *= 2)
+                    {
+                        for (var left = 0; left + step < RankCount; left += 2 * step)
+                        {
+                            // The last sum of all goes where the result belongs.
+                            var into = left == 0 && 2 * step >= RankCount ? mine : Of(left, mine);
+            """,
+            """
+            for (var step = 1; step < RankCount; step++)
+                    {
+                        for (var left = 0; left < 1; left++)
+                        {
+                            var into = step == RankCount - 1 ? mine : Of(left, mine);
+            """,
             Killer.Of<CollectiveTests>()),
     ];
 
@@ -81,10 +94,14 @@ internal static class DataPlaneMutations
             "_names.Contains(typeName) ? true : throw",
             "_names.Contains(typeName) || typeName.Length > 0 ? true : throw",
             Killer.Of<UnknownTypeTests>()),
-        new("serializer: a part of a message passes for one", Serialization + "HyperionMessageSerializer.cs",
-            "if (message is null || !_types.IsKnown(message.GetType()))",
-            "if (message is null)",
-            Killer.Of<HyperionMessageSerializerTests>()),
+        new("serializer: a part of a message passes for one", Serialization + "MessageWalk.cs",
+            "MayBeNull: false, IndicesOf(types.Messages), null, null);",
+            "MayBeNull: false, IndicesOf(types.All), null, null);",
+            Killer.Of<HyperionMessageSerializerTests>(), Killer.Of<HostileMessageTests>()),
+        new("serializer: messages nest without end", Serialization + "MessageWalk.cs",
+            "if (depth >= DepthMax) throw",
+            "if (depth >= 1_000 * DepthMax) throw",
+            Killer.Of<HostileMessageTests>()),
         new("serializer: another build's bytes are read", Serialization + "HyperionMessageSerializer.cs",
             "if (fingerprint != _types.Fingerprint)",
             "if (fingerprint == 0)",

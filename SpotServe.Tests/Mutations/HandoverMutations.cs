@@ -11,12 +11,13 @@ internal static class HandoverMutations
     public static Mutation[] All =>
     [
         new("hand-over: pages go to every target", Folder + "OutgoingHandover.cs",
-            "Where(sequence => TargetOf(sequence.Id) == target)",
-            "Where(sequence => TargetOf(sequence.Id) is not null)",
+            "var fresh = _scheduler.Sequences.Where(sequence => TargetOf(sequence.Id) == target)",
+            "var fresh = _scheduler.Sequences.Where(sequence => TargetOf(sequence.Id) is not null)",
             Killer.Of<OutgoingHandoverTests>()),
         new("hand-over: sequences go to every target", Folder + "OutgoingHandover.cs",
-            "            target.Handed.Add(handed!);\n",
-            "            foreach (var each in _targets) each.Handed.Add(handed!);\n",
+            "if (TargetOf(state.Id) is { } target) target.Handed.Add(Hand(target, state, subscriberOf(state.Id)));",
+            "if (TargetOf(state.Id) is not null) "
+                + "Array.ForEach(_targets, each => each.Handed.Add(Hand(each, state, subscriberOf(state.Id))));",
             Killer.Of<OutgoingHandoverTests>()),
         new("hand-over: residence is ignored", Folder + "OutgoingHandover.cs",
             "&& told.Residence == sequence.Residence ? told.Pages : 0;",
@@ -39,8 +40,8 @@ internal static class HandoverMutations
             "if (_isReadyTold) return;",
             Killer.Of<OutgoingHandoverTests>()),
         new("hand-over: every message says that it is the last", Folder + "OutgoingHandover.cs",
-            "TellHanded(target, groups[i], i == groups.Length - 1);",
-            "TellHanded(target, groups[i], isLast: true);",
+            "new SequencesHandedOver(NewEpoch, _replica, group, IsLast: false)",
+            "new SequencesHandedOver(NewEpoch, _replica, group, IsLast: true)",
             Killer.Of<OutgoingHandoverTests>()),
         new("hand-over: ids that were set aside are kept for ever", Folder + "OutgoingHandover.cs",
             "foreach (var target in _targets) _scheduler.GiveBackPages(target.Reserved.AsSpan());",

@@ -15,6 +15,16 @@ internal sealed record Mutation(
 
     /// <summary>The project that has to be built again.</summary>
     public string Project => File[..File.IndexOf('/', StringComparison.Ordinal)];
+
+    /// <summary>The file as a checkout has it, or null when the text does not stand there exactly once.</summary>
+    public string? SourceIn(string root)
+    {
+        var path = Path.Combine(root, File);
+        if (!System.IO.File.Exists(path)) return null;
+        var source = System.IO.File.ReadAllText(path);
+        var at = source.IndexOf(Text, StringComparison.Ordinal);
+        return at >= 0 && source.IndexOf(Text, at + 1, StringComparison.Ordinal) < 0 ? source : null;
+    }
 }
 
 /// <summary>Tests that run together as one process.</summary>

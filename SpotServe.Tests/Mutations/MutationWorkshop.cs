@@ -34,15 +34,8 @@ internal sealed class MutationWorkshop : IDisposable
         if (build.ExitCode != 0) throw new InvalidOperationException($"The unchanged copy does not build:\n{build}");
     }
 
-    /// <summary>The text as the file has it, or null when it is not there exactly once.</summary>
-    public string? Find(Mutation mutation)
-    {
-        var path = Path.Combine(_root, mutation.File);
-        if (!File.Exists(path)) return null;
-        var source = File.ReadAllText(path);
-        var at = source.IndexOf(mutation.Text, StringComparison.Ordinal);
-        return at >= 0 && source.IndexOf(mutation.Text, at + 1, StringComparison.Ordinal) < 0 ? source : null;
-    }
+    /// <summary>The file that a mutation changes, or null when its text is not there exactly once.</summary>
+    public string? Find(Mutation mutation) => mutation.SourceIn(_root);
 
     /// <summary>Puts a mutation in, has <paramref name="test"/> done with it, and takes it out.</summary>
     /// <returns>What is wrong with the mutation itself, or null.</returns>
@@ -104,7 +97,10 @@ internal sealed class MutationWorkshop : IDisposable
         TimeSpan most,
         IReadOnlyDictionary<string, string>? environment)
     {
-        var start = new ProcessStartInfo(program, arguments)
+        // A machine that others use, too, has its own way to start what needs much of it.
+        var with = Environment.GetEnvironmentVariable("SPOTSERVE_MUTATIONS_WITH") ?? "";
+        var start = new ProcessStartInfo(
+            with.Length > 0 ? with : program, with.Length > 0 ? $"{program} {arguments}" : arguments)
         {
             WorkingDirectory = folder,
             RedirectStandardOutput = true,

@@ -1,5 +1,4 @@
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Planning;
 using SpotServe.Seed.Narration;
 using Xunit;
 using static SpotServe.Actors.Cluster.ClusterProtocol;

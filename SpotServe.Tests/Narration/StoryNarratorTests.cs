@@ -1,5 +1,4 @@
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Planning;
 using SpotServe.Seed.Dashboard.Live;
 using SpotServe.Seed.Narration;
 using Xunit;

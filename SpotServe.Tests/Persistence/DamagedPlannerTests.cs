@@ -4,7 +4,6 @@ using CsCheck;
 using Microsoft.Extensions.DependencyInjection;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Planner;
-using SpotServe.Actors.Planning;
 using SpotServe.Tests.Cluster;
 using Xunit;
 using static SpotServe.Actors.Cluster.ClusterProtocol;

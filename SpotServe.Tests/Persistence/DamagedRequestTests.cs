@@ -1,10 +1,8 @@
 using Akka.Actor;
 using Akka.Cluster.Sharding;
 using Microsoft.Extensions.DependencyInjection;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Persistence;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
 using Xunit;

@@ -1,5 +1,4 @@
 using Akka.Actor;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Requests;
 using Xunit;

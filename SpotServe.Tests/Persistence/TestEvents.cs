@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Requests;

@@ -1,7 +1,6 @@
 using Akka.Actor;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Planner;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using SpotServe.Tests.Cluster;
 using Xunit;

@@ -8,7 +8,6 @@ using SpotServe.Actors.Execution;
 using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
-using SpotServe.Actors.Requests;
 using SpotServe.Seed.Commands;
 using SpotServe.Tests.Cluster;
 using Xunit;

@@ -2,7 +2,6 @@ using Akka.Actor;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planner;
-using SpotServe.Actors.Planning;
 using SpotServe.Tests.Cluster;
 using Xunit;
 using static SpotServe.Actors.Cluster.ClusterProtocol;

@@ -1,4 +1,3 @@
-using SpotServe.Actors.Planning;
 using Xunit;
 
 namespace SpotServe.Tests.Planning;

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using CsCheck;
 using SpotServe.Actors.Planning;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Tests.Planning;
 

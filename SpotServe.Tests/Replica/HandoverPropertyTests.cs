@@ -1,7 +1,5 @@
 using CsCheck;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 using SpotServe.Tests.Fragments;
 using SpotServe.Tests.Scheduling;

@@ -1,7 +1,4 @@
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
-using SpotServe.Actors.Requests;
 using Xunit;
 using static SpotServe.Actors.Replica.HandoverProtocol;
 

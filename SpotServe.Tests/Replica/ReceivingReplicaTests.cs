@@ -1,5 +1,4 @@
 using SpotServe.Actors.Replica;
-using SpotServe.Actors.Requests;
 using Xunit;
 using static SpotServe.Actors.Replica.HandoverProtocol;
 using static SpotServe.Tests.Scheduling.SchedulerFixture;

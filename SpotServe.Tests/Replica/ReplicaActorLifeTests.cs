@@ -1,6 +1,5 @@
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Replica;
-using SpotServe.Actors.Requests;
 using SpotServe.Tests.Fragments;
 using Xunit;
 using static SpotServe.Tests.Scheduling.SchedulerFixture;

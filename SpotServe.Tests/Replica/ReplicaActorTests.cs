@@ -1,7 +1,5 @@
 using Akka.TestKit;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
-using SpotServe.Actors.Requests;
 using Xunit;
 using static SpotServe.Tests.Scheduling.SchedulerFixture;
 

@@ -1,9 +1,7 @@
 using Akka.Actor;
 using Akka.TestKit;
 using Akka.TestKit.Xunit;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 using SpotServe.Tests.Scheduling;
 using Xunit;

@@ -1,4 +1,3 @@
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Scheduling;
 using Xunit;
 using static SpotServe.Tests.Scheduling.SchedulerFixture;
@@ -39,7 +38,7 @@ public sealed class AdoptionTests
 
         scheduler.CheckLaws();
         Assert.Equal((1, 1), (adoption.Kept, adoption.Waiting));
-        Assert.True(scheduler.TryGet(new SpotServe.Actors.Requests.RequestId("half"), out var half));
+        Assert.True(scheduler.TryGet(new RequestId("half"), out var half));
         Assert.Equal((SequencePhase.Prefill, 16, 2), (half.Phase, half.CachedTokens, half.Pages.Length));
     }
 

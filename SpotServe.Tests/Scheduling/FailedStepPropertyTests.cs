@@ -1,6 +1,5 @@
 using CsCheck;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 using Xunit;
 

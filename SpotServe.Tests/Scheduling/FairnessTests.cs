@@ -1,4 +1,3 @@
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 using Xunit;
 using static SpotServe.Tests.Scheduling.SchedulerFixture;

@@ -1,5 +1,4 @@
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 
 namespace SpotServe.Tests.Scheduling;

@@ -1,6 +1,4 @@
 using CsCheck;
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 using Xunit;
 

@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.Runtime.Serialization;
 using Akka.Actor;
 using SpotServe.Actors.Gateway;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Serialization;
 using Xunit;

@@ -2,10 +2,7 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Configuration;
 using Akka.Util;
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Serialization;
 using Xunit;
 

@@ -1,7 +1,5 @@
 using System.Collections.Immutable;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Serialization;
 using Xunit;
 

@@ -1,9 +1,6 @@
 using System.Diagnostics;
 using Akka.Actor;
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Serialization;
 using Xunit;
 

@@ -8,10 +8,8 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using SpotServe.Actors.Hosting;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Remoting;
 using SpotServe.Actors.Replica;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Serialization;
 using Xunit;
 

@@ -1,9 +1,7 @@
 using System.Collections.Immutable;
 using Akka.Actor;
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fragments;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Tests.Simulation;
 

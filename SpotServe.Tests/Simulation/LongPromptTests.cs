@@ -3,8 +3,6 @@ using Akka.Actor;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planner;
-using SpotServe.Actors.Planning;
-using SpotServe.Actors.Requests;
 using Xunit;
 
 namespace SpotServe.Tests.Simulation;

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Threading.Channels;
 using Akka.Actor;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Requests;
 

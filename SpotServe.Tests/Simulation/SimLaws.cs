@@ -1,8 +1,6 @@
 using Akka.Actor;
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Tests.Simulation;
 

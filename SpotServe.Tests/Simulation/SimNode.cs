@@ -3,7 +3,6 @@ using Akka.Actor;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Hosting;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Tests.Simulation;
 

@@ -1,7 +1,5 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Tests.Simulation;
 

@@ -1,6 +1,5 @@
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Tests.Simulation;
 

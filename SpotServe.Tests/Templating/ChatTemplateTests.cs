@@ -1,5 +1,5 @@
 using System.Text.Json;
-using SpotServe.Actors.Execution;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Seed.Templating;
 using SpotServe.Tests.Tokenization;
 using Xunit;

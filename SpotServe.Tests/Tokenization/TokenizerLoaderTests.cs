@@ -1,5 +1,5 @@
 using System.Text;
-using SpotServe.Actors.Execution;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Seed.Tokenization;
 using Xunit;
 

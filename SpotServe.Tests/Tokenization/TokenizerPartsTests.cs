@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using CsCheck;
-using SpotServe.Actors.Execution;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Seed.Tokenization;
 using Xunit;
 

@@ -1,8 +1,7 @@
 using System.Collections.Frozen;
 using CsCheck;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Execution.Memory;
-using SpotServe.Actors.Planning;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Node.Weights;
 using SpotServe.Tests.Golden;
 using Xunit;

@@ -1,4 +1,3 @@
-using SpotServe.Actors.Planning;
 using SpotServe.Node.Weights;
 using Xunit;
 

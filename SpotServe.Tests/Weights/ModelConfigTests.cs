@@ -1,6 +1,5 @@
 using System.Text;
 using CsCheck;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.ModelFolder;
 using SpotServe.Node.Engine.Families;
 using SpotServe.Node.Weights;

@@ -1,6 +1,6 @@
 using System.Text;
 using CsCheck;
-using SpotServe.Actors.Execution;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Node.Weights;
 using SpotServe.Tests.Golden;
 using Xunit;

@@ -1,7 +1,6 @@
 using System.Collections.Frozen;
 using CsCheck;
 using SpotServe.Actors.Execution.Memory;
-using SpotServe.Actors.Planning;
 using SpotServe.Node.Weights;
 using SpotServe.Tests.Golden;
 using Xunit;

@@ -1,6 +1,5 @@
 using System.Net;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.DataPlane;
 

@@ -1,6 +1,5 @@
 using System.Net.Sockets;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.DataPlane;
 

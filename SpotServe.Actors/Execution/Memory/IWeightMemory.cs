@@ -1,3 +1,5 @@
+using SpotServe.Actors.ModelFolder;
+
 namespace SpotServe.Actors.Execution.Memory;
 
 /// <summary>Where blocks get their memory and, for want of anything nearer, their content.</summary>

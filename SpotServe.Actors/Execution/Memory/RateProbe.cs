@@ -1,3 +1,4 @@
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Execution.Memory;

@@ -1,5 +1,3 @@
-using SpotServe.Actors.Planning;
-
 namespace SpotServe.Actors.Execution.Memory;
 
 /// <summary>Rows and columns of a matrix; a vector has one column.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Execution.Memory;

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 
 namespace SpotServe.Actors.Planner;

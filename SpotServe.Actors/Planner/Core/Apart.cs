@@ -1,5 +1,3 @@
-using SpotServe.Actors.Planning;
-
 namespace SpotServe.Actors.Planner;
 
 /// <summary>Nodes that the planner reaches and that do not reach each other: one of them is left out for a

@@ -50,38 +50,8 @@ internal static class Demand
         {
             Active = active with { Loads = active.Loads.SetItem(load.Replica, new LoadReport(load, turn.Now)) },
         };
-        if (before is not null) Learn(turn, active.Layout, before, load);
-    }
-
-    /// <summary>Between two reports a replica that was busy all the time gave each of its sequences so many tokens:
-    /// that is the time of a step.</summary>
-    private static void Learn(
-        Turn turn, Layout layout, LoadReport before, Replica.ReplicaControlProtocol.ReplicaLoad load)
-    {
-        var time = turn.Now - before.At;
-        var tokens = load.TokensGenerated - before.Load.TokensGenerated;
-        var running = Math.Min(before.Load.Running, load.Running);
-        if (running < 1 || tokens < running || time < TimeSpan.FromSeconds(0.5) || time > TimeSpan.FromSeconds(5)
-            || running * 2 < Math.Max(before.Load.Running, load.Running) || turn.State.Model is null) return;
-        var kinds = DeviceKinds.InstancesOf(
-                [.. turn.State.Nodes.Values.Select(node => node.Info).Where(node => !node.Devices.IsEmpty)])
-            .ToDictionary(instance => instance.Node, instance => instance.Kind);
-        var positions = layout.Positions
-            .Where(position => position.Replica == load.Replica && position.Rank == 0)
-            .ToList();
-        if (!positions.All(position => kinds.ContainsKey(layout.DeviceAt(position).Node))) return;
-        var shape = new ReplicaShape(
-            [.. positions.Select(position => new StageShape(
-                layout.LayersOf(position).Count,
-                kinds[layout.DeviceAt(position).Node],
-                SpansInstances: layout.Degrees.Ranks > 1))],
-            layout.Degrees.Ranks);
-        var inputs = DecisionInputs.Of(turn.State, turn.Options, turn.Now)!;
-        var corrected = inputs.CostModel()
-            .With(new MeasuredTimes(
-                shape, running, inputs.Load, Batching.Continuous, running * time.TotalSeconds / tokens,
-                PrefillSeconds: 0));
-        turn.State = turn.State with { Learned = corrected.Corrections };
+        if (before is null || StepTimes.Learned(turn, before, load) is not { } learned) return;
+        turn.State = turn.State with { Learned = learned };
         Remember(turn);
     }
 

@@ -1,7 +1,5 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Planning;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Planner;
 

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using SpotServe.Actors.Cluster;
 
 namespace SpotServe.Actors.Planner;
 
@@ -6,9 +7,6 @@ namespace SpotServe.Actors.Planner;
 /// <see cref="InOrder"/> checks that.</summary>
 public sealed record PlannerLimits
 {
-    /// <summary>How often a node reports.</summary>
-    public static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(500);
-
     /// <summary>What a node keeps of its grace period for leaving the cluster in order.</summary>
     public static readonly TimeSpan LeaveTime = TimeSpan.FromSeconds(2);
 
@@ -101,7 +99,7 @@ public sealed record PlannerLimits
         Ordered(RepeatAfter, ProgressMax);
         Ordered(RepeatAfter, PreCopyPagesMax);
         // A node reports several times before it is asked, and is asked before it is taken for lost.
-        Ordered(2 * ReportInterval, SuspectAfter);
+        Ordered(2 * ClusterProtocol.RegisterNode.Interval, SuspectAfter);
         Ordered(SuspectAfter, NodeSilenceMax);
         Ordered(AnswerMax, NodeSilenceMax);
         // Under notice: the old layout stops, the new one serves, the node leaves, the machine goes.
@@ -112,7 +110,7 @@ public sealed record PlannerLimits
         Ordered(DoubtedConnectMax, ProgressMax);
         Ordered(DoubtedConnectMax, Doubt);
         // Replicas report every second.
-        Ordered(2 * ReportInterval, AftermathQuiet);
+        Ordered(2 * ClusterProtocol.RegisterNode.Interval, AftermathQuiet);
         Ordered(AftermathQuiet, AftermathMax);
         return this;
     }

@@ -2,7 +2,6 @@ using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Planner;
 

@@ -18,6 +18,16 @@ public sealed record DeviceKind(
     double LayerOverheadSeconds,
     double PricePerHour)
 {
+    /// <summary>
+    /// How many times the processor of their machine the devices of that machine would need to all run at their rate:
+    /// 2 for four nodes of one thread on two cores. Up to 1 they do not slow each other down, as GPUs do not.
+    /// </summary>
+    public double Crowding { get; init; }
+
+    /// <summary>How many times as long its work takes while so many of all devices run.</summary>
+    /// <param name="share">0 to 1, spread evenly over the machines.</param>
+    public double Slowdown(double share) => Math.Max(1, Crowding * share);
+
     /// <exception cref="PlanningInputException">A rate or size is not a usable number.</exception>
     public void Require()
     {
@@ -31,6 +41,7 @@ public sealed record DeviceKind(
         Inputs.Positive(FlopsPerSecond, $"Arithmetic rate of {Name}");
         Inputs.NotNegative(LayerOverheadSeconds, $"Layer overhead of {Name}");
         Inputs.NotNegative(PricePerHour, $"Price of {Name}");
+        Inputs.NotNegative(Crowding, $"Crowding of {Name}");
     }
 }
 

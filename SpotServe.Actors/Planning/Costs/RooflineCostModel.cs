@@ -36,12 +36,12 @@ public sealed class RooflineCostModel(SliceGeometry geometry, LinkRates links) :
     private ReplicaCost Continuous(ReplicaShape shape, int batch, Workload load, int context)
     {
         var prompt = Stages(shape, load.PromptTokens, 1, load.PromptTokens / 2);
-        var (step, parts) = Best(batch, parts =>
-        {
-            // With as many micro-batches as stages every stage is always busy; with fewer, each one waits for its turn.
-            var stages = Stages(shape, batch / parts, batch / parts, context);
-            return Math.Max(stages.Sum(), parts * stages.Max());
-        });
+        // The scheduler has a step under way for each stage while there are sequences enough: then every stage is
+        // always busy; with fewer steps, each one waits for its turn.
+        var parts = Math.Min(shape.Stages.Length, batch);
+        var sequences = (batch + parts - 1) / parts;
+        var stages = Stages(shape, sequences, sequences, context);
+        var step = Math.Max(stages.Sum(), parts * stages.Max());
         return new ReplicaCost(batch, prompt.Sum(), step, (batch - 1) * prompt.Max(), 1, parts);
     }
 

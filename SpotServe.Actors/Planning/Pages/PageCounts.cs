@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.Planning;
 

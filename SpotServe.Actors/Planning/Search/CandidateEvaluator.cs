@@ -14,9 +14,41 @@ internal sealed record ReplicaPlan(
 {
     public int ReplicasMax { get; } = Runs.Sum(run => run.Count);
 
+    /// <summary>Devices in all, those that no replica uses included.</summary>
+    public required int FleetDevices { get; init; }
+
+    /// <summary>How many times as long a replica of a run takes while so many replicas are busy, itself
+    /// included.</summary>
+    public double Slowdown(ReplicaRun run, ReplicaCost cost, double busyReplicas)
+    {
+        // With fewer micro-batches than stages some stages always wait for their turn.
+        var running = busyReplicas * Ranks * Math.Min(Stages, cost.StepParts);
+        return run.Kinds.Max(kind => kind.Slowdown(Math.Min(1, running / FleetDevices)));
+    }
+
+    /// <summary>Requests per second of the first so many replicas with full batches.</summary>
+    public double Throughput(int replicas, int outputTokens)
+    {
+        var (left, throughput) = (replicas, 0.0);
+        foreach (var run in Runs)
+        {
+            var count = Math.Min(left, run.Count);
+            left -= count;
+            throughput += count * run.Costs[^1].Throughput(outputTokens) / Slowdown(run, run.Costs[^1], replicas);
+        }
+
+        return throughput;
+    }
+
     /// <summary>The fewest replicas that serve a load, or 0 when all of them do not.</summary>
     public int ReplicasServing(double requestsPerSecond, int outputTokens)
     {
+        if (Kinds.Any(fleet => fleet.Kind.Crowding > 1))
+        {
+            return Enumerable.Range(1, ReplicasMax)
+                .FirstOrDefault(count => Throughput(count, outputTokens) >= requestsPerSecond);
+        }
+
         var (replicas, served) = (0, 0.0);
         foreach (var run in Runs)
         {
@@ -43,8 +75,9 @@ internal sealed record ReplicaRun(
     int Count, ImmutableArray<LayerRange> Layers, ImmutableArray<DeviceKind> Kinds, ReplicaCost[] Costs);
 
 /// <summary>Lays replicas over the devices and works out what they would give.</summary>
+/// <param name="fleetDevices">Devices in all.</param>
 internal sealed class CandidateEvaluator(
-    SliceGeometry geometry, ICostModel cost, SearchOptions options, Workload load)
+    SliceGeometry geometry, ICostModel cost, SearchOptions options, Workload load, int fleetDevices)
 {
     private readonly StageCutter _cutter = new(geometry, options, load);
     private readonly Dictionary<(string Stages, int Ranks, int Batch), ReplicaCost> _costs = [];
@@ -91,7 +124,10 @@ internal sealed class CandidateEvaluator(
             }
         }
 
-        return runs.Count == 0 ? null : new ReplicaPlan(kinds, ranks, stages, batch, runs.ToImmutable(), memory);
+        return runs.Count == 0 ? null : new ReplicaPlan(kinds, ranks, stages, batch, runs.ToImmutable(), memory)
+        {
+            FleetDevices = fleetDevices,
+        };
     }
 
     /// <summary>What the first D replicas of a plan would give under the load.</summary>
@@ -100,24 +136,24 @@ internal sealed class CandidateEvaluator(
         Invariant.Holds(replicas >= 1 && replicas <= plan.ReplicasMax);
         var taken = ImmutableArray.CreateBuilder<ReplicaTemplate>(plan.Runs.Length);
         var left = replicas;
-        var throughput = 0.0;
         foreach (var run in plan.Runs)
         {
             var count = Math.Min(left, run.Count);
             if (count == 0) break;
             left -= count;
             taken.Add(new ReplicaTemplate(count, run.Layers, run.Kinds, run.Costs[^1]));
-            throughput += count * run.Costs[^1].Throughput(load.OutputTokens);
         }
 
         // Requests go where they are served first: in proportion to throughput.
+        var throughput = plan.Throughput(replicas, load.OutputTokens);
         var used = load.RequestsPerSecond / throughput;
         var execution = 0.0;
         for (var i = 0; i < taken.Count; i++)
         {
-            var full = taken[i].Cost.Throughput(load.OutputTokens);
+            var run = plan.Runs[i];
+            var full = taken[i].Cost.Throughput(load.OutputTokens) / plan.Slowdown(run, taken[i].Cost, replicas);
             var part = taken[i].Count * full / throughput;
-            execution += part * AtLoad(plan.Runs[i].Costs, Math.Min(1, used) * full).Execution(load.OutputTokens);
+            execution += part * AtLoad(plan, run, replicas, Math.Min(1, used) * full);
         }
 
         // Fixed batches: a replica is one server for as long as its batch runs. Continuous: every slot is one.
@@ -138,17 +174,22 @@ internal sealed class CandidateEvaluator(
             used > 1 && options.CountWait ? 0 : queue.AtMost(options.SloTarget.TotalSeconds - execution));
     }
 
-    /// <summary>The smallest batch that keeps up with the replica's share of the load: with continuous batching no more
-    /// requests are together than that; a fixed batch is always run as B.</summary>
-    private ReplicaCost AtLoad(ReplicaCost[] costs, double requestsPerSecond)
+    /// <summary>Seconds of a request with the smallest batch that keeps up with the replica's share of the load: with
+    /// continuous batching no more requests are together than that; a fixed batch is always run as B.</summary>
+    private double AtLoad(ReplicaPlan plan, ReplicaRun run, int replicas, double requestsPerSecond)
     {
-        if (options.Batching == Batching.Fixed) return costs[^1];
-        foreach (var atBatch in costs)
+        var seconds = 0.0;
+        foreach (var atBatch in run.Costs)
         {
-            if (atBatch.Throughput(load.OutputTokens) >= requestsPerSecond) return atBatch;
+            var each = atBatch.Throughput(load.OutputTokens);
+            // The others are busy for that share of the time.
+            var others = (replicas - 1) * Math.Min(1, requestsPerSecond / each);
+            var slowdown = plan.Slowdown(run, atBatch, 1 + others);
+            seconds = atBatch.Execution(load.OutputTokens) * slowdown;
+            if (each / slowdown >= requestsPerSecond) break;
         }
 
-        return costs[^1];
+        return seconds;
     }
 
     private static (int Instances, double PricePerHour) Occupied(ReplicaPlan plan, IEnumerable<ReplicaTemplate> taken)
@@ -180,14 +221,14 @@ internal sealed class CandidateEvaluator(
             layers[p].Count, kind, kinds.First(fleet => fleet.Kind == kind).DevicesMax < ranks))],
         ranks);
 
-    /// <summary>Costs at the batch sizes up to B that were asked for, rising; only B itself with fixed
-    /// batches.</summary>
+    /// <summary>Costs at rising batch sizes up to B; only B itself with fixed batches. A replica that may run B
+    /// sequences runs fewer while the load is low.</summary>
     private ReplicaCost[] Costs(ReplicaShape shape, int batch)
     {
         var stages = Key(shape);
         IEnumerable<int> sizes = options.Batching == Batching.Fixed
             ? [batch]
-            : options.BatchSizes.Where(size => size <= batch).Distinct().Order();
+            : [.. Enumerable.Range(0, 31).Select(power => 1 << power).TakeWhile(size => size < batch), batch];
         return [.. sizes.Select(size =>
         {
             if (!_costs.TryGetValue((stages, shape.Ranks, size), out var known))

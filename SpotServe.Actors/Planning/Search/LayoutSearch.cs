@@ -29,7 +29,8 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
         }
 
         var fleet = KindFleet.Of(instances);
-        var evaluator = new CandidateEvaluator(geometry, cost, options, load);
+        var evaluator = new CandidateEvaluator(
+            geometry, cost, options, load, instances.Sum(instance => instance.DeviceCount));
         var shapes = Shapes(fleet, evaluator);
         if (shapes.Count == 0) throw Nothing(fleet, load);
         var (chosen, overloaded, all) = Choose(shapes, evaluator, load);
@@ -48,7 +49,8 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
     /// <returns>Null when they do not fit these instances.</returns>
     public Candidate? Evaluate(IReadOnlyCollection<Instance> instances, Workload load, LayoutDegrees degrees)
     {
-        var evaluator = new CandidateEvaluator(geometry, cost, options, load);
+        var evaluator = new CandidateEvaluator(
+            geometry, cost, options, load, instances.Sum(instance => instance.DeviceCount));
         var plan = evaluator.Plan(KindFleet.Of(instances), degrees.Ranks, degrees.Stages, degrees.BatchSize);
         return plan is null || plan.ReplicasMax < degrees.Replicas ? null : evaluator.Evaluate(plan, degrees.Replicas);
     }

@@ -97,7 +97,7 @@ public sealed class StageCutter(SliceGeometry geometry, SearchOptions options, W
 
     private long KvLayerBytes(int batch, int heads)
     {
-        var tokens = Execution.KvPage.Count(load.PromptTokens + load.OutputTokens) * Execution.KvPage.Tokens;
+        var tokens = KvPage.Count(load.PromptTokens + load.OutputTokens) * KvPage.Tokens;
         return geometry.KvBytes((long)batch * tokens, 1, heads);
     }
 

@@ -1,6 +1,4 @@
 using System.Collections.Immutable;
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Requests;
 
 namespace SpotServe.Actors.Planning;
 

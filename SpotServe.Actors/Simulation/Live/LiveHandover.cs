@@ -1,4 +1,3 @@
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Simulation;

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Planner;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Simulation;
 

@@ -1,5 +1,3 @@
-using SpotServe.Actors.Planning;
-
 namespace SpotServe.Actors.Simulation;
 
 /// <summary>

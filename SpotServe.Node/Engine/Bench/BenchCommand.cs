@@ -1,6 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
-using SpotServe.Actors.Execution;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Node.Bench;
 using TorchSharp;
 

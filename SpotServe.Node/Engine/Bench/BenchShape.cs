@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json;
 using SpotServe.Actors.Execution.Memory;
-using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Families;
 using SpotServe.Node.Weights;
 

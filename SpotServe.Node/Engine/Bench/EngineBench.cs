@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Node.Engine.Bench;
 

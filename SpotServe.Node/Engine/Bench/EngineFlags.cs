@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Node.Engine.Bench;
 

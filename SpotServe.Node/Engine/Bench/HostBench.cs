@@ -3,7 +3,6 @@ using System.Diagnostics;
 using System.Globalization;
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 
 namespace SpotServe.Node.Engine.Bench;

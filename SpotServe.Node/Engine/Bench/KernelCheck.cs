@@ -1,5 +1,3 @@
-using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Bench;

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Node.Engine.Cuda;
 using TorchSharp;
 

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using SpotServe.Actors.Planning;
 using TorchSharp;
 using static TorchSharp.torch;
 

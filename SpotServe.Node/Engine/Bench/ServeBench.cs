@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Net;
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Node.Engine.Bench;
 

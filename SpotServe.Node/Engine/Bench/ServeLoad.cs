@@ -1,5 +1,3 @@
-using SpotServe.Actors.Planning;
-
 namespace SpotServe.Node.Engine.Bench;
 
 /// <summary>What to serve.</summary>

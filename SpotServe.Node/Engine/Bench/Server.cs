@@ -1,8 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 
 namespace SpotServe.Node.Engine.Bench;

@@ -1,5 +1,4 @@
 using SpotServe.Actors;
-using SpotServe.Actors.Execution;
 using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Blocks;

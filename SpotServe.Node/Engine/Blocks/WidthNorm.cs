@@ -1,4 +1,3 @@
-using SpotServe.Actors.Planning;
 using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Blocks;

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using SpotServe.Actors.Execution;
 using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Cpu;

@@ -22,7 +22,7 @@ internal sealed unsafe partial class DecodeLaunches
     /// <summary>Longest contexts, in splits, whose parts are merged within a cluster.</summary>
     public const int ClusterSplitsMax = 8;
 
-    public const int PagesASplit = SplitTokens / Actors.Execution.KvPage.Tokens;
+    public const int PagesASplit = SplitTokens / KvPage.Tokens;
 
     private const int Segments = 8;
     private const int RowThreads = 512;

@@ -1,5 +1,4 @@
 using System.Diagnostics.CodeAnalysis;
-using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Blocks;
 using static TorchSharp.torch;
 

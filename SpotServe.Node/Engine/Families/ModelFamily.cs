@@ -1,9 +1,8 @@
 using System.Collections.Frozen;
 using System.Collections.Immutable;
 using System.Reflection;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Execution.Memory;
-using SpotServe.Actors.Planning;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Node.Engine.Blocks;
 using SpotServe.Node.Weights;
 using static TorchSharp.torch;

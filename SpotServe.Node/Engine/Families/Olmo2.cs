@@ -1,4 +1,3 @@
-using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Blocks;
 using SpotServe.Node.Weights;
 

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using SpotServe.Actors.Planning;
 using SpotServe.Node.Engine.Blocks;
 using SpotServe.Node.Weights;
 using static TorchSharp.torch;

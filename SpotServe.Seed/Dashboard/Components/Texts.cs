@@ -1,6 +1,5 @@
 using System.Globalization;
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Planning;
 using SpotServe.Seed.Dashboard.Live;
 
 namespace SpotServe.Seed.Dashboard.Components;

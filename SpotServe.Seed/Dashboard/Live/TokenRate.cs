@@ -1,4 +1,3 @@
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 
 namespace SpotServe.Seed.Dashboard.Live;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using SpotServe.Seed.Bench;
 using SpotServe.Tests.EndToEnd;
 using SpotServe.Tests.Golden;
 using Xunit;

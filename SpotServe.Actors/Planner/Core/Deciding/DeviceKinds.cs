@@ -13,7 +13,17 @@ internal static class DeviceKinds
 
     public static IEnumerable<Instance> InstancesOf(IReadOnlyCollection<NodeInfo> nodes)
     {
-        var kinds = nodes.GroupBy(NameOf).ToDictionary(group => group.Key, group => KindOf(group.Key, [.. group]));
+        // Devices of one machine, whichever process they belong to, share its processor.
+        var crowding = nodes.GroupBy(HostOf).ToDictionary(
+            host => host.Key, host => host.Sum(node => node.Devices.Sum(ShareOf)), StringComparer.Ordinal);
+        var kinds = nodes.GroupBy(NameOf).ToDictionary(
+            group => group.Key,
+            group => KindOf(group.Key, [.. group]) with
+            {
+                Crowding = group.Any(node => node.Devices.Any(device => ShareOf(device) > 0))
+                    ? group.Max(node => crowding[HostOf(node)])
+                    : 0,
+            });
         return nodes.Select(node => new Instance(node.Node, kinds[NameOf(node)], node.Devices.Length)
         {
             // A node that has lost a device has a gap in the numbers that it reports.
@@ -23,6 +33,19 @@ internal static class DeviceKinds
             MemoryBytes = node.Devices.Min(device => device.MemoryBytes),
         });
     }
+
+    /// <summary>The machine, by the address that its data plane listens on: nodes of one machine share it, and those of
+    /// containers, with cores of their own, do not.</summary>
+    public static string HostOf(NodeInfo node)
+    {
+        var port = node.Endpoint.LastIndexOf(':');
+        return port < 0 ? node.Endpoint : node.Endpoint[..port];
+    }
+
+    /// <summary>A node's own word is checked.</summary>
+    private static double ShareOf(DeviceInfo device) => device.ProcessorShare is > 0 and <= 1
+        ? device.ProcessorShare
+        : 0;
 
     /// <summary>Devices with the same name may differ in the memory that they are given.</summary>
     private static string NameOf(NodeInfo node)

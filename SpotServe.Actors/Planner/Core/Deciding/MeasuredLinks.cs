@@ -10,6 +10,11 @@ namespace SpotServe.Actors.Planner;
 /// <param name="Of">Of those that did.</param>
 internal sealed record MeasuredLinks(LinkRates Usual, ImmutableDictionary<string, LinkRates> Of)
 {
+    /// <summary>From a process of a machine to another one of it, the waking of the thread that waits included:
+    /// `SpotServe.Node bench --links` has a hand-off and back in 26 us on the CPU machine of docs/performance.md, and
+    /// some more between processes that have other work.</summary>
+    private const double LatencyWithinMachine = 3e-5;
+
     public static MeasuredLinks From(PlannerOptions options, ImmutableArray<NodeInfo> nodes)
     {
         var (links, stated) = (options.Links, options.Stated);
@@ -17,6 +22,9 @@ internal sealed record MeasuredLinks(LinkRates Usual, ImmutableDictionary<string
         {
             InterNode = stated.Peer ?? nodes.Max(node => node.Rates?.Peer) ?? links.InterNode,
             Disk = stated.Disk ?? links.Disk,
+            LatencySeconds = nodes.Select(DeviceKinds.HostOf).Distinct().Skip(1).Any()
+                ? links.LatencySeconds
+                : Math.Min(links.LatencySeconds, LatencyWithinMachine),
         };
         return new MeasuredLinks(
             usual,

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Planner;
 

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 
-namespace SpotServe.Actors.Planning;
+namespace SpotServe.Actors.Vocabulary;
 
 /// <summary>Number format of stored or computed values.</summary>
 public enum ElementType

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 
-namespace SpotServe.Actors.Planning;
+namespace SpotServe.Actors.Vocabulary;
 
 /// <summary>The degrees of parallelism: (D, P, M) and the concurrent sequences B of each replica.</summary>
 public readonly record struct LayoutDegrees(int Replicas, int Stages, int Ranks, int BatchSize)

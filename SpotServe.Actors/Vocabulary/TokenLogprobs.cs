@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 
-namespace SpotServe.Actors.Execution;
+namespace SpotServe.Actors.Vocabulary;
 
 /// <summary>A token and its natural-log probability. Blittable.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 4)]

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 
-namespace SpotServe.Tests.EndToEnd;
+namespace SpotServe.Seed.Bench;
 
 /// <summary>
 /// Writes a Hugging Face folder of a LLaMA shape with made bfloat16 weights, for measurements of size.
@@ -18,6 +18,11 @@ internal static class MadeModel
     /// <returns>Bytes of the weights.</returns>
     public static long WriteOneBillion(string folder) =>
         Write(folder, hidden: 2048, layers: 22, heads: 32, kvHeads: 4, intermediate: 5632);
+
+    /// <summary>The shape that the node's bench verb calls 160m: 134 million weights, 268 MB.</summary>
+    /// <returns>Bytes of the weights.</returns>
+    public static long WriteSmall(string folder) =>
+        Write(folder, hidden: 768, layers: 12, heads: 12, kvHeads: 12, intermediate: 2048);
 
     private static long Write(string folder, int hidden, int layers, int heads, int kvHeads, int intermediate)
     {
@@ -42,7 +47,7 @@ internal static class MadeModel
             torch_dtype = "bfloat16",
         }));
         File.Copy(
-            Path.Combine(SeedProcess.BundledModel, "tokenizer.json"),
+            Path.Combine(AppContext.BaseDirectory, "models", "tinystories-4m", "tokenizer.json"),
             Path.Combine(folder, "tokenizer.json"), overwrite: true);
         var tensors = Tensors(hidden, layers, hidden / heads * kvHeads, intermediate).ToArray();
         var header = new Dictionary<string, object>();

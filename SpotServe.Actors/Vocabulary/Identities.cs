@@ -1,4 +1,4 @@
-namespace SpotServe.Actors.Planning;
+namespace SpotServe.Actors.Vocabulary;
 
 /// <summary>Version of the layout. Only ever grows; every message and stream carries it, so that a stale one
 /// shows.</summary>

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
-using SpotServe.Actors.Execution;
 
-namespace SpotServe.Actors.Requests;
+namespace SpotServe.Actors.Vocabulary;
 
 /// <summary>Name of a request, unique in the cluster, e.g. "cmpl-01hf...". Also its sharding key.</summary>
 public readonly record struct RequestId(string Value)
