@@ -1,5 +1,4 @@
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 
 namespace SpotServe.Actors.Simulation;

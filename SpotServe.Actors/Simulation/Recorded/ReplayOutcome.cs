@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Simulation;
 
