@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Planner;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 
 namespace SpotServe.Actors.Simulation;
