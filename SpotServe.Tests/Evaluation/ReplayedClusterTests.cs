@@ -15,7 +15,8 @@ public sealed class ReplayedClusterTests
     private static readonly ModelSpec Model = FakeModel.Spec(
         layers: 5, heads: 4, kvHeads: 2, hidden: 8, vocabulary: 48, contextMax: 128);
 
-    /// <summary>Four node processes of one machine, one of which is killed or given notice each minute, recorded by --record.</summary>
+    /// <summary>Four node processes of one machine, one of which is killed or given notice each minute, recorded by
+    /// --record.</summary>
     [Fact]
     public void A_recorded_cluster_of_processes_is_predicted()
     {
