@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using SpotServe.Actors.Gateway;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Simulation;
 
 namespace SpotServe.Seed.Recorder;

@@ -1,5 +1,4 @@
 using SpotServe.Actors.Planner;
-using SpotServe.Actors.Planning;
 using SpotServe.Actors.Simulation;
 using SpotServe.Seed.Hosting;
 using SpotServe.Seed.Recorder;

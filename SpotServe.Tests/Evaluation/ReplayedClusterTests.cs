@@ -1,8 +1,6 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planner;
-using SpotServe.Actors.Planning;
-using SpotServe.Actors.Requests;
 using SpotServe.Actors.Simulation;
 using SpotServe.Tests.Simulation;
 using Xunit;
