@@ -13,4 +13,6 @@ var invocation = new InvocationConfiguration
     EnableDefaultExceptionHandler = false,
 };
 return await ProcessEdge.RunAsync(
-    JoinCommand.ProgramName, () => root.Parse(args).InvokeAsync(invocation), JoinCommand.IsExpected);
+    JoinCommand.ProgramName,
+    () => JoinCommand.Checked(root.Parse(args)).InvokeAsync(invocation),
+    JoinCommand.IsExpected);

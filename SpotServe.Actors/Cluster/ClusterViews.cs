@@ -18,6 +18,10 @@ public sealed record NodeInfo(string Node, string Endpoint, ImmutableArray<Devic
     /// <summary>What it measured when the planner asked it to; null before that.</summary>
     public SourceRates? Rates { get; init; }
 
+    /// <summary>Hash of all bytes of its weight files; null while it is not known, or the fingerprint covers
+    /// them.</summary>
+    public string? WeightsHash { get; init; }
+
     /// <summary>Of the node's process on its own machine; null where the node is none (in simulations).</summary>
     public int? ProcessId { get; init; }
 
@@ -33,6 +37,10 @@ public sealed record NodeInfo(string Node, string Endpoint, ImmutableArray<Devic
 public sealed record MachineInfo(string InstanceType, double PricePerHour, bool IsSpot, string Zone)
 {
     public static MachineInfo Unknown { get; } = new("", 0, true, "");
+
+    /// <summary>The machine itself, as its cloud calls it, e.g. "i-0123456789abcdef0"; empty when nobody has
+    /// said.</summary>
+    public string InstanceId { get; init; } = "";
 }
 
 /// <summary>A machine of the cluster.</summary>

@@ -67,6 +67,11 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
             _node = _node with { Rates = probed.Rates };
             OnReport();
         });
+        Receive<WeightsHashed>(hashed =>
+        {
+            _node = _node with { WeightsHash = hashed.Hash };
+            OnReport();
+        });
         Receive<DeviceFailed>(OnDeviceFailed);   // from shards, as all that follow
         Receive<IEpochMessage>(_planner.Forward);
         Receive<ReplicaControlProtocol.IEvent>(_planner.Forward);
@@ -79,8 +84,11 @@ public sealed class NodeActor : ReceiveActor, IWithTimers
     protected override bool AroundReceive(Receive receive, object message) =>
         !_guard.Passes(message, Sender) || base.AroundReceive(receive, message);
 
-    protected override void PreStart() =>
+    protected override void PreStart()
+    {
+        Context.System.EventStream.Subscribe(Self, typeof(WeightsHashed));
         Timers.StartPeriodicTimer(nameof(Report), Report.Instance, TimeSpan.Zero, RegisterNode.Interval);
+    }
 
     protected override SupervisorStrategy SupervisorStrategy() => new OneForOneStrategy(
         maxNrOfRetries: 3,

@@ -6,6 +6,9 @@ namespace SpotServe.Actors.Cluster;
 /// <summary>Which address is that of a member with a role.</summary>
 internal sealed record SenderRoles(Func<Address, bool> IsControl, Func<Address, bool> IsGpu);
 
+/// <summary>A message that only control members have a reason to send, declared above this folder.</summary>
+public interface IControlsWord;
+
 /// <summary>
 /// Whether a message of the cluster's protocol comes from whom it has to come from: what is said of a node from the
 /// process of that node, what a planner or a gateway says from a control member. The name of a node begins with the
@@ -42,7 +45,8 @@ internal static class Senders
 
     /// <summary>Whether only a control member has a reason to say it.</summary>
     public static bool IsControls(object message) => IsPlanners(message)
-        || message is RegisterGateway or GatewayLoad or ChangeLayout or ChangeObjective or GetTimeline;
+        || message is RegisterGateway or GatewayLoad or ChangeLayout or ChangeObjective or GetTimeline
+            or IControlsWord;
 
     public static bool IsOf(string node, Address sender) => sender.HasLocalScope
         || node.StartsWith($"{sender.Host}:{sender.Port}#", StringComparison.Ordinal);

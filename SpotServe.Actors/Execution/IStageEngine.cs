@@ -21,6 +21,9 @@ public sealed record StageAssignment(
     int StepTokensMax,
     int SequencesMax)
 {
+    /// <summary>Whether what prompts have in common is computed once.</summary>
+    public bool KeepsPrefixes { get; init; } = true;
+
     public bool IsFirst => Position.Stage == 0;
 
     public bool IsLast => Position.Stage == StageCount - 1;

@@ -1,9 +1,11 @@
+using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Event;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Requests;
+using SpotServe.Actors.Scheduling;
 using static SpotServe.Actors.Gateway.GatewayProtocol;
 
 namespace SpotServe.Actors.Gateway;
@@ -18,6 +20,12 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     /// <summary>A whole view that was asked for may be on its way for so long.</summary>
     private static readonly TimeSpan WholeAgainAfter = TimeSpan.FromMilliseconds(200);
 
+    /// <summary>So many more requests than the least busy replica one may have, and still get another whose prompt it
+    /// probably holds.</summary>
+    private const int AheadMax = 4;
+
+    private const int PrefixPartsMax = 16_384;
+
     private readonly GatewayOptions _options;
     private readonly TimeProvider _clock;
     private readonly ClusterBoard _board;
@@ -31,6 +39,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
 
     /// <summary>Requests of this gateway at each replica.</summary>
     private readonly Dictionary<(Epoch, int Replica), int> _routed = [];
+    private readonly PrefixRoutes _prefixes = new(PrefixPartsMax);
     private readonly ArrivalWindow _arrivals;
     private readonly GatewayGauges _gauges = new();
     private ClusterProtocol.PlannerView? _view;
@@ -84,8 +93,8 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
             return;
         }
 
-        var id = _options.NewId(_clock.GetUtcNow());
         var spec = command.Spec;
+        var id = _options.NewId(_clock.GetUtcNow(), spec.Kind);
         _arrivals.OnAccepted(spec.Prompt.Length, spec.Parameters.TokensMax, _clock.GetUtcNow());
         var accept = new RequestProtocol.Accept(id, spec);
         var isLong = _large.MayBeLong(accept);
@@ -181,7 +190,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     {
         if (!_routes.TryGetValue(command.Id, out var entry))
         {
-            entry = new RouteEntry(Sender);
+            entry = new RouteEntry(Sender) { Prompt = command.Prompt };
             _routes.Add(command.Id, entry);
             Context.Watch(Sender);
         }
@@ -199,8 +208,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
             : null;
         if (there is null)
         {
-            there = replicas.MinBy(
-                serving => (_routed.GetValueOrDefault((_view.ServingEpoch, serving.Replica)), serving.Replica))!;
+            there = Choose(entry);
             Unroute(entry);
             entry.Replica = there.Replica;
             entry.Epoch = _view.ServingEpoch;
@@ -209,6 +217,23 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
         }
 
         entry.Entity.Tell(new RequestProtocol.Routed(id, entry.Epoch, there.Actor));
+    }
+
+    /// <summary>The least busy replica, or a hardly busier one that was sent what the prompt begins with.</summary>
+    private ServingReplica Choose(RouteEntry entry)
+    {
+        var epoch = _view!.ServingEpoch;
+        var replicas = _view.Replicas;
+        var least = replicas.MinBy(serving => (Open(serving), serving.Replica))!;
+        if (replicas.Length == 1) return least;
+        if (entry.Keys.IsDefault) entry.Keys = PrefixRoutes.KeysOf(entry.Prompt);
+        var known = _prefixes.Find(entry.Keys, epoch);
+        var holder = replicas.FirstOrDefault(serving => serving.Replica == known);
+        var chosen = holder is not null && Open(holder) <= Open(least) + AheadMax ? holder : least;
+        _prefixes.Note(entry.Keys, epoch, chosen.Replica);
+        return chosen;
+
+        int Open(ServingReplica serving) => _routed.GetValueOrDefault((epoch, serving.Replica));
     }
 
     private void OnView(ClusterProtocol.PlannerView view)
@@ -314,6 +339,11 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     private sealed class RouteEntry(IActorRef entity)
     {
         public IActorRef Entity { get; set; } = entity;
+
+        public required ImmutableArray<int> Prompt { get; init; }
+
+        /// <summary>Of the prompt's parts; made when there is a choice of replicas.</summary>
+        public ImmutableArray<PrefixKey> Keys { get; set; }
 
         public Epoch Epoch { get; set; } = Epoch.None;
 

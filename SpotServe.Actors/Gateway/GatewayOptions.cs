@@ -44,7 +44,8 @@ public sealed record GatewayOptions
 
     public TimeSpan RetryAfter { get; init; } = TimeSpan.FromSeconds(2);
 
-    /// <summary>Names a new request by the time of its coming; simulations have names that repeat.</summary>
-    public Func<DateTimeOffset, RequestId> NewId { get; init; } =
-        now => new RequestId($"cmpl-{Guid.CreateVersion7(now):N}");
+    /// <summary>Names a new request by the time of its coming, and by its kind as OpenAI's clients expect; simulations
+    /// have names that repeat.</summary>
+    public Func<DateTimeOffset, CompletionKind, RequestId> NewId { get; init; } = (now, kind) =>
+        new RequestId($"{(kind == CompletionKind.Chat ? "chatcmpl" : "cmpl")}-{Guid.CreateVersion7(now):N}");
 }

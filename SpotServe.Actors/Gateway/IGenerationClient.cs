@@ -99,6 +99,9 @@ public sealed record TokenBatch(int FirstIndex, ImmutableArray<int> Tokens, Fini
 {
     /// <summary>One for each token, where the request wants them; else none.</summary>
     public ImmutableArray<TokenLogprobs> Logprobs { get; init; } = [];
+
+    /// <summary>Tokens of the prompt that were not computed, because kept pages held them.</summary>
+    public int ReusedTokens { get; init; }
 }
 
 /// <summary>What is served now.</summary>

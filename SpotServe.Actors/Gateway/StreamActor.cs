@@ -66,6 +66,7 @@ internal sealed class StreamActor : ReceiveActor, IWithTimers
         _output.TryWrite(new TokenBatch(_nextIndex, tokens, available.Finished, available.Error)
         {
             Logprobs = logprobs.IsEmpty ? [] : logprobs[^tokens.Length..],
+            ReusedTokens = available.ReusedTokens,
         });
         _nextIndex += tokens.Length;
         if (available.Finished is not null) Stop(error: null);

@@ -98,14 +98,17 @@ public static class NodeHosting
             {
                 StepTokensMax = assignment.StepTokensMax,
                 // The rest is left to decode, so that a whole chunk nearly always finds room. It follows from a setting
-                // that all layouts share, so a prompt is cut alike in all of them.
-                PrefillChunkTokensMax = Math.Max(1, assignment.StepTokensMax * 3 / 4),
+                // that all layouts share, so a prompt is cut alike in all of them; in whole pages, because only where a
+                // chunk and a page end together can another prompt go on.
+                PrefillChunkTokensMax = Math.Max(
+                    KvPage.Tokens, assignment.StepTokensMax * 3 / 4 / KvPage.Tokens * KvPage.Tokens),
                 QueuedRequestsMax = QueuedRequestsMax,
                 SequencesMax = assignment.SequencesMax,
                 PageCount = assignment.PageCount,
                 StepsInFlightMax = assignment.StageCount,
                 ContextMax = position.ContextMax,
                 VocabularySize = model.VocabularySize,
+                PrefixRoot = assignment.KeepsPrefixes ? PrefixKey.Root(model.Fingerprint) : null,
             },
             pipeline,
             expects: position.Origin?.Expects[assignment.Position.Replica]);

@@ -19,6 +19,7 @@ public static class StoredEvents
         .Writes<RequestEvents.TriedAlone, TriedAloneV1>("tried-alone.1", e => new(e.Id.Value, e.At))
         .Writes<RequestEvents.RequestFinished, RequestFinishedV1>("request-finished.1", RequestFinishedV1.Of)
         .WritesPlannerEvents()
+        .WritesFleetEvents()
         .Build();
 
     private sealed record TokensCommittedV1(string Id, int FirstIndex, string Tokens) : IJournalForm
@@ -27,17 +28,19 @@ public static class StoredEvents
     }
 
     /// <param name="Logprobs">Left out where the request wants none.</param>
-    private sealed record TokensCommittedV2(string Id, int FirstIndex, string Tokens, string? Logprobs = null)
-        : IJournalForm
+    /// <param name="Reused">Left out where it is none.</param>
+    private sealed record TokensCommittedV2(
+        string Id, int FirstIndex, string Tokens, string? Logprobs = null, int? Reused = null) : IJournalForm
     {
         public static TokensCommittedV2 Of(RequestEvents.TokensCommitted e) => new(
             e.Id.Value, e.FirstIndex, TokenText.Write(e.Tokens),
-            e.Logprobs.IsEmpty ? null : LogprobText.Write(e.Logprobs));
+            e.Logprobs.IsEmpty ? null : LogprobText.Write(e.Logprobs), e.ReusedTokens > 0 ? e.ReusedTokens : null);
 
         public object ToEvent() =>
             new RequestEvents.TokensCommitted(new RequestId(Id), FirstIndex, TokenText.Read(Tokens))
             {
                 Logprobs = Logprobs is null ? [] : LogprobText.Read(Logprobs),
+                ReusedTokens = Reused ?? 0,
             };
     }
 

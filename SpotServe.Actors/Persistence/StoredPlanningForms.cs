@@ -53,19 +53,23 @@ internal sealed record AdditionV1(string InstanceType, string Kind, int DevicesE
 
 internal sealed record WishV1(
     int Replicas, int Stages, int Ranks, int BatchSize, int Needed, int Spares, int Present, string[] Release,
-    string Reason, AdditionV1? Add = null)
+    string Reason, AdditionV1? Add = null, bool? ForLoad = null)
 {
     public static WishV1 Of(FleetWish w) => new(
         w.Wanted.Replicas, w.Wanted.Stages, w.Wanted.Ranks, w.Wanted.BatchSize, w.Needed, w.Spares, w.Present,
         [.. w.Release], w.Reason,
         w.Add is { } add
             ? new AdditionV1(add.InstanceType, add.Kind, add.DevicesEach, add.Count, add.AtOnce)
-            : null);
+            : null,
+        w.IsForLoad ? true : null);
 
     public FleetWish ToWish() => new(
         new LayoutDegrees(Replicas, Stages, Ranks, BatchSize), Needed, Spares, Present,
         Add is { } add
             ? new FleetAddition(add.InstanceType, add.Kind, add.DevicesEach, add.Count, add.AtOnce)
             : null,
-        [.. Release], Reason);
+        [.. Release], Reason)
+    {
+        IsForLoad = ForLoad ?? false,
+    };
 }

@@ -26,7 +26,8 @@ internal sealed record StoredSpec(
     float? FrequencyPenalty = null,
     float? RepetitionPenalty = null,
     StoredBias[]? Biases = null,
-    int? TopLogprobs = null)
+    int? TopLogprobs = null,
+    bool? SharesPrompt = null)
 {
     public static StoredSpec Of(GenerationSpec spec)
     {
@@ -42,7 +43,7 @@ internal sealed record StoredSpec(
             spec.Parameters.Biases.IsEmpty
                 ? null
                 : [.. spec.Parameters.Biases.Select(one => new StoredBias(one.Token, one.Bias))],
-            spec.Parameters.TopLogprobs);
+            spec.Parameters.TopLogprobs, spec.SharesPrompt ? true : null);
     }
 
     public GenerationSpec ToSpec() => new(
@@ -61,6 +62,7 @@ internal sealed record StoredSpec(
         })
     {
         Kind = KindOf(Kind),
+        SharesPrompt = SharesPrompt ?? false,
     };
 
     private static T? Unless<T>(T value, T usual)

@@ -100,7 +100,8 @@ public sealed record ClusterAccess(ClusterSecret? Secret, ClusterIdentity? Ident
         }
         catch (ArgumentException error)
         {
-            throw Wrong($"{where}: {error.Message}");
+            // Without the name of the parameter, which says nothing to the user.
+            throw Wrong($"{where}: {error.Message.Split(" (Parameter")[0]}");
         }
     }
 

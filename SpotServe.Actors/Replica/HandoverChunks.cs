@@ -14,6 +14,9 @@ internal static class HandoverChunks
     /// <summary>Pages of one round: few enough that a round soon has its answer on a slow link.</summary>
     internal const int RoundPagesMax = 512;
 
+    // Of one that is not astronomical.
+    private const int BirthBytes = 6;
+
     // Type tags, lengths, counts; with a subscriber's path in a handed sequence.
     private const int PagesOverhead = 32;
     private const int SequenceOverhead = 384;
@@ -29,10 +32,15 @@ internal static class HandoverChunks
             {
                 var count = Math.Min(sequence.Pages.Length - from, RoundPagesMax - pages);
                 var part = sequence.Pages.Slice(from, count);
-                round.Add(sequence with { FirstIndex = sequence.FirstIndex + from, Pages = part });
+                round.Add(sequence with
+                {
+                    FirstIndex = sequence.FirstIndex + from,
+                    Pages = part,
+                    Births = sequence.Births.Slice(from, count),
+                });
                 from += count;
                 pages += count;
-                bytes += PagesOverhead + BytesOf(sequence.Id.Value) + BytesOf(part);
+                bytes += PagesOverhead + BytesOf(sequence.Id.Value) + BytesOf(part) + (BirthBytes * count);
                 if (pages < RoundPagesMax && bytes < BytesMax) continue;
                 yield return round.DrainToImmutable();
                 (pages, bytes) = (0, 0);
@@ -67,7 +75,8 @@ internal static class HandoverChunks
     public static int BytesOf(HandedSequence sequence) =>
         SequenceOverhead + BytesOf(sequence.Id.Value) + BytesOf(sequence.Spec.Prompt) + BytesOf(sequence.Generated)
         + BytesOf(sequence.Spec.Parameters.StopTokens) + sequence.Spec.Parameters.Stops.Sum(BytesOf)
-        + BytesOf(sequence.Pages) + (int)Fragments.SizeBounds.Logprobs(sequence.Logprobs);
+        + BytesOf(sequence.Pages) + (BirthBytes * sequence.Births.Length)
+        + (int)Fragments.SizeBounds.Logprobs(sequence.Logprobs);
 
     private static int BytesOf(string text) => Encoding.UTF8.GetByteCount(text);
 

@@ -65,6 +65,10 @@ public static class HandoverProtocol
         /// <summary>Which of the sequence's stays in pages these belong to: it may lose them and get others, and the
         /// message that said so may be lost.</summary>
         public int Residence { get; init; }
+
+        /// <summary>One number for each page, of the old replica: two sequences that name a page by the same number
+        /// share it, and it is brought once.</summary>
+        public ImmutableArray<long> Births { get; init; } = [];
     }
 
     public sealed record PagesTaken(Epoch Epoch, int OldReplica, int Round) : IMessage;
@@ -98,6 +102,12 @@ public static class HandoverProtocol
     {
         /// <summary>As of <see cref="SequencePages"/>.</summary>
         public int Residence { get; init; }
+
+        /// <summary>As of <see cref="SequencePages"/>.</summary>
+        public ImmutableArray<long> Births { get; init; } = [];
+
+        /// <summary>How many of its first pages the old replica kept for all prompts that begin alike.</summary>
+        public int KeptPages { get; init; }
 
         /// <summary>Of the last so many generated tokens, where the request wants them.</summary>
         public ImmutableArray<TokenLogprobs> Logprobs { get; init; } = [];

@@ -88,7 +88,8 @@ internal sealed class IncomingHandover
         {
             var sequence = source.Sequence(pages.Id);
             if (sequence.Handed is not null) continue;
-            if (sequence.Append(pages.Residence, pages.FirstIndex, pages.Pages) is { } part) parts.Add(part);
+            if (sequence.Append(pages.Residence, pages.FirstIndex, pages.Pages, pages.Births) is
+                { } part) parts.Add(part);
         }
 
         Place(new ArrivingPages(ready.OldReplica, ready.Round, parts.DrainToImmutable()));
@@ -104,7 +105,8 @@ internal sealed class IncomingHandover
             if (sequence.Handed is not null) continue;   // a duplicate
             sequence.Handed = handed;
             source.Handed.Add(sequence);
-            if (sequence.Append(handed.Residence, handed.FirstIndex, handed.Pages) is { } part) parts.Add(part);
+            if (sequence.Append(handed.Residence, handed.FirstIndex, handed.Pages, handed.Births) is { } part)
+                parts.Add(part);
         }
 
         if (parts.Count > 0) Place(new ArrivingPages(handedOver.OldReplica, null, parts.DrainToImmutable()));
@@ -133,19 +135,26 @@ internal sealed class IncomingHandover
     /// <summary>What was handed over, each with its pages if all of them are here.</summary>
     public ImmutableArray<(HandedSequence Handed, SequenceState State)> Take()
     {
-        HashSet<int> taken = [.. _copies.BusyPages];
+        HashSet<int> busy = [.. _copies.BusyPages];
+        Dictionary<int, ArrivingPage> taken = [];
         Dictionary<RequestId, (HandedSequence, SequenceState)> sequences = [];
         foreach (var sequence in _sources.Values.SelectMany(source => source.Handed))
         {
             var handed = sequence.Handed!;
             var pages = sequence.Pages;
-            // From elsewhere to be trusted only so far: a page in two tables would be a bug of the whole process here.
-            if (pages.Distinct().Count() != pages.Length || pages.Any(taken.Contains)) pages = [];
-            var state = new SequenceState(handed.Id, handed.Spec, handed.Generated, handed.CachedTokens, pages)
+            // From elsewhere to be trusted only so far: a page with two contents would be a bug of the whole process
+            // here.
+            if (pages.DistinctBy(page => page.To).Count() != pages.Length
+                || pages.Any(page => busy.Contains(page.To) || taken.GetValueOrDefault(page.To, page) != page))
+                pages = [];
+            var state = new SequenceState(
+                handed.Id, handed.Spec, handed.Generated, handed.CachedTokens, [.. pages.Select(page => page.To)])
             {
                 Logprobs = handed.Logprobs,
+                KeptPages = Math.Min(handed.KeptPages, pages.Length),
             };
-            if (sequences.TryAdd(handed.Id, (handed, state))) taken.UnionWith(pages);
+            if (!sequences.TryAdd(handed.Id, (handed, state))) continue;
+            foreach (var page in pages) taken[page.To] = page;
         }
 
         return [.. sequences.Values];
@@ -173,42 +182,59 @@ internal sealed class IncomingHandover
 
         var from = ImmutableArray.CreateBuilder<int>();
         var to = ImmutableArray.CreateBuilder<int>();
+        var fresh = ImmutableArray.CreateBuilder<ArrivingPage>();
         var parts = pages.Parts;
         foreach (var part in pages.Parts.Where(part => !part.IsVoid))
         {
-            var ids = new int[part.Pages.Length];
-            if (!TryAssign(source, part.Pages, ids))
+            if (TryAssign(source, part) is not { } assigned)
             {
                 part.Sequence.End(part, arrived: false);
                 parts = parts.Remove(part);   // over already: the copy of the others is not its end once more
                 continue;
             }
 
-            part.Sequence.Assign(ids);
-            from.AddRange(part.Pages);
-            to.AddRange(ids);
+            part.Sequence.Assign(assigned.Select(one => one.Page));
+            for (var i = 0; i < assigned.Length; i++)
+            {
+                if (!assigned[i].IsFresh) continue;
+                fresh.Add(assigned[i].Page);
+                from.Add(part.Pages[i]);
+                to.Add(assigned[i].Page.To);
+            }
         }
 
-        pages = pages with { Parts = parts };
+        pages = pages with { Parts = parts, Fresh = fresh.DrainToImmutable() };
         if (from.Count == 0) End(pages, arrived: true);
         else _copies.Ask(pages.OldReplica, from.DrainToImmutable(), to.DrainToImmutable(), pages);
     }
 
-    private bool TryAssign(Source source, ImmutableArray<int> pages, int[] ids)
+    /// <summary>The pages of a part: those that other sequences brought or bring, and new ones with ids for the rest.
+    /// Null when there are too few ids.</summary>
+    private (ArrivingPage Page, bool IsFresh)[]? TryAssign(Source source, ArrivingPart part)
     {
-        for (var i = 0; i < ids.Length; i++)
+        var assigned = new (ArrivingPage Page, bool IsFresh)[part.Pages.Length];
+        var hasBirths = part.Births.Length == part.Pages.Length;
+        for (var i = 0; i < assigned.Length; i++)
         {
-            if (source.IsHome == true && pages[i] < _pageCount) ids[i] = pages[i];
-            else if (_reserved.TryDequeue(out var reserved)) ids[i] = reserved;
-            else if (Home is null && _nextPage < _pageCount) ids[i] = _nextPage++;
-            else return false;
+            if (hasBirths && source.Shared.TryGetValue(part.Births[i], out var known) && known.Arrived != false)
+                assigned[i] = (known, false);
+            else if (NextId(source, part.Pages[i]) is { } id) assigned[i] = (new ArrivingPage(id), true);
+            else return null;
         }
 
-        return true;
+        for (var i = 0; hasBirths && i < assigned.Length; i++) source.Shared[part.Births[i]] = assigned[i].Page;
+        return assigned;
     }
+
+    private int? NextId(Source source, int page) =>
+        source.IsHome == true && page < _pageCount ? page
+        : _reserved.TryDequeue(out var reserved) ? reserved
+        : Home is null && _nextPage < _pageCount ? _nextPage++
+        : null;
 
     private void End(ArrivingPages pages, bool arrived)
     {
+        foreach (var page in pages.Fresh) page.Arrived = arrived;
         foreach (var part in pages.Parts) part.Sequence.End(part, arrived);
         if (pages.Round is not { } round) return;
         _sources[pages.OldReplica].Leader?.Tell(new PagesTaken(_epoch, pages.OldReplica, round), _self);
@@ -217,6 +243,9 @@ internal sealed class IncomingHandover
     private sealed class Source
     {
         private readonly Dictionary<RequestId, ArrivingSequence> _sequences = [];
+
+        /// <summary>Its pages by their births.</summary>
+        public Dictionary<long, ArrivingPage> Shared { get; } = [];
 
         public IActorRef? Leader { get; set; }
 

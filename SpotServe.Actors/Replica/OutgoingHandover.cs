@@ -206,15 +206,19 @@ internal sealed class OutgoingHandover
             Total = new HandoverTotal(count, cached),
         });
 
-    private static SequencePages FreshPages(Target target, Sequence sequence)
+    private SequencePages FreshPages(Target target, Sequence sequence)
     {
         var full = sequence.CachedTokens / KvPage.Tokens;
         var told = target.ToldOf(sequence);
-        return new SequencePages(sequence.Id, told, told < full ? [.. sequence.Pages[told..full]] : [])
+        ImmutableArray<int> pages = told < full ? [.. sequence.Pages[told..full]] : [];
+        return new SequencePages(sequence.Id, told, pages)
         {
             Residence = sequence.Residence,
+            Births = BirthsOf(pages),
         };
     }
+
+    private ImmutableArray<long> BirthsOf(ImmutableArray<int> pages) => [.. pages.Select(_scheduler.BirthOf)];
 
     /// <summary>Notes pages as told. False when they are not what they were when the round was put together.</summary>
     private bool Note(Target target, SequencePages pages)
@@ -224,6 +228,7 @@ internal sealed class OutgoingHandover
         if (sequence.Residence != pages.Residence) return false;
         if (target.ToldOf(sequence) != pages.FirstIndex || sequence.CachedTokens < end * KvPage.Tokens) return false;
         if (!sequence.Pages[pages.FirstIndex..end].SequenceEqual(pages.Pages.AsSpan())) return false;
+        if (!BirthsOf(pages.Pages).SequenceEqual(pages.Births)) return false;
         target.Told[pages.Id] = new Told(sequence.Residence, end);
         return true;
     }
@@ -233,15 +238,18 @@ internal sealed class OutgoingHandover
         var known = _scheduler.TryGet(state.Id, out var sequence);
         Invariant.Holds(known);
         var first = Math.Min(target.ToldOf(sequence!), state.Pages.Length);
+        ImmutableArray<int> pages = [.. state.Pages.AsSpan()[first..]];
         return new HandedSequence(
             state.Id,
             state.Spec,
             state.Generated,
             state.CachedTokens,
             first,
-            [.. state.Pages.AsSpan()[first..]],
+            pages,
             subscriber)
         {
+            Births = BirthsOf(pages),
+            KeptPages = state.KeptPages,
             Residence = sequence!.Residence,
             Logprobs = state.Logprobs,
         };

@@ -61,7 +61,7 @@ public sealed partial class ReplicaActor
     {
         if (!_scheduler.TryGet(submit.Id, out var sequence)) return TryAnswerFinished(submit);
         if (Agree(sequence.Generated, submit.Request.Committed.AsSpan())
-            && Resend(submit, sequence.Generated, sequence.Logprobs, null))
+            && Resend(submit, sequence.Generated, sequence.Logprobs, null, sequence.ReusedTokens))
         {
             _subscribers.Attach(submit.Id, Sender);
             Timers.Cancel(OrphanKey(submit.Id));
@@ -98,7 +98,7 @@ public sealed partial class ReplicaActor
     /// <returns>False when some of it is not known here any more, so that it has to be generated again.</returns>
     private bool Resend(
         ReplicaProtocol.Submit submit, ReadOnlySpan<int> generated, ReadOnlySpan<TokenLogprobs> logprobs,
-        FinishReason? finished)
+        FinishReason? finished, int reusedTokens = 0)
     {
         var from = Math.Min(submit.Request.Committed.Length, generated.Length);
         if (from == generated.Length && finished is null) return true;
@@ -107,6 +107,7 @@ public sealed partial class ReplicaActor
         var resent = new ReplicaProtocol.TokensGenerated(_epoch, submit.Id, from, [.. generated[from..]], finished)
         {
             Logprobs = [.. logprobs[^count..]],
+            ReusedTokens = from == 0 ? reusedTokens : 0,
         };
         // The sender submits again when it misses tokens.
         if (_large.Tell(Sender, resent, Self) is { } refusal)

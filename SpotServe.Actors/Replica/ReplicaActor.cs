@@ -257,6 +257,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
             var generated = new ReplicaProtocol.TokensGenerated(_epoch, id, outcome.Index, tokens, outcome.Finished)
             {
                 Logprobs = outcome.Logprobs is { } logprobs ? [logprobs] : [],
+                ReusedTokens = outcome.Index == 0 ? outcome.Sequence.ReusedTokens : 0,
             };
             _subscribers.Tell(id, generated, Self);
             if (outcome.Finished is not { } reason) continue;
@@ -343,6 +344,9 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         _scheduler.Suspensions)
     {
         TokensRecomputed = _scheduler.TokensRecomputed,
+        PrefixQueries = _scheduler.PrefixQueries,
+        PrefixHits = _scheduler.PrefixHits,
+        KeptPages = _scheduler.IdlePageCount,
         Resumed = _resumed.Report(),
     };
 

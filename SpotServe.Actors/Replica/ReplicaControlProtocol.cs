@@ -60,6 +60,15 @@ public static class ReplicaControlProtocol
         /// <summary>Tokens computed although they had been in a cache before, since the epoch began.</summary>
         public long TokensRecomputed { get; init; }
 
+        /// <summary>Tokens of requests that were looked for among kept pages, since the epoch began.</summary>
+        public long PrefixQueries { get; init; }
+
+        /// <summary>Tokens that kept pages spared, since the epoch began.</summary>
+        public long PrefixHits { get; init; }
+
+        /// <summary>Pages, of those that are free, that still hold what a prompt may begin with.</summary>
+        public int KeptPages { get; init; }
+
         /// <summary>Requests that came after they had lost the replica that ran them, by the epoch in which they lost
         /// it: the latest few epochs. Sums since the epoch began, so that a lost or doubled report changes
         /// nothing.</summary>

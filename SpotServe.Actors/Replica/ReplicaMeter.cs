@@ -10,6 +10,8 @@ internal sealed class ReplicaMeter(Func<TimeSpan> now) : IDisposable
 {
     private long _suspensions;
     private long _recomputed;
+    private long _prefixQueries;
+    private long _prefixHits;
 
     /// <summary>The replica's word of itself, given every second.</summary>
     public void Show(ReplicaLoad load)
@@ -17,7 +19,10 @@ internal sealed class ReplicaMeter(Func<TimeSpan> now) : IDisposable
         ReplicaMetrics.Live.Show(this, load);
         ReplicaMetrics.Suspensions.Add(load.Suspensions - _suspensions);
         ReplicaMetrics.Recomputed.Add(load.TokensRecomputed - _recomputed);
+        ReplicaMetrics.PrefixQueries.Add(load.PrefixQueries - _prefixQueries);
+        ReplicaMetrics.PrefixHits.Add(load.PrefixHits - _prefixHits);
         (_suspensions, _recomputed) = (load.Suspensions, load.TokensRecomputed);
+        (_prefixQueries, _prefixHits) = (load.PrefixQueries, load.PrefixHits);
     }
 
     public void OnQueued(Sequence sequence) => sequence.Marks.QueuedAt = now();

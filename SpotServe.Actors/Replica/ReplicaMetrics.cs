@@ -53,6 +53,12 @@ internal static class ReplicaMetrics
         "spotserve.tokens_recomputed_total", "{token}",
         "Tokens computed although they had been in a cache before: it was given up, or lost with its node.");
 
+    public static Counter<long> PrefixQueries { get; } = Meter.CreateCounter<long>(
+        "vllm.prefix_cache_queries_total", "{token}", "Tokens of requests that were looked for among kept KV pages.");
+
+    public static Counter<long> PrefixHits { get; } = Meter.CreateCounter<long>(
+        "vllm.prefix_cache_hits_total", "{token}", "Tokens that kept KV pages spared computing.");
+
     public static Counter<long> FailedSteps { get; } = Meter.CreateCounter<long>(
         "spotserve.steps_failed_total", "{step}", "Steps that failed for what they were asked to compute.");
 

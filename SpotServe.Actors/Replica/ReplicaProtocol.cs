@@ -56,6 +56,10 @@ public static class ReplicaProtocol
         /// <summary>One for each token, where the request wants them; else none.</summary>
         public ImmutableArray<TokenLogprobs> Logprobs { get; init; } = [];
 
+        /// <summary>With the first token: how many of the prompt were not computed, because kept pages held
+        /// them.</summary>
+        public int ReusedTokens { get; init; }
+
         long IVariableSize.BytesMax =>
             SizeBounds.Frame + SizeBounds.Tokens(Tokens.Length) + SizeBounds.Logprobs(Logprobs);
     }

@@ -47,6 +47,7 @@ public sealed partial class RequestEntity
         var shown = new TokensAvailable(_id, from, tokens, _state.Finished?.Reason, _state.Finished?.Error)
         {
             Logprobs = _state.LogprobsFrom(from),
+            ReusedTokens = _state.ReusedTokens,
         };
         if (_large.Tell(subscriber, shown, Self) is { } refusal)
         {

@@ -34,6 +34,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     private Routed? _route;
     private RequestFinished? _ending;
     private IActorRef? _acceptedFor;
+    private int _reusedTokens;
     private bool _writing;
     private bool _asksForRoute;
     private bool _isHandedOver;
@@ -196,7 +197,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         }
 
         _asksForRoute = true;
-        _gateway.Tell(new Route(_id, _route?.Epoch ?? Epoch.None));
+        _gateway.Tell(new Route(_id, _route?.Epoch ?? Epoch.None) { Prompt = _state.Accepted!.Spec.Prompt });
     }
 
     private void OnRouted(Routed route)
@@ -263,6 +264,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
             return;
         }
 
+        if (_intake.NextIndex == 0) _reusedTokens = generated.ReusedTokens;
         var tokens = _stop.Take(generated.FirstIndex, generated.Tokens);
         var logprobs = generated.Logprobs;
         _intake.Offer(generated.FirstIndex, tokens, logprobs.IsEmpty ? [] : logprobs[..tokens.Length]);
@@ -311,7 +313,11 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         if (_intake.HasPending)
         {
             var (tokens, logprobs) = _intake.Take();
-            batch.Add(new TokensCommitted(_id, _state.Tokens.Count, tokens) { Logprobs = logprobs });
+            batch.Add(new TokensCommitted(_id, _state.Tokens.Count, tokens)
+            {
+                Logprobs = logprobs,
+                ReusedTokens = _state.Tokens.Count == 0 ? _reusedTokens : 0,
+            });
         }
 
         AddReplays(batch);

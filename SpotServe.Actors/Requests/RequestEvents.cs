@@ -22,6 +22,10 @@ public static class RequestEvents
     {
         /// <summary>One for each token, where the request wants them; else none.</summary>
         public ImmutableArray<TokenLogprobs> Logprobs { get; init; } = [];
+
+        /// <summary>With the first token: how many of the prompt were not computed, because kept pages held
+        /// them.</summary>
+        public int ReusedTokens { get; init; }
     }
 
     /// <summary>The replica was lost with the request in its step, as far as is known.</summary>

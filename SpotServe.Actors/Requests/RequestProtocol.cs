@@ -85,6 +85,9 @@ public static class RequestProtocol
         /// <summary>One for each token, where the request wants them; else none.</summary>
         public ImmutableArray<TokenLogprobs> Logprobs { get; init; } = [];
 
+        /// <summary>Tokens of the prompt that were not computed, because kept pages held them.</summary>
+        public int ReusedTokens { get; init; }
+
         long IVariableSize.BytesMax => SizeBounds.Frame + SizeBounds.Tokens(Tokens.Length)
             + SizeBounds.Logprobs(Logprobs) + SizeBounds.Text(Error);
     }
@@ -102,7 +105,11 @@ public static class RequestProtocol
     /// Which replica generates for me? Answered by <see cref="Routed"/>, at once or when a layout serves.
     /// </summary>
     /// <param name="Failed">The epoch that the entity was told to use and that did not work, if any.</param>
-    public sealed record Route(RequestId Id, Epoch Failed) : IMessage;
+    public sealed record Route(RequestId Id, Epoch Failed) : IMessage
+    {
+        /// <summary>Requests whose prompts begin alike had better go to one replica.</summary>
+        public ImmutableArray<int> Prompt { get; init; } = [];
+    }
 
     /// <summary>Also sent unasked when a newer epoch serves.</summary>
     public sealed record Routed(RequestId Id, Epoch Epoch, Akka.Actor.IActorRef Replica) : IMessage;

@@ -16,6 +16,10 @@ public sealed class RequestState
     /// <summary>Committed tokens: persisted, never to change.</summary>
     public IReadOnlyList<int> Tokens => _tokens;
 
+    /// <summary>Tokens of the prompt that were not computed for its first token, because kept pages held
+    /// them.</summary>
+    public int ReusedTokens { get; private set; }
+
     /// <summary>What the losses of its replicas so far mean for its next attempt.</summary>
     public ReplayBudget Replays { get; private set; } = ReplayBudget.Full;
 
@@ -37,6 +41,7 @@ public sealed class RequestState
                 Invariant.Holds(committed.Logprobs.IsEmpty || committed.Logprobs.Length == committed.Tokens.Length);
                 _tokens.AddRange(committed.Tokens);
                 _logprobs.AddRange(committed.Logprobs);
+                ReusedTokens += committed.ReusedTokens;
                 Invariant.Holds(_logprobs.Count == 0 || _logprobs.Count == _tokens.Count);
                 Replays = Replays.OnCommitted(_tokens.Count);
                 break;

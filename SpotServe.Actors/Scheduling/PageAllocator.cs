@@ -3,90 +3,139 @@ using System.Collections.Immutable;
 namespace SpotServe.Actors.Scheduling;
 
 /// <summary>
-/// Who holds which KV page of a replica. Law: free + used + set aside = all, and a used page has exactly one owner.
-/// Page ids are 0 to <see cref="PageCount"/> - 1, the same on all ranks of the replica. The lowest free page is taken
-/// first, so that a lightly loaded replica touches few pages and its ids fit a smaller pool later. Not thread-safe.
+/// Who holds which KV page of a replica. Law: free + cached + used + set aside = all; a page is free, or cached with
+/// nobody using it, or used by as many as have it in their tables, or set aside. Page ids are 0 to
+/// <see cref="PageCount"/> - 1, the same on all ranks of the replica. The lowest free page is taken first, so that a
+/// lightly loaded replica touches few pages and its ids fit a smaller pool later; when none is free, the page goes
+/// whose content nobody has used for the longest time. Not thread-safe.
 /// </summary>
 public sealed class PageAllocator
 {
-    /// <summary>Owner of a free page.</summary>
-    public const long Nobody = 0;
-
-    /// <summary>Owner of a page that is kept for somebody who does not draw it from here.</summary>
-    public const long Aside = -1;
+    private const int Aside = -1;
 
     private readonly PageSet _free;
-    private readonly long[] _owners;
-    private int _usedCount;
+    private readonly CachedPages _cached;
+
+    // How many use each page; Aside for one that is kept for somebody who does not draw it from here.
+    private readonly int[] _users;
+    private readonly long[] _births;
+    private long _lastBirth;
 
     public PageAllocator(int pageCount)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(pageCount, 1);
-        _owners = new long[pageCount];
+        _users = new int[pageCount];
+        _births = new long[pageCount];
         _free = new PageSet(pageCount);
+        _cached = new CachedPages(pageCount);
     }
 
-    public int PageCount => _owners.Length;
+    public int PageCount => _users.Length;
 
-    public int FreeCount => _free.Count;
+    /// <summary>Pages that can be taken: those that are free, and cached ones that nobody uses.</summary>
+    public int FreeCount => _free.Count + _cached.IdleCount;
 
-    public int UsedCount => _usedCount;
+    /// <summary>Pages whose content is kept although nobody uses it.</summary>
+    public int IdleCount => _cached.IdleCount;
+
+    /// <summary>Pages that somebody uses, each counted once.</summary>
+    public int UsedCount { get; private set; }
 
     /// <summary>Pages set aside.</summary>
     public int AsideCount { get; private set; }
 
-    public long OwnerOf(int page) => _owners[page];
+    /// <summary>How many have the page in their tables.</summary>
+    public int UsersOf(int page) => Math.Max(0, _users[page]);
 
-    /// <summary>Appends <paramref name="count"/> pages to the table, or changes nothing when fewer are free.</summary>
-    public bool TryTake(long owner, int count, List<int> pageTable)
+    /// <summary>Another number each time that a page is taken for new content: it names the content.</summary>
+    public long BirthOf(int page) => _births[page];
+
+    /// <summary>Appends <paramref name="count"/> pages to the table; changes nothing when fewer can be had.</summary>
+    public bool TryTake(int count, List<int> pageTable)
     {
-        Invariant.Holds(owner > Nobody);
         Invariant.Holds(count >= 0);
-        if (count > _free.Count) return false;
+        if (count > FreeCount) return false;
         for (var i = 0; i < count; i++)
         {
-            var page = _free.TakeLowest();
-            Invariant.Holds(_owners[page] == Nobody, "a free page has no owner");
-            _owners[page] = owner;
+            var page = _free.Count > 0 ? _free.TakeLowest() : _cached.EvictOldest();
+            Invariant.Holds(_users[page] == 0, "a page that is taken has no user");
+            BeginUse(page);
             pageTable.Add(page);
         }
 
-        _usedCount += count;
         CheckCounts();
         return true;
     }
 
-    /// <summary>Appends these very pages to the table. All of them must be free.</summary>
-    public void Take(long owner, ReadOnlySpan<int> pages, List<int> pageTable)
+    /// <summary>Appends these very pages to the table. Each must be free, or used already: then it is used by one
+    /// more.</summary>
+    public void Take(ReadOnlySpan<int> pages, List<int> pageTable)
     {
-        Invariant.Holds(owner > Nobody);
         foreach (var page in pages)
         {
-            _free.Remove(page);
-            _owners[page] = owner;
+            if (_users[page] > 0)
+            {
+                _users[page]++;
+            }
+            else
+            {
+                _free.Remove(page);
+                BeginUse(page);
+            }
+
             pageTable.Add(page);
         }
 
-        _usedCount += pages.Length;
         CheckCounts();
     }
 
-    /// <summary>Takes all pages back and empties the table.</summary>
-    /// <returns>Pages freed.</returns>
-    public int Release(long owner, List<int> pageTable)
+    /// <summary>The page that holds what the key names, when there is one.</summary>
+    public bool TryFind(PrefixKey key, out int page) => _cached.TryFind(key, out page);
+
+    /// <summary>Uses a cached page once more.</summary>
+    public void Share(int page)
     {
-        Invariant.Holds(owner > Nobody);
-        var count = pageTable.Count;
-        foreach (var page in pageTable) Free(page, owner);
-        pageTable.Clear();
-        _usedCount -= count;
-        CheckCounts();
-        return count;
+        Invariant.Holds(_cached.TryKeyOf(page, out _), "only what is cached is shared");
+        if (_users[page]++ > 0) return;
+        _cached.OnUsed(page);
+        UsedCount++;
     }
 
-    /// <summary>Sets free pages aside, the highest ones below <paramref name="end"/>: nobody gets them before
-    /// <see cref="GiveBack"/>. Linear in <see cref="PageCount"/>.</summary>
-    /// <returns>Their ids, ascending; fewer than <paramref name="countMax"/> when fewer are free.</returns>
+    /// <summary>From now on others find the page by what it holds. It must be full and in use, and never change
+    /// again.</summary>
+    public void Keep(int page, PrefixKey key)
+    {
+        Invariant.Holds(_users[page] > 0, "a page is kept by one who uses it");
+        _cached.Add(page, key);
+    }
+
+    public bool IsKept(int page) => _cached.TryKeyOf(page, out _);
+
+    /// <summary>Gives all pages back and empties the table.</summary>
+    /// <returns>Pages that can be taken again.</returns>
+    public int Release(List<int> pageTable)
+    {
+        var before = FreeCount;
+        // Backwards, so that of a prompt that nobody uses the end is forgotten first: its start serves more prompts.
+        for (var i = pageTable.Count - 1; i >= 0; i--) Release(pageTable[i]);
+        pageTable.Clear();
+        CheckCounts();
+        return FreeCount - before;
+    }
+
+    /// <summary>Gives one page back.</summary>
+    public void Release(int page)
+    {
+        Invariant.Holds(_users[page] > 0, "a page is given back as often as it was taken");
+        if (--_users[page] > 0) return;
+        UsedCount--;
+        if (_cached.TryKeyOf(page, out _)) _cached.OnIdle(page);
+        else _free.Add(page);
+    }
+
+    /// <summary>Sets pages aside, the highest ones below <paramref name="end"/>, free ones before cached ones: nobody
+    /// gets them before <see cref="GiveBack"/>. Linear in <see cref="PageCount"/>.</summary>
+    /// <returns>Their ids, ascending; fewer than <paramref name="countMax"/> when fewer can be had.</returns>
     public ImmutableArray<int> SetAside(int countMax, int end)
     {
         List<int> pages = [];
@@ -95,7 +144,14 @@ public sealed class PageAllocator
             if (_free.Contains(page)) pages.Add(page);
         }
 
-        pages.Reverse();
+        foreach (var page in _cached.Idle().Where(page => page < end).Take(countMax - pages.Count).ToArray())
+        {
+            _cached.Forget(page);
+            _free.Add(page);
+            pages.Add(page);
+        }
+
+        pages.Sort();
         SetAside([.. pages]);
         return [.. pages];
     }
@@ -106,7 +162,7 @@ public sealed class PageAllocator
         foreach (var page in pages)
         {
             _free.Remove(page);
-            _owners[page] = Aside;
+            _users[page] = Aside;
         }
 
         AsideCount += pages.Length;
@@ -116,37 +172,46 @@ public sealed class PageAllocator
     /// <summary>Frees pages that were set aside.</summary>
     public void GiveBack(ReadOnlySpan<int> pages)
     {
-        foreach (var page in pages) Free(page, Aside);
+        foreach (var page in pages)
+        {
+            Invariant.Holds(_users[page] == Aside, "only a page that is set aside is given back");
+            _users[page] = 0;
+            _free.Add(page);
+        }
+
         AsideCount -= pages.Length;
         CheckCounts();
     }
 
     /// <summary>Checks every page: linear in <see cref="PageCount"/>.</summary>
-    /// <exception cref="InvariantException">A page is lost, or both free and used.</exception>
-    public void CheckLaws()
+    /// <param name="tables">How many tables hold each page, [<see cref="PageCount"/>].</param>
+    /// <exception cref="InvariantException">A page is lost, or in two states at once.</exception>
+    public void CheckLaws(ReadOnlySpan<int> tables)
     {
         CheckCounts();
-        var owned = 0;
-        var aside = 0;
-        for (var page = 0; page < _owners.Length; page++)
+        _cached.CheckLaws();
+        var (used, aside) = (0, 0);
+        for (var page = 0; page < _users.Length; page++)
         {
-            var owner = _owners[page];
-            Invariant.Holds(_free.Contains(page) == (owner == Nobody), "a page is free or has an owner");
-            if (owner > Nobody) owned++;
-            else if (owner == Aside) aside++;
+            var users = _users[page];
+            var states = (_free.Contains(page) ? 1 : 0) + (_cached.IsIdle(page) ? 1 : 0) + (users != 0 ? 1 : 0);
+            Invariant.Holds(states == 1, "a page is free, cached, used or set aside");
+            Invariant.Holds(UsersOf(page) == tables[page], "a page has as many users as tables hold it");
+            if (users > 0) used++;
+            else if (users == Aside) aside++;
         }
 
-        Invariant.Holds(owned == _usedCount, "used pages are those that have an owner");
+        Invariant.Holds(used == UsedCount, "used pages are counted");
         Invariant.Holds(aside == AsideCount, "pages set aside are counted");
     }
 
-    private void Free(int page, long owner)
+    private void BeginUse(int page)
     {
-        Invariant.Holds(_owners[page] == owner, "a page is freed by its owner");
-        _owners[page] = Nobody;
-        _free.Add(page);
+        _users[page] = 1;
+        _births[page] = ++_lastBirth;
+        UsedCount++;
     }
 
-    private void CheckCounts() =>
-        Invariant.Holds(_free.Count + _usedCount + AsideCount == PageCount, "free + used + aside pages = all pages");
+    private void CheckCounts() => Invariant.Holds(
+        FreeCount + UsedCount + AsideCount == PageCount, "free + cached + used + aside pages = all pages");
 }

@@ -22,6 +22,7 @@ public sealed partial class ReplicaScheduler
             [.. sequence.Pages[..KvPage.Count(sequence.CachedTokens)]])
         {
             Logprobs = [.. sequence.Logprobs],
+            KeptPages = KeptPagesOf(sequence),
         })];
     }
 
@@ -30,7 +31,8 @@ public sealed partial class ReplicaScheduler
     /// in the phase in which they were; where slots or pages are too few, the most advanced do, and the rest wait with
     /// their tokens. They are senior to all later requests, as continued ones are.
     /// </summary>
-    /// <param name="sequences">Distinct ids; pages are of this replica, free, and in one table each.</param>
+    /// <param name="sequences">Distinct ids; pages are of this replica and free. A page in several tables is
+    /// shared.</param>
     public Adoption Adopt(IReadOnlyList<SequenceState> sequences)
     {
         Invariant.Holds(IsIdle && _lastStepId == 0, "sequences are adopted before anything runs");
@@ -39,7 +41,7 @@ public sealed partial class ReplicaScheduler
         foreach (var state in sequences.OrderByDescending(state => state.Generated.Length))
         {
             var request = new GenerationRequest(state.Id, state.Spec, state.Generated);
-            var sequence = new Sequence(request, _lastTicket + 1, _limits.ContextMax);
+            var sequence = new Sequence(request, _lastTicket + 1, _limits);
             if (sequence.Ending is { } reason)
             {
                 ended.Add(new EndedSequence(state, reason));
@@ -86,9 +88,23 @@ public sealed partial class ReplicaScheduler
         if (state.Pages.IsEmpty || _running.Count >= _limits.SequencesMax) return;
         Invariant.Holds(state.CachedTokens > 0 && state.CachedTokens < sequence.TokenCount);
         Invariant.Holds(state.Pages.Length == KvPage.Count(state.CachedTokens));
-        _pages.Take(sequence.Ticket, state.Pages.AsSpan(), sequence.PageList);
+        _pages.Take(state.Pages.AsSpan(), sequence.PageList);
         sequence.CachedTokens = state.CachedTokens;
+        KeepAdopted(sequence, state);
         _running.Add(sequence);
+    }
+
+    /// <summary>What its last replica kept for others is kept here as well.</summary>
+    private void KeepAdopted(Sequence sequence, SequenceState state)
+    {
+        var kept = Math.Min(state.KeptPages, sequence.Keys.Length);
+        var full = Math.Min(state.CachedTokens / KvPage.Tokens, sequence.Keys.Length);
+        sequence.KeepsPages = kept == full;
+        for (var page = 0; page < kept; page++)
+        {
+            var id = sequence.PageList[page];
+            if (!_pages.IsKept(id) && !_pages.TryFind(sequence.Keys[page], out _)) _pages.Keep(id, sequence.Keys[page]);
+        }
     }
 
     private void Place(Sequence sequence)
@@ -107,7 +123,7 @@ public sealed partial class ReplicaScheduler
         }
 
         var missing = KvPage.Count(sequence.TokenCount) - sequence.PageList.Count;
-        if (_pages.TryTake(sequence.Ticket, missing, sequence.PageList))
+        if (_pages.TryTake(missing, sequence.PageList))
         {
             sequence.Phase = SequencePhase.Prefill;
             _prefilling++;
@@ -116,7 +132,7 @@ public sealed partial class ReplicaScheduler
         }
 
         _running.Remove(sequence);
-        _pages.Release(sequence.Ticket, sequence.PageList);
+        _pages.Release(sequence.PageList);
         sequence.CachedTokens = 0;
         _waiting.AddBySeniority(sequence);
     }

@@ -3,26 +3,28 @@ namespace SpotServe.Actors.Scheduling;
 /// <summary>What is always true of a scheduler between two calls.</summary>
 public sealed partial class ReplicaScheduler
 {
+    private readonly int[] _tables;
+
     /// <summary>Checks every law, linear in sequences and pages: after each step in tests.</summary>
     /// <exception cref="InvariantException">A law is broken; the message says which.</exception>
     public void CheckLaws()
     {
-        _pages.CheckLaws();
         Invariant.Holds(_steps.Count <= _limits.StepsInFlightMax);
         Invariant.Holds(_running.Count <= _limits.SequencesMax);
         Invariant.Holds(_sequences.Count <= _limits.QueuedRequestsMax + _limits.SequencesMax + _adoptedCount);
 
-        var inFlight = CheckStepsInFlight(out var pages);
+        _tables.AsSpan().Clear();
+        var inFlight = CheckStepsInFlight();
         var prefilling = 0;
         foreach (var sequence in _running)
         {
             CheckRunning(sequence);
             if (sequence.Phase == SequencePhase.Prefill) prefilling++;
-            if (!sequence.IsInFlight) pages += CheckPages(sequence);
+            if (!sequence.IsInFlight) CheckPages(sequence);
         }
 
         Invariant.Holds(prefilling == _prefilling);
-        Invariant.Holds(pages == _pages.UsedCount, "every used page is in one page table");
+        _pages.CheckLaws(_tables);
         Invariant.Holds(
             inFlight - _cancelledInFlight + _prefillReady.Count + _decodeReady.Count + _apart.Count
                 == _running.Count,
@@ -32,9 +34,8 @@ public sealed partial class ReplicaScheduler
         for (var sequence = _waiting.First; sequence is not null; sequence = sequence.Next) CheckWaiting(sequence);
     }
 
-    private int CheckStepsInFlight(out int pages)
+    private int CheckStepsInFlight()
     {
-        pages = 0;
         var sequences = 0;
         var cancelled = 0;
         var seen = new HashSet<Sequence>(ReferenceEqualityComparer.Instance);
@@ -47,7 +48,7 @@ public sealed partial class ReplicaScheduler
                 Invariant.Holds(sequence.IsInFlight);
                 Invariant.Holds(sequence.Container is null);
                 if (sequence.Phase == SequencePhase.Cancelled) cancelled++;
-                pages += CheckPages(sequence);
+                CheckPages(sequence);
                 sequences++;
             }
         }
@@ -69,16 +70,17 @@ public sealed partial class ReplicaScheduler
         Invariant.Holds(!decodes || sequence.CachedTokens == sequence.TokenCount - 1);
     }
 
-    private int CheckPages(Sequence sequence)
+    private void CheckPages(Sequence sequence)
     {
         Invariant.Holds(sequence.CachedTokens + sequence.TokensInFlight
             <= sequence.PageList.Count * KvPage.Tokens);
-        foreach (var page in sequence.PageList)
+        foreach (var page in sequence.PageList) _tables[page]++;
+        // What it still has to write is its own, and nobody finds it.
+        for (var page = sequence.CachedTokens / KvPage.Tokens; page < sequence.PageList.Count; page++)
         {
-            Invariant.Holds(_pages.OwnerOf(page) == sequence.Ticket, "a page has one owner");
+            var id = sequence.PageList[page];
+            Invariant.Holds(_pages.UsersOf(id) == 1 && !_pages.IsKept(id), "a page that is written has one owner");
         }
-
-        return sequence.PageList.Count;
     }
 
     private void CheckWaiting(Sequence sequence)

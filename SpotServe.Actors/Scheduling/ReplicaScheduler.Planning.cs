@@ -50,37 +50,65 @@ public sealed partial class ReplicaScheduler
         var tokens = PrefillTokens();
         while (_waiting.First is { } sequence && _running.Count < _limits.SequencesMax && tokens < tokensMax)
         {
-            var needed = KvPage.Count(sequence.TokenCount);
             // Strictly in order: a short one that slipped past a long one could keep it out for ever.
-            if (needed + HeldBackPages() > _pages.FreeCount) return;
-            Invariant.Holds(sequence.PageList.Count == 0);
-            var taken = _pages.TryTake(sequence.Ticket, needed, sequence.PageList);
-            Invariant.Holds(taken);
+            if (!TryTakeAll(sequence)) return;
             _waiting.Remove(sequence);
             sequence.Phase = SequencePhase.Prefill;
-            sequence.CachedTokens = 0;
-            sequence.Residence++;
             if (sequence.Residence == 1) _admitted.Add(sequence);
             _running.Add(sequence);
             _prefilling++;
             MakeReady(sequence);
-            tokens += sequence.TokenCount;
+            tokens += sequence.TokenCount - sequence.CachedTokens;
         }
+    }
+
+    /// <summary>Takes the pages of all its tokens: those that are kept already, and free ones for the rest.</summary>
+    /// <returns>False when too few are free; it has none then.</returns>
+    private bool TryTakeAll(Sequence sequence)
+    {
+        Invariant.Holds(sequence.PageList.Count == 0 && sequence.CachedTokens == 0);
+        var (hits, reused, before) = (PrefixHits, sequence.ReusedTokens, sequence.CachedBefore);
+        sequence.Residence++;
+        sequence.KeepsPages = true;
+        Reuse(sequence);
+        var needed = KvPage.Count(sequence.TokenCount) - sequence.PageList.Count;
+        if (needed + HeldBackPages() <= _pages.FreeCount)
+        {
+            var taken = _pages.TryTake(needed, sequence.PageList);
+            Invariant.Holds(taken);
+            if (sequence.Residence == 1 && _limits.PrefixRoot is not null) PrefixQueries += sequence.TokenCount;
+            return true;
+        }
+
+        _pages.Release(sequence.PageList);
+        (PrefixHits, sequence.ReusedTokens, sequence.CachedBefore) = (hits, reused, before);
+        sequence.CachedTokens = 0;
+        sequence.Residence--;
+        return false;
     }
 
     private void PlanPrefill(StepPlan plan, StepsInFlight.Step step)
     {
         var decodes = plan.Chunks.Length;
         var chunksEnd = decodes + Share(_prefilling);
-        while (_prefillReady.First is { } sequence && plan.Chunks.Length < chunksEnd)
+        var sequence = _prefillReady.First;
+        while (sequence is not null && plan.Chunks.Length < chunksEnd)
         {
-            var wanted = NextPrefill(sequence);
-            var budget = _limits.StepTokensMax - plan.TokenCount;
-            // One that does not fit whole waits, so that it is cut where it always is; the first one goes on
-            // regardless.
-            if (budget == 0 || (wanted > budget && plan.Chunks.Length > decodes)) return;
-            _prefillReady.Remove(sequence);
-            AddChunk(plan, step, sequence, Math.Min(wanted, budget));
+            var next = sequence.Next;
+            Reuse(sequence);
+            if (!IsComputedByAnother(sequence))
+            {
+                var wanted = NextPrefill(sequence);
+                var budget = _limits.StepTokensMax - plan.TokenCount;
+                // One that does not fit whole waits, so that it is cut where it always is; the first one goes on
+                // regardless.
+                if (budget == 0 || (wanted > budget && plan.Chunks.Length > decodes)) return;
+                _prefillReady.Remove(sequence);
+                Claim(sequence);
+                AddChunk(plan, step, sequence, Math.Min(wanted, budget));
+            }
+
+            sequence = next;
         }
     }
 
@@ -90,16 +118,16 @@ public sealed partial class ReplicaScheduler
     private int NextPrefill(Sequence sequence)
     {
         var start = sequence.CachedTokens;
+        if (start < sequence.PromptCount) return sequence.Cuts.EndAfter(start) - start;
         var length = _limits.PrefillChunkTokensMax;
-        var left = (start < sequence.PromptCount ? sequence.PromptCount : sequence.TokenCount) - start;
-        return Math.Min(left, length - (start % length));
+        return Math.Min(sequence.TokenCount - start, length - (start % length));
     }
 
     /// <summary>Finds a page for the next token where one is needed, if need be by suspending a junior.</summary>
     private Room MakeRoom(Sequence sequence)
     {
         if (sequence.CachedTokens < sequence.PageList.Count * KvPage.Tokens) return Room.Ready;
-        while (!_pages.TryTake(sequence.Ticket, 1, sequence.PageList))
+        while (!_pages.TryTake(1, sequence.PageList))
         {
             if (_cancelledInFlight > 0) return Room.Later;
             var victim = LeastSenior();
@@ -117,7 +145,7 @@ public sealed partial class ReplicaScheduler
         Invariant.Holds(_running.Count > 1, "the pages are enough for any one sequence");
         LeaveRunning(sequence);
         sequence.Container?.Remove(sequence);
-        _pages.Release(sequence.Ticket, sequence.PageList);
+        _pages.Release(sequence.PageList);
         sequence.CachedTokens = 0;
         sequence.Phase = SequencePhase.Waiting;
         sequence.AwaitsPermit = sequence.RunsAlone;

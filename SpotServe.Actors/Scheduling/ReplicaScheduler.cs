@@ -43,6 +43,7 @@ public sealed partial class ReplicaScheduler
         limits.Check();
         _limits = limits;
         _pages = new PageAllocator(limits.PageCount);
+        _tables = new int[limits.PageCount];
         _steps = new StepsInFlight(limits.StepsInFlightMax);
     }
 
@@ -57,6 +58,7 @@ public sealed partial class ReplicaScheduler
     /// <summary>Sequences that got pages for the first time in the last <see cref="TryPlan"/>.</summary>
     public ReadOnlySpan<Sequence> Admitted => CollectionsMarshal.AsSpan(_admitted);
 
+    /// <summary>Pages that can be taken: free ones, and those that are only kept.</summary>
     public int FreePageCount => _pages.FreeCount;
 
     /// <summary>Steps planned so far, also the last step's id.</summary>
@@ -103,7 +105,7 @@ public sealed partial class ReplicaScheduler
             return new Submission.Malformed($"{char.ToUpperInvariant(where[0])}{where[1..]}.");
         }
 
-        var sequence = new Sequence(request, _lastTicket + 1, _limits.ContextMax);
+        var sequence = new Sequence(request, _lastTicket + 1, _limits);
         if (sequence.Ending is { } reason) return new Submission.Complete(reason);
         if (_waiting.Count >= _limits.QueuedRequestsMax) return new Submission.QueueFull(_limits.QueuedRequestsMax);
         _lastTicket++;
@@ -128,7 +130,7 @@ public sealed partial class ReplicaScheduler
         else
         {
             sequence.Phase = SequencePhase.Finished;
-            _pages.Release(sequence.Ticket, sequence.PageList);
+            _pages.Release(sequence.PageList);
         }
 
         return true;
@@ -224,13 +226,14 @@ public sealed partial class ReplicaScheduler
         sequence.TokensInFlight = 0;
         TokensRecomputed += Math.Max(0, Math.Min(sequence.CachedTokens, sequence.CachedBefore) - before);
         sequence.CachedBefore = Math.Max(sequence.CachedBefore, sequence.CachedTokens);
+        Keep(sequence, before);
     }
 
     private void OnCancelledReturned(Sequence sequence)
     {
         _cancelledInFlight--;
         sequence.Phase = SequencePhase.Finished;
-        var freed = _pages.Release(sequence.Ticket, sequence.PageList);
+        var freed = _pages.Release(sequence.PageList);
         _outcomes.Add(new SequenceOutcome(sequence, sequence.GeneratedCount, null, FinishReason.Cancelled, freed));
     }
 
@@ -265,12 +268,13 @@ public sealed partial class ReplicaScheduler
         _sequences.Remove(sequence.Id);
         LeaveRunning(sequence);
         sequence.Phase = SequencePhase.Finished;
-        return _pages.Release(sequence.Ticket, sequence.PageList);
+        return _pages.Release(sequence.PageList);
     }
 
     private void LeaveRunning(Sequence sequence)
     {
         _running.Remove(sequence);
         if (sequence.Phase == SequencePhase.Prefill) _prefilling--;
+        Unclaim(sequence);
     }
 }

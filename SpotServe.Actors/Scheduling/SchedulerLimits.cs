@@ -31,6 +31,10 @@ public sealed record SchedulerLimits
     /// <summary>Token ids are below it: a request that holds another can run nowhere.</summary>
     public int VocabularySize { get; init => field = InRange(value, int.MaxValue); } = int.MaxValue;
 
+    /// <summary>Where the keys of kept prompts begin, see <see cref="PrefixKey.Root"/>; null keeps none, so that every
+    /// prompt is computed whole.</summary>
+    public PrefixKey? PrefixRoot { get; init; }
+
     /// <summary>Throws unless the limits fit each other.</summary>
     /// <exception cref="ArgumentException">Two limits contradict; the message says which and what to do.</exception>
     public void Check()

@@ -33,28 +33,30 @@ public sealed class Sequence
     private readonly List<TokenLogprobs>? _logprobs;
     private readonly Dictionary<int, int>? _seen;
 
-    internal Sequence(GenerationRequest request, long ticket, int contextMax)
+    internal Sequence(GenerationRequest request, long ticket, SchedulerLimits limits)
     {
-        Invariant.Holds(ticket != PageAllocator.Nobody);
+        Invariant.Holds(ticket > 0);
         Id = request.Id;
         Ticket = ticket;
         Spec = request.Spec;
         PromptCount = Spec.Prompt.Length;
         SubmittedCount = request.Committed.Length;
-        TokensEnd = (int)Math.Min((long)PromptCount + Parameters.TokensMax, contextMax);
+        TokensEnd = (int)Math.Min((long)PromptCount + Parameters.TokensMax, limits.ContextMax);
         RunsAlone = AwaitsPermit = request.RunsAlone;
         _tokens = new List<int>(PromptCount + SubmittedCount + KvPage.Tokens);
         _tokens.AddRange(Spec.Prompt.AsSpan());
         _tokens.AddRange(request.Committed.AsSpan());
         if (Parameters.TopLogprobs is not null) _logprobs = [];
         if (HasPenalties) _seen = CountTokens();
+        Cuts = PromptCuts.Of(Spec, limits.PrefillChunkTokensMax);
+        Keys = limits.PrefixRoot is { } root ? Cuts.Keys(root, Spec.Prompt.AsSpan()) : [];
         // Passed by the step after its prefill.
         ApartUntil = request.RunsAlone ? _tokens.Count : null;
     }
 
     public RequestId Id { get; }
 
-    /// <summary>Order of arrival, from 1; also the owner of its pages.</summary>
+    /// <summary>Order of arrival, from 1.</summary>
     public long Ticket { get; }
 
     public SequencePhase Phase { get; internal set; }
@@ -92,6 +94,21 @@ public sealed class Sequence
     /// <summary>Tokens that were in a cache at some time, here or at a replica before: computing them once more is the
     /// price of having lost them.</summary>
     internal int CachedBefore { get; set; }
+
+    /// <summary>Tokens of its prompt that it took from pages of others, or of its own kept ones, before its first token
+    /// here, instead of computing them.</summary>
+    public int ReusedTokens { get; internal set; }
+
+    internal PromptCuts Cuts { get; }
+
+    /// <summary>Keys of its prompt's full pages; none where no pages are kept.</summary>
+    internal PrefixKey[] Keys { get; }
+
+    /// <summary>All of its prompt so far was cut where prompts are cut, so that others may use its pages.</summary>
+    internal bool KeepsPages { get; set; } = true;
+
+    /// <summary>It has said which pages it computes.</summary>
+    internal bool IsClaiming { get; set; }
 
     /// <summary>How often it has got pages. Between two different values its pages were others'.</summary>
     public int Residence { get; internal set; }

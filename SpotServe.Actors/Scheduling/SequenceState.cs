@@ -16,6 +16,9 @@ public sealed record SequenceState(
 {
     /// <summary>Of the last so many generated tokens, see <see cref="Sequence.Logprobs"/>.</summary>
     public ImmutableArray<TokenLogprobs> Logprobs { get; init; } = [];
+
+    /// <summary>How many of the first pages were kept for all prompts that begin alike.</summary>
+    public int KeptPages { get; init; }
 }
 
 /// <summary>What became of adopted sequences.</summary>

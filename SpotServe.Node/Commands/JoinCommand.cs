@@ -24,6 +24,10 @@ internal static class JoinCommand
         root.SetAction((parsed, cancel) => RunAsync(flags, parsed, cancel));
     }
 
+    /// <exception cref="UsageException">An option's value is empty.</exception>
+    public static ParseResult Checked(ParseResult parsed) =>
+        EmptyOptions.Complaint(parsed) is { } complaint ? throw new UsageException(complaint) : parsed;
+
     /// <summary>Whether an exception's message is all that the user needs to see.</summary>
     public static bool IsExpected(Exception error) =>
         error is UsageException or ModelFormatException or TorchLoadException;

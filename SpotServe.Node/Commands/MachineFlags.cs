@@ -38,13 +38,22 @@ internal sealed class MachineFlags
         DefaultValueFactory = _ => "",
     };
 
+    private Option<string> InstanceId { get; } = new("--instance-id")
+    {
+        Description = "The machine itself as its cloud calls it, by which a fleet manager knows it: an EC2 "
+            + "instance's id, a pod's name.",
+        HelpName = "ID",
+        DefaultValueFactory = _ => "",
+    };
+
     private Option<string?> Cache { get; } = new("--cache")
     {
         Description = "Folder that keeps what devices measured of themselves (default: ~/.cache/spotserve).",
         HelpName = "DIR",
     };
 
-    public IEnumerable<Option> All => [InstanceType, Price, OnDemand, Spot, Zone, Cache];
+    public IEnumerable<Option> All =>
+        [InstanceType, InstanceId, Price, OnDemand, Spot, Zone, Cache];
 
     /// <exception cref="UsageException">An option is out of range, or two contradict each other.</exception>
     public MachineInfo Read(ParseResult parsed)
@@ -56,6 +65,9 @@ internal sealed class MachineFlags
             ? new MachineInfo(
                 Name("--instance-type", parsed.GetValue(InstanceType)!), price, !parsed.GetValue(OnDemand),
                 Name("--zone", parsed.GetValue(Zone)!))
+            {
+                InstanceId = Name("--instance-id", parsed.GetValue(InstanceId)!),
+            }
             : throw new UsageException(FormattableString.Invariant(
                 $"--price is {price}; it must be 0 to {PriceMax:0} per hour."));
     }

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Net;
 using SpotServe.Actors.Hosting;
+using SpotServe.Actors.Remoting;
 using SpotServe.Node.Engine;
 using SpotServe.Node.Hosting;
 
@@ -10,6 +11,10 @@ namespace SpotServe.Node.Commands;
 /// <summary>Options of a node that joins a cluster, and their check.</summary>
 internal sealed class NodeFlags
 {
+    private const string NoAccess =
+        $"Set {AccessSettings.SecretVariable} to the cluster's secret, or give --secret-file FILE: a text of your " +
+        "own, the same on every node (--insecure: the cluster has none).";
+
     private static readonly TimeSpan RejoinMaxMost = TimeSpan.FromDays(7);
 
     private const string CopyWeightsText =
@@ -82,7 +87,7 @@ internal sealed class NodeFlags
 
     private MachineFlags Machine { get; } = new();
 
-    private AccessFlags Access { get; } = new();
+    private AccessFlags Access { get; } = new("Join a cluster that was started with --insecure, which has no secret.");
 
     public void AddTo(Command command)
     {
@@ -93,6 +98,18 @@ internal sealed class NodeFlags
             ])
         {
             command.Options.Add(option);
+        }
+    }
+
+    private ClusterAccess ReadAccess(ParseResult parsed)
+    {
+        try
+        {
+            return Access.Read(parsed) ?? throw new UsageException(NoAccess);
+        }
+        catch (ArgumentException error)
+        {
+            throw new UsageException(error.Message);
         }
     }
 
@@ -133,7 +150,7 @@ internal sealed class NodeFlags
             MapWeights = !parsed.GetValue(CopyWeights),
             Machine = Machine.Read(parsed),
             CacheFolder = Machine.ReadCache(parsed),
-            Access = Access.Read(parsed),
+            Access = ReadAccess(parsed),
         };
     }
 

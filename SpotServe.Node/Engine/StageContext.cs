@@ -12,6 +12,7 @@ namespace SpotServe.Node.Engine;
 internal sealed class StageContext : IDisposable
 {
     private readonly Tensor? _pinned;
+    private readonly CpuWorkers? _workers;
     private readonly EnginePages _pages;
 
     /// <param name="pages">The stage's from now on.</param>
@@ -26,7 +27,13 @@ internal sealed class StageContext : IDisposable
         Heads = HeadPart.Of(model, assignment.Position.Rank, assignment.RankCount);
         WeightType = model.WeightType.ToTorch();
         Batch = new StepBatch(assignment, model, device);
-        Cpu = usePlainOperations ? null : CpuKernels.For(this);
+        if (OnCpu && !usePlainOperations)
+        {
+            _workers = new CpuWorkers(get_num_threads());
+            Cpu = CpuKernels.For(this, _workers);
+            Products = CpuProducts.For(WeightType, _workers);
+        }
+
         if (!OnCpu && assignment.RankCount > 1)
             _pinned = Detached(empty([assignment.StepTokensMax, model.HiddenSize], ScalarType.Float32).pin_memory());
     }
@@ -47,6 +54,9 @@ internal sealed class StageContext : IDisposable
 
     /// <summary>Fused operations; null where libtorch's are used.</summary>
     public CpuKernels? Cpu { get; }
+
+    /// <summary>Products of few rows on the CPU; null where libtorch's are used.</summary>
+    public CpuProducts? Products { get; }
 
     /// <summary>Fused operations for a prompt's chunk on a GPU; null where libtorch's are used.</summary>
     public ChunkKernels? Chunks { get; set; }
@@ -84,6 +94,8 @@ internal sealed class StageContext : IDisposable
     public void Dispose()
     {
         _pinned?.Dispose();
+        Products?.Dispose();
+        _workers?.Dispose();
         Batch.Dispose();
         _pages.Dispose();
     }

@@ -112,6 +112,9 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
 
     public ModelSpec Model { get; }
 
+    /// <summary>Where weights are read; the runtime's.</summary>
+    public Checkpoint Checkpoint => _checkpoint;
+
     /// <summary>config.json's contents, for those that need more than the shape (end tokens).</summary>
     public ModelConfig Config => _config;
 

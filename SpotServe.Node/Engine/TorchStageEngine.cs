@@ -111,6 +111,7 @@ internal sealed class TorchStageEngine : IStageEngine
             StepBounds.Check(plan, Assignment, _stage.Model);
             _stage.Collective = collective;
             Run(plan, draws);
+            AwaitDevice();
             _timeline?.End("first step");
         }
         // On a GPU every later call may fail, too. On the CPU an operation that was refused leaves nothing behind, so
@@ -127,18 +128,47 @@ internal sealed class TorchStageEngine : IStageEngine
         }
     }
 
+    /// <summary>Waits for all that a step or the engine's making started on the device. Pages are copied to other
+    /// devices as soon as a step ended, by streams that wait for nothing, and a step that draws no token fetches
+    /// nothing that would have been waited for.</summary>
+    private void AwaitDevice()
+    {
+        if (_stage.OnCpu) return;
+        var device = _stage.Device.index;
+        CudaDriver.UseContext(device);
+        if (_stream is not null) _stream.Synchronize();
+        else CudaDriver.SynchronizeDefaultStream(device);
+    }
+
     public void Dispose()
     {
         if (_disposed) return;
         _disposed = true;
+        // A step that was given up may have left work that uses what is freed here, and that others get next.
+        var isIdle = TryAwaitDevice();
         _decoder?.Dispose();
-        _stream?.Dispose();
+        if (_stream is not null && isIdle) StreamPool.Give(_stage.Device.index, _stream);
+        else _stream?.Dispose();
         foreach (var layer in _layers) layer?.Dispose();
         _rotary?.Dispose();
         _input?.Dispose();
         _output?.Dispose();
         _stage.Dispose();
         _weights.Dispose();
+    }
+
+    /// <returns>False where the device failed: nothing more can be waited for there.</returns>
+    private bool TryAwaitDevice()
+    {
+        try
+        {
+            AwaitDevice();
+            return true;
+        }
+        catch (EngineLostException)
+        {
+            return false;
+        }
     }
 
     private void Run(StepPlan plan, StepDraws draws)
@@ -232,8 +262,7 @@ internal sealed class TorchStageEngine : IStageEngine
         if (model is null) return $"libtorch: {why}";
         try
         {
-            CudaDriver.UseContext(device);
-            stream = new CudaStream();
+            stream = StreamPool.Take(device);
             decoder = new CudaDecoder(_stage, model, stream);
             _stage.Chunks = decoder.Chunks;
             // Pages and weights were filled on libtorch's stream.
@@ -242,7 +271,7 @@ internal sealed class TorchStageEngine : IStageEngine
         }
         catch (KernelsUnavailableException error)
         {
-            stream?.Dispose();
+            StreamPool.Give(device, stream!);
             stream = null;
             return $"libtorch: {error.Message}";
         }

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Net;
 using System.Net.Sockets;
+using SpotServe.Actors.Cluster;
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Execution;
 using SpotServe.Node.Engine;
@@ -18,7 +19,9 @@ internal sealed class NodeHost : IAsyncDisposable
     private readonly TimeProvider _clock;
     private readonly DataPlaneNode _dataPlane;
     private readonly ImmutableArray<TorchDeviceRuntime> _runtimes;
+    private readonly CancellationTokenSource _disposed = new();
     private NodeMembership? _membership;
+    private volatile WeightsHashed? _hashed;
 
     private NodeHost(
         NodeOptions options,
@@ -60,11 +63,14 @@ internal sealed class NodeHost : IAsyncDisposable
     /// <param name="notices">What the process itself hears about the machine's end; stays the caller's.</param>
     public async Task<int> RunAsync(NoticeBoard notices, CancellationToken cancel)
     {
+        _ = ProveWeightsAsync();
         try
         {
             while (true)
             {
                 MembershipEnd end;
+                // Known since before the cluster lost this node; what is found out now is told when it is.
+                if (_hashed is { } hashed) _membership!.Tell(hashed);
                 using (notices.Subscribe(_membership!.Give)) end = await _membership.Ended.WaitAsync(cancel);
                 switch (end)
                 {
@@ -92,9 +98,11 @@ internal sealed class NodeHost : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await _disposed.CancelAsync();
         if (_membership is not null) await _membership.DisposeAsync();
         _dataPlane.Dispose();
         foreach (var runtime in _runtimes) runtime.Dispose();
+        _disposed.Dispose();
     }
 
     /// <summary>Before anything runs that would disturb it, or that it would.</summary>
@@ -105,6 +113,21 @@ internal sealed class NodeHost : IAsyncDisposable
         {
             runtime.Speed = await cache.GetAsync(runtime.SpeedModel, runtime.MeasureSpeed, cancel);
             if (runtime.Speed is { } speed) await SayAsync($"computes with {speed}");
+        }
+    }
+
+    private async Task ProveWeightsAsync()
+    {
+        try
+        {
+            var hash = await WeightsProof.FindAsync(_runtimes, _options.CacheFolder, _clock, SayAsync, _disposed.Token);
+            if (hash is null) return;
+            _hashed = new WeightsHashed(hash);
+            _membership?.Tell(_hashed);
+        }
+        catch (OperationCanceledException)
+        {
+            // The node ends.
         }
     }
 

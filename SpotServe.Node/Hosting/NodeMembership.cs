@@ -98,6 +98,9 @@ internal sealed class NodeMembership : IAsyncDisposable
     /// <summary>Gives a notice to the actors: the node leaves, released or not, by the deadline.</summary>
     public void Give(PreemptionNotice notice) => _system.EventStream.Publish(notice);
 
+    /// <summary>Tells the actors what the node's weight files hash to.</summary>
+    public void Tell(WeightsHashed hashed) => _system.EventStream.Publish(hashed);
+
     /// <summary>Leaves in order within <see cref="StopMax"/>, else without order. Waits for no release.</summary>
     public async ValueTask DisposeAsync()
     {

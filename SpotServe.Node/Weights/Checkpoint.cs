@@ -27,6 +27,12 @@ public sealed class Checkpoint : IDisposable
     /// one form and other numbers differ in it.</summary>
     public string Fingerprint { get; private set; } = "";
 
+    /// <summary>Whether the fingerprint covers every number, and not samples of them.</summary>
+    public bool IsWholeInFingerprint => TensorSamples.CoverAll(_tensors.Values);
+
+    /// <summary>The weight files, in the order of their names.</summary>
+    public IReadOnlyList<string> Paths => [.. _files.Select(file => file.Path).Order(StringComparer.Ordinal)];
+
     /// <summary>The type of most bytes: what the model's weights are stored in.</summary>
     public ElementType StoredType => _tensors.Values
         .Where(t => t.Tensor.Type is not null)

@@ -6,8 +6,8 @@ namespace SpotServe.Node.Weights;
 /// <summary>
 /// A hash of a checkpoint's numbers: of all of them where that takes a moment, else of small tensors whole and of
 /// others the two ends and two places between that depend on the name. Another training, a merge or a conversion
-/// changes numbers everywhere, and so there; a few changed bytes elsewhere are not seen. Samples cost some 16 KiB of
-/// reading for each tensor.
+/// changes numbers everywhere, and so there; a few changed bytes elsewhere are seen by <see cref="WholeHash"/> alone.
+/// Samples cost some 16 KiB of reading for each tensor.
 /// </summary>
 internal static class TensorSamples
 {
@@ -21,8 +21,7 @@ internal static class TensorSamples
     /// <returns>In hexadecimal; the same for the same tensors in any order.</returns>
     public static string Hash(IReadOnlyCollection<TensorLocation> tensors)
     {
-        var wholeMax = tensors.Sum(location => location.Tensor.Bytes) <= CheckpointWholeMax
-            ? CheckpointWholeMax : TensorWholeMax;
+        var wholeMax = CoverAll(tensors) ? CheckpointWholeMax : TensorWholeMax;
         var hashes = tensors.OrderBy(location => location.Tensor.Name, StringComparer.Ordinal)
             .AsParallel().AsOrdered().WithDegreeOfParallelism(Readers)
             .Select(location => HashOf(location, wholeMax)).ToArray();
@@ -30,6 +29,10 @@ internal static class TensorSamples
         foreach (var hash in hashes) all.AppendData(hash);
         return Convert.ToHexStringLower(all.GetHashAndReset());
     }
+
+    /// <summary>Whether the hash is of all numbers.</summary>
+    public static bool CoverAll(IReadOnlyCollection<TensorLocation> tensors) =>
+        tensors.Sum(location => location.Tensor.Bytes) <= CheckpointWholeMax;
 
     private static unsafe byte[] HashOf(TensorLocation location, long wholeMax)
     {

@@ -2,13 +2,14 @@ using System.Globalization;
 using System.Net;
 using System.Text.Json;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Fleet;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Seed.Api;
 
 /// <summary>An operator's orders to the cluster, and its timeline.</summary>
-internal sealed class AdminEndpoints(IClusterOperator cluster, ApiOptions options)
+internal sealed class AdminEndpoints(IClusterOperator cluster, IFleetOperator fleet, ApiOptions options)
 {
     private const double GraceMax = 3600;
 
@@ -114,12 +115,32 @@ internal sealed class AdminEndpoints(IClusterOperator cluster, ApiOptions option
             cancellationToken: http.RequestAborted).ConfigureAwait(false);
     }
 
-    /// <summary>GET /admin/fleet: the machines, and which more or fewer the cluster wants.</summary>
+    /// <summary>GET /admin/fleet: the machines, which more or fewer the cluster wants, and what the fleet manager did
+    /// about it.</summary>
     public async Task GetFleetAsync(HttpContext http)
     {
         var told = await AskAsync(() => cluster.FleetAsync(http.RequestAborted)).ConfigureAwait(false);
+        var report = await fleet.ReportAsync(http.RequestAborted).ConfigureAwait(false);
+        var body = FleetBody.Of(told, report);
         await http.Response.WriteAsJsonAsync(
-            FleetBody.Of(told), ApiJson.Plain.FleetBody, cancellationToken: http.RequestAborted).ConfigureAwait(false);
+            body, ApiJson.Plain.FleetBody, cancellationToken: http.RequestAborted).ConfigureAwait(false);
+    }
+
+    /// <summary>POST /admin/fleet {"machines": 5}: the fleet has at least so many machines from now on.</summary>
+    public async Task ChangeFleetAsync(HttpContext http)
+    {
+        using var body = await JsonBody.ReadAsync(http).ConfigureAwait(false);
+        var names = body.RootElement.EnumerateObject().Select(RequestFields.NameOf).ToArray();
+        if (names.FirstOrDefault(name => name != "machines") is { } other)
+            throw ApiException.BadField(other, "is not known; \"machines\" is the only field.");
+        var fields = new RequestFields(body.RootElement);
+        if (!fields.Has("machines"))
+            throw ApiException.BadField("machines", "is missing: give the least number of machines.");
+        var machines = (int)fields.Integer("machines", 0, 0, FleetLimits.SizeMax);
+        var refusal = await fleet.ChangeSizeAsync(machines, isMore: false, http.RequestAborted).ConfigureAwait(false);
+        if (refusal is not null)
+            throw new ApiException(HttpStatusCode.Conflict, refusal, "machines", "fleet_impossible");
+        await AcceptAsync(http, $"at least {machines} machines").ConfigureAwait(false);
     }
 
     /// <summary>GET /admin/planning-input: what the latest decision was made from, and what one would be made from

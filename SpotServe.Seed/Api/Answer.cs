@@ -31,8 +31,17 @@ internal sealed record Answer(
     public static Answer Of(RequestId id, RequestDescription notes, CompletionForm form) =>
         new([new OpenChoice(0, id, notes, "")], 1, 1, form, default);
 
-    public UsageBody UsageOf(int completionTokens) =>
-        new(PromptTokens, completionTokens, PromptTokens + completionTokens);
+    /// <param name="reused">Of each candidate, at its end: tokens of its prompt that were not computed; null before,
+    /// where nothing is said of it.</param>
+    public UsageBody UsageOf(int completionTokens, IEnumerable<int>? reused = null)
+    {
+        // What the first of a prompt's candidates left for the others was not there before the client asked.
+        var cached = reused?.Where((_, i) => i % CandidatesEach == 0).Sum();
+        return new UsageBody(PromptTokens, completionTokens, PromptTokens + completionTokens)
+        {
+            PromptTokensDetails = cached is { } tokens ? new PromptTokensDetailsBody(tokens) : null,
+        };
+    }
 
     /// <summary>The choices that the client gets: of each prompt the likeliest, by the mean log-probability of their
     /// tokens, in that order; all of them where it wants all.</summary>

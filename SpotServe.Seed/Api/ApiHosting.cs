@@ -72,6 +72,7 @@ public static class ApiHosting
         app.MapMethods("/admin/fleet", Reading, admin.GetFleetAsync);
         app.MapMethods("/admin/planning-input", Reading, admin.GetPlanningInputAsync);
         app.MapPost("/admin/layout", admin.ChangeLayoutAsync);
+        app.MapPost("/admin/fleet", admin.ChangeFleetAsync);
         app.MapPost("/admin/objective", admin.ChangeObjectiveAsync);
         app.MapPost("/admin/nodes/{node}/preempt", admin.PreemptAsync);
         app.MapMethods(AccessPolicy.LoginPath, Reading, LoginEndpoints.GetAsync);

@@ -17,7 +17,15 @@ internal sealed record CompletionBody(
 /// <param name="Logprobs">Null where none are wanted; clients expect the field.</param>
 internal sealed record ChoiceBody(int Index, string Text, string? FinishReason, TextLogprobsBody? Logprobs = null);
 
-internal sealed record UsageBody(int PromptTokens, int CompletionTokens, int TotalTokens);
+internal sealed record UsageBody(int PromptTokens, int CompletionTokens, int TotalTokens)
+{
+    /// <summary>Null while a stream goes on.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public PromptTokensDetailsBody? PromptTokensDetails { get; init; }
+}
+
+/// <param name="CachedTokens">Tokens of the prompt that were not computed, because kept pages held them.</param>
+internal sealed record PromptTokensDetailsBody(int CachedTokens);
 
 internal sealed record ErrorEnvelope(ErrorBody Error);
 

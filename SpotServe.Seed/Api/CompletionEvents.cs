@@ -6,6 +6,7 @@ internal sealed class CompletionEvents(SseWriter events, Answer answer, int? las
 {
     private readonly int[] _tokens = new int[answer.Candidates.Length];
     private readonly int[] _chars = new int[answer.Candidates.Length];
+    private readonly int[] _reused = new int[answer.Candidates.Length];
     private int _open = answer.Candidates.Length;
 
     /// <summary>Adds what comes before the first token.</summary>
@@ -34,6 +35,7 @@ internal sealed class CompletionEvents(SseWriter events, Answer answer, int? las
                 return false;
             case CompletionPiece.End end:
                 _tokens[choice.Index] = end.TokenCount;
+                _reused[choice.Index] = end.ReusedTokens;
                 if (lastSeen is not { } before || end.TokenCount > before)
                 {
                     answer.Form.AddText(
@@ -41,7 +43,8 @@ internal sealed class CompletionEvents(SseWriter events, Answer answer, int? las
                 }
 
                 if (--_open > 0) return false;
-                if (answer.Usage.AtEnd) answer.Form.AddUsage(events, answer, answer.UsageOf(_tokens.Sum()));
+                if (answer.Usage.AtEnd)
+                    answer.Form.AddUsage(events, answer, answer.UsageOf(_tokens.Sum(), _reused));
                 events.AddDone();
                 return true;
             case CompletionPiece.Broken broken:

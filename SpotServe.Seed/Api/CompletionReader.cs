@@ -19,7 +19,11 @@ internal abstract record CompletionPiece
 
     /// <summary>The end, with the text that was still held back.</summary>
     /// <param name="TokenCount">Tokens generated, stop tokens included.</param>
-    public sealed record End(int TokenCount, string Text, string FinishReason) : CompletionPiece;
+    public sealed record End(int TokenCount, string Text, string FinishReason) : CompletionPiece
+    {
+        /// <summary>Tokens of the prompt that were not computed, because kept pages held them.</summary>
+        public int ReusedTokens { get; init; }
+    }
 
     /// <summary>It cannot go on.</summary>
     /// <param name="TokenCount">Tokens generated, when the request itself ended so; null when it may go on.</param>
@@ -50,7 +54,7 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
         RequestId id, RequestDescription notes, [EnumeratorCancellation] CancellationToken cancel)
     {
         var completion = new CompletionText(model.Tokenizer, notes);
-        var count = 0;
+        var (count, reused) = (0, 0);
         await foreach (var batch in cluster.StreamAsync(id, 0, cancel).ConfigureAwait(false))
         {
             if (batch.FirstIndex != count)
@@ -60,6 +64,7 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
                 yield break;
             }
 
+            reused = batch.ReusedTokens;
             for (var i = 0; i < batch.Tokens.Length; i++)
             {
                 count++;
@@ -68,7 +73,7 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
                 if (!completion.Stopped) continue;
 
                 if (batch.Finished is null) cluster.Cancel(id);
-                yield return new CompletionPiece.End(count, "", "stop");
+                yield return new CompletionPiece.End(count, "", "stop") { ReusedTokens = reused };
                 yield break;
             }
 
@@ -84,7 +89,10 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
         CompletionPiece.End Ended(FinishReason reason)
         {
             var rest = completion.Finish();
-            return new CompletionPiece.End(count, rest, completion.Stopped ? "stop" : NameOf(reason));
+            return new CompletionPiece.End(count, rest, completion.Stopped ? "stop" : NameOf(reason))
+            {
+                ReusedTokens = reused,
+            };
         }
     }
 

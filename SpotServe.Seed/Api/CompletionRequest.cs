@@ -26,12 +26,19 @@ internal sealed record CompletionRequest(
     /// <summary>What is to be generated, prompt by prompt. Each is a request of its own to the cluster, with a seed of
     /// its own, so that the first choice of a seed is what it would be alone.</summary>
     public IEnumerable<PromptRequest> Candidates() =>
-        from prompt in Prompts from candidate in Enumerable.Range(0, CandidatesEach) select Reseeded(prompt, candidate);
+        from prompt in Prompts
+        from candidate in Enumerable.Range(0, CandidatesEach)
+        select Reseeded(prompt, candidate, CandidatesEach);
 
-    private static PromptRequest Reseeded(PromptRequest prompt, int candidate)
+    private static PromptRequest Reseeded(PromptRequest prompt, int candidate, int candidates)
     {
         var parameters = prompt.Spec.Parameters;
         var sampling = parameters.Sampling with { Seed = unchecked(parameters.Sampling.Seed + (ulong)candidate) };
-        return prompt with { Spec = prompt.Spec with { Parameters = parameters with { Sampling = sampling } } };
+        var reseeded = prompt.Spec with
+        {
+            Parameters = parameters with { Sampling = sampling },
+            SharesPrompt = candidates > 1,
+        };
+        return prompt with { Spec = reseeded };
     }
 }

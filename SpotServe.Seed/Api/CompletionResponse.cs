@@ -77,7 +77,8 @@ internal sealed partial class CompletionResponse(
             throw Interrupted(answer.Id);
         }
 
-        var usage = answer.UsageOf(choices.Sum(choice => choice.TokenCount));
+        var usage = answer.UsageOf(
+            choices.Sum(choice => choice.TokenCount), choices.Select(choice => choice.ReusedTokens));
         var best = answer.Best([.. choices.Select(choice => choice.Build())]);
         await answer.Form.WriteAsync(http, answer, best, usage).ConfigureAwait(false);
     }

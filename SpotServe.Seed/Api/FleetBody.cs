@@ -1,14 +1,17 @@
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Fleet;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Seed.Api;
 
 /// <summary>GET /admin/fleet.</summary>
 /// <param name="Wish">Null before the first decision.</param>
-internal sealed record FleetBody(FleetWishBody? Wish, IReadOnlyList<FleetNodeBody> Nodes)
+/// <param name="Manager">Null where nodes are started by hand, and while the fleet manager moves.</param>
+internal sealed record FleetBody(
+    FleetWishBody? Wish, IReadOnlyList<FleetNodeBody> Nodes, FleetProtocol.FleetReport? Manager)
 {
-    public static FleetBody Of(ClusterProtocol.FleetTold told) => new(
-        told.Wish is { } wish ? FleetWishBody.Of(wish) : null, [.. told.Nodes.Select(FleetNodeBody.Of)]);
+    public static FleetBody Of(ClusterProtocol.FleetTold told, FleetProtocol.FleetReport? report) => new(
+        told.Wish is { } wish ? FleetWishBody.Of(wish) : null, [.. told.Nodes.Select(FleetNodeBody.Of)], report);
 }
 
 /// <param name="Delta">Machines to start less those to give back.</param>

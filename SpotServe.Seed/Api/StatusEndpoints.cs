@@ -98,9 +98,10 @@ internal sealed class StatusEndpoints(
             GET  /admin/replicas     queues and cache pages
             GET  /admin/requests     requests that have not ended, whoever reads them
             GET  /admin/reconfigurations          what changed, why, and what it cost
-            GET  /admin/fleet                     machines, and which more or fewer are wanted
+            GET  /admin/fleet                     machines, which more or fewer are wanted, what was done
             GET  /admin/planning-input            what layouts are decided from; plan --input reads it
             POST /admin/layout                    {"layout": "1,2,2"}: serve with other degrees
+            POST /admin/fleet                     {"machines": 5}: as many machines as that, at least
             POST /admin/objective                 {"objective": "latency"}: what layouts are chosen for
             POST /admin/nodes/{node}/preempt      ?seconds=30: as if its cloud took it away
 

@@ -11,6 +11,8 @@ internal sealed class WholeChoiceBuilder(OpenChoice choice)
 
     public int TokenCount { get; private set; }
 
+    public int ReusedTokens { get; private set; }
+
     /// <param name="piece">None that is broken.</param>
     public void Add(CompletionPiece piece)
     {
@@ -24,6 +26,7 @@ internal sealed class WholeChoiceBuilder(OpenChoice choice)
                 _text.Append(end.Text);
                 _finish = end.FinishReason;
                 TokenCount = end.TokenCount;
+                ReusedTokens = end.ReusedTokens;
                 break;
             default:
                 throw new System.Diagnostics.UnreachableException();

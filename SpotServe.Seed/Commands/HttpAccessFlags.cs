@@ -44,8 +44,19 @@ internal sealed class HttpAccessFlags
     {
         AdminKey = ReadKey(parsed.GetValue(KeyFile)),
         Hosts = [.. parsed.GetValue(Hosts) ?? []],
-        Origins = [.. parsed.GetValue(Origins) ?? []],
+        Origins = [.. (parsed.GetValue(Origins) ?? []).Select(CheckOrigin)],
     };
+
+    /// <summary>Browsers send scheme, host and port and nothing else; what is not written so would never be
+    /// met.</summary>
+    private static string CheckOrigin(string origin)
+    {
+        var isOrigin = origin == "*" || (Uri.TryCreate(origin, UriKind.Absolute, out var uri)
+            && uri.Scheme is "http" or "https" && uri is { Host.Length: > 0, PathAndQuery: "/", Fragment: "" }
+            && uri.UserInfo.Length == 0 && !origin.EndsWith('/'));
+        return isOrigin ? origin : throw new UsageException(
+            $"--allow-origin {origin} is no origin; write scheme, host and port, e.g. https://chat.example, or *.");
+    }
 
     private static string? ReadKey(string? file)
     {

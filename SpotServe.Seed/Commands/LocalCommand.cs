@@ -26,10 +26,24 @@ internal static class LocalCommand
         DefaultValueFactory = _ => "auto",
     };
 
+    private static readonly Option<string> Numerics = new Option<string>("--numerics")
+    {
+        Description = "What nodes on a GPU promise of their bits: invariant (the same in every batch and layout) or "
+            + "fast (many sequences or prompts at once share products).",
+        DefaultValueFactory = _ => "invariant",
+    }.AcceptOnlyFromAmong("invariant", "fast");
+
     private static readonly Option<double?> Chaos = new("--spot-chaos")
     {
         Description = "Take a node away every so many seconds, in turn with notice and without, and start a new one.",
         HelpName = "SECONDS",
+    };
+
+    private static readonly Option<string> Fleet = new("--fleet")
+    {
+        Description = "local: nodes that go are replaced; none: they are not.",
+        HelpName = "local|none",
+        DefaultValueFactory = _ => "local",
     };
 
     public static void Configure(RootCommand root)
@@ -38,7 +52,9 @@ internal static class LocalCommand
         flags.AddTo(root);
         root.Options.Add(Device);
         root.Options.Add(Dtype);
+        root.Options.Add(Numerics);
         root.Options.Add(Chaos);
+        root.Options.Add(Fleet);
         root.SetAction((parsed, cancel) => RootCommands.Serving(() => RunAsync(flags, parsed, cancel), cancel));
     }
 
@@ -52,6 +68,8 @@ internal static class LocalCommand
         }
 
         var chaosPeriod = ReadChaos(parsed);
+        var cloud = new LocalProcesses(LocalProcesses.LaunchDelay, TimeProvider.System);
+        options = options with { Machines = ReadFleet(parsed, options, cloud) };
         var program = FindNodeProgram();
         var secret = Convert.ToHexString(RandomNumberGenerator.GetBytes(32));
         Console.WriteLine($"SpotServe: {options.Model.Name} on {options.DevicesExpected} node processes");
@@ -73,12 +91,8 @@ internal static class LocalCommand
         try
         {
             var arguments = NodeArguments(parsed, options, seed, fleetOptions);
-            for (var i = 0; i < options.DevicesExpected; i++) StartNode(fleet, seed, arguments);
-            seed.LocalNodes.Attach(new LocalFleetHandle(fleet, () =>
-            {
-                watch.Expect();
-                seed.Names.Learn(fleet.Start(arguments));
-            }));
+            BeginNodes(cloud, new LocalLaunch(fleet, arguments, watch.Expect, seed.Names.Learn), options);
+            seed.LocalNodes.Attach(fleet);
             using var chaosEnd = CancellationTokenSource.CreateLinkedTokenSource(cancel);
             var chaos = chaosPeriod is { } period ? RunChaosAsync(seed, period, chaosEnd.Token) : Task.CompletedTask;
             await Task.WhenAny(
@@ -122,11 +136,22 @@ internal static class LocalCommand
         TimeProvider.System,
         line => Console.WriteLine(seed.Names.InWords(line))).RunAsync(period, cancel);
 
-    private static void StartNode(LocalFleet fleet, SeedHost seed, string[] arguments)
+    private static FleetSetup? ReadFleet(ParseResult parsed, SeedOptions options, LocalProcesses cloud) =>
+        parsed.GetValue(Fleet) switch
+        {
+            // Processes of an earlier run are gone: this run is a cluster of its own.
+            "local" => new FleetSetup(cloud, LocalProcesses.Limits(
+                $"local-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(4))}",
+                options.DevicesExpected, options.Fleet.Spares)),
+            "none" => null,
+            var other => throw new UsageException($"--fleet is {other}; it must be local or none."),
+        };
+
+    private static void BeginNodes(LocalProcesses cloud, LocalLaunch launch, SeedOptions options)
     {
         try
         {
-            seed.Names.Learn(fleet.Start(arguments));
+            cloud.Begin(launch, options.DevicesExpected);
         }
         catch (InvalidOperationException error)
         {
@@ -156,6 +181,7 @@ internal static class LocalCommand
         "--cloud", "none",   // The seed says when a node goes; a notice for the machine is the seed's own.
         "--device", parsed.GetValue(Device)!,
         "--dtype", parsed.GetValue(Dtype)!,
+        "--numerics", parsed.GetValue(Numerics)!,
         "--memory", MemoryPerNode(options).ToString("0.###", CultureInfo.InvariantCulture),
         "--threads", fleet.ThreadsPerNode.ToString(CultureInfo.InvariantCulture),
     ];

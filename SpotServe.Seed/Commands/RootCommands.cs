@@ -16,12 +16,19 @@ internal static class RootCommands
     /// <summary>Runs the command line; the exit code is 0 when the user asked for the end.</summary>
     public static Task<int> InvokeAsync(string[] arguments) => ProcessEdge.RunAsync(
         ProgramName,
-        () => Create().Parse(arguments).InvokeAsync(new InvocationConfiguration
+        () => Parse(arguments).InvokeAsync(new InvocationConfiguration
         {
             ProcessTerminationTimeout = StopMax,
             EnableDefaultExceptionHandler = false,
         }),
         IsExpected);
+
+    /// <exception cref="UsageException">An option's value is empty.</exception>
+    public static ParseResult Parse(string[] arguments)
+    {
+        var parsed = Create().Parse(arguments);
+        return EmptyOptions.Complaint(parsed) is { } complaint ? throw new UsageException(complaint) : parsed;
+    }
 
     public static RootCommand Create()
     {

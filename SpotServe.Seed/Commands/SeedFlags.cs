@@ -70,6 +70,13 @@ internal sealed class SeedFlags
         HelpName = "N",
     };
 
+    public Option<string> PrefixCache { get; } = new("--prefix-cache")
+    {
+        Description = "on: what prompts have in common at their beginning is computed once; off: each is "
+            + "computed whole.",
+        DefaultValueFactory = _ => "on",
+    };
+
     public Option<int> OpenRequestsMax { get; } = new("--open-requests-max")
     {
         Description = "Accepted and unfinished requests; beyond it clients get 429. 1 to 65536.",
@@ -103,6 +110,7 @@ internal sealed class SeedFlags
         command.Options.Add(DatabaseFile);
         command.Options.Add(SequencesMax);
         command.Options.Add(StepTokensMax);
+        command.Options.Add(PrefixCache);
         command.Options.Add(OpenRequestsMax);
         command.Options.Add(Verbose);
         command.Options.Add(Record);
@@ -144,6 +152,7 @@ internal sealed class SeedFlags
             Database = ReadDatabase(parsed),
             SequencesMax = sequences,
             StepTokensMax = stepTokens,
+            KeepsPrefixes = ReadSwitch("--prefix-cache", parsed.GetValue(PrefixCache)!),
             OpenRequestsMax = open,
             Migration = Planner.ReadMigration(parsed),
             Objective = Planner.ReadObjective(parsed),
@@ -165,6 +174,13 @@ internal sealed class SeedFlags
 
         return Environment.GetEnvironmentVariable(DatabaseVariable) is { Length: > 0 } value ? value : null;
     }
+
+    private static bool ReadSwitch(string option, string value) => value switch
+    {
+        "on" => true,
+        "off" => false,
+        _ => throw new UsageException($"{option} is {value}; it must be on or off."),
+    };
 
     public static void RequireRange(string option, int value, int min, int max)
     {

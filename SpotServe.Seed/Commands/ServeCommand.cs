@@ -1,5 +1,6 @@
 using System.CommandLine;
 using SpotServe.Actors.Hosting;
+using SpotServe.Actors.Remoting;
 using SpotServe.Seed.Hosting;
 using SpotServe.Seed.Narration;
 
@@ -39,11 +40,39 @@ internal static class ServeCommand
         command.Options.Add(Host);
         command.Options.Add(ClusterPort);
         command.Options.Add(Seed);
-        var access = new AccessFlags();
-        access.AddTo(command);
+        var access = new AccessFlags("Run without a secret: whoever reaches the ports can do everything.");
+        foreach (var option in access.All) command.Options.Add(option);
         command.SetAction((parsed, cancel) => RootCommands.Serving(
             () => RunAsync(flags, access, parsed, cancel), cancel));
         return command;
+    }
+
+    private static ClusterAccess Access(AccessFlags flags, ParseResult parsed, string host)
+    {
+        try
+        {
+            return flags.Read(parsed) ?? OpenOn(host);
+        }
+        catch (ArgumentException error)
+        {
+            throw new UsageException(error.Message);
+        }
+    }
+
+    /// <summary>Nothing was given: that will do where others cannot reach the ports.</summary>
+    private static ClusterAccess OpenOn(string host) => ClusterAccess.IsLocal(host) ? ClusterAccess.Open
+        : throw new UsageException(
+            $"Without a secret everybody who reaches {host} could read prompts and take the cluster over. Set " +
+            $"{AccessSettings.SecretVariable} to a text of your own, the same on every node (openssl rand -hex 32 " +
+            "makes one), or give --secret-file FILE; --insecure starts without.");
+
+    /// <summary>Which ports are open to whom.</summary>
+    private static IEnumerable<string> Exposed(SeedHost seed, SeedOptions options)
+    {
+        var reach = ClusterAccess.IsLocal(options.Host) ? "this machine" : $"all who reach {options.Host}";
+        yield return $"Open to {reach}:";
+        yield return $"  HTTP {seed.HttpAddress.Port}: everybody; prompts, texts and /admin, not encrypted";
+        yield return $"  control plane {seed.ClusterAddress.Port}: {options.ClusterAccess.Description}";
     }
 
     private static async Task<int> RunAsync(
@@ -59,11 +88,11 @@ internal static class ServeCommand
                 [.. (parsed.GetValue(Seed) ?? []).Select(seed => Told(HostNames.Peer("--seed", seed)))],
                 $"{host}:{port}",
                 options.Database),
-            ClusterAccess = access.Read(parsed, host),
+            ClusterAccess = Access(access, parsed, host),
         };
         await using var seed = await SeedHost.StartAsync(options, cancel);
         Console.WriteLine($"Serving {options.Model.Folder}; waiting for {options.DevicesExpected} device(s).");
-        foreach (var line in AccessFlags.Exposed(seed, options)) Console.WriteLine(line);
+        foreach (var line in Exposed(seed, options)) Console.WriteLine(line);
         Console.WriteLine(options.ClusterAccess.Identity is null
             ? "Start on each node, with --insecure:"
             : "Start on each node, with the same SPOTSERVE_SECRET:");

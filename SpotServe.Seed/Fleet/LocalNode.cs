@@ -10,6 +10,8 @@ public sealed class LocalNode
     // open could make this last.
     private static readonly TimeSpan OutputAfterExit = TimeSpan.FromSeconds(1);
 
+    private static readonly TimeSpan StopMax = TimeSpan.FromSeconds(10);
+
     private readonly Process _process;
     private volatile bool _requested;
 
@@ -79,6 +81,20 @@ public sealed class LocalNode
         catch (IOException)
         {
             // It has ended, or closed its end: the pipe is gone either way.
+        }
+    }
+
+    /// <summary>Asks the process to stop, and kills it when it still runs after a while.</summary>
+    internal async Task EndAsync(TimeProvider clock)
+    {
+        RequestStop();
+        try
+        {
+            await Exited.WaitAsync(StopMax, clock).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            Kill();
         }
     }
 

@@ -8,13 +8,13 @@ namespace SpotServe.Seed.Fleet;
 /// </summary>
 internal sealed class LocalNodes
 {
-    private volatile LocalFleetHandle? _fleet;
+    private volatile LocalFleet? _fleet;
 
     /// <summary>Whether this process has a fleet of its own.</summary>
     public bool IsLocal => _fleet is not null;
 
-    /// <summary>From now on the fleet's processes can be killed, and new ones started.</summary>
-    public void Attach(LocalFleetHandle fleet) => _fleet = fleet;
+    /// <summary>From now on the fleet's processes can be killed.</summary>
+    public void Attach(LocalFleet fleet) => _fleet = fleet;
 
     /// <summary>Whether the node is a process of this fleet that runs.</summary>
     public bool Has(NodeInfo node) => Find(node) is not null;
@@ -29,25 +29,6 @@ internal sealed class LocalNodes
         return null;
     }
 
-    /// <summary>Starts one more node process.</summary>
-    /// <returns>Null when it was started, else why not.</returns>
-    public string? Add()
-    {
-        if (_fleet is not { } fleet) return "Nodes are started by hand here: this cluster has no local fleet.";
-        try
-        {
-            fleet.Start();
-            return null;
-        }
-        catch (InvalidOperationException error)
-        {
-            return error.Message;
-        }
-    }
-
     private LocalNode? Find(NodeInfo node) =>
-        _fleet?.Fleet.Running.FirstOrDefault(running => running.ProcessId == node.ProcessId);
+        _fleet?.Running.FirstOrDefault(running => running.ProcessId == node.ProcessId);
 }
-
-/// <param name="Start">Starts one more process as the first ones were started.</param>
-internal sealed record LocalFleetHandle(LocalFleet Fleet, Action Start);

@@ -5,10 +5,10 @@ namespace SpotServe.Seed.Fleet;
 
 /// <summary>
 /// A cloud that takes its machines back, for a demonstration on one machine: every so often the node that has run
-/// longest goes, in turn with notice and without, and a new one is started a little later.
+/// longest goes, in turn with notice and without. The fleet manager starts a new one in its place.
 /// </summary>
 /// <param name="nodes">The nodes that may be taken now, oldest first; none while nothing serves.</param>
-/// <param name="say">Gets a line for people about each loss and each start.</param>
+/// <param name="say">Gets a line for people about each loss.</param>
 internal sealed class SpotChaos(
     Func<IReadOnlyList<NodeInfo>> nodes,
     LocalNodes fleet,
@@ -22,9 +22,6 @@ internal sealed class SpotChaos(
     /// <summary>From a notice to the end of the machine.</summary>
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(30);
 
-    /// <summary>What a cloud takes to start a machine.</summary>
-    private static readonly TimeSpan LaunchDelay = TimeSpan.FromSeconds(5);
-
     /// <summary>Takes a node each period until cancelled. One that cannot be taken is passed over.</summary>
     public async Task RunAsync(TimeSpan period, CancellationToken cancel)
     {
@@ -33,13 +30,11 @@ internal sealed class SpotChaos(
             var losses = 0;
             while (true)
             {
-                await PassAsync(period - LaunchDelay, cancel).ConfigureAwait(false);
+                await PassAsync(period, cancel).ConfigureAwait(false);
                 if (nodes().FirstOrDefault(fleet.Has) is not { } oldest) continue;
                 losses++;
                 var done = await TakeAsync(oldest, isNotice: losses % 2 == 1, cancel).ConfigureAwait(false);
                 say($"--spot-chaos, loss {losses}: {done}");
-                await PassAsync(LaunchDelay, cancel).ConfigureAwait(false);
-                say(fleet.Add() is { } refusal ? $"No new node: {refusal}" : "A new node is started in its place.");
             }
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)

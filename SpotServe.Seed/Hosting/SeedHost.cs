@@ -5,6 +5,7 @@ using Akka.Cluster.Hosting;
 using Akka.Hosting;
 using Akka.Remote.Hosting;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Fleet;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Metrics;
@@ -91,7 +92,8 @@ internal sealed class SeedHost : IAsyncDisposable
     /// <exception cref="UsageException">A port is taken, or the data folder or tokenizer cannot be used.</exception>
     public static async Task<SeedHost> StartAsync(SeedOptions options, CancellationToken cancel)
     {
-        if (IsTaken(options.Host, options.HttpPort) is { } httpTaken) throw PortTaken(options, httpTaken);
+        if (IsTaken(options.Host, options.HttpPort) is { } httpTaken)
+            throw IsElsewhere(options, httpTaken) ?? PortTaken(options, httpTaken);
         if (IsTaken(options.Host, options.ClusterPort) is { } clusterTaken)
         {
             throw ClusterPortTaken(options, clusterTaken.Message);
@@ -168,6 +170,11 @@ internal sealed class SeedHost : IAsyncDisposable
             return error;
         }
     }
+
+    /// <summary>No port can be had on another machine's address, so none is to be looked for.</summary>
+    private static UsageException? IsElsewhere(SeedOptions options, SocketException error) =>
+        error.SocketErrorCode != SocketError.AddressNotAvailable ? null : new UsageException(
+            $"--host {options.Host} is no address of this machine. Give one that it has (ip address lists them).");
 
     /// <summary>Another program may have taken a port between the first look and the real one.</summary>
     private static UsageException? StartFailure(SeedOptions options, Exception error) => error switch
@@ -257,6 +264,7 @@ internal sealed class SeedHost : IAsyncDisposable
         SecretMark = options.ClusterAccess.Secret?.Mark,
         SequencesMax = options.SequencesMax,
         StepTokensMax = options.StepTokensMax,
+        KeepsPrefixes = options.KeepsPrefixes,
         Mode = options.Migration,
         Objective = options.Objective,
         Fleet = options.Fleet,
@@ -274,7 +282,9 @@ internal sealed class SeedHost : IAsyncDisposable
     {
         var metrics = MetricsHosting.NewClusterMetrics(TimeProvider.System);
         services.AddSingleton(metrics);
-        services.AddAkka(ClusterSettings.SystemName, akka => akka
+        services.AddAkka(ClusterSettings.SystemName, akka => (options.Machines is { } machines
+                ? akka.AddFleet(machines.Limits, machines.Cloud, requests.Journal, TimeProvider.System)
+                : akka)
             .AddHocon(ClusterSettings.Control(), HoconAddMode.Prepend)
             .ConfigureLoggers(loggers =>
             {
@@ -330,6 +340,8 @@ internal sealed class SeedHost : IAsyncDisposable
                 () => provider.GetRequiredService<ActorRegistry>().Get<PlannerKey>()));
             return recorder is null ? asked : new RecordedOperator(asked, recorder);
         });
+        services.AddSingleton<IFleetOperator>(provider => new FleetOperator(new Lazy<IActorRef?>(
+            () => provider.GetRequiredService<ActorRegistry>().TryGet<FleetKey>(out var fleet) ? fleet : null)));
     }
 
     private static JournalOptions OpenJournal(SeedOptions options)

@@ -1,4 +1,5 @@
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Fleet;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Remoting;
 using SpotServe.Seed.Api;
@@ -57,6 +58,9 @@ public sealed record SeedOptions
     /// <summary>Tokens of one engine step; at least as many as sequences.</summary>
     public int StepTokensMax { get; init; } = 512;
 
+    /// <summary>Whether what prompts have in common is computed once.</summary>
+    public bool KeepsPrefixes { get; init; } = true;
+
     public int OpenRequestsMax { get; init; } = 1024;
 
     /// <summary>What the planner chooses sources of weights by, where it is not to be measured.</summary>
@@ -65,12 +69,18 @@ public sealed record SeedOptions
     /// <summary>What layouts are chosen for; null fills the devices with one replica.</summary>
     public LayoutObjective? Objective { get; init; }
 
+    /// <summary>Who starts and stops machines, and how many there may be; null: nodes are started by hand.</summary>
+    public FleetSetup? Machines { get; init; }
+
     /// <summary>Bounds of the wish for machines.</summary>
     public FleetRules Fleet { get; init; } = new();
 
     /// <summary>Whether the old layout serves while bytes move.</summary>
     public MigrationMode Migration { get; init; } = MigrationMode.CopyWhileServing;
 }
+
+/// <summary>A cloud, and what the fleet manager may have of it.</summary>
+public sealed record FleetSetup(ICloud Cloud, FleetLimits Limits);
 
 /// <summary>What the user asked for cannot be done; the message is all that they need to see.</summary>
 public sealed class UsageException(string message) : Exception(message);

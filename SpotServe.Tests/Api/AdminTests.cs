@@ -3,6 +3,7 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Fleet;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Planning;
 using Xunit;
@@ -58,6 +59,24 @@ public sealed class AdminTests
         Assert.Contains("8 layers", await answer.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("{\"machines\": 5}", null, 202)]
+    [InlineData("{\"machines\": 5}", "The fleet may have 0 to 4 machines.", 409)]
+    [InlineData("{\"machines\": -1}", null, 400)]
+    [InlineData("{\"machines\": 5, \"and\": 1}", null, 400)]
+    [InlineData("{}", null, 400)]
+    public async Task Size_of_the_fleet_is_asked_for_in_so_many_words(string body, string? refusal, int status)
+    {
+        await using var server = await ApiServer.StartAsync();
+        server.Cluster.Operator.Refusal = refusal;
+        using var content = new StringContent(body, System.Text.Encoding.UTF8, "application/json");
+
+        using var answer = await server.Client.PostAsync("/admin/fleet", content, Cancel);
+
+        Assert.Equal(status, (int)answer.StatusCode);
+        Assert.Equal(status == 400 ? null : 5, server.Cluster.Operator.Machines);
+    }
+
     [Fact]
     public async Task Timeline_shows_cause_phases_bytes_and_pause()
     {
@@ -94,8 +113,20 @@ public sealed class AdminTests
 }
 
 /// <summary>A planner that does what it is asked, or refuses.</summary>
-internal sealed class FakeOperator : IClusterOperator
+internal sealed class FakeOperator : IClusterOperator, IFleetOperator
 {
+    public int? Machines { get; private set; }
+
+    public FleetProtocol.FleetReport? Report { get; set; }
+
+    public Task<FleetProtocol.FleetReport?> ReportAsync(CancellationToken cancel) => Task.FromResult(Report);
+
+    public Task<string?> ChangeSizeAsync(int machines, bool isMore, CancellationToken cancel)
+    {
+        Machines = machines;
+        return Task.FromResult(Refusal);
+    }
+
     public string? Refusal { get; set; }
 
     public List<(string Node, TimeSpan Grace)> Preempted { get; } = [];

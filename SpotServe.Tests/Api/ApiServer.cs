@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using SpotServe.Actors.Fleet;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Metrics;
 using SpotServe.Actors.ModelFolder;
@@ -53,6 +54,7 @@ internal sealed class ApiServer : IAsyncDisposable
         builder.Logging.ClearProviders();
         builder.Services.AddSingleton<IGenerationClient>(cluster);
         builder.Services.AddSingleton<IClusterOperator>(cluster.Operator);
+        builder.Services.AddSingleton<IFleetOperator>(cluster.Operator);
         var words = tokenizer ?? TokenizerFiles.Bundled;
         defaults ??= new GenerationDefaults([0], null, null, null);
         var model = new CompletionModel(Model, words, defaults) { ChatTemplate = chatTemplate };

@@ -37,6 +37,37 @@ public sealed class ChoicesTests
             "cmpl-1, cmpl-2, cmpl-3, cmpl-4", Assert.Single(response.Headers.GetValues("X-SpotServe-Request-Id")));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Usage_counts_the_tokens_of_each_prompt_that_were_cached_before_it_came(bool streams)
+    {
+        await using var server = await ApiServer.StartAsync();
+        server.Cluster.Script = [.. FakeCluster.Tokens(ApiServer.Ids(Words)).Select(batch => batch with
+        {
+            ReusedTokens = 3,
+        })];
+        var body = streams
+            ? """{"prompt": ["Once", "Twice"], "n": 2, "stream": true, "stream_options": {"include_usage": true}}"""
+            : """{"prompt": ["Once", "Twice"], "n": 2}""";
+
+        JsonElement usage;
+        if (streams)
+        {
+            using var stream = await server.StreamAsync(body);
+            usage = (await stream.RestAsync())[^2].Json.GetProperty("usage");
+        }
+        else
+        {
+            var (response, answer) = await server.PostAsync(body);
+            Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+            usage = answer.GetProperty("usage");
+        }
+
+        Assert.Equal(6, usage.GetProperty("prompt_tokens_details").GetProperty("cached_tokens").GetInt32());
+        Assert.All(server.Cluster.Submitted, one => Assert.True(one.Spec.SharesPrompt));
+    }
+
     [Fact]
     public async Task Stream_brings_every_choice_to_its_end_and_counts_in_each_event_when_asked()
     {

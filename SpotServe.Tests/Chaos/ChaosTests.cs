@@ -6,7 +6,8 @@ using Xunit;
 namespace SpotServe.Tests.Chaos;
 
 /// <summary>
-/// Real processes under random kills, hangs and notices, beside a client that sends poison all the time.
+/// Real processes under random kills, hangs and notices, beside a client that sends poison all the time; a run of ten
+/// minutes and more also fails when memory, handles, threads or the journal grow.
 /// SPOTSERVE_CHAOS_SECONDS sets the time (the README names the long run), SPOTSERVE_CHAOS_SEED the order of events.
 /// </summary>
 [Trait("Category", "EndToEnd")]
@@ -36,6 +37,8 @@ public sealed class ChaosTests(ITestOutputHelper output)
         await underway.Task.WaitAsync(TimeSpan.FromMinutes(1), Cancel);
         var poison = new PoisonClient(cluster.Http, PoisonedStories.Token, contextMax: 1024, new Random(seed));
         var poisoning = poison.RunAsync(enough.Token);
+        var watch = new FlatnessWatch(cluster, output.WriteLine);
+        var watching = watch.RunAsync(enough.Token);
 
         var started = Stopwatch.GetTimestamp();
         while (Stopwatch.GetElapsedTime(started).TotalSeconds < seconds && load.Wrong.Count == 0)
@@ -46,13 +49,14 @@ public sealed class ChaosTests(ITestOutputHelper output)
         }
 
         await enough.CancelAsync();
-        await Task.WhenAll(streams, poisoning).WaitAsync(TimeSpan.FromMinutes(2), Cancel);
+        await Task.WhenAll(streams, poisoning, watching).WaitAsync(TimeSpan.FromMinutes(2), Cancel);
         output.WriteLine($"{load.Finished} streams; {load.Gaps()}; poison: {poison.Summary}");
         if (load.Wrong.Count + poison.Wrong.Count > 0) TellWhatTheSeedSaid(cluster);
         foreach (var line in await ReconfigurationLine.AllAsync(cluster.Http)) output.WriteLine(line.ToString());
 
         Assert.Empty(load.Wrong);
         Assert.Empty(poison.Wrong);
+        Assert.Empty(watch.Growth());
         Assert.True(load.Finished >= Streams, $"only {load.Finished} streams came to an end");
     }
 

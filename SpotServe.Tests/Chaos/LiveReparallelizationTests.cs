@@ -14,7 +14,8 @@ public sealed class LiveReparallelizationTests
     [Fact]
     public async Task Streams_go_on_unchanged_through_changes_of_layout_and_a_notice()
     {
-        var (seed, http) = await SeedProcess.StartAsync("--port", "0", "--nodes", "4", "--layout", "1,4,1");
+        var (seed, http) = await SeedProcess.StartAsync(
+            "--port", "0", "--fleet", "none", "--nodes", "4", "--layout", "1,4,1");
         await using var _ = seed;
         using var __ = http;
         using var enough = new CancellationTokenSource();

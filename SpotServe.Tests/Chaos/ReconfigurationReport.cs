@@ -16,6 +16,10 @@ public sealed class ReconfigurationReport(ITestOutputHelper output)
     private const int Streams = 32;
     private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(12);
 
+    /// <summary>How long gaps are looked at beside poison: SPOTSERVE_POISON_SECONDS.</summary>
+    private static readonly TimeSpan Poisoned = TimeSpan.FromSeconds(
+        int.TryParse(Environment.GetEnvironmentVariable("SPOTSERVE_POISON_SECONDS"), out var seconds) ? seconds : 60);
+
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Theory(Explicit = true)]
@@ -34,7 +38,8 @@ public sealed class ReconfigurationReport(ITestOutputHelper output)
     [InlineData("1,4,1", "kill two", "(1,2,1)")]
     public async Task Longest_gap_of_a_stream_with_and_without_an_event(string layout, string what, string to)
     {
-        var (seed, http) = await SeedProcess.StartAsync("--port", "0", "--nodes", "4", "--layout", layout);
+        var (seed, http) = await SeedProcess.StartAsync(
+            "--port", "0", "--fleet", "none", "--nodes", "4", "--layout", layout);
         await using var _ = seed;
         using var __ = http;
         await CompareAsync(http, $"{layout} {what}", () => DoAsync(seed, http, what), to);
@@ -55,6 +60,28 @@ public sealed class ReconfigurationReport(ITestOutputHelper output)
             "(1,2,2)");
     }
 
+    /// <summary>Nothing happens to the nodes: what honest streams see of a client that does all that it should not. It
+    /// also computes, so a part of the difference is the load that it is.</summary>
+    [Fact(Explicit = true)]
+    public async Task Gaps_of_honest_streams_with_and_without_a_client_that_sends_poison()
+    {
+        await using var cluster = await HandMadeCluster.StartAsync(
+            4, layout: null, graceSeconds: 30, PoisonedStories.Write());
+        await MeasureAsync(cluster.Http, () => Task.CompletedTask);
+        var without = await MeasureAsync(cluster.Http, () => Task.CompletedTask, Poisoned);
+        using var enough = new CancellationTokenSource();
+        var poison = new PoisonClient(cluster.Http, PoisonedStories.Token, contextMax: 1024, new Random(1));
+        var poisoning = poison.RunAsync(enough.Token);
+        var with = await MeasureAsync(cluster.Http, () => Task.CompletedTask, Poisoned);
+        await enough.CancelAsync();
+        await poisoning;
+
+        output.WriteLine($"without: {without}");
+        output.WriteLine($"beside poison ({poison.Summary}): {with}");
+        Assert.Empty(poison.Wrong);
+        Assert.Empty((await ReconfigurationLine.AllAsync(cluster.Http)).Skip(1).Select(line => line.ToString()));
+    }
+
     private async Task CompareAsync(HttpClient http, string name, Func<Task> disturb, string to)
     {
         await MeasureAsync(http, () => Task.CompletedTask);   // compiles the way of a token
@@ -72,7 +99,7 @@ public sealed class ReconfigurationReport(ITestOutputHelper output)
             + $"difference {(with.Max - without.Max) * 1000:0} ms; p99 {with.P99 * 1000:0} ms; {line}"));
     }
 
-    private static async Task<GapSummary> MeasureAsync(HttpClient http, Func<Task> disturb)
+    private static async Task<GapSummary> MeasureAsync(HttpClient http, Func<Task> disturb, TimeSpan? time = null)
     {
         using var enough = new CancellationTokenSource();
         var load = new StreamLoad(http, GoldenStories.Load());
@@ -80,7 +107,7 @@ public sealed class ReconfigurationReport(ITestOutputHelper output)
         var streams = load.RunAsync(Streams, int.MaxValue, enough.Token, underway);
         await underway.Task.WaitAsync(TimeSpan.FromMinutes(1), Cancel);
         await disturb();
-        using var timer = new PeriodicTimer(Quiet / 2);
+        using var timer = new PeriodicTimer(time ?? Quiet / 2);
         await timer.WaitForNextTickAsync(Cancel);
         await enough.CancelAsync();
         await streams;

@@ -1,3 +1,5 @@
+using System.Net.Http.Json;
+using System.Text.Json;
 using SpotServe.Tests.EndToEnd;
 using Xunit;
 
@@ -9,7 +11,16 @@ namespace SpotServe.Tests.Chaos;
 public sealed class SpotChaosTests
 {
     private const int Nodes = 3;
-    private const int Losses = 4;
+    private const int Losses = 2;
+    private const int Presses = 10;
+
+    /// <summary>Fewer are not taken from: what is left must be able to serve.</summary>
+    private const int NodesLeft = 2;
+
+    private const int AttemptsMax = 600;
+    private static readonly TimeSpan Period = TimeSpan.FromMilliseconds(100);
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
     public async Task Nodes_go_with_notice_and_without_new_ones_come_and_every_stream_is_that_of_an_undisturbed_run()
@@ -28,6 +39,64 @@ public sealed class SpotChaosTests
         Assert.DoesNotContain("could not be taken", seed.Output, StringComparison.Ordinal);
         Assert.Contains("is killed.", seed.Output, StringComparison.Ordinal);
         Assert.Contains("goes in 30 s.", seed.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Ten_nodes_preempted_killed_and_added_in_turn_break_no_stream_and_the_fleet_is_whole_again()
+    {
+        var (seed, http) = await SeedProcess.StartAsync("--port", "0", "--nodes", $"{Nodes}");
+        await using var _ = seed;
+        using var __ = http;
+        using var load = await RunningLoad.StartAsync(http, 8, () => seed.Output);
+        var size = Nodes;
+
+        for (var press = 0; press < Presses; press++)
+        {
+            var staying = await UntilAsync(http, NodesLeft, () => seed.Output);
+            var answer = (press % 3) switch
+            {
+                0 => await http.PostAsync($"/admin/nodes/{Uri.EscapeDataString(staying[0])}/preempt", null, Cancel),
+                1 => Kill(seed),
+                _ => await http.PostAsJsonAsync("/admin/fleet", new { machines = ++size }, Cancel),
+            };
+            Assert.True(answer.IsSuccessStatusCode, $"press {press}: {answer.StatusCode}\n{seed.Output}");
+            answer.Dispose();
+        }
+
+        await UntilAsync(http, size, () => seed.Output);
+        await ReconfigurationLine.UntilServingOnAsync(http, size, () => seed.Output);
+        load.AssertNothingWrong();
+        await load.EndAsync();
+        Assert.Equal(size, seed.NodeIds().Length);
+    }
+
+    private static HttpResponseMessage Kill(SeedProcess seed)
+    {
+        SeedProcess.Signal(seed.NodeIds()[^1], "KILL");
+        return new HttpResponseMessage();
+    }
+
+    /// <summary>Waits until so many nodes are there that have no notice; a minute at most.</summary>
+    private static async Task<string[]> UntilAsync(HttpClient http, int count, Func<string> explain)
+    {
+        using var timer = new PeriodicTimer(Period);
+        var fleet = "";
+        for (var attempt = 0; attempt < AttemptsMax; attempt++)
+        {
+            fleet = await http.GetStringAsync("/admin/fleet", Cancel);
+            using var json = JsonDocument.Parse(fleet);
+            string[] staying =
+            [
+                .. json.RootElement.GetProperty("nodes").EnumerateArray()
+                    .Where(node => node.GetProperty("leaves_at").ValueKind == JsonValueKind.Null)
+                    .Select(node => node.GetProperty("node").GetString()!),
+            ];
+            if (staying.Length >= count) return staying;
+            await timer.WaitForNextTickAsync(Cancel);
+        }
+
+        Assert.Fail($"waited for {count} nodes:\n{fleet}\n{explain()}");
+        return [];
     }
 
     [Theory]

@@ -78,6 +78,33 @@ public sealed class NodeActorTests : TestKit
     }
 
     [Fact]
+    public void Notice_is_part_of_all_reports_until_the_planner_has_acted_on_it()
+    {
+        var deadline = DateTimeOffset.UnixEpoch.AddDays(1);
+        _node.Tell(new PreemptionNotice(deadline, "file"));
+
+        for (var i = 0; i < 3; i++)
+        {
+            var told = _planner.FishForMessage<NodeNotice>(_ => true, cancellationToken: Cancel);
+            Assert.Equal(new NodeNotice(Info.Node, deadline, "file"), told);
+        }
+    }
+
+    [Fact]
+    public void Hash_of_the_weight_files_is_part_of_all_reports_once_it_is_known()
+    {
+        _planner.FishForMessage<RegisterNode>(report => report.Node.WeightsHash is null, cancellationToken: Cancel);
+
+        Sys.EventStream.Publish(new WeightsHashed("abcd"));
+
+        for (var i = 0; i < 2; i++)
+        {
+            _planner.FishForMessage<RegisterNode>(
+                report => report.Node.WeightsHash == "abcd", cancellationToken: Cancel);
+        }
+    }
+
+    [Fact]
     public void What_a_device_measured_is_part_of_all_reports_from_then_on()
     {
         _node.Tell(new ShardActor.Probed(new SourceRates(1e9, 2e9)));

@@ -135,6 +135,27 @@ public sealed class PlannerActorTests : PlannerTestKit
         Assert.Contains(TestModels.Small.Fingerprint, refused.Reason, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Node_whose_weight_files_turn_out_to_be_others_is_refused_and_the_first_one_stays()
+    {
+        var planner = Planner(devices: 2, wanted: null);
+        var (first, second) = (CreateTestProbe("first"), CreateTestProbe("second"));
+        var info = new ScriptedNode("a:1#1", CreateTestProbe()).Info;
+        var other = new ScriptedNode("b:1#1", CreateTestProbe()).Info;
+
+        planner.Tell(new RegisterNode(info with { WeightsHash = "aaaa" }, TestModels.Small, first));
+        planner.Tell(new RegisterNode(other, TestModels.Small, second));
+        second.ExpectNoMsg(TimeSpan.Zero, Cancel);
+        planner.Tell(new RegisterNode(other with { WeightsHash = "aaaa" }, TestModels.Small, second));
+        planner.Tell(new RegisterNode(other with { WeightsHash = "bbbb" }, TestModels.Small, second));
+        planner.Tell(new RegisterNode(info with { WeightsHash = "aaaa" }, TestModels.Small, first));
+
+        var refused = second.FishForMessage<NodeRefused>(_ => true, cancellationToken: Cancel);
+        Assert.Contains("aaaa", refused.Reason, StringComparison.Ordinal);
+        Assert.Contains("bbbb", refused.Reason, StringComparison.Ordinal);
+        Assert.Contains("sha256sum", refused.Reason, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(null, "theirs", "ours")]
     [InlineData("ours", "ours", "theirs")]

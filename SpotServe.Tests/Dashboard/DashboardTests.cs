@@ -1,3 +1,4 @@
+using System.Net.Http.Json;
 using Microsoft.Playwright;
 using SpotServe.Tests.EndToEnd;
 using Xunit;
@@ -27,20 +28,25 @@ public sealed class DashboardTests(DashboardCluster cluster) : IClassFixture<Das
             await page.Button($"Preempt {(await page.NodesAsync())[^1]}").ClickAsync();
             await page.Page.Locator("tr.leaving").WaitForAsync();
         });
-        await page.UntilNodesAsync(3);
+        // The fleet manager starts a node for each that went.
+        await page.UntilAllServeAsync(4);
         await StreamThroughAsync(page, undisturbed, movesInTheMidst: true, async () =>
         {
             await page.Button($"Kill {(await page.NodesAsync())[0]}").ClickAsync();
-            await page.UntilNodesAsync(2);
+            await page.UntilNodesAsync(3);
         });
+        await page.UntilAllServeAsync(4);
         // Processes take so long to start that the text may be over before.
         await StreamThroughAsync(page, undisturbed, movesInTheMidst: false, async () =>
         {
             await page.Button("Add a node").ClickAsync();
             await page.Button("Add a node").ClickAsync();
-            await page.UntilNodesAsync(4);
+            await page.UntilNodesAsync(6);
         });
 
+        // An operator's smaller number holds at once.
+        using var smaller = await cluster.Http.PostAsJsonAsync(
+            "/admin/fleet", new { machines = 4 }, TestContext.Current.CancellationToken);
         await page.UntilAllServeAsync(4);
         Assert.InRange(await page.ShiftedAsync(), 0, ShiftMax);
     }

@@ -15,7 +15,8 @@ public sealed class PrometheusTests
     [Fact]
     public async Task Queries_of_dashboards_agree_with_what_clients_saw_and_survive_a_kill()
     {
-        var (seed, http) = await SeedProcess.StartAsync("--port", "0", "--nodes", "2", "--layout", "1,2,1");
+        var (seed, http) = await SeedProcess.StartAsync(
+            "--port", "0", "--fleet", "none", "--nodes", "2", "--layout", "1,2,1");
         await using var ending = seed;
         using var client = http;
         await using var prometheus = await PrometheusServer.StartAsync(http.BaseAddress!);

@@ -12,7 +12,8 @@ public sealed class ServingCluster : IAsyncLifetime
     internal HttpClient Http { get; private set; } = null!;
 
     public async ValueTask InitializeAsync() =>
-        (Seed, Http) = await SeedProcess.StartAsync("--port", "0", "--nodes", "4", "--layout", "1,2,2");
+        (Seed, Http) = await SeedProcess.StartAsync(
+            "--port", "0", "--fleet", "none", "--nodes", "4", "--layout", "1,2,2");
 
     public async ValueTask DisposeAsync()
     {

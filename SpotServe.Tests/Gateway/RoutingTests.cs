@@ -71,6 +71,39 @@ public sealed class RoutingTests : TestKit
             Assert.Equal(_replicas[0].Ref, _entity.ExpectMsg<Routed>(cancellationToken: Cancel).Replica);
     }
 
+    [Fact]
+    public void Prompt_goes_where_one_that_begins_alike_went_while_the_queue_there_is_not_much_longer()
+    {
+        Show(1, 3);
+        // Three busy the replicas alike, so that chance does not decide.
+        var first = Enumerable.Range(0, 3).Select(i => RouteOf($"other{i}", ownToken: i, common: 0)).ToArray();
+        var holder = RouteOf("r0", ownToken: 10, common: 256);
+
+        var next = Enumerable.Range(1, 5).Select(i => RouteOf($"r{i}", 10 + i, common: 200)).ToArray();
+
+        Assert.Equal(3, first.Distinct().Count());
+        // It may be four ahead of the least busy one, which has one.
+        Assert.Equal([holder, holder, holder, holder], next[..4]);
+        Assert.NotEqual(holder, next[4]);
+    }
+
+    [Fact]
+    public void Prompts_that_have_less_in_common_than_a_part_are_spread()
+    {
+        Show(1, 2);
+
+        var replicas = Enumerable.Range(0, 4).Select(i => RouteOf($"r{i}", i, common: 100)).ToArray();
+
+        Assert.All(replicas.GroupBy(replica => replica), there => Assert.Equal(2, there.Count()));
+    }
+
+    private IActorRef RouteOf(string id, int ownToken, int common)
+    {
+        var prompt = Enumerable.Range(0, 300).Select(i => i < common ? i : 1_000 + ownToken);
+        _gateway.Tell(new Route(new RequestId(id), Epoch.None) { Prompt = [.. prompt] }, _entity);
+        return _entity.ExpectMsg<Routed>(cancellationToken: Cancel).Replica;
+    }
+
     /// <summary>Only there are its KV pages: even a fairer share is not worth computing them anew.</summary>
     [Fact]
     public void Request_stays_with_its_replica_when_others_are_lost_or_join()

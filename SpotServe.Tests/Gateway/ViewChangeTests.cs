@@ -75,6 +75,18 @@ public sealed class ViewChangeTests : TestKit
         Assert.Equal("whole", _board.View.Detail);
     }
 
+    [Fact]
+    public void Older_whole_view_of_the_same_planner_changes_nothing()
+    {
+        _gateway.Tell(Whole(term: 1, number: 4));
+        _gateway.Tell(Change(1, 4, 5, "serving"));
+        _gateway.Tell(Whole(term: 1, number: 4));
+
+        AwaitCondition(() => _board.View is { Number: 5 }, cancellationToken: Cancel);
+        Assert.Equal(new ViewVersion(1, 5), NextKnown());
+        Assert.Equal("serving", _board.View!.Detail);
+    }
+
     /// <summary>What the gateway says that it has, in the next of its registrations.</summary>
     private ViewVersion? NextKnown()
     {

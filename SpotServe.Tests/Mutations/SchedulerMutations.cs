@@ -101,13 +101,13 @@ internal static class SchedulerMutations
                     foreach (var page in pages)
                     {
                         _free.Remove(page);
-                        _owners[page] = Aside;
+                        _users[page] = Aside;
                     }
             """,
             """
                     foreach (var page in pages)
                     {
-                        _owners[page] = Aside;
+                        _users[page] = Aside;
                     }
             """,
             Killer.Of<PageAllocatorTests>(), Killer.Of<FairnessTests>()),

@@ -1,4 +1,5 @@
 using System.Text;
+using SpotServe.Actors.Fleet;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Requests;
@@ -15,7 +16,7 @@ public sealed class JournalSchemaTests
     [Fact]
     public void Every_event_of_the_journals_has_a_stored_form()
     {
-        var events = new[] { typeof(RequestEvents), typeof(PlannerEvents) }
+        var events = new[] { typeof(RequestEvents), typeof(PlannerEvents), typeof(FleetEvents) }
             .SelectMany(t => t.GetNestedTypes()).Where(t => !t.IsInterface);
 
         Assert.Equivalent(events, Schema.Events, strict: true);

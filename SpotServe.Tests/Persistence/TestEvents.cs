@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Fleet;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Requests;
@@ -98,7 +99,32 @@ internal static class TestEvents
                     new Epoch(5), "the first nodes are there", At, null, new LayoutDegrees(1, 2, 1, 8), [],
                     default, 0, null, 0, 0, ReconfigurationRecord.Served),
             ]),
+        new PlannerEvents.FleetWished(new Epoch(4), At, Wish with { IsForLoad = true }),
+        .. OfFleet,
     ];
+
+    private static ImmutableArray<object> OfFleet =>
+    [
+        new FleetEvents.FleetBegun(At, "spotserve", 4),
+        new FleetEvents.SizeChosen(At, 5),
+        Ordered,
+        new FleetEvents.LaunchAnswered(At, "spotserve-7", "i-0a1b"),
+        new FleetEvents.LaunchRefused(At, "spotserve-7", At.AddSeconds(15), "no capacity"),
+        new FleetEvents.MachineFound(At, "i-0c2d", "spotserve-3", Pool with { IsSpot = false }, 0.526),
+        new FleetEvents.ReleaseBegun(At, "i-0c2d", At.AddMinutes(2), "enough spot machines serve"),
+        new FleetEvents.TerminationOrdered(At, "i-0c2d", "its node has left"),
+        new FleetEvents.MachineGone(At, "i-0c2d", false, null, "it was given back"),
+        new FleetEvents.MachineGone(At, "i-0a1b", true, At.AddSeconds(30), "it went before its node had joined"),
+        new FleetEvents.FleetCheckpoint(
+            At, "spotserve", 4, 5, 7, [Ordered],
+            [new FleetMachine("i-0c2d", "spotserve-3", Pool, 0.16, At, At.AddMinutes(2), At.AddMinutes(3))],
+            [new PoolRecord(Pool, 12.5, 2, 1, At)],
+            [new FleetDecision(At, "machine i-0a1b is gone", "it was lost without notice")]),
+    ];
+
+    private static MachinePool Pool => new("g4dn.xlarge", "us-east-1a", true);
+
+    private static FleetEvents.LaunchOrdered Ordered => new(At, "spotserve-7", Pool, 0.16, "a machine is missing");
 
     private static RequestEvents.RequestAccepted WithAll(RequestEvents.RequestAccepted plain) => plain with
     {

@@ -13,6 +13,16 @@ public sealed class FollowingTests
     private static readonly DateTimeOffset Start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
     [Fact]
+    public void Load_that_a_replica_of_another_epoch_reports_is_not_that_of_the_one_that_serves()
+    {
+        var cluster = new FollowedCluster(Start, new LayoutObjective(Objective.Latency));
+
+        Assert.Equal(3, cluster.HearLoad(running: 3, epochsAway: 0));
+        Assert.Equal(3, cluster.HearLoad(running: 5, epochsAway: -1));
+        Assert.Equal(3, cluster.HearLoad(running: 7, epochsAway: 1));
+    }
+
+    [Fact]
     public void More_replicas_serve_while_the_load_is_more_than_one_can_carry_and_fewer_after_it()
     {
         var cluster = new FollowedCluster(Start, new LayoutObjective(Objective.Latency));
@@ -98,6 +108,15 @@ public sealed class FollowingTests
                 Hear(PlannerInputs.Tick.Instance);
                 if (_state.Phase is Asking) ChangeLayout();
             }
+        }
+
+        /// <summary>What is known of a replica's load after it reported one.</summary>
+        /// <param name="epochsAway">Of the report, from the epoch that serves.</param>
+        public int? HearLoad(int running, long epochsAway)
+        {
+            var epoch = new Epoch(_state.Active!.Epoch.Value + epochsAway);
+            Hear(new Actors.Replica.ReplicaControlProtocol.ReplicaLoad(epoch, 0, 0, running, 8, 1, 1, 1, 1, 0));
+            return _state.Active!.Loads.GetValueOrDefault(0)?.Load.Running;
         }
 
         private void ChangeLayout()

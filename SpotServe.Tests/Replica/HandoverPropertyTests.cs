@@ -46,11 +46,13 @@ public sealed class HandoverPropertyTests
             _scenario = scenario;
             _random = new Random(scenario.Seed);
             _limits = SchedulerFixture.Limits(
-                stepTokens: 40, chunk: 20, sequences: 4, pages: scenario.Pages, context: 120);
+                stepTokens: 40, chunk: 16, sequences: 4, pages: scenario.Pages, context: 120,
+                caches: _random.Next(4) > 0);
             _olds = [.. Enumerable.Range(0, scenario.Olds).Select(i => new OldReplica(i, _limits))];
             for (var i = 0; i < scenario.Requests; i++)
             {
-                var request = SchedulerFixture.Request($"r{i}", _random.Next(1, 60), _random.Next(20, 60));
+                var request = SchedulerFixture.Request(
+                    $"r{i}", _random.Next(1, 60), _random.Next(20, 60), common: _random.Next(3) * 32);
                 _requests.Add(request);
                 _olds[_random.Next(_olds.Length)].Fixture.Submit(request);
             }

@@ -221,6 +221,53 @@ public sealed class IncomingHandoverTests
     }
 
     [Fact]
+    public void Page_that_sequences_share_is_copied_once_and_shared_here()
+    {
+        var incoming = OfHome();
+        incoming.OnReady(Ready(0, 1, Pages("a", 0, 3) with { Births = [70] }), _home);
+        incoming.OnReady(Ready(0, 2, Pages("b", 0, 3) with { Births = [70] }), _home);
+        incoming.OnHandedOver(HandedOver(
+            0, Handed("a", 16, 1) with { KeptPages = 1 }, Handed("b", 16, 1), Shares("c", 3, birth: 70)));
+
+        var copy = Assert.Single(_parent.All<CopyPages>());
+        Assert.Equal([3], copy.To);
+        Assert.False(incoming.IsComplete);
+        incoming.OnCopied(copy.Job, 1, arrived: true);
+
+        Assert.True(incoming.IsComplete);
+        var taken = incoming.Take();
+        Assert.All(taken, one => Assert.Equal([3], one.State.Pages));
+        Assert.Equal([1, 0, 0], taken.Select(one => one.State.KeptPages));
+    }
+
+    [Fact]
+    public void Page_that_is_used_for_other_content_is_copied_again_and_nobody_has_both()
+    {
+        var incoming = OfHome();
+        incoming.OnReady(Ready(0, 1, Pages("gone", 0, 3) with { Births = [70] }), _home);
+        CopyAll(incoming);
+        incoming.OnHandedOver(HandedOver(0, Shares("a", 3, birth: 71), Shares("b", 3, birth: 70)));
+
+        var copy = Assert.Single(_parent.All<CopyPages>());
+        incoming.OnCopied(copy.Job, 1, arrived: true);
+
+        Assert.Equal([3], copy.From);
+        Assert.Single(incoming.Take(), taken => !taken.State.Pages.IsEmpty);
+    }
+
+    [Fact]
+    public void Shared_page_whose_copy_fails_leaves_all_that_share_it_without()
+    {
+        var incoming = OfHome();
+        incoming.OnHandedOver(HandedOver(0, Shares("a", 3, birth: 70), Shares("b", 3, birth: 70)));
+
+        incoming.OnCopied(Assert.Single(_parent.All<CopyPages>()).Job, 0, arrived: false);
+
+        Assert.True(incoming.IsComplete);
+        Assert.All(incoming.Take(), taken => Assert.Empty(taken.State.Pages));
+    }
+
+    [Fact]
     public void Page_that_a_copy_still_writes_to_is_nobodys()
     {
         var incoming = OfHome(out var copies);
@@ -281,6 +328,9 @@ public sealed class IncomingHandoverTests
 
     private static SequencesHandedOver HandedOver(int old, params HandedSequence[] sequences) =>
         new(Epoch, old, [.. sequences], IsLast: true);
+
+    private static HandedSequence Shares(string id, int page, long birth) =>
+        Handed(id, 16, 0, page) with { Births = [birth] };
 
     private static HandedSequence Handed(string id, int cached, int firstIndex, params int[] pages) => new(
         new RequestId(id),

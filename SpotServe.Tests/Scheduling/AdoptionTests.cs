@@ -1,3 +1,4 @@
+using SpotServe.Actors.Execution;
 using SpotServe.Actors.Scheduling;
 using Xunit;
 using static SpotServe.Tests.Scheduling.SchedulerFixture;
@@ -66,6 +67,29 @@ public sealed class AdoptionTests
 
         Assert.Equal("over", Assert.Single(adoption.Ended).Sequence.Id.Value);
         Assert.Equal("open", Assert.Single(scheduler.Sequences).Id.Value);
+    }
+
+    [Fact]
+    public void Shared_page_is_shared_on_and_what_was_kept_is_kept_for_the_next_prompt()
+    {
+        var scheduler = new ReplicaScheduler(Limits(chunk: 16, caches: true));
+        SequenceState[] states = [Alike("one", 7), Alike("two", 9)];
+
+        var adoption = scheduler.Adopt(states);
+        scheduler.Submit(Request("next", promptTokens: 40, tokensMax: 5, common: 16));
+        var planned = scheduler.TryPlan(new StepPlan());
+
+        scheduler.CheckLaws();
+        Assert.True(planned);
+        Assert.Equal((2, 0L, 16L), (adoption.Kept, adoption.TokensRecomputed, scheduler.PrefixHits));
+        // The page that all share, one more of each of the two, and two of the newcomer.
+        Assert.Equal(Limits().PageCount - 5, scheduler.FreePageCount);
+
+        static SequenceState Alike(string id, int page)
+        {
+            var request = Request(id, promptTokens: 20, tokensMax: 50, common: 16);
+            return new SequenceState(request.Id, request.Spec, [1], 20, [3, page]) { KeptPages = 1 };
+        }
     }
 
     /// <summary>20 prompt tokens, all tokens but the last in the cache, on pages of its own.</summary>

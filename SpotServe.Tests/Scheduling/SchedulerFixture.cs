@@ -14,9 +14,12 @@ internal sealed class SchedulerFixture
     {
         Scheduler = new ReplicaScheduler(limits);
         _model = new PagedModel(limits.PageCount);
+        ContextMax = limits.ContextMax;
     }
 
     public ReplicaScheduler Scheduler { get; }
+
+    public int ContextMax { get; }
 
     /// <summary>Whether a planned step fails; none does by default.</summary>
     public Func<StepPlan, StepFailure?> Fails { get; set; } = _ => null;
@@ -38,8 +41,9 @@ internal sealed class SchedulerFixture
 
     public static SchedulerLimits Limits(
         int stepTokens = 64, int chunk = 32, int sequences = 8, int queued = 64, int pages = 64, int steps = 1,
-        int context = 256) => new()
+        int context = 256, bool caches = false) => new()
         {
+            PrefixRoot = caches ? PrefixKey.Root("paged") : null,
             StepTokensMax = stepTokens,
             PrefillChunkTokensMax = chunk,
             SequencesMax = sequences,
@@ -50,15 +54,21 @@ internal sealed class SchedulerFixture
         };
 
     public static GenerationRequest Request(
-        string id, int promptTokens, int tokensMax, int[]? committed = null, int[]? stop = null)
+        string id, int promptTokens, int tokensMax, int[]? committed = null, int[]? stop = null, int common = 0,
+        bool sharesPrompt = false)
     {
         var seed = (ulong)id.Sum(letter => letter * 31L);
-        var prompt = Enumerable.Range(0, promptTokens).Select(i => (int)(((ulong)i * 7 + seed) % 97));
+        // All requests have their first tokens in common, as far as they are told to.
+        var prompt = Enumerable.Range(0, promptTokens)
+            .Select(i => (int)(((ulong)i * 7 + (i < common ? 5 : seed)) % 97));
         return new GenerationRequest(
             new RequestId(id),
             new GenerationSpec(
                 [.. prompt],
-                new GenerationParameters(tokensMax, new SamplingParameters(0, 1, 0, seed), [.. stop ?? []])),
+                new GenerationParameters(tokensMax, new SamplingParameters(0, 1, 0, seed), [.. stop ?? []]))
+            {
+                SharesPrompt = sharesPrompt,
+            },
             [.. committed ?? []]);
     }
 

@@ -118,6 +118,7 @@ internal sealed class ClusterSimulation
             var parameters = new GenerationParameters(tokens, sampling, []);
             // Of the tokens, not of chance, so that seeds found before still are the same worlds.
             if (tokens % 3 == 0) parameters = Shaped(parameters, prompt);
+            if (tokens % 2 == 0) prompt = BeginningAlike(prompt);
             var alone = SoloRun.Run(_draw.Model, prompt, parameters);
             var client = new SimClient(
                 _cluster,
@@ -133,6 +134,10 @@ internal sealed class ClusterSimulation
             _world.At(_world.Between(1, _draw.ClientsUntil.TotalSeconds), client.Connect);
         }
     }
+
+    /// <summary>The prompt with the beginning that all others get, of two pages and a half at most.</summary>
+    private ImmutableArray<int> BeginningAlike(ImmutableArray<int> prompt) =>
+        [.. prompt.Select((token, i) => i < 40 ? i * 7 % _draw.Model.VocabularySize : token)];
 
     /// <summary>With penalties strong enough to change tokens, and log-probabilities.</summary>
     private static GenerationParameters Shaped(GenerationParameters parameters, ImmutableArray<int> prompt) =>

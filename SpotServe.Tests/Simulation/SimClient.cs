@@ -207,7 +207,10 @@ internal sealed class SimClient
                 return;
             }
 
-            var spec = new GenerationSpec(_client.Prompt, _client.Parameters);
+            var spec = new GenerationSpec(_client.Prompt, _client.Parameters)
+            {
+                SharesPrompt = _client.Prompt.Length % 2 == 0,
+            };
             _control.Gateway!.Tell(new GatewayProtocol.Generate(spec));
             SetReceiveTimeout(AnswerMax);
         }

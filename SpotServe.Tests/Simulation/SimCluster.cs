@@ -24,7 +24,7 @@ internal sealed class SimCluster
         World = world;
         System = system;
         _draw = draw;
-        GatewayOptions = new GatewayOptions { NewId = _ => new RequestId($"r{++_requests}") };
+        GatewayOptions = new GatewayOptions { NewId = (_, _) => new RequestId($"r{++_requests}") };
         DataPlane = new SimDataPlane(world, draw.Model.VocabularySize);
         Calm = new SimCalm(this);
         Membership = new SimMembership(this);

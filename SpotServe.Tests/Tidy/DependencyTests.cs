@@ -10,6 +10,7 @@ public sealed partial class DependencyTests
     [InlineData("SpotServe.Actors/Planning")]
     [InlineData("SpotServe.Actors/Scheduling")]
     [InlineData("SpotServe.Actors/Planner/Core")]
+    [InlineData("SpotServe.Actors/Fleet/Core")]
     [InlineData("SpotServe.Actors/Simulation")]
     public void Pure_folder_uses_neither_actors_nor_tensors_nor_clock_nor_files(string folder) =>
         Violations.AreNone(SourceFile.Below(folder, ".cs").SelectMany(file => file.Find(Impure())));
@@ -34,6 +35,7 @@ public sealed partial class DependencyTests
         "Planner",
         "Requests",
         "Gateway",
+        "Fleet",
         "Simulation",
         "Hosting",
     ];
@@ -45,6 +47,7 @@ public sealed partial class DependencyTests
         "SpotServe.Actors/Metrics/MetricCatalogue.cs",
         "SpotServe.Actors/Metrics/MetricsActor.cs",
         "SpotServe.Actors/Persistence/StoredEvents.cs",
+        "SpotServe.Actors/Persistence/StoredFleetEvents.cs",
         "SpotServe.Actors/Persistence/StoredPlannerEvents.cs",
         "SpotServe.Actors/Persistence/StoredPlanningForms.cs",
         "SpotServe.Actors/Persistence/StoredSpec.cs",

@@ -65,6 +65,9 @@ public sealed record PlannerOptions
         init => field = Bounds.Between(value, 16, 65_536);
     } = 512;
 
+    /// <summary>Whether what prompts have in common is computed once.</summary>
+    public bool KeepsPrefixes { get; init; } = true;
+
     /// <summary>Kept free on each device for activations and temporaries.</summary>
     public long WorkingBytes { get; init; } = 256L << 20;
 }

@@ -59,10 +59,22 @@ internal static class Reports
                 "Start the node with the cluster's model folder and --dtype.";
         }
 
+        var other = turn.State.Nodes.Values.FirstOrDefault(known => known.Info.Node != node.Node
+            && known.Info.WeightsHash is { } theirHash && node.WeightsHash is { } hash && theirHash != hash);
+        if (other is not null)
+        {
+            return $"The weight files of node {node.Node} are not those of node {other.Info.Node}, though they have " +
+                $"the same form: all bytes hash to {Short(node.WeightsHash)} and {Short(other.Info.WeightsHash)}. " +
+                "Texts since both are there may be wrong. Compare the folders with where the model came from " +
+                "(sha256sum), and copy the damaged one again.";
+        }
+
         var mark = turn.Options.SecretMark ?? turn.State.Nodes.Values.FirstOrDefault()?.Info.SecretMark;
         return mark is null || node.SecretMark == mark
             ? null
             : $"Node {node.Node} has another secret than this cluster. " +
                 "Start it with the SPOTSERVE_SECRET of the control nodes and the other nodes.";
+
+        static string? Short(string? hash) => hash?.Length > 16 ? hash[..16] : hash;
     }
 }

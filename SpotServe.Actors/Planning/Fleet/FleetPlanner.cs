@@ -77,7 +77,10 @@ public static class FleetPlanner
         var present = inputs.Instances.Length;
         return new FleetWish(
             wanted, needed, rules.Spares, present, add,
-            [.. releaseOrder.Take(Math.Max(0, present - needed - rules.Spares))], reason);
+            [.. releaseOrder.Take(Math.Max(0, present - needed - rules.Spares))], reason)
+        {
+            IsForLoad = true,
+        };
     }
 
     /// <summary>Spares that are not here.</summary>

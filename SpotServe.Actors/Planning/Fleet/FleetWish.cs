@@ -20,12 +20,16 @@ public sealed record FleetWish(
     ImmutableArray<string> Release,
     string Reason)
 {
+    /// <summary>Whether <see cref="Needed"/> is what the load takes; else the layout takes whatever is here.</summary>
+    public bool IsForLoad { get; init; }
+
     /// <summary>Machines to start less those to give back: the delta of Algorithm 1.</summary>
     public int Delta => (Add?.Count ?? 0) - Release.Length;
 
     /// <summary>Whether one who acts would do the same.</summary>
     public bool IsSameAs(FleetWish? other) => other is not null && Needed == other.Needed && Present == other.Present
-        && Add == other.Add && Spares == other.Spares && Release.SequenceEqual(other.Release);
+        && IsForLoad == other.IsForLoad && Add == other.Add && Spares == other.Spares
+        && Release.SequenceEqual(other.Release);
 
     public override string ToString() => (Add, Release.Length) switch
     {

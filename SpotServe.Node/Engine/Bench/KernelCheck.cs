@@ -28,6 +28,8 @@ internal sealed class KernelCheck(Device device, Action<string> report)
     /// <summary>Tokens of a step where prompts run, too.</summary>
     private const int StepTokens = 128;
 
+    private const int HandOvers = 150;
+
     private static readonly BenchShape Layouts = new("layouts", 2048, 4, 32, 8, 5632, 4000);
 
     private int _failures;
@@ -35,6 +37,7 @@ internal sealed class KernelCheck(Device device, Action<string> report)
     /// <returns>The number of checks that failed.</returns>
     public int Run()
     {
+        CompareHandOvers();
         foreach (var shape in Shapes)
         {
             var (batch, steps) = shape.Window is null ? (9, 300) : (20, 700);
@@ -178,6 +181,17 @@ internal sealed class KernelCheck(Device device, Action<string> report)
             using var replica = Replica(engines, Layouts, layout, company + 1, End, usePlain: false, StepTokens);
             var rows = RecoveryTrace.Run(replica, Prompt, from, End, company, Layouts.Vocabulary);
             return [.. rows.Select(row => RepeatCheck.Hash(0, row))];
+        }
+    }
+
+    /// <summary>Replicas that take over while others serve: copiers, libtorch and our kernels share the
+    /// memory.</summary>
+    private void CompareHandOvers()
+    {
+        foreach (var type in new[] { ElementType.Float32, ElementType.BFloat16 })
+        {
+            var result = new HandOverTrace(device, type).Run(HandOvers);
+            TellBits($"{result.HandOvers} hand-overs, {type}", result.Unequal, result.Steps);
         }
     }
 

@@ -1,9 +1,10 @@
+using SpotServe.Node.Engine.Cpu;
 using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Blocks;
 
 /// <summary>Column-parallel product: each rank computes its own outputs; nothing is exchanged.</summary>
-internal sealed class ColumnLinear(Tensor weight, Tensor? bias = null)
+internal sealed class ColumnLinear(StageContext stage, Tensor weight, Tensor? bias = null)
 {
     /// <summary>[this rank's outputs, input].</summary>
     public Tensor Weight => weight;
@@ -11,7 +12,19 @@ internal sealed class ColumnLinear(Tensor weight, Tensor? bias = null)
     public Tensor? Bias => bias;
 
     /// <summary>[rows, input] to [rows, this rank's outputs], in the weight type.</summary>
-    public Tensor Apply(Tensor values) => nn.functional.linear(values, weight, bias);
+    public Tensor Apply(Tensor values) => stage.Products is { } products && CpuProducts.Knows(values, weight)
+        ? products.Multiply(values, weight, bias)
+        : nn.functional.linear(values, weight, bias);
+
+    /// <summary>The same in float32, as it was summed where that is known.</summary>
+    public Tensor ApplyWide(Tensor values)
+    {
+        if (stage.Products is not { } products || bias is not null || !CpuProducts.Knows(values, weight))
+            return Apply(values).to(ScalarType.Float32);
+        var result = empty([values.shape[0], weight.shape[0]], ScalarType.Float32);
+        products.MultiplyInto(result, values, weight, adds: false);
+        return result;
+    }
 }
 
 /// <summary>Row-parallel product: each rank multiplies its part of the input; the partial sums are added over the
@@ -34,18 +47,27 @@ internal sealed class RowLinear(
     /// hidden].</summary>
     public void AddTo(Tensor residual, Tensor values)
     {
-        var product = nn.functional.linear(values, weight);
+        var products = CpuProducts.Knows(values, weight) ? stage.Products : null;
         if (stage.RankCount == 1 && bias is null && IsPlain)
         {
-            residual.add_(product);
+            if (products is null) residual.add_(nn.functional.linear(values, weight));
+            else products.MultiplyInto(residual, values, weight, adds: true);
             return;
         }
 
-        var sum = product.to(ScalarType.Float32);
+        var sum = Product(products, values);
         if (bias is not null) sum.add_(bias);
         stage.AllReduce(sum);
         if (norm is not null) sum = norm.Apply(sum).to(ScalarType.Float32);
         if (multiplier != 1) sum.mul_(multiplier);
         residual.add_(sum);
+    }
+
+    private Tensor Product(CpuProducts? products, Tensor values)
+    {
+        if (products is null) return nn.functional.linear(values, weight).to(ScalarType.Float32);
+        var sum = empty([values.shape[0], weight.shape[0]], ScalarType.Float32);
+        products.MultiplyInto(sum, values, weight, adds: false);
+        return sum;
     }
 }

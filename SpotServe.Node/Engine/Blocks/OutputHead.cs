@@ -58,7 +58,7 @@ internal sealed class OutputHead
         var samples = _stage.Batch.SampleCount;
         if (samples == 0) return;
         var rows = _norm.Apply(residual.index_select(0, _stage.Batch.SampleRows));
-        var onDevice = Scaled(_weight.Apply(rows).to(ScalarType.Float32)).contiguous();
+        var onDevice = Scaled(_weight.ApplyWide(rows)).contiguous();
         if (_stage is { RankCount: 1, Chunks: { } chunks })
         {
             Draw(onDevice, chunks.Draw(onDevice), drawsOnHost, drawn, use);

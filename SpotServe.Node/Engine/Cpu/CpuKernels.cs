@@ -6,20 +6,20 @@ namespace SpotServe.Node.Engine.Cpu;
 
 /// <summary>
 /// The small operations of a step on the CPU, each one pass over memory instead of several operations of libtorch.
-/// Matrix products stay with libtorch. All take contiguous tensors whose last dimension is a multiple of 8.
+/// All take contiguous tensors whose last dimension is a multiple of 8.
 /// </summary>
 internal abstract class CpuKernels
 {
     /// <summary>Kernels for a type of activations, or null where libtorch's operations must do (float16, odd
     /// sizes).</summary>
-    public static CpuKernels? For(StageContext stage)
+    public static CpuKernels? For(StageContext stage, CpuWorkers workers)
     {
         var isEven = stage.Heads.HeadSize % 8 == 0 && stage.Model.HiddenSize % 8 == 0;
-        if (!stage.OnCpu || !isEven || !Vector256.IsHardwareAccelerated) return null;
+        if (!isEven || !Vector256.IsHardwareAccelerated) return null;
         return stage.WeightType switch
         {
-            ScalarType.Float32 => new CpuKernels<Float32Element>(stage),
-            ScalarType.BFloat16 => new CpuKernels<BFloat16Element>(stage),
+            ScalarType.Float32 => new CpuKernels<Float32Element>(stage, workers),
+            ScalarType.BFloat16 => new CpuKernels<BFloat16Element>(stage, workers),
             _ => null,
         };
     }
@@ -46,16 +46,19 @@ internal abstract class CpuKernels
     public abstract void Attend(AttentionGroup group, Tensor rows, Tensor pages, int window, Tensor result);
 }
 
-internal sealed unsafe class CpuKernels<T>(StageContext stage) : CpuKernels
+internal sealed unsafe class CpuKernels<T>(StageContext stage, CpuWorkers workers) : CpuKernels
     where T : struct, ICpuElement
 {
     /// <summary>Elements of work below which another thread is not worth waking.</summary>
     private const long ParallelWorkMin = 1 << 17;
 
+    /// <summary>Pieces of a loop for each thread, so that one that the system held up leaves its rest to
+    /// others.</summary>
+    private const int PiecesEach = 4;
+
     [ThreadStatic] private static float[]? _scores;
 
     private readonly HeadPart _heads = stage.Heads;
-    private readonly int _threads = get_num_threads();
 
     public override void RmsNorm(Tensor values, Tensor weight, float epsilon, Tensor result)
     {
@@ -220,13 +223,17 @@ internal sealed unsafe class CpuKernels<T>(StageContext stage) : CpuKernels
 
     private void ForEach(long count, long work, Action<long> body)
     {
-        if (_threads == 1 || count == 1 || work < ParallelWorkMin)
+        if (workers.Count == 1 || count == 1 || work < ParallelWorkMin)
         {
             for (long i = 0; i < count; i++) body(i);
             return;
         }
 
-        Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = _threads }, body);
+        var pieces = (int)Math.Min(count, workers.Count * PiecesEach);
+        workers.Run(pieces, piece =>
+        {
+            for (var i = count * piece / pieces; i < count * (piece + 1) / pieces; i++) body(i);
+        });
     }
 
     private static nint Address(Tensor tensor) => (nint)TensorMemory.Pointer(tensor);

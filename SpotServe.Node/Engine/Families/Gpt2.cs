@@ -90,18 +90,19 @@ internal sealed class Gpt2 : ModelFamily
         var attention = new PagedAttention(
             stage,
             layer,
-            new ColumnLinear(weights.Matrix(Matrices, layer), weights.Bias(Biases, layer)),
+            new ColumnLinear(parts.Stage, weights.Matrix(Matrices, layer), weights.Bias(Biases, layer)),
             Row(parts, Output, layer),
             new AttentionOptions { Scale = Scale(config, layer) });
         var mlp = new PlainMlp(
-            new ColumnLinear(weights.Matrix(Up + ".weight", layer), weights.Bias([Up + ".bias"], layer)),
+            new ColumnLinear(parts.Stage, weights.Matrix(Up + ".weight", layer), weights.Bias([Up + ".bias"], layer)),
             Activations.Of(config.Activation),
             Row(parts, Down, layer));
         return new PreNormLayer(Norm(parts, AttentionNorm, layer), attention, Norm(parts, MlpNorm, layer), mlp);
     }
 
     public override OutputHead Back(StageParts parts) => new(
-        parts.Stage, Norm(parts, FinalNorm, 0), new ColumnLinear(parts.Weights.Matrix(HeadName(parts.Config))));
+        parts.Stage, Norm(parts, FinalNorm, 0),
+        new ColumnLinear(parts.Stage, parts.Weights.Matrix(HeadName(parts.Config))));
 
     private static double Scale(ModelConfig config, int layer)
     {

@@ -80,11 +80,12 @@ internal sealed class GptNeoX : ModelFamily
         var attention = new PagedAttention(
             stage,
             layer,
-            new ColumnLinear(weights.Matrix(Matrices, layer), hasBias ? weights.Bias(Biases, layer) : null),
+            new ColumnLinear(
+                parts.Stage, weights.Matrix(Matrices, layer), hasBias ? weights.Bias(Biases, layer) : null),
             Row(parts, Dense, layer, hasBias),
             new AttentionOptions(parts.Rotary));
         var mlp = new PlainMlp(
-            new ColumnLinear(weights.Matrix(Up + ".weight", layer), weights.Bias([Up + ".bias"], layer)),
+            new ColumnLinear(parts.Stage, weights.Matrix(Up + ".weight", layer), weights.Bias([Up + ".bias"], layer)),
             Activations.Of(config.Activation),
             Row(parts, Down, layer, hasBias: true));
         var (first, second) = (Norm(parts, AttentionNorm, layer), Norm(parts, MlpNorm, layer));
@@ -94,7 +95,8 @@ internal sealed class GptNeoX : ModelFamily
     }
 
     public override OutputHead Back(StageParts parts) => new(
-        parts.Stage, Norm(parts, FinalNorm, 0), new ColumnLinear(parts.Weights.Matrix(HeadName(parts.Config))));
+        parts.Stage, Norm(parts, FinalNorm, 0),
+        new ColumnLinear(parts.Stage, parts.Weights.Matrix(HeadName(parts.Config))));
 
     /// <summary>Rows of a head's query, key and value follow each other, then the next head's.</summary>
     private static ImmutableDictionary<string, StoredPart> StoredParts(ModelConfig config, bool hasBias)

@@ -75,7 +75,7 @@ internal class Llama : ModelFamily
     public override OutputHead Back(StageParts parts) => new(
         parts.Stage,
         Norm(parts, FinalNorm, 0),
-        new ColumnLinear(parts.Weights.Matrix(HeadName(parts.Config))),
+        new ColumnLinear(parts.Stage, parts.Weights.Matrix(HeadName(parts.Config))),
         Logits(parts.Config));
 
     /// <summary>A layer's norms over the hidden size.</summary>
@@ -105,7 +105,7 @@ internal class Llama : ModelFamily
     {
         var bias = HasQueryBias(parts.Config) ? parts.Weights.Bias(Biases, layer) : null;
         return new PagedAttention(
-            parts.Stage, layer, new ColumnLinear(parts.Weights.Matrix(Matrices, layer), bias),
+            parts.Stage, layer, new ColumnLinear(parts.Stage, parts.Weights.Matrix(Matrices, layer), bias),
             Row(parts, Output, layer, HasOutputBias(parts.Config), norm), Options(parts, layer));
     }
 
@@ -119,6 +119,7 @@ internal class Llama : ModelFamily
     }
 
     private static ColumnLinear Column(StageParts parts, string name, int layer, bool hasBias) => new(
+        parts.Stage,
         parts.Weights.Matrix(name + ".weight", layer),
         hasBias ? parts.Weights.Bias([name + ".bias"], layer) : null);
 

@@ -113,11 +113,12 @@ internal sealed class Opt : ModelFamily
         var attention = new PagedAttention(
             stage,
             layer,
-            new ColumnLinear(weights.Matrix(Matrices, layer), hasBias ? weights.Bias(Biases, layer) : null),
+            new ColumnLinear(stage, weights.Matrix(Matrices, layer), hasBias ? weights.Bias(Biases, layer) : null),
             Row(parts, Output, layer),
             new AttentionOptions());
         var mlp = new PlainMlp(
             new ColumnLinear(
+                parts.Stage,
                 weights.Matrix(Up + ".weight", layer), hasBias ? weights.Bias([Up + ".bias"], layer) : null),
             Activations.Of(config.Activation),
             Row(parts, Down, layer));
@@ -133,7 +134,7 @@ internal sealed class Opt : ModelFamily
         if (EmbeddingWidth(parts.Config) != parts.Config.Hidden)
             norm = new ProjectedNorm(norm, parts.Weights.Matrix(ProjectOut));
         return new OutputHead(
-            parts.Stage, norm, new ColumnLinear(parts.Weights.Matrix(HeadName(parts.Config))));
+            parts.Stage, norm, new ColumnLinear(parts.Stage, parts.Weights.Matrix(HeadName(parts.Config))));
     }
 
     private static RowLinear Row(StageParts parts, string name, int layer) => new(

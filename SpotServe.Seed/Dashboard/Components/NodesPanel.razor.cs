@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Components;
+using SpotServe.Actors.Fleet;
 using SpotServe.Actors.Gateway;
 using SpotServe.Seed.Dashboard.Live;
 using SpotServe.Seed.Fleet;
@@ -19,6 +20,9 @@ public sealed partial class NodesPanel
 
     [Inject]
     internal IClusterOperator Cluster { get; set; } = null!;
+
+    [Inject]
+    internal IFleetOperator Fleet { get; set; } = null!;
 
     [Inject]
     internal LocalNodes Local { get; set; } = null!;
@@ -74,5 +78,7 @@ public sealed partial class NodesPanel
             : Local.Kill(info) ?? $"{node.Name} was killed without notice.";
     }
 
-    private void Add() => _said = Local.Add() ?? "One more node starts; it joins in some seconds.";
+    private async Task AddAsync() => _said =
+        await Fleet.ChangeSizeAsync(1, isMore: true, CancellationToken.None)
+            ?? "One more node starts; it joins in some seconds.";
 }

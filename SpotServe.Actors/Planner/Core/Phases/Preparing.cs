@@ -57,7 +57,10 @@ internal sealed record Preparing(
                 Layout.Degrees.Ranks,
                 decision.Pages[position.Replica],
                 turn.Options.StepTokensMax,
-                turn.Options.SequencesMax);
+                turn.Options.SequencesMax)
+            {
+                KeepsPrefixes = turn.Options.KeepsPrefixes,
+            };
             var order = new PreparationOrder(
                 assignment,
                 decision.Orders.GetValueOrDefault(device, []),

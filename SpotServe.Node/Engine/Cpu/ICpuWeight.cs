@@ -1,0 +1,62 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using SpotServe.Node.Weights;
+
+namespace SpotServe.Node.Engine.Cpu;
+
+/// <summary>How a product reads weights of a type, a block at a time, and in which order it wants the values that they
+/// are multiplied with.</summary>
+internal unsafe interface ICpuWeight
+{
+    /// <summary>Weights, and values of a row, that are read together.</summary>
+    const int Block = 32;
+
+    static abstract int Bytes { get; }
+
+    /// <summary>Widens a block of values of the weight type to float32, in the order of <see cref="Load"/>.</summary>
+    static abstract void Arrange(void* values, float* arranged);
+
+    static abstract (Vector512<float> First, Vector512<float> Second) Load(byte* weights);
+
+    static abstract void Write(void* values, long index, float value);
+}
+
+internal readonly unsafe struct Float32Weight : ICpuWeight
+{
+    public static int Bytes => sizeof(float);
+
+    public static void Arrange(void* values, float* arranged) =>
+        Unsafe.CopyBlockUnaligned(arranged, values, ICpuWeight.Block * sizeof(float));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (Vector512<float> First, Vector512<float> Second) Load(byte* weights) =>
+        (Vector512.Load((float*)weights), Vector512.Load((float*)weights + 16));
+
+    public static void Write(void* values, long index, float value) => ((float*)values)[index] = value;
+}
+
+/// <summary>A bfloat16 is the upper half of a float32, so a shift and a mask widen two neighbours: the even ones of 32
+/// become one vector, the odd ones the next.</summary>
+internal readonly unsafe struct BFloat16Weight : ICpuWeight
+{
+    private const uint Upper = 0xFFFF_0000;
+
+    public static int Bytes => sizeof(ushort);
+
+    public static void Arrange(void* values, float* arranged)
+    {
+        var (even, odd) = Load((byte*)values);
+        Vector512.Store(even, arranged);
+        Vector512.Store(odd, arranged + 16);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (Vector512<float> First, Vector512<float> Second) Load(byte* weights)
+    {
+        var pairs = Vector512.Load((uint*)weights);
+        return ((pairs << 16).AsSingle(), (pairs & Vector512.Create(Upper)).AsSingle());
+    }
+
+    public static void Write(void* values, long index, float value) =>
+        ((ushort*)values)[index] = ElementConversion.ToBFloat16(value);
+}
