@@ -28,7 +28,7 @@ public sealed class FigureTests
         Assert.Equal(Outcome.Completed.Max(request => request.Latency), line[^1].X);
         Assert.Equal(1, line[^1].Y);
         Assert.All(line.Zip(line.Skip(1)), pair =>
-            Assert.True(pair.First.X <= pair.Second.X && pair.First.Y < pair.Second.Y));
+            Assert.True(pair.Item1.X <= pair.Item2.X && pair.Item1.Y < pair.Item2.Y));
     }
 
     [Fact]
