@@ -127,19 +127,21 @@ public static class ClusterProtocol
         public long Term { get; init; }
     }
 
-    /// <summary>All devices are ready: connect the links of the layout and start the engine thread.</summary>
-    /// <param name="Endpoints">Data-plane endpoint ("host:port") of every node in this layout and the one
-    /// before.</param>
-    /// <param name="Nodes">Node actors of the layout's nodes: the replica's leader has pages copied through
-    /// them.</param>
+    /// <summary>All devices are ready: connect the links of the replica and start the engine thread. It has what the
+    /// position needs to know, not the layout: its length depends on the replica's size alone.</summary>
+    /// <param name="Replica">The position's own.</param>
+    /// <param name="Endpoints">Data-plane endpoint ("host:port") of every node of the replica, and of those that pages
+    /// come from.</param>
+    /// <param name="Nodes">To the replica's leader: node actors of the replica's nodes, which have pages copied. Empty
+    /// for others.</param>
     public sealed record ConnectPosition(
         Epoch Epoch,
         DeviceId Device,
-        Layout Layout,
+        ReplicaPlacement Replica,
         ImmutableDictionary<string, string> Endpoints,
         int ContextMax,
         ImmutableDictionary<string, IActorRef> Nodes,
-        PageOrigin? Origin) : IDeviceCommand, IPlannerCommand
+        PositionOrigin? Origin) : IDeviceCommand, IPlannerCommand
     {
         public long Term { get; init; }
     }

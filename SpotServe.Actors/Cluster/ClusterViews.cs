@@ -100,6 +100,30 @@ public sealed record PageOrigin(
     ImmutableArray<ImmutableArray<int>> Expects,
     ImmutableArray<DeviceId> SharedOn);
 
+/// <summary>The part of a <see cref="PageOrigin"/> that concerns one position.</summary>
+/// <param name="Epoch">Whose pages the position's replica goes on with.</param>
+/// <param name="Replicas">The old replicas that hand sequences to it, in ascending order.</param>
+/// <param name="Home">The old one whose page ids it keeps; null for none.</param>
+/// <param name="IsShared">The position's engine goes on with the pages of its device's old one in place.</param>
+public sealed record PositionOrigin(
+    Epoch Epoch, ImmutableArray<ReplicaPlacement> Replicas, int? Home, bool IsShared)
+{
+    /// <summary>Old replicas that hand sequences over.</summary>
+    public ImmutableArray<int> Expects => [.. Replicas.Select(replica => replica.Replica)];
+
+    /// <param name="replica">New replica of the position on <paramref name="device"/>.</param>
+    public static PositionOrigin Of(PageOrigin origin, int replica, DeviceId device) => new(
+        origin.Epoch,
+        [.. origin.Expects[replica].Select(old => ReplicaPlacement.Of(origin.Layout, old))],
+        origin.Homes[replica] is >= 0 and var home ? home : null,
+        origin.SharedOn.Contains(device));
+
+    /// <exception cref="InvalidOperationException">That replica hands nothing over here.</exception>
+    public ReplicaPlacement At(int oldReplica) =>
+        Replicas.FirstOrDefault(replica => replica.Replica == oldReplica) ?? throw new InvalidOperationException(
+            $"replica {oldReplica} of {Epoch} hands nothing over here; these do: {string.Join(", ", Expects)}");
+}
+
 /// <summary>What made a device fail.</summary>
 public enum FailureKind
 {

@@ -20,12 +20,13 @@ internal static class PageCopy
         Invariant.Holds(copy.From.Length == copy.To.Length);
         var origin = connect.Origin;
         var position = assignment.Position;
-        var inPlace = copy.OldReplica == origin.Homes[position.Replica] && origin.SharedOn.Contains(copy.Device)
-            ? PageMoves.InPlace(runtime.Model, origin.Layout, copy.OldReplica, connect.Layout, position)
+        var old = origin.At(copy.OldReplica);
+        var inPlace = copy.OldReplica == origin.Home && origin.IsShared
+            ? PageMoves.InPlace(runtime.Model, old, copy.OldReplica, connect.Replica, position)
             : default;
         var bytes = 0L;
         foreach (var move in PageMoves.Of(
-            runtime.Model, origin.Layout, copy.OldReplica, connect.Layout, position, inPlace))
+            runtime.Model, old, copy.OldReplica, connect.Replica, position, inPlace))
         {
             for (var first = 0; first < copy.From.Length; first += PageRun.PagesMax)
             {
@@ -46,14 +47,14 @@ internal static class PageCopy
         ISliceFetcher fetcher,
         ClusterProtocol.ConnectPosition connect,
         StageAssignment assignment,
-        PageOrigin origin,
+        PositionOrigin origin,
         CancellationToken cancel)
     {
         var position = assignment.Position;
-        foreach (var old in origin.Expects[position.Replica])
+        foreach (var old in origin.Replicas)
         {
             foreach (var move in PageMoves.Of(
-                runtime.Model, origin.Layout, old, connect.Layout, position, inPlace: default))
+                runtime.Model, old, old.Replica, connect.Replica, position, inPlace: default))
             {
                 if (move.From.Node == connect.Device.Node) continue;
                 var layer = new LayerRange(move.Layers.First, move.Layers.First + 1);

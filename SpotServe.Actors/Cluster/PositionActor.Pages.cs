@@ -14,7 +14,7 @@ public sealed partial class PositionActor
     /// <summary>Longest wait for the rehearsal of copying pages.</summary>
     private static readonly TimeSpan RehearseMax = TimeSpan.FromMilliseconds(400);
 
-    private void Rehearse(PageOrigin origin)
+    private void Rehearse(PositionOrigin origin)
     {
         Timers.StartSingleTimer(nameof(Rehearsed), Rehearsed.Instance, RehearseMax);
         PageCopy.RehearseAsync(_runtime, _pageFetcher!, _connect!, Assignment, origin, _work.Token).PipeTo(
@@ -31,12 +31,7 @@ public sealed partial class PositionActor
     /// <summary>From this position's replica: every device of the replica copies its part.</summary>
     private void OnCopyPages(HandoverProtocol.CopyPages copy)
     {
-        var layout = _connect!.Layout;
-        var devices = layout.Positions
-            .Where(position => position.Replica == Assignment.Position.Replica)
-            .Select(layout.DeviceAt)
-            .ToList();
-        _copyJobs.Begin(copy, Sender, devices, device => AskToCopy(device, copy));
+        _copyJobs.Begin(copy, Sender, _connect!.Replica.Devices, device => AskToCopy(device, copy));
         if (Timers.IsTimerActive(nameof(RepeatCopies))) return;
         Timers.StartPeriodicTimer(nameof(RepeatCopies), RepeatCopies.Instance, RepeatAfter);
     }

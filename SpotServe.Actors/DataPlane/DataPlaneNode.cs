@@ -81,7 +81,7 @@ public sealed class DataPlaneNode : IDisposable
     /// <exception cref="ArgumentException">An endpoint that is needed is not given.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; nothing is left open.</exception>
     public async Task<StageLinks> ConnectAsync(
-        Layout layout,
+        IPlacement layout,
         Epoch epoch,
         Position self,
         IReadOnlyDictionary<DeviceId, IPEndPoint> endpoints,
@@ -132,7 +132,7 @@ public sealed class DataPlaneNode : IDisposable
     }
 
     private async Task<ILink> OpenAsync(
-        Layout layout,
+        IPlacement layout,
         Position self,
         LinkEnd end,
         IReadOnlyDictionary<DeviceId, IPEndPoint> endpoints,

@@ -24,8 +24,8 @@ public sealed record LinkEnd(LinkKey Key, bool IsFrom, LinkMeans Means)
 }
 
 /// <summary>
-/// The links of one position, from the layout alone: both ends compute the same key. Activations come from the same
-/// rank of the previous stage, plans from the leader (d,0,0), partial sums from all other ranks of the stage.
+/// The links of one position, from its replica's places alone: both ends compute the same key. Activations come from
+/// the same rank of the previous stage, plans from the leader (d,0,0), partial sums from all other ranks of the stage.
 /// </summary>
 public sealed record StageTopology(
     Epoch Epoch,
@@ -46,7 +46,7 @@ public sealed record StageTopology(
             .Concat(Ranks)
             .Concat(Leader?.Plans ?? []);
 
-    public static StageTopology Of(Layout layout, Epoch epoch, Position self)
+    public static StageTopology Of(IPlacement layout, Epoch epoch, Position self)
     {
         var degrees = layout.Degrees;
         var leader = new Position(self.Replica, 0, 0);
@@ -87,7 +87,7 @@ public sealed record StageTopology(
 
         static LinkMeans OverNetwork(bool isFrom) => isFrom ? LinkMeans.Dial : LinkMeans.Accept;
 
-        IEnumerable<Position> ReplicaPositions() => layout.Positions.Where(p => p.Replica == self.Replica);
+        IEnumerable<Position> ReplicaPositions() => layout.PositionsOf(self.Replica);
     }
 }
 

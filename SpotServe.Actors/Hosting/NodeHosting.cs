@@ -111,5 +111,5 @@ public static class NodeHosting
                 PrefixRoot = assignment.KeepsPrefixes ? PrefixKey.Root(model.Fingerprint) : null,
             },
             pipeline,
-            expects: position.Origin?.Expects[assignment.Position.Replica]);
+            expects: position.Origin?.Expects);
 }

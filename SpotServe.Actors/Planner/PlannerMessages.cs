@@ -20,17 +20,32 @@ internal static class PlannerMessages
         [.. message.Devices.Select(device => new HeldDevice(
             device.Device, device.Weights, [.. device.Positions.Select(Input)]))]);
 
-    public static ConnectPosition Message(PlannerEffect.Connect connect) => new(
-        connect.Epoch,
-        connect.Device,
-        connect.Layout,
-        connect.Endpoints,
-        connect.ContextMax,
-        connect.Nodes.ToImmutableDictionary(node => node.Key, node => ActorAddress.ActorOf(node.Value)),
-        connect.Origin)
+    /// <summary>Of the layout a position is told what concerns it.</summary>
+    public static ConnectPosition Message(PlannerEffect.Connect connect)
     {
-        Term = connect.Term,
-    };
+        var position = connect.Layout.PositionOf(connect.Device);
+        var replica = ReplicaPlacement.Of(connect.Layout, position.Replica);
+        var origin = connect.Origin is { } whole
+            ? PositionOrigin.Of(whole, position.Replica, connect.Device)
+            : null;
+        var own = replica.Devices.Select(device => device.Node).ToHashSet();
+        var others = origin?.Replicas.SelectMany(old => old.Devices).Select(device => device.Node) ?? [];
+        return new ConnectPosition(
+            connect.Epoch,
+            connect.Device,
+            replica,
+            own.Union(others).Where(connect.Endpoints.ContainsKey)
+                .ToImmutableDictionary(node => node, node => connect.Endpoints[node]),
+            connect.ContextMax,
+            position is { Stage: 0, Rank: 0 }
+                ? own.Where(connect.Nodes.ContainsKey)
+                    .ToImmutableDictionary(node => node, node => ActorAddress.ActorOf(connect.Nodes[node]))
+                : ImmutableDictionary<string, Akka.Actor.IActorRef>.Empty,
+            origin)
+        {
+            Term = connect.Term,
+        };
+    }
 
     public static HandoverProtocol.BeginHandover Message(PlannerEffect.BeginHandover begin) => new(
         begin.Epoch,

@@ -19,7 +19,7 @@ public readonly record struct LayoutDegrees(int Replicas, int Stages, int Ranks,
 public sealed record Layout(
     LayoutDegrees Degrees,
     ImmutableArray<LayerRange> StageLayers,
-    ImmutableArray<DeviceId> Placement)
+    ImmutableArray<DeviceId> Placement) : IPlacement
 {
     /// <summary>Flat index of a position, replica-major, then stage, then rank.</summary>
     public int IndexOf(Position position) =>

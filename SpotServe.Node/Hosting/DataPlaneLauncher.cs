@@ -16,14 +16,14 @@ internal sealed class DataPlaneLauncher(DataPlaneNode dataPlane, ModelSpec model
         CancellationToken cancel)
     {
         dataPlane.RetireBefore(position.Epoch);
-        var endpoints = position.Layout.Placement.Distinct().ToDictionary(
+        var endpoints = position.Replica.Devices.Distinct().ToDictionary(
             device => device, device => IPEndPoint.Parse(position.Endpoints[device.Node]));
         var links = await dataPlane.ConnectAsync(
-            position.Layout, position.Epoch, assignment.Position, endpoints, connectMax, cancel).ConfigureAwait(false);
+            position.Replica, position.Epoch, assignment.Position, endpoints, connectMax, cancel).ConfigureAwait(false);
         var once = new FirstFailure(onFailed);
         var runner = new StageRunner(
             engine, links, StepPlanLimits.Of(assignment, model), once.Report, dataPlane.Pacer);
-        return new RunningStage(links, StepPlanLimits.Of(assignment, model), runner, Watch(position, assignment, once));
+        return new RunningStage(links, StepPlanLimits.Of(assignment, model), runner, Watch(position, once));
     }
 
     public ISliceFetcher FetcherFor(Epoch epoch, IReadOnlyDictionary<string, string> endpoints) => dataPlane.Fetcher(
@@ -31,12 +31,10 @@ internal sealed class DataPlaneLauncher(DataPlaneNode dataPlane, ModelSpec model
 
     /// <summary>A node that stops without closing its sockets leaves the others waiting in a step: its heartbeats
     /// tell.</summary>
-    private IDisposable Watch(
-        ClusterProtocol.ConnectPosition position, StageAssignment assignment, FirstFailure failure)
+    private IDisposable Watch(ClusterProtocol.ConnectPosition position, FirstFailure failure)
     {
-        var peers = position.Layout.Positions
-            .Where(other => other.Replica == assignment.Position.Replica)
-            .Select(other => position.Layout.DeviceAt(other).Node)
+        var peers = position.Replica.Devices
+            .Select(device => device.Node)
             .Where(node => node != position.Device.Node)
             .Distinct()
             .ToDictionary(node => node, node => IPEndPoint.Parse(position.Endpoints[node]));

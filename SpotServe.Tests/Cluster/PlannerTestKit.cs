@@ -79,13 +79,13 @@ public abstract class PlannerTestKit : TestKit
             var connect = node.Commands.FishForMessage<ConnectPosition>(
                 message => message.Epoch == epoch, cancellationToken: Cancel);
             planner.Tell(new DeviceConnected(epoch, node.Device));
-            var position = connect.Layout.PositionAt(connect.Layout.Placement.IndexOf(node.Device));
-            if (position.Stage > 0 || position.Rank > 0) continue;
+            var index = connect.Replica.Replica;
+            if (connect.Replica.Devices[0] != node.Device) continue;
             var replica = CreateTestProbe();
-            replicas[position.Replica] = replica;
+            replicas[index] = replica;
             node.Positions = [.. node.Positions.Select(report =>
                 report.Epoch == epoch ? report with { Replica = replica } : report)];
-            planner.Tell(new ReplicaStarted(epoch, position.Replica, replica));
+            planner.Tell(new ReplicaStarted(epoch, index, replica));
         }
 
         return [.. replicas.Values];
@@ -123,9 +123,6 @@ public abstract class PlannerTestKit : TestKit
             cancellationToken: Cancel);
         return known!;
     }
-
-    private protected static PageOrigin? OriginOf(ScriptedNode node, Epoch epoch) => node.Commands
-        .FishForMessage<ConnectPosition>(message => message.Epoch == epoch, cancellationToken: Cancel).Origin;
 
     /// <summary>A replica with nothing in its cache.</summary>
     private protected static void AnswerEmptyCache(TestProbe replica, Epoch epoch, int index)

@@ -218,7 +218,8 @@ public sealed class ShardActorTests : TestKit
     private static ConnectPosition Connect(long epoch) => new(
         new Epoch(epoch),
         Device,
-        LayoutAssembly.InOrder(new LayoutDegrees(1, 1, 1, 4), TestModels.Small.LayerCount, [Device]),
+        ReplicaPlacement.Of(
+            LayoutAssembly.InOrder(new LayoutDegrees(1, 1, 1, 4), TestModels.Small.LayerCount, [Device]), 0),
         ImmutableDictionary<string, string>.Empty,
         TestModels.Small.ContextMax,
         ImmutableDictionary<string, IActorRef>.Empty,

@@ -101,6 +101,26 @@ public sealed class FakeDeviceMemoryTests
     }
 
     [Fact]
+    public async Task Source_that_dies_midway_is_replaced_by_the_folder_for_what_has_not_come()
+    {
+        var source = await DeviceAsync(Assignment(1, 0, 1));
+        _peers.Add(source);
+        var answers = 0;
+        _peers.BeforeAnswer = request =>
+        {
+            if (++answers > 3) throw new SliceLostException(request, "it is gone");
+        };
+        using var runtime = new FakeDeviceRuntime(Model);
+        var loaded = new Last();
+
+        using var engine = await runtime.PrepareAsync(_peers.Order(Assignment(1, 0, 1)), _peers, loaded, Cancel);
+
+        Assert.InRange(loaded.Value.PeerBytes, 1, loaded.Value.TotalBytes - 1);
+        Assert.Equal(loaded.Value.TotalBytes, loaded.Value.LoadedBytes);
+        Assert.Equal(new FakeModel(Model).NextToken([5, 6, 7], SamplingParameters.Greedy), Run(engine, 0, 3, [0]));
+    }
+
+    [Fact]
     public async Task Cancelled_preparation_keeps_the_layers_that_were_complete()
     {
         var source = await DeviceAsync(Assignment(1, 0, 1));

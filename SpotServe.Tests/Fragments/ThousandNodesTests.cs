@@ -3,6 +3,7 @@ using Akka.Actor;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fragments;
+using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Serialization;
@@ -71,12 +72,43 @@ public sealed class ThousandNodesTests : TwoSystems
         Leaving = Names.ToImmutableDictionary(name => name, _ => DateTimeOffset.UnixEpoch),
     };
 
-    private static ConnectPosition Connect(IActorRef node) => new(
-        new Epoch(9), new DeviceId(Names[0], 0), Wide, Names.ToImmutableDictionary(name => name, name => name), 131_072,
-        Names.ToImmutableDictionary(name => name, _ => node),
+    /// <summary>A position among 1,000 is told of its replica's eight nodes, and of those that its pages come
+    /// from.</summary>
+    [Fact]
+    public void Position_is_told_what_concerns_it_however_many_nodes_there_are()
+    {
+        var serializer = new HyperionMessageSerializer((ExtendedActorSystem)Left);
+
+        var leader = Connect(Left.DeadLetters);
+        var bytes = serializer.Write(leader, FragmentLimits.MessageBytesMax).Length;
+
+        TestContext.Current.TestOutputHelper?.WriteLine($"{bytes:N0} bytes");
+        Assert.InRange(bytes, 1, 8_000);
+        Assert.Equal(Wide.PositionsOf(0), leader.Replica.PositionsOf(0));
+        Assert.All(leader.Replica.PositionsOf(0), position =>
+        {
+            Assert.Equal(Wide.DeviceAt(position), leader.Replica.DeviceAt(position));
+            Assert.Equal(Wide.LayersOf(position), leader.Replica.LayersOf(position));
+            Assert.Contains(Wide.DeviceAt(position).Node, leader.Endpoints);
+            Assert.Contains(Wide.DeviceAt(position).Node, leader.Nodes);
+        });
+        Assert.Equal([0, 7], leader.Origin!.Expects);
+        Assert.All(Wide.PositionsOf(7), position =>
+        {
+            Assert.Equal(Wide.DeviceAt(position), leader.Origin.At(7).DeviceAt(position));
+            Assert.Contains(Wide.DeviceAt(position).Node, leader.Endpoints);
+        });
+    }
+
+    /// <summary>As the planner's shell makes it from the core's effect.</summary>
+    private static ConnectPosition Connect(IActorRef node) => PlannerMessages.Message(new PlannerEffect.Connect(
+        new ActorAddress(node), new Epoch(9), new DeviceId(Names[0], 0), Wide,
+        Names.ToImmutableDictionary(name => name, name => name), 131_072,
+        Names.ToImmutableSortedDictionary(name => name, IAddress (_) => new ActorAddress(node)),
         new PageOrigin(
             new Epoch(8), Wide, [.. Enumerable.Range(0, 125)],
-            [.. Enumerable.Range(0, 125).Select(index => ImmutableArray.Create(index))], Wide.Placement));
+            [[0, 7], .. Enumerable.Range(1, 124).Select(index => ImmutableArray.Create(index))], Wide.Placement),
+        Term: 3));
 
     private static PreparePosition Prepare() => new(
         new Epoch(9), new DeviceId(Names[0], 0),

@@ -76,7 +76,7 @@ internal sealed class SimDataPlane
         var key = (connect.Epoch, assignment.Position.Replica);
         if (!_replicas.TryGetValue(key, out var replica))
         {
-            replica = new SimReplica(_world, this, connect.Epoch, connect.Layout, assignment.Position.Replica);
+            replica = new SimReplica(_world, this, connect.Epoch, connect.Replica);
             _replicas[key] = replica;
         }
 

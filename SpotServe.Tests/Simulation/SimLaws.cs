@@ -25,7 +25,8 @@ internal sealed class SimLaws
     private readonly Dictionary<SimControl, Epoch> _shown = [];
     private readonly Dictionary<SimProcess, long> _termOf = [];
     private readonly Dictionary<Epoch, TimeSpan> _preparedAt = [];
-    private readonly Dictionary<Epoch, PageOrigin?> _origins = [];
+    /// <summary>Replicas that others hand sequences to.</summary>
+    private readonly HashSet<(Epoch Epoch, int Replica)> _expecting = [];
     private readonly HashSet<(Epoch Epoch, int Replica)> _serving = [];
     private readonly HashSet<(Epoch Epoch, int Replica)> _drained = [];
     private readonly Dictionary<(IActorRef Old, Epoch New, RequestId Id), IActorRef> _handedTo = [];
@@ -50,8 +51,8 @@ internal sealed class SimLaws
             case ClusterProtocol.DevicePrepared:
                 CheckMemory();
                 break;
-            case ClusterProtocol.ConnectPosition connect:
-                _origins[connect.Epoch] = connect.Origin;
+            case ClusterProtocol.ConnectPosition { Origin.Replicas.IsEmpty: false } connect:
+                _expecting.Add((connect.Epoch, connect.Replica.Replica));
                 break;
             case HandoverProtocol.ReplicaServes serves:
                 _serving.Add((serves.Epoch, serves.Replica));
@@ -164,8 +165,7 @@ internal sealed class SimLaws
         }
     }
 
-    private bool Expects(SimReplica replica) =>
-        _origins.GetValueOrDefault(replica.Epoch) is { } origin && !origin.Expects[replica.Index].IsEmpty;
+    private bool Expects(SimReplica replica) => _expecting.Contains((replica.Epoch, replica.Index));
 
     private void CheckMemory()
     {

@@ -19,13 +19,13 @@ internal sealed class SimReplica
     private readonly bool[] _isBusy;
     private bool _isJoined;
 
-    public SimReplica(SimWorld world, SimDataPlane dataPlane, Epoch epoch, Layout layout, int index)
+    public SimReplica(SimWorld world, SimDataPlane dataPlane, Epoch epoch, ReplicaPlacement replica)
     {
-        (Epoch, Index) = (epoch, index);
+        (Epoch, Index) = (epoch, replica.Replica);
         _world = world;
         _dataPlane = dataPlane;
-        _positions = [.. layout.Positions.Where(position => position.Replica == index)];
-        StageCount = layout.Degrees.Stages;
+        _positions = [.. replica.PositionsOf(replica.Replica)];
+        StageCount = replica.Degrees.Stages;
         _waiting = [.. Enumerable.Range(0, StageCount).Select(_ => new Queue<Flow>())];
         _isBusy = new bool[StageCount];
     }

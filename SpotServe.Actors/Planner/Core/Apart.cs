@@ -8,7 +8,7 @@ internal static class Apart
     /// this is kept.</summary>
     public static void OnNotReached(Turn turn, Epoch epoch, string node, string other)
     {
-        if (node == other || !turn.State.Nodes.ContainsKey(other)) return;
+        if (node == other || !turn.State.Nodes.ContainsKey(node) || !turn.State.Nodes.ContainsKey(other)) return;
         var (separations, apart) = turn.State.Separations.Report(turn.Limits, node, other, epoch, turn.Now);
         turn.State = turn.State with { Separations = separations };
         if (apart is not { } time) return;

@@ -41,6 +41,10 @@ internal sealed record Change(
         _phase = (phase, now),
     };
 
+    /// <summary>Whether the device has more by now than it was known to have.</summary>
+    public bool IsProgress(DeviceId device, LoadProgress progress) =>
+        !_loaded.TryGetValue(device, out var known) || progress.LoadedBytes > known.LoadedBytes;
+
     public Change Loading(DeviceId device, LoadProgress progress) =>
         this with { _loaded = _loaded.SetItem(device, progress) };
 

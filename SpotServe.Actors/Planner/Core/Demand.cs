@@ -20,10 +20,16 @@ internal static class Demand
     /// another's.</summary>
     private static readonly TimeSpan SilenceMax = TimeSpan.FromSeconds(5);
 
-    public static void OnGatewayLoad(Turn turn, PlannerInputs.DemandReported report) => turn.State = turn.State with
+    public static void OnGatewayLoad(Turn turn, PlannerInputs.DemandReported report)
     {
-        Demand = turn.State.Demand.SetItem(report.Gateway, (report.Demand, turn.Now)),
-    };
+        var demand = turn.State.Demand;
+        // A gateway may report once more after it was heard to be gone.
+        var silent = demand.Where(known => turn.Now - known.Value.At >= SilenceMax).Select(known => known.Key);
+        turn.State = turn.State with
+        {
+            Demand = demand.RemoveRange(silent).SetItem(report.Gateway, (report.Demand, turn.Now)),
+        };
+    }
 
     /// <summary>The load of all gateways together.</summary>
     public static Workload Of(PlannerState state, DateTimeOffset now)
@@ -45,6 +51,7 @@ internal static class Demand
     public static void OnReplicaLoad(Turn turn, Replica.ReplicaControlProtocol.ReplicaLoad load)
     {
         if (turn.State.Active is not { } active || load.Epoch != active.Epoch) return;
+        if (!active.Replicas.ContainsKey(load.Replica)) return;
         var before = active.Loads.GetValueOrDefault(load.Replica);
         turn.State = turn.State with
         {

@@ -139,10 +139,14 @@ internal static class Losses
         }
     }
 
-    private static void Accuse(Turn turn, string node, Signs sign) => turn.State = turn.State with
+    /// <summary>Only a node that is there can be accused: of one that is gone nobody would ever hear the
+    /// answer.</summary>
+    private static void Accuse(Turn turn, string node, Signs sign)
     {
-        Accused = turn.State.Accused.SetItem(node, turn.State.Accused.GetValueOrDefault(node) | sign),
-    };
+        var accused = turn.State.Accused;
+        if (!turn.State.Nodes.ContainsKey(node)) return;
+        turn.State = turn.State with { Accused = accused.SetItem(node, accused.GetValueOrDefault(node) | sign) };
+    }
 
     /// <summary>Names the node that went, where the device knows it, and how that was noticed.</summary>
     private static Cause CauseOf(ClusterProtocol.DeviceFailed failed) => failed switch

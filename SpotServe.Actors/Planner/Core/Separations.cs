@@ -13,6 +13,9 @@ internal sealed record Separations
 
     public static Separations None { get; } = new();
 
+    /// <summary>Pairs of which something is known.</summary>
+    public int Count => _pairs.Count;
+
     /// <summary>One of the two could not reach the other in this epoch.</summary>
     /// <returns>For how long they are set apart from now on; null while it is but a doubt.</returns>
     public (Separations Next, TimeSpan? Apart) Report(

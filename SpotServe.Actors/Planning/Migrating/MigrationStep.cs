@@ -46,8 +46,8 @@ public abstract record MigrationStep(int Id, ImmutableArray<int> After, TimeSpan
     /// <summary>Bytes that move, or that are given back.</summary>
     public virtual long Bytes => 0;
 
-    /// <summary>A slice of weights goes to a device.</summary>
-    /// <param name="Fallback">Another source, for when the first is on a node that leaves and dies early.</param>
+    /// <summary>A slice of weights goes to a device. If the source dies before all of it has come, the device takes the
+    /// rest from another source that it was told of, or from its own model folder, layer by layer.</summary>
     public sealed record CopyWeights(
         int Id,
         ImmutableArray<int> After,
@@ -56,8 +56,7 @@ public abstract record MigrationStep(int Id, ImmutableArray<int> After, TimeSpan
         SliceSource From,
         DeviceId To,
         WeightSlice Slice,
-        long SliceBytes,
-        SliceSource? Fallback) : MigrationStep(Id, After, Start, Finish)
+        long SliceBytes) : MigrationStep(Id, After, Start, Finish)
     {
         public override long Bytes => SliceBytes;
 

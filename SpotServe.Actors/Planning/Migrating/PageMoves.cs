@@ -11,7 +11,7 @@ public static class PageMoves
     /// <summary>Layers whose pages stay where they are: the device had them in the home replica, over the same
     /// key/value heads. Empty when there are none.</summary>
     /// <param name="home">The old replica whose page ids the position's replica keeps.</param>
-    public static LayerRange InPlace(ModelSpec model, Layout old, int home, Layout target, Position position)
+    public static LayerRange InPlace(ModelSpec model, IPlacement old, int home, IPlacement target, Position position)
     {
         var device = target.DeviceAt(position);
         foreach (var before in old.PositionsOf(home))
@@ -31,7 +31,7 @@ public static class PageMoves
     /// </summary>
     /// <param name="inPlace">Layers that need no copy.</param>
     public static ImmutableArray<PageMove> Of(
-        ModelSpec model, Layout old, int oldReplica, Layout target, Position position, LayerRange inPlace)
+        ModelSpec model, IPlacement old, int oldReplica, IPlacement target, Position position, LayerRange inPlace)
     {
         var device = target.DeviceAt(position);
         var layers = target.LayersOf(position);
@@ -68,7 +68,7 @@ public static class PageMoves
     /// <summary>Ranks of a stage that together have the heads, each head once. Ranks overlap when M exceeds the
     /// key/value heads; this device's own part is taken first.</summary>
     private static List<(DeviceId From, AxisRange Heads)> Holders(
-        ModelSpec model, Layout old, Position stage, AxisRange need, DeviceId self)
+        ModelSpec model, IPlacement old, Position stage, AxisRange need, DeviceId self)
     {
         var holders = Enumerable.Range(0, old.Degrees.Ranks)
             .Select(rank => (

@@ -106,7 +106,7 @@ internal sealed class PlanDraft
             Count(storage.Value, within: false, part.Bytes);
             _steps.Add(new MigrationStep.CopyWeights(
                 id, after, Time(start), Time(finish), new SliceSource(storage.Value, default), Holdings[to].Device,
-                slice, part.Bytes, null));
+                slice, part.Bytes));
             return (id, -1);
         }
 
@@ -115,7 +115,7 @@ internal sealed class PlanDraft
         _sent[peer] += part.Bytes;
         _steps.Add(new MigrationStep.CopyWeights(
             id, after, Time(begin), Time(end), SliceSource.Peer(Holdings[peer].Device), Holdings[to].Device, slice,
-            part.Bytes, FallbackFor(part, peer, storage)));
+            part.Bytes));
         return (id, peer);
     }
 
@@ -242,17 +242,6 @@ internal sealed class PlanDraft
         finish = Math.Min(disk, store);
         if (double.IsInfinity(finish)) return null;
         return disk <= store ? SourceKind.Disk : SourceKind.Store;
-    }
-
-    private SliceSource? FallbackFor(MissingPart part, int peer, SourceKind? storage)
-    {
-        if (double.IsInfinity(_deadlineOf[peer])) return null;
-        foreach (var holder in part.Holders)
-        {
-            if (double.IsInfinity(_deadlineOf[holder])) return SliceSource.Peer(Holdings[holder].Device);
-        }
-
-        return storage is { } kind ? new SliceSource(kind, default) : null;
     }
 
     private void Count(SourceKind source, bool within, long bytes) => _moved = source switch

@@ -97,8 +97,8 @@ public sealed class StageCutter(SliceGeometry geometry, SearchOptions options, W
 
     private long KvLayerBytes(int batch, int heads)
     {
-        var tokens = KvPage.Count(load.PromptTokens + load.OutputTokens) * KvPage.Tokens;
-        return geometry.KvBytes((long)batch * tokens, 1, heads);
+        var pages = (long)batch * KvPage.Count(load.PromptTokens + load.OutputTokens);
+        return pages * KvPage.Bytes(geometry.Model, heads);
     }
 
     /// <summary>The largest rank's bytes: with floor cuts and shared kv heads the ranks are not all alike.</summary>

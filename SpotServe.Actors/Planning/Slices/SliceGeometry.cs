@@ -41,7 +41,7 @@ public sealed class SliceGeometry
     public long BackBytes => _back.AllBytes;
 
     /// <summary>Bytes of one token's keys and values in one layer and one key/value head.</summary>
-    public long KvBytesPerTokenLayerHead => 2L * Model.HeadSize * Model.WeightType.Bytes();
+    public long KvBytesPerTokenLayerHead => KvPage.Bytes(Model, 1) / KvPage.Tokens;
 
     /// <summary>Checks that M cuts the model: it divides the heads and <see cref="Share.Unit"/>.</summary>
     /// <exception cref="RankCountException">It does not.</exception>

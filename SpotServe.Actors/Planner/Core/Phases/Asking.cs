@@ -47,7 +47,9 @@ internal sealed record Asking(
                     Cause = Cause.Acquit(answer.Node),
                 });
                 return true;
-            case ReplicaControlProtocol.ReplicaCacheReport report when report.Epoch == turn.State.Active?.Epoch:
+            case ReplicaControlProtocol.ReplicaCacheReport report
+                when turn.State.Active is { } active && report.Epoch == active.Epoch
+                    && active.Replicas.ContainsKey(report.Replica):
                 var cache = new ReplicaCache(report.Replica, report.Requests);
                 turn.Stay(this with { Caches = Caches.SetItem(report.Replica, cache) });
                 return true;
@@ -112,11 +114,20 @@ internal sealed record Asking(
         Apart.Refresh(turn);
         Decision.Hear(turn, this);
         if (Decision.IsNeeded(turn)) Decision.Make(turn, this);
-        else turn.Rest("nothing fits yet");
+        else RestUntilItFits(turn);
     }
 
     /// <summary>Something else was noticed of what led to the question.</summary>
     public void Explain(Turn turn, Cause cause) => turn.Stay(this with { Cause = Cause.And(cause) });
+
+    /// <summary>What serves goes on. Where nothing does and nothing fits those that are there, they are asked again in
+    /// a while.</summary>
+    private void RestUntilItFits(Turn turn)
+    {
+        turn.Rest("nothing fits yet");
+        if (turn.State.Phase is Gathering && !turn.State.Staying.IsEmpty)
+            turn.PlanAfter(Cause, turn.Limits.RetryAfter);
+    }
 
     private void Ask(Turn turn)
     {

@@ -32,11 +32,15 @@ internal sealed record Connecting(
     {
         switch (message)
         {
+            // What was heard before is no progress: it does not keep the phase from its limit.
             case ClusterProtocol.DeviceConnected connected when connected.Epoch == Epoch:
-                Continue(turn, this with { WaitingFor = WaitingFor.Remove(connected.Device) });
+                if (WaitingFor.Contains(connected.Device))
+                    Continue(turn, this with { WaitingFor = WaitingFor.Remove(connected.Device) });
                 return true;
             case PlannerInputs.LeaderStarted started when started.Epoch == Epoch:
-                Continue(turn, this with { Leaders = Leaders.SetItem(started.Replica, started.Leader) });
+                if (started.Replica >= 0 && started.Replica < Layout.Degrees.Replicas
+                    && !Leaders.ContainsKey(started.Replica))
+                    Continue(turn, this with { Leaders = Leaders.SetItem(started.Replica, started.Leader) });
                 return true;
             default:
                 return base.Hear(turn, message);

@@ -12,10 +12,12 @@ internal abstract record GettingReady(Change Change, DateTimeOffset Limit, DateT
     public override bool Hear(Turn turn, object message)
     {
         if (message is not ClusterProtocol.DeviceLoading loading || loading.Epoch != Epoch) return false;
+        if (!Layout.Placement.Contains(loading.Device)) return true;
         turn.Stay(this with
         {
             Change = Change.Loading(loading.Device, loading.Progress),
-            Limit = turn.Now + turn.Limits.ProgressMax,
+            // A device that only says again how far it is does not keep the phase from its limit.
+            Limit = Change.IsProgress(loading.Device, loading.Progress) ? turn.Now + turn.Limits.ProgressMax : Limit,
         });
         turn.Publish();
         return true;

@@ -1,0 +1,100 @@
+using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Execution;
+using SpotServe.Actors.Planner;
+using Xunit;
+
+namespace SpotServe.Tests.Planner.Core;
+
+/// <summary>What the core makes of losses and notices, to the millisecond.</summary>
+public sealed class PlannerCoreTests
+{
+    /// <summary>Links and control connection are closed: only the end of a process does that. No time passes between
+    /// the signs and the decision.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Killed_process_is_not_waited_for(int killed)
+    {
+        var run = Serving(nodes: 3);
+        var (before, at) = (run.State.Journal.Epoch, run.Now);
+        var node = run.World.Nodes[killed];
+
+        run.World.End(node);
+        run.World.Mail.RemoveAll(message => message is MemberLost);   // the membership takes seconds
+        run.DeliverAll();
+
+        Assert.Equal(at, run.Now);
+        Assert.Equal(before.Next, run.State.Journal.Epoch);
+        Assert.False(run.State.Journal.Decided!.Layout.Uses(node.Name));
+        Assert.Equal(at, run.State.Journal.Decided.At);
+    }
+
+    /// <summary>One sign alone may be the end of a link: the node has a moment to answer, and no more.</summary>
+    [Fact]
+    public void Node_with_one_sign_against_it_is_waited_for_as_long_as_an_accused_one_may_take()
+    {
+        var run = Serving(nodes: 3);
+        var (before, at) = (run.State.Journal.Epoch, run.Now);
+
+        run.World.End(run.World.Nodes[1]);
+        run.World.Mail.RemoveAll(message => message is MemberLost or MemberSuspected);
+        run.DeliverAll();
+        Assert.IsType<Asking>(run.State.Phase);
+        run.Pass(TimeSpan.FromMilliseconds(300), nodesReport: true, mailArrives: true);
+
+        Assert.Equal(before.Next, run.State.Journal.Epoch);
+        Assert.Equal(at + new PlannerLimits().AccusedAnswerMax, run.State.Journal.Decided!.At);
+    }
+
+    [Fact]
+    public void Of_two_notices_the_sooner_deadline_counts()
+    {
+        var run = Serving(nodes: 3);
+        var node = run.World.Nodes[1].Name;
+
+        Notice(30, "aws");
+        Notice(12, "signal");
+        Notice(20, "admin");
+
+        Assert.Equal(new Departure(run.Now.AddSeconds(12), IsTold: true), run.State.Leaving[node]);
+
+        void Notice(int seconds, string source) =>
+            run.Hear(new ClusterProtocol.NodeNotice(node, run.Now.AddSeconds(seconds), source));
+    }
+
+    /// <summary>The membership changes before the notice is heard, or after it.</summary>
+    [Theory]
+    [InlineData(true, 5)]
+    [InlineData(true, 90)]
+    [InlineData(false, 5)]
+    [InlineData(false, 90)]
+    public void Early_hint_does_not_hide_the_real_notice(bool isHintFirst, int seconds)
+    {
+        var run = Serving(nodes: 3);
+        var node = run.World.Nodes[1];
+        var hint = new MemberLeaving(CoreWorld.HostOf(node));
+        var notice = new ClusterProtocol.NodeNotice(node.Name, run.Now.AddSeconds(seconds), "aws");
+
+        run.Hear(isHintFirst ? hint : notice);
+        run.Hear(isHintFirst ? notice : hint);
+
+        Assert.Equal(new Departure(notice.Deadline, IsTold: true), run.State.Leaving[node.Name]);
+    }
+
+    private static CoreRun Serving(int nodes)
+    {
+        var run = new CoreRun(new PlannerOptions
+        {
+            DevicesExpected = nodes,
+            SequencesMax = 8,
+            StepTokensMax = 64,
+            WorkingBytes = 1 << 10,
+            Stated = new SourceRates(1e9, 1e9),
+        });
+        for (var i = 0; i < nodes; i++) run.World.Join(devices: 1, memoryBytes: 64L << 20);
+        run.Pass(TimeSpan.FromSeconds(2), nodesReport: true, mailArrives: true);
+        Assert.IsType<Serving>(run.State.Phase);
+        return run;
+    }
+}
