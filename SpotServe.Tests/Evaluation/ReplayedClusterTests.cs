@@ -85,7 +85,8 @@ public sealed class ReplayedClusterTests
         return new Recording(begun, [.. entries.OrderBy(entry => entry.Seconds)], []);
     }
 
-    private static SimNode Serving(SimCluster cluster) => cluster.Staying.OrderBy(node => node.Name, StringComparer.Ordinal)
+    private static SimNode Serving(SimCluster cluster) => cluster.Staying
+        .OrderBy(node => node.Name, StringComparer.Ordinal)
         .First(node => node.Runtimes[0].Engines.Length > 0);
 
     private static void AddClient(

@@ -72,8 +72,10 @@ internal sealed class RecordedTimes : ICostModel
     {
         public static Fit Of(List<Sample> samples)
         {
-            var prompt = samples.Sum(sample => sample.FirstSeconds) / samples.Sum(sample => (double)sample.PromptTokens);
-            var (n, step) = (samples.Average(sample => sample.Sequences), samples.Average(sample => sample.StepSeconds));
+            var prompt = samples.Sum(sample => sample.FirstSeconds)
+                / samples.Sum(sample => (double)sample.PromptTokens);
+            var n = samples.Average(sample => sample.Sequences);
+            var step = samples.Average(sample => sample.StepSeconds);
             var spread = samples.Sum(sample => (sample.Sequences - n) * (sample.Sequences - n));
             var slope = spread <= 0
                 ? 0
@@ -92,7 +94,8 @@ internal sealed class RecordedTimes : ICostModel
 
         public Concurrency(IEnumerable<(double From, double To)> intervals)
         {
-            var steps = intervals.SelectMany(interval => new (double At, int Step)[] { (interval.From, 1), (interval.To, -1) })
+            var steps = intervals
+                .SelectMany(interval => new (double At, int Step)[] { (interval.From, 1), (interval.To, -1) })
                 .OrderBy(step => step.At).ToArray();
             (_at, _area, _open) = (new double[steps.Length], new double[steps.Length], new int[steps.Length]);
             for (var i = 0; i < steps.Length; i++)

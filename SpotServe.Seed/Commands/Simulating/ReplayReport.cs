@@ -32,10 +32,11 @@ internal static class ReplayReport
             new Text(outcome.HasSameChanges
                 ? "As many, of the same kinds, in the same order."
                 : "They differ in number, kind or order."),
-            new Text(outcome.FirstDifference is { } other
-                ? $"Layouts have the same degrees and stages{(outcome.HasSameShapes ? "" : " up to there")}; where they "
-                    + $"lie differs first at {other}."
-                : "Every layout that the live planner decided is the simulated one's, device for device."),
+            new Text(outcome.FirstDifference is not { } other
+                ? "Every layout that the live planner decided is the simulated one's, device for device."
+                : outcome.HasSameShapes
+                    ? $"All layouts have the same degrees and stages; where they lie differs first at {other}."
+                    : $"Layouts differ first at {other}."),
             Changes(recorded.Changes.Select(ReplayOutcome.Kind), simulated.Changes.Select(ReplayOutcome.Kind)),
         ]);
     }
