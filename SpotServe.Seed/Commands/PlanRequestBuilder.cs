@@ -12,6 +12,7 @@ internal static class PlanRequestBuilder
     private static readonly DeviceKind[] BuiltInKinds =
     [
         new("T4", 15L << 30, 240e9, 25e12, 40e-6, 0.476),
+        new("V100", 15L << 30, 750e9, 80e12, 30e-6, 3.06),
         new("A10G", 22L << 30, 480e9, 70e12, 25e-6, 1.0),
         new("L4", 22L << 30, 250e9, 60e12, 25e-6, 0.7),
         new("A100", 78L << 30, 1.6e12, 250e12, 15e-6, 4.1),

@@ -88,6 +88,13 @@ internal sealed class SeedFlags
         Description = "Tell all that the planner does: epochs, positions, devices.",
     };
 
+    public Option<string?> Record { get; } = new("--record")
+    {
+        Description = "Write what happens to the cluster into this file: machines, requests with their lengths (no "
+            + "texts), step times, plans. simulate --replay plays it.",
+        HelpName = "FILE",
+    };
+
     private PlannerFlags Planner { get; } = new();
 
     private FollowFlags Follow { get; } = new();
@@ -108,6 +115,7 @@ internal sealed class SeedFlags
         command.Options.Add(PrefixCache);
         command.Options.Add(OpenRequestsMax);
         command.Options.Add(Verbose);
+        command.Options.Add(Record);
         Planner.AddTo(command);
         Follow.AddTo(command);
         HttpAccess.AddTo(command);
@@ -143,6 +151,7 @@ internal sealed class SeedFlags
             Layout = ReadLayout(parsed.GetValue(Layout), model, nodes * devicesPerNode, sequences),
             DataFolder = Path.GetFullPath(data),
             Verbose = parsed.GetValue(Verbose),
+            Record = parsed.GetValue(Record) is { } record ? Path.GetFullPath(record) : null,
             Database = ReadDatabase(parsed),
             SequencesMax = sequences,
             StepTokensMax = stepTokens,

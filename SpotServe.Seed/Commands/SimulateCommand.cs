@@ -24,6 +24,12 @@ public static class SimulateCommand
         Description = "Folder with the paper's files below spotserve/ (docs/simulate.md)",
     };
 
+    private static readonly Option<FileInfo?> Replay = new("--replay")
+    {
+        Description = "A recording of a live cluster (--record): what it did, beside what is simulated of it",
+        HelpName = "RECORDING",
+    };
+
     private static readonly Option<int> Perturbed = new("--perturbed")
     {
         Description = "Runs of the evaluation with small changes, to tell agreement from luck",
@@ -54,7 +60,7 @@ public static class SimulateCommand
 
     private static readonly Option<DirectoryInfo?> Out = new("--out")
     {
-        Description = "Folder for report.md, report.html and report.json",
+        Description = "Folder for report.md, report.html, report.json, and each figure as SVG and PNG",
     };
 
     private static readonly Option<bool> Json = new("--json") { Description = "Print JSON" };
@@ -64,7 +70,7 @@ public static class SimulateCommand
     {
         var command = new Command("simulate", "Play traces of machines and requests through the planner")
         {
-            Paper, Traces, Perturbed, Seeds, EngineRestart, HolderRestart, Storage, Out, Json,
+            Paper, Traces, Replay, Perturbed, Seeds, EngineRestart, HolderRestart, Storage, Out, Json,
         };
         foreach (var option in FleetFlags.All) command.Add(option);
         command.SetAction(result => Run(
@@ -76,14 +82,13 @@ public static class SimulateCommand
     {
         try
         {
-            var isPaper = result.GetValue(Paper);
-            if (!isPaper && result.GetValue(FleetFlags.Availability) is not { Length: > 0 })
+            if (ReportOf(result, error.WriteLine) is not { } report)
             {
-                error.WriteLine("simulate: say what is to be simulated: --paper, or --availability FILE...");
+                error.WriteLine(
+                    "simulate: say what is to be simulated: --paper, --availability FILE... or --replay RECORDING");
                 return 1;
             }
 
-            var report = isPaper ? PaperReportOf(result) : FleetReport.Make(result, error.WriteLine);
             if (result.GetValue(Json)) output.WriteLine(ReportWriter.ToJson(report));
             else ReportWriter.ToConsole(report, output);
             if (result.GetValue(Out) is { } folder) Write(report, folder.FullName);
@@ -95,6 +100,14 @@ public static class SimulateCommand
             error.WriteLine($"simulate: {refused.Message}");
             return 1;
         }
+    }
+
+    /// <returns>Null when nothing is asked for.</returns>
+    private static Report? ReportOf(ParseResult result, Action<string> progress)
+    {
+        if (result.GetValue(Paper)) return PaperReportOf(result);
+        if (result.GetValue(Replay) is { } recording) return ReplayReport.Make(recording.FullName);
+        return result.GetValue(FleetFlags.Availability) is { Length: > 0 } ? FleetReport.Make(result, progress) : null;
     }
 
     private static Report PaperReportOf(ParseResult result)
@@ -123,5 +136,10 @@ public static class SimulateCommand
         File.WriteAllText(Path.Combine(folder, "report.md"), ReportWriter.ToMarkdown(report, "."));
         File.WriteAllText(Path.Combine(folder, "report.html"), ReportWriter.ToHtml(report));
         File.WriteAllText(Path.Combine(folder, "report.json"), ReportWriter.ToJson(report));
+        foreach (var figure in report.Blocks.OfType<ReportBlock.Figure>())
+        {
+            File.WriteAllText(Path.Combine(folder, figure.Name + ".svg"), FigureDrawing.Svg(figure.Data));
+            File.WriteAllBytes(Path.Combine(folder, figure.Name + ".png"), FigureDrawing.Png(figure.Data));
+        }
     }
 }

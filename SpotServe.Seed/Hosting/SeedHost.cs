@@ -19,6 +19,7 @@ using SpotServe.Seed.Dashboard;
 using SpotServe.Seed.Dashboard.Live;
 using SpotServe.Seed.Fleet;
 using SpotServe.Seed.Narration;
+using SpotServe.Seed.Recorder;
 using SpotServe.Seed.Templating;
 using SpotServe.Seed.Tokenization;
 
@@ -33,10 +34,12 @@ internal sealed class SeedHost : IAsyncDisposable
         new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private readonly FileStream _dataLock;
+    private readonly ClusterRecorder? _recorder;
 
     private SeedHost(
         WebApplication app,
         FileStream dataLock,
+        ClusterRecorder? recorder,
         ClusterBoard board,
         JournalHealth health,
         Akka.Cluster.Cluster cluster)
@@ -44,6 +47,7 @@ internal sealed class SeedHost : IAsyncDisposable
         Journal = health;
         _app = app;
         _dataLock = dataLock;
+        _recorder = recorder;
         Board = board;
         Names = app.Services.GetRequiredService<NodeNames>();
         Watch = app.Services.GetRequiredService<ClusterWatch>();
@@ -98,7 +102,12 @@ internal sealed class SeedHost : IAsyncDisposable
         var board = new ClusterBoard();
         var health = new JournalHealth();
         var dataLock = LockData(options);
-        var app = Build(options, board, health);
+        var planner = PlannerOf(options);
+        var recorder = options.Record is { } file
+            ? ClusterRecorder.Start(file, planner, TimeProvider.System, Console.Error.WriteLine)
+            : null;
+        if (recorder is not null) board.Changed += recorder.OnView;
+        var app = Build(options, planner, board, health, recorder);
         try
         {
             await app.StartAsync(cancel);
@@ -107,13 +116,14 @@ internal sealed class SeedHost : IAsyncDisposable
         {
             await app.DisposeAsync();
             await dataLock.DisposeAsync();
+            if (recorder is not null) await recorder.DisposeAsync();
             throw failure;
         }
 
         var system = app.Services.GetRequiredService<ActorSystem>();
         var cluster = Akka.Cluster.Cluster.Get(system);
         if (options.Seeds.Count == 0) cluster.Join(cluster.SelfAddress);
-        return new SeedHost(app, dataLock, board, health, cluster);
+        return new SeedHost(app, dataLock, recorder, board, health, cluster);
     }
 
     public async ValueTask DisposeAsync()
@@ -127,6 +137,12 @@ internal sealed class SeedHost : IAsyncDisposable
         catch (OperationCanceledException)
         {
             // The process ends now; the journal is consistent whenever it is cut.
+        }
+
+        if (_recorder is { } recorder)
+        {
+            Board.Changed -= recorder.OnView;
+            await recorder.DisposeAsync();
         }
 
         await _dataLock.DisposeAsync();
@@ -195,7 +211,12 @@ internal sealed class SeedHost : IAsyncDisposable
         }
     }
 
-    private static WebApplication Build(SeedOptions options, ClusterBoard board, JournalHealth health)
+    private static WebApplication Build(
+        SeedOptions options,
+        PlannerOptions planner,
+        ClusterBoard board,
+        JournalHealth health,
+        ClusterRecorder? recorder)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions
         {
@@ -220,7 +241,15 @@ internal sealed class SeedHost : IAsyncDisposable
             Journal = health,
             StopSearch = request => new StopTokenSearch(tokenizer, request),
         };
-        AddCluster(builder.Services, options, requests, board);
+        var gateway = new GatewayOptions
+        {
+            OpenRequestsMax = options.OpenRequestsMax,
+            Journal = health,
+            LoadWindow = options.LoadWindow,
+        };
+        var journal = OpenJournal(options);
+        AddCluster(builder.Services, options, planner, gateway, requests, journal, board);
+        AddClients(builder.Services, gateway, journal, board, recorder);
         builder.Services.AddCompletionApi(
             new ApiOptions { OpenResponsesMax = options.OpenRequestsMax },
             options.HttpAccess with { IsLoopback = IPAddress.IsLoopback(Resolve(options.Host)) });
@@ -233,30 +262,30 @@ internal sealed class SeedHost : IAsyncDisposable
         return app;
     }
 
-    private static void AddCluster(
-        IServiceCollection services, SeedOptions options, RequestOptions requests, ClusterBoard board)
+    private static PlannerOptions PlannerOf(SeedOptions options) => new()
     {
-        var gateway = new GatewayOptions
-        {
-            OpenRequestsMax = options.OpenRequestsMax,
-            Journal = requests.Journal,
-            LoadWindow = options.LoadWindow,
-        };
-        var planner = new PlannerOptions
-        {
-            Wanted = options.Layout,
-            DevicesExpected = options.DevicesExpected,
-            SecretMark = options.ClusterAccess.Secret?.Mark,
-            SequencesMax = options.SequencesMax,
-            StepTokensMax = options.StepTokensMax,
-            KeepsPrefixes = options.KeepsPrefixes,
-            Mode = options.Migration,
-            Objective = options.Objective,
-            Fleet = options.Fleet,
-            Follow = options.Follow,
-            Stated = options.Rates,
-        };
-        var journal = OpenJournal(options);
+        Wanted = options.Layout,
+        DevicesExpected = options.DevicesExpected,
+        SecretMark = options.ClusterAccess.Secret?.Mark,
+        SequencesMax = options.SequencesMax,
+        StepTokensMax = options.StepTokensMax,
+        KeepsPrefixes = options.KeepsPrefixes,
+        Mode = options.Migration,
+        Objective = options.Objective,
+        Fleet = options.Fleet,
+        Follow = options.Follow,
+        Stated = options.Rates,
+    };
+
+    private static void AddCluster(
+        IServiceCollection services,
+        SeedOptions options,
+        PlannerOptions planner,
+        GatewayOptions gateway,
+        RequestOptions requests,
+        JournalOptions journal,
+        ClusterBoard board)
+    {
         var metrics = MetricsHosting.NewClusterMetrics(TimeProvider.System);
         services.AddSingleton(metrics);
         services.AddAkka(ClusterSettings.SystemName, akka => (options.Machines is { } machines
@@ -282,8 +311,19 @@ internal sealed class SeedHost : IAsyncDisposable
                 planner, gateway, requests, new RequestJournal(journal), new JournalProbe(journal), board,
                 TimeProvider.System));
         services.AddSingleton(board);
-        services.AddSingleton<IGenerationClient>(provider => new TimedGenerationClient(
-            new GenerationClient(
+    }
+
+    /// <summary>The cluster as HTTP has it, timed, and recorded where that was asked for.</summary>
+    private static void AddClients(
+        IServiceCollection services,
+        GatewayOptions gateway,
+        JournalOptions journal,
+        ClusterBoard board,
+        ClusterRecorder? recorder)
+    {
+        services.AddSingleton<IGenerationClient>(provider =>
+        {
+            IGenerationClient client = new GenerationClient(
                 new Lazy<ControlActors>(() =>
                 {
                     var registry = provider.GetRequiredService<ActorRegistry>();
@@ -295,11 +335,17 @@ internal sealed class SeedHost : IAsyncDisposable
                 new RequestJournal(journal),
                 board,
                 gateway,
-                TimeProvider.System),
-            provider.GetRequiredService<LatencyWindow>(),
-            TimeProvider.System));
-        services.AddSingleton<IClusterOperator>(provider => new ClusterOperator(new Lazy<IActorRef>(
-            () => provider.GetRequiredService<ActorRegistry>().Get<PlannerKey>())));
+                TimeProvider.System);
+            if (recorder is not null) client = new RecordedGenerationClient(client, recorder);
+            return new TimedGenerationClient(
+                client, provider.GetRequiredService<LatencyWindow>(), TimeProvider.System);
+        });
+        services.AddSingleton<IClusterOperator>(provider =>
+        {
+            var asked = new ClusterOperator(new Lazy<IActorRef>(
+                () => provider.GetRequiredService<ActorRegistry>().Get<PlannerKey>()));
+            return recorder is null ? asked : new RecordedOperator(asked, recorder);
+        });
         services.AddSingleton<IFleetOperator>(provider => new FleetOperator(new Lazy<IActorRef?>(
             () => provider.GetRequiredService<ActorRegistry>().TryGet<FleetKey>(out var fleet) ? fleet : null)));
     }

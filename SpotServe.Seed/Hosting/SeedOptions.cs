@@ -12,6 +12,9 @@ public sealed record SeedOptions
 {
     public required ServedModel Model { get; init; }
 
+    /// <summary>File that the cluster is recorded into; null for none.</summary>
+    public string? Record { get; init; }
+
     /// <summary>Address that HTTP and Akka listen on, and that other processes reach this one by.</summary>
     public required string Host { get; init; }
 

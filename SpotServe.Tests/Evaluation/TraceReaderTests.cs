@@ -1,4 +1,5 @@
 using SpotServe.Actors.Simulation;
+using SpotServe.Seed.Commands.Simulating;
 using Xunit;
 
 namespace SpotServe.Tests.Evaluation;
@@ -50,8 +51,17 @@ public sealed class TraceReaderTests
     [InlineData("[0, \"add\", {\"nodes\": 7}]", "file, line 1: nodes is no list of names")]
     [InlineData("{\"data\": [1]}", "file, line 1: metadata.gap_seconds or data is missing")]
     [InlineData("seconds,machines\n0,x", "file, line 2: The number of machines is \"x\"")]
+    [InlineData("{\"metadata\": 7, \"data\": [1]}", "file, line 1: metadata.gap_seconds or data is missing")]
+    [InlineData("{\"metadata\": {\"gap_seconds\": 1}, \"data\": []}", "file, line 1: metadata.gap_seconds or data")]
+    [InlineData("{\"metadata\": {\"gap_seconds\": 0}, \"data\": [1]}", "file, line 1: gap_seconds is 0")]
+    [InlineData("{\"metadata\": {\"gap_seconds\": 1}, \"data\": [-1]}", "file, line 1: data[0] is \"-1\"")]
+    [InlineData("seconds,machines\r\n0,1\r\n-5,2\r\n", "file, line 3: The time is \"-5\"")]
+    [InlineData("seconds,machines\n0,1\nNaN,2", "file, line 3: The time is \"NaN\"")]
+    [InlineData("seconds,machines\n0,1\n1e300,2", "file, line 3: The time is \"1e300\"")]
+    [InlineData("seconds,machines\n", "file, line 1: there is no row")]
     [InlineData("hello", "file, line 1: \"hello\" is of no known form")]
     [InlineData("", "file: the file is empty")]
+    [InlineData("\r\n # nothing\r\n", "file: the file is empty")]
     public void A_malformed_trace_of_machines_names_file_and_line(string text, string message)
     {
         var error = Assert.Throws<TraceException>(() => AvailabilityReader.Read("file", text));
@@ -71,6 +81,51 @@ public sealed class TraceReaderTests
         var error = Assert.Throws<TraceException>(() => ArrivalReader.Read("file", text));
 
         Assert.StartsWith(message, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_line_without_an_end_is_refused_by_its_length()
+    {
+        var text = "seconds,machines\n0," + new string('1', TraceText.LineMax);
+
+        var error = Assert.Throws<TraceException>(() => AvailabilityReader.Read("file", text));
+
+        Assert.StartsWith("file, line 2: it has ", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(new byte[] { 0x1f, 0x8b, 8, 0, 1 }, "is packed (gzip); unpack it first: gunzip")]
+    [InlineData(new byte[] { 0x50, 0x4b, 3, 4 }, "is packed (zip)")]
+    [InlineData(new byte[] { 48, 44, 0, 49 }, "is no text")]
+    public void A_file_that_is_no_text_is_refused_by_what_it_is(byte[] bytes, string expected)
+    {
+        var path = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllBytes(path, bytes);
+            var error = Assert.Throws<IOException>(() => PaperFiles.Text(path));
+            Assert.Contains(expected, error.Message, StringComparison.Ordinal);
+            Assert.Contains(path, error.Message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Fact]
+    public void A_byte_order_mark_is_no_part_of_the_text()
+    {
+        var path = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllText(path, "seconds,machines\r\n0,2\r\n60,1\r\n", new System.Text.UTF8Encoding(true));
+            Assert.Equal(60, AvailabilityReader.Read(path, PaperFiles.Text(path)).EndSeconds);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
     }
 
     [Fact]

@@ -11,9 +11,16 @@ namespace SpotServe.Actors.Simulation;
 /// tokens.</param>
 /// <param name="sizeMax">Sequences at once.</param>
 /// <param name="pagesMax">KV pages; a sequence takes those of its full length from the start.</param>
-/// <param name="ended">Told that a request is complete and its place is free.</param>
+/// <param name="completed">Told of each request that is complete.</param>
+/// <param name="ended">Told afterwards that places are free.</param>
 internal sealed class ContinuousReplica(
-    VirtualTime time, Func<int, ReplicaCost> costOf, int sizeMax, long pagesMax, int usualPrompt, Action ended)
+    VirtualTime time,
+    Func<int, ReplicaCost> costOf,
+    int sizeMax,
+    long pagesMax,
+    int usualPrompt,
+    Action<SimulatedRequest> completed,
+    Action ended)
 {
     private readonly ReplicaCost?[] _costs = new ReplicaCost?[sizeMax + 1];
     private readonly List<Sequence> _sequences = [];
@@ -147,6 +154,7 @@ internal sealed class ContinuousReplica(
             TokensGenerated += sequence.Request.Remaining;
             sequence.Request.Advance(sequence.Request.Remaining);
             sequence.Request.Complete(time.Now);
+            completed(sequence.Request);
         }
 
         Plan();

@@ -1,3 +1,4 @@
+using SpotServe.Actors.Cluster;
 using static SpotServe.Actors.Planner.PlannerEvents;
 
 namespace SpotServe.Actors.Simulation;
@@ -12,6 +13,12 @@ internal sealed class LiveRecord(VirtualTime time, SimulatedDevices devices)
 
     public IReadOnlyList<Reconfigured> Reconfigurations => _reconfigurations;
 
+    /// <summary>The planner's decisions, in order, with the second of each.</summary>
+    public List<(double Seconds, LayoutDecided Decided)> Decisions { get; } = [];
+
+    /// <summary>The planner's own lines in its timeline.</summary>
+    public List<ReconfigurationRecord> Timeline { get; } = [];
+
     /// <param name="lostAllAt">Since when nothing serves, if the last replica was lost.</param>
     public void Happened(IPlannerEvent happened, int machines, DateTimeOffset? lostAllAt)
     {
@@ -19,6 +26,7 @@ internal sealed class LiveRecord(VirtualTime time, SimulatedDevices devices)
         {
             case LayoutDecided decided:
                 _decided = decided;
+                Decisions.Add((time.Now, decided));
                 if (lostAllAt is { } lost) _stoppedAt = (lost - DateTimeOffset.UnixEpoch).TotalSeconds;
                 break;
             case CutOverBegun:
@@ -31,6 +39,9 @@ internal sealed class LiveRecord(VirtualTime time, SimulatedDevices devices)
                     devices.MovedBytes - _movedBefore));
                 _movedBefore = devices.MovedBytes;
                 _stoppedAt = null;
+                break;
+            case ReconfigurationEnded ended:
+                Timeline.Add(ended.Record);
                 break;
             default:
                 break;

@@ -40,6 +40,9 @@ internal sealed record LiveReplica(
 
     public bool Serves { get; set; }
 
+    /// <summary>Its latest report said that it has nothing to do.</summary>
+    public bool IsIdleToldOf { get; set; }
+
     public bool Uses(string node) => Layout.Positions
         .Any(position => position.Replica == Index && Layout.DeviceAt(position).Node == node);
 }

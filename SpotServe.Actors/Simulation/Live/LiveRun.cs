@@ -1,4 +1,5 @@
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.Simulation;
 
@@ -6,28 +7,22 @@ namespace SpotServe.Actors.Simulation;
 /// nothing.</summary>
 internal sealed class LiveRun
 {
-    /// <summary>Over which the rate of arrivals is taken, as gateways do.</summary>
-    private const double RateSeconds = 30;
-
     /// <summary>A run that drains gives up after this.</summary>
     private const double DrainSecondsMax = 6 * 3600;
 
     private readonly LiveSetup _setup;
     private readonly VirtualTime _time = new();
-    private readonly LiveCluster _cluster;
-    private readonly SortedSet<SimulatedRequest> _queue =
-        new(Comparer<SimulatedRequest>.Create((left, right) => left.Index.CompareTo(right.Index)));
-
-    private readonly Queue<SimulatedRequest> _recent = new();
+    private readonly RequestDesk _desk;
     private readonly SortedDictionary<string, double> _since = new(StringComparer.Ordinal);
     private readonly SortedDictionary<string, double> _seconds = new(StringComparer.Ordinal);
-    private bool _dispatching;
 
     public LiveRun(LiveSetup setup)
     {
         _setup = setup;
-        _cluster = new LiveCluster(_time, setup, Requeue, Dispatch, Demand);
+        _desk = new RequestDesk(_time, setup);
     }
+
+    private LiveCluster Cluster => _desk.Cluster;
 
     /// <param name="progress">Hears the time now and then; null for nobody.</param>
     public SimulationOutcome Run(
@@ -36,7 +31,7 @@ internal sealed class LiveRun
         var requests = arrivals.TakeWhile(arrival => arrival.Seconds < availability.EndSeconds)
             .Select((arrival, index) => new SimulatedRequest(index, arrival))
             .ToArray();
-        if (requests.Length > 0) ScheduleArrival(requests, 0);
+        _desk.Expect(requests);
         foreach (var change in availability.Changes)
         {
             foreach (var machine in change.Removed)
@@ -45,14 +40,14 @@ internal sealed class LiveRun
                 if (notice > 0)
                 {
                     _time.At(
-                        Math.Max(0, change.Seconds - notice), () => _cluster.Notice(machine, change.Seconds));
+                        Math.Max(0, change.Seconds - notice), () => Cluster.Notice(NodeOf(machine), change.Seconds));
                 }
             }
 
             _time.At(change.Seconds, () => Apply(change));
         }
 
-        _time.At(0, _cluster.Start);
+        _time.At(0, Cluster.Start);
         _time.RunUntil(availability.EndSeconds, progress);
         foreach (var machine in _since.Keys.ToList()) Leave(machine);
         while (_setup.Drains && _time.Now < availability.EndSeconds + DrainSecondsMax
@@ -60,27 +55,36 @@ internal sealed class LiveRun
         return Outcome(availability, requests);
     }
 
-    private void ScheduleArrival(SimulatedRequest[] requests, int index) => _time.At(requests[index].ArrivedAt, () =>
-    {
-        if (index + 1 < requests.Length) ScheduleArrival(requests, index + 1);
-        _queue.Add(requests[index]);
-        _recent.Enqueue(requests[index]);
-        Dispatch();
-    });
-
     private void Apply(FleetChange change)
     {
         foreach (var machine in change.Removed)
         {
             Leave(machine);
-            _cluster.Lose(machine);
+            Cluster.Lose(NodeOf(machine));
         }
 
         foreach (var machine in change.Added)
         {
             _since.Add(machine, _time.Now);
-            _cluster.Join(machine);
+            Join(machine);
         }
+    }
+
+    private static string NodeOf(string machine) => machine + "#1";
+
+    private void Join(string machine)
+    {
+        var offer = _setup.OfferOf(machine);
+        var speed = new DeviceSpeed(
+            offer.Kind.Name, offer.Kind.WeightBytesPerSecond, offer.Kind.FlopsPerSecond,
+            offer.Kind.LayerOverheadSeconds);
+        var node = new NodeInfo(NodeOf(machine), "simulated:0",
+            [.. Enumerable.Range(0, offer.Devices)
+                .Select(i => new DeviceInfo(i, offer.Kind.Name, offer.Kind.MemoryBytes) { Speed = speed })])
+        {
+            Machine = new MachineInfo(offer.Kind.Name, offer.PricePerHour, offer.IsSpot, offer.Name),
+        };
+        Cluster.Join(node, offer.Kind);
     }
 
     private void Leave(string machine)
@@ -88,46 +92,6 @@ internal sealed class LiveRun
         if (!_since.Remove(machine, out var since)) return;
         var offer = _setup.OfferOf(machine).Name;
         _seconds[offer] = _seconds.GetValueOrDefault(offer) + _time.Now - since;
-    }
-
-    private void Requeue(IEnumerable<SimulatedRequest> requests)
-    {
-        foreach (var request in requests) _queue.Add(request);
-    }
-
-    /// <summary>The replica with the fewest sequences takes the next request.</summary>
-    private void Dispatch()
-    {
-        if (_dispatching) return;
-        _dispatching = true;
-        while (_queue.Count > 0)
-        {
-            var next = _queue.Min!;
-            ContinuousReplica? least = null;
-            foreach (var replica in _cluster.Accepting)
-            {
-                if (replica.HasRoomFor(next) && (least is null || replica.Count < least.Count)) least = replica;
-            }
-
-            if (least is null) break;
-            _queue.Remove(next);
-            least.Admit(next);
-        }
-
-        _dispatching = false;
-    }
-
-    private GatewayDemand Demand()
-    {
-        while (_recent.TryPeek(out var oldest) && oldest.ArrivedAt < _time.Now - RateSeconds) _recent.Dequeue();
-        if (_time.Now < RateSeconds && _setup.RateAtStart is { } rate)
-            return new GatewayDemand(rate, _setup.PromptTokens, _setup.OutputTokens, _queue.Count);
-        if (_recent.Count == 0) return new GatewayDemand(0, 0, 0, _queue.Count);
-        return new GatewayDemand(
-            _recent.Count / Math.Clamp(_time.Now, 1, RateSeconds),
-            _recent.Average(request => request.PromptTokens),
-            _recent.Average(request => request.OutputTokens),
-            _queue.Count);
     }
 
     private SimulationOutcome Outcome(Availability availability, SimulatedRequest[] requests)
@@ -142,7 +106,7 @@ internal sealed class LiveRun
             [.. done.Select(request => new CompletedRequest(request.ArrivedAt, request.CompletedAt!.Value))],
             done.Sum(request => (long)request.OutputTokens),
             requests.Sum(request => request.RecomputedTokens),
-            [.. _cluster.Reconfigurations],
+            [.. Cluster.Record.Reconfigurations],
             [.. _seconds.Select(entry => new MachineHours(entry.Key, entry.Value / 3600, prices[entry.Key]))],
             _time.Handled);
     }

@@ -141,8 +141,9 @@ public static class AvailabilityReader
     {
         using var document = Json(source, 1, source.Text);
         var root = document.RootElement;
-        if (!root.TryGetProperty("metadata", out var metadata) || !metadata.TryGetProperty("gap_seconds", out var gap)
-            || !root.TryGetProperty("data", out var data) || data.ValueKind != JsonValueKind.Array)
+        if (!root.TryGetProperty("metadata", out var metadata) || metadata.ValueKind != JsonValueKind.Object
+            || !metadata.TryGetProperty("gap_seconds", out var gap) || !root.TryGetProperty("data", out var data)
+            || data.ValueKind != JsonValueKind.Array || data.GetArrayLength() == 0)
         {
             throw new TraceException(source.File, 1, "metadata.gap_seconds or data is missing",
                 "expected is {\"metadata\": {\"gap_seconds\": n}, \"data\": [...]}");
@@ -152,6 +153,7 @@ public static class AvailabilityReader
             .Where(name => name is not ("metadata" or "data" or "prices"))
             .Select(name => $"{source.File}: the key {name} is not known and was passed over");
         var tick = source.Number(1, gap.GetRawText(), "gap_seconds");
+        if (tick <= 0) throw new TraceException(source.File, 1, $"gap_seconds is {tick}", "it must be more than 0");
         var steps = data.EnumerateArray().Select((count, i) =>
             (i * tick, source.Count(1, count.GetRawText(), $"data[{i}]", 0, MachinesMax)));
         return Availability.OfCounts(

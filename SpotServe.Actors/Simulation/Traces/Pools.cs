@@ -4,7 +4,11 @@ namespace SpotServe.Actors.Simulation;
 
 /// <summary>A pool of spot machines: how many the cloud would give when.</summary>
 /// <param name="Name">Of one zone and machine type, without "/".</param>
-public sealed record Pool(string Name, Availability Offered);
+public sealed record Pool(string Name, Availability Offered)
+{
+    /// <summary>Of a machine: of pools that are used alike, the cheaper one is taken.</summary>
+    public double PricePerHour { get; init; }
+}
 
 /// <summary>Takes machines from pools: as evenly as they offer them, and on-demand ones where they offer too
 /// few.</summary>
@@ -35,7 +39,8 @@ public static class Pools
             {
                 var best = Enumerable.Range(0, pools.Count)
                     .Where(i => Offered(counts[i], now) > used[i].Count)
-                    .OrderBy(i => used[i].Count).ThenByDescending(i => Offered(counts[i], now)).ThenBy(i => i)
+                    .OrderBy(i => used[i].Count).ThenBy(i => pools[i].PricePerHour)
+                    .ThenByDescending(i => Offered(counts[i], now)).ThenBy(i => i)
                     .Cast<int?>().FirstOrDefault();
                 if (best is not { } pool) break;
                 Take(pool, pools[pool].Name, now);

@@ -8,9 +8,18 @@ internal sealed class TraceText(string file, string text)
     /// <summary>Longer than any trace that a run gets through.</summary>
     public const int LinesMax = 50_000_000;
 
+    /// <summary>Characters of one line.</summary>
+    public const int LineMax = 1 << 24;
+
+    /// <summary>Three thousand years of seconds: what is beyond is no time.</summary>
+    private const double NumberMax = 1e11;
+
     public string File => file;
 
     public string Text => text;
+
+    /// <summary>Number of the last line.</summary>
+    public int LineCount => text.TrimEnd().Count(character => character == '\n') + 1;
 
     /// <summary>Lines that are neither empty nor comments (#), from 1.</summary>
     public IEnumerable<(int Number, string Line)> Lines()
@@ -20,6 +29,12 @@ internal sealed class TraceText(string file, string text)
         while (reader.ReadLine() is { } line)
         {
             number++;
+            if (line.Length > LineMax)
+            {
+                throw new TraceException(
+                    file, number, $"it has {line.Length:N0} characters", $"a line has at most {LineMax:N0}");
+            }
+
             if (number > LinesMax) throw new TraceException(file, number, "too many lines", $"at most {LinesMax}");
             var trimmed = line.Trim();
             if (trimmed.Length > 0 && trimmed[0] != '#') yield return (number, trimmed);
@@ -29,8 +44,9 @@ internal sealed class TraceText(string file, string text)
     public double Number(int line, string value, string what)
     {
         if (double.TryParse(value, NumberStyles.Float, CultureInfo.InvariantCulture, out var number)
-            && double.IsFinite(number) && number >= 0) return number;
-        throw new TraceException(file, line, $"{what} is \"{Short(value)}\"", "it must be a number of 0 or more");
+            && number is >= 0 and <= NumberMax) return number;
+        throw new TraceException(
+            file, line, $"{what} is \"{Short(value)}\"", $"it must be a number of 0 to {NumberMax:0e+0}");
     }
 
     public int Count(int line, string value, string what, int least, int most)

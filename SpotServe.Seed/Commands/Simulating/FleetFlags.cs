@@ -9,7 +9,8 @@ internal static class FleetFlags
 {
     public static readonly Option<string[]> Availability = new("--availability")
     {
-        Description = "Files that say when how many spot machines were there; each is a pool of its own",
+        Description = "Files that say when how many spot machines were there; each is a pool of its own, which may "
+            + "differ: FILE:machine=8xA100,price=9.8,notice=0",
         AllowMultipleArgumentsPerToken = true,
     };
 
@@ -19,6 +20,17 @@ internal static class FleetFlags
     {
         Description = "Play the requests again and again until the machines' data end",
     };
+
+    public static readonly Option<int> Every = Count("--every", 1, "Take each N-th request of --arrivals only");
+
+    public static readonly Option<string?> Profile = new("--profile")
+    {
+        Description = "Times that were measured for the model on these machines (JSON, as the paper's artifact has "
+            + "them); without it they are estimated from the devices' rates",
+    };
+
+    public static readonly Option<double> Beat = Number(
+        "--beat", 1, "Seconds between two looks of the planner at the load; more makes long runs quicker");
 
     public static readonly Option<double> Rate = Number("--rate", 1, "Requests per second without --arrivals");
     public static readonly Option<double> Variation = Number("--cv", 1, "Variation of the time between requests");
@@ -35,7 +47,7 @@ internal static class FleetFlags
 
     public static readonly Option<string> Machine = new("--machine")
     {
-        Description = "DEVICESxKIND, e.g. 4xA10G (T4, A10G, L4, A100, H100)",
+        Description = "DEVICESxKIND, e.g. 4xA10G (T4, V100, A10G, L4, A100, H100)",
         DefaultValueFactory = _ => "4xA10G",
     };
 
@@ -60,8 +72,9 @@ internal static class FleetFlags
 
     public static IEnumerable<Option> All =>
     [
-        Availability, Arrivals, Repeat, Rate, Variation, Prompt, Output, Seed, Hours, Model, Machine, Machines, Floor,
-        OnDemand, SpotPrice, OnDemandPrice, Notice, Launch, Network, Disk, Sequences, Objective, SloSeconds,
+        Availability, Arrivals, Repeat, Every, Profile, Beat, Rate, Variation, Prompt, Output, Seed, Hours, Model,
+        Machine, Machines, Floor, OnDemand, SpotPrice, OnDemandPrice, Notice, Launch, Network, Disk, Sequences,
+        Objective, SloSeconds,
     ];
 
     /// <exception cref="PlanningInputException">The value is out of bounds; names the option.</exception>

@@ -13,34 +13,59 @@ namespace SpotServe.Seed.Commands.Simulating;
 /// alone, and on on-demand machines only.</summary>
 internal static class FleetReport
 {
+    private const int HoursMax = 24 * 366;
+
     /// <param name="progress">Hears which run is how far; null for nobody.</param>
     public static Report Make(ParseResult result, Action<string>? progress)
     {
-        var pools = (result.GetValue(FleetFlags.Availability) ?? [])
-            .Select((path, i) => new Pool(
-                FormattableString.Invariant($"{i}-{Path.GetFileNameWithoutExtension(path)}"),
-                AvailabilityReader.Read(path, PaperFiles.Text(path))))
-            .ToList();
-        var hours = FleetFlags.Get(result, FleetFlags.Hours, 0, 24 * 366);
+        var usual = Usual(result);
+        var flags = (result.GetValue(FleetFlags.Availability) ?? [])
+            .Select((text, i) => PoolFlag.Read(text, i, usual)).ToList();
+        var pools = flags.ConvertAll(flag => flag.Pool);
+        var hours = FleetFlags.Get(result, FleetFlags.Hours, 0, HoursMax);
         var end = hours > 0 ? hours * 3600 : pools.Max(pool => pool.Offered.EndSeconds);
+        if (end > HoursMax * 3600)
+        {
+            throw new PlanningInputException(
+                "The machines' data in hours", end / 3600, $"at most {HoursMax}; take a part of it with --hours");
+        }
+
         var (arrivals, notes) = Requests(result, end);
         var slo = FleetFlags.Get(result, FleetFlags.SloSeconds, 0.001, 1e6);
-        var setup = Setup(result, arrivals, slo);
+        var setup = Setup(result, arrivals, slo, OfferOf(result, flags, usual));
         var runs = new List<SimulationOutcome>();
+        Availability? first = null;
         foreach (var (name, fleet) in Fleets(result, pools, end))
         {
             if (fleet.Changes[0].Added.IsEmpty && fleet.Changes.Length == 1) continue;
+            first ??= fleet;
             runs.Add(LiveSimulation.Run(
                 setup(name, fleet), fleet, arrivals,
                 progress is null ? null : at => progress($"{name}: {at / end:P0}")));
         }
 
+        if (first is null) throw new PlanningInputException("The machines", "none at any time", "at least one");
         return new Report("What spot would cost", [
             new Text(
                 $"{arrivals.Length} requests over {Number(end / 3600, "0.##")} h, target {Number(slo, "0.###")} s."),
             .. notes.Concat(pools.SelectMany(pool => pool.Offered.Notes)).Select(note => new Text(note)),
-            new Heading("Latency, seconds"), Latencies(runs, slo), new Heading("Cost and changes"), Costs(runs)]);
+            new Heading("Latency, seconds"), Latencies(runs, slo), new Heading("Cost and changes"), Costs(runs),
+            new Heading("Figures"), .. Figures([.. runs], first)]);
     }
+
+    private static IEnumerable<ReportBlock> Figures(ImmutableArray<SimulationOutcome> runs, Availability first) =>
+    [
+        new Figure("latency", "Share of requests that were answered within a time.", FigureData.Distribution(runs)),
+        new Figure(
+            "time", $"Latency over time on {runs[0].Policy}, with its machines and layouts.",
+            FigureData.OverTime([runs[0]], first)),
+        new Figure(
+            "cost", "Cost against the mean latency.",
+            new FigureData("$ an hour", "Mean latency, s", [
+                .. runs.Where(run => !run.Completed.IsEmpty).Select(run => new FigureSeries(
+                    run.Policy, FigureStyle.Both, [new FigurePoint(run.CostPerHour, run.Latency.Average)])),
+            ])),
+    ];
 
     private static IEnumerable<(string Name, Availability Fleet)> Fleets(
         ParseResult result, List<Pool> pools, double end)
@@ -85,7 +110,9 @@ internal static class FleetReport
                 FleetFlags.Get(result, FleetFlags.Seed, 0, int.MaxValue)), []);
         }
 
-        var (arrivals, notes) = ArrivalReader.Read(path, PaperFiles.Text(path));
+        var (all, notes) = ArrivalReader.Read(path, PaperFiles.Text(path));
+        var every = FleetFlags.Get(result, FleetFlags.Every, 1, 1_000_000);
+        ImmutableArray<Arrival> arrivals = [.. all.Where((_, i) => i % every == 0)];
         if (arrivals.IsEmpty || !result.GetValue(FleetFlags.Repeat)) return (arrivals, notes);
         var round = arrivals[^1].Seconds + 1;
         return ([
@@ -93,45 +120,62 @@ internal static class FleetReport
                 arrivals.Select(arrival => arrival with { Seconds = arrival.Seconds + (i * round) }))], notes);
     }
 
+    /// <summary>Machines of pools that say nothing of their own.</summary>
+    private static MachineOffer Usual(ParseResult result)
+    {
+        var (kind, devices) = PoolFlag.Machine(result.GetValue(FleetFlags.Machine)!);
+        return new MachineOffer(
+            "spot", kind, devices, FleetFlags.Get(result, FleetFlags.SpotPrice, 0, 1e6), IsSpot: true,
+            FleetFlags.Get(result, FleetFlags.Notice, 0, 86_400));
+    }
+
+    private static Func<string, MachineOffer> OfferOf(ParseResult result, List<PoolFlag> pools, MachineOffer usual)
+    {
+        var onDemand = usual with
+        {
+            Name = Pools.OnDemand,
+            PricePerHour = FleetFlags.Get(result, FleetFlags.OnDemandPrice, 0, 1e6),
+            IsSpot = false,
+            NoticeSeconds = 30,
+        };
+        var offers = pools.ToDictionary(pool => pool.Offer.Name, pool => pool.Offer);
+        offers.Add(onDemand.Name, onDemand);
+        return machine => offers[Pools.PoolOf(machine)];
+    }
+
     private static Func<string, Availability, LiveSetup> Setup(
-        ParseResult result, ImmutableArray<Arrival> arrivals, double slo)
+        ParseResult result, ImmutableArray<Arrival> arrivals, double slo, Func<string, MachineOffer> offerOf)
     {
         if (arrivals.IsEmpty) throw new PlanningInputException("The requests", "none", "at least one");
         var name = result.GetValue(FleetFlags.Model)!;
         var model = PlanRequestBuilder.Model(name.EndsWith(".json", StringComparison.Ordinal)
             ? new PlanModel { Config = name }
             : new PlanModel { Preset = name });
-        var parts = result.GetValue(FleetFlags.Machine)!.Split('x', 2);
-        if (parts.Length != 2 || !int.TryParse(parts[0], out var devices) || devices is < 1 or > 64)
-        {
-            throw new PlanningInputException(
-                "--machine", result.GetValue(FleetFlags.Machine), "DEVICESxKIND, e.g. 4xA10G");
-        }
-
-        var kind = PlanRequestBuilder.Kind(new PlanDescription(), parts[1]);
-        var notice = FleetFlags.Get(result, FleetFlags.Notice, 0, 86_400);
-        var spot = FleetFlags.Get(result, FleetFlags.SpotPrice, 0, 1e6);
-        var onDemand = FleetFlags.Get(result, FleetFlags.OnDemandPrice, 0, 1e6);
+        var profile = result.GetValue(FleetFlags.Profile) is { } path
+            ? ProfileTable.Parse(PaperFiles.Text(path))
+            : null;
         const double BytesPerGbit = 1e9 / 8;
         var network = FleetFlags.Get(result, FleetFlags.Network, 0.001, 1e6) * BytesPerGbit;
         var disk = FleetFlags.Get(result, FleetFlags.Disk, 0.001, 1e6) * BytesPerGbit;
         var links = new LinkRates(Math.Max(network, 6e9), network, disk, 0, 0.0002);
-        return (policy, fleet) => new LiveSetup(
-            policy, model, new RooflineCostModel(new SliceGeometry(model), links), links,
-            machine => Pools.PoolOf(machine) is var pool && pool == Pools.OnDemand
-                ? new MachineOffer(pool, kind, devices, onDemand, IsSpot: false, NoticeSeconds: 30)
-                : new MachineOffer(pool, kind, devices, spot, IsSpot: true, notice))
+        ICostModel cost = profile is null
+            ? new RooflineCostModel(new SliceGeometry(model), links)
+            : new ProfileCostModel(profile);
+        return (policy, fleet) => new LiveSetup(policy, model, cost, links, offerOf)
         {
             PromptTokens = (int)Math.Max(1, arrivals.Average(arrival => arrival.PromptTokens)),
             OutputTokens = (int)Math.Max(1, arrivals.Average(arrival => arrival.OutputTokens)),
             RateAtStart = arrivals.Length / Math.Max(1, arrivals[^1].Seconds),
+            IdleBeatSeconds = FleetFlags.Get(result, FleetFlags.Beat, 0.1, 600),
             Planner = new PlannerOptions
             {
                 Objective = new LayoutObjective(ObjectiveOf(result)) { SloTarget = TimeSpan.FromSeconds(slo) },
                 Links = links,
+                Profile = profile,
                 Stated = new SourceRates(network, disk),
                 SequencesMax = FleetFlags.Get(result, FleetFlags.Sequences, 1, 1024),
-                DevicesExpected = Math.Max(1, fleet.Changes[0].Added.Length * devices),
+                DevicesExpected = Math.Max(
+                    1, fleet.Changes[0].Added.Sum(machine => offerOf(machine).Devices)),
             },
         };
     }

@@ -100,25 +100,31 @@ internal static class OurReport
         }
 
         blocks.Add(new Heading("GPT-20B: cost against latency"));
-        var onDemand = Enumerable.Range(3, 8).Select(machines =>
-        {
-            var stay = Availability.Static("on-demand", machines, inputs.Traces["B_S"].EndSeconds);
-            var run = OurMode.PaperPolicies(model, stay, inputs.Arrivals[Gpt], assumed)[^1];
-            return Cells(
-                $"{machines} on-demand machines", Number(machines * PaperMachine.OnDemandPrice, "0.00"),
-                Both(run.Latency));
-        });
-        var spot = cells.Where(cell => cell.Model == Gpt).SelectMany(cell => new[]
-        {
-            Cells($"SpotServe on {cell.Trace}", Number(cell.SpotServe.CostPerHour, "0.00"),
-                Both(cell.SpotServe.Latency)),
-            Cells($"Rerouting on {cell.Trace}", Number(cell.Rerouting.CostPerHour, "0.00"),
-                Both(cell.Rerouting.Latency)),
-        });
+        var onDemand = Enumerable.Range(3, 8).Select(machines => (
+            Name: $"{machines} on-demand machines",
+            Cost: machines * PaperMachine.OnDemandPrice,
+            OurMode.PaperPolicies(
+                model, Availability.Static("on-demand", machines, inputs.Traces["B_S"].EndSeconds),
+                inputs.Arrivals[Gpt], assumed)[^1].Latency)).ToList();
+        var spot = cells.Where(cell => cell.Model == Gpt)
+            .SelectMany(cell => new[] { (cell.SpotServe, cell.Trace), (cell.Rerouting, cell.Trace) })
+            .Select(run => (Run: run.Item1, Name: $"{run.Item1.Policy} on {run.Trace}"))
+            .ToList();
         blocks.Add(new Text(
             "All machines of the spot traces at the spot price: which of the +O traces' are on-demand is not in the "
             + "artifact's files."));
-        blocks.Add(new Table(["Fleet", "$ an hour", "Average / P99, s"], [.. onDemand, .. spot]));
+        blocks.Add(new Table(["Fleet", "$ an hour", "Average / P99, s"], [
+            .. onDemand.Select(fleet => Cells(fleet.Name, Number(fleet.Cost, "0.00"), Both(fleet.Latency))),
+            .. spot.Select(run => Cells(run.Name, Number(run.Run.CostPerHour, "0.00"), Both(run.Run.Latency))),
+        ]));
+        blocks.Add(new Figure("cost", "GPT-20B: cost against the mean latency.", new FigureData(
+            "$ an hour", "Mean latency, s", [
+                new FigureSeries("on-demand, 3 to 10 machines", FigureStyle.Both, [
+                    .. onDemand.Select(fleet => new FigurePoint(fleet.Cost, fleet.Latency.Average))]),
+                .. spot.GroupBy(run => run.Run.Policy).Select(policy => new FigureSeries(
+                    policy.Key + " on spot", FigureStyle.Points, [
+                        .. policy.Select(run => new FigurePoint(run.Run.CostPerHour, run.Run.Latency.Average))])),
+            ])));
     }
 
     private static string Range(IEnumerable<double> values)

@@ -7,7 +7,7 @@ namespace SpotServe.Seed.Commands.Simulating;
 /// <summary>The paper's own traces, arrivals and profiles, from a folder that holds them.</summary>
 internal static class PaperFiles
 {
-    private const long BytesMax = 1L << 30;
+    private const long BytesMax = 512L << 20;
 
     /// <param name="folder">With spotserve/segments, spotserve/arrivals and spotserve/profiles/T4-4x below it.</param>
     /// <exception cref="IOException">A file cannot be read; names it.</exception>
@@ -48,12 +48,34 @@ internal static class PaperFiles
             ArrivalReader.Read(name, Text(Path.Combine(root, "arrivals", name))).Arrivals;
     }
 
-    /// <summary>A file's text, refused when it is too large to be read at once.</summary>
+    /// <summary>A file's text, refused when it is none or too large to be read at once.</summary>
+    /// <exception cref="IOException">Says which file, why, and what to do.</exception>
     public static string Text(string path)
     {
-        var bytes = new FileInfo(path).Length;
-        return bytes <= BytesMax
-            ? File.ReadAllText(path)
-            : throw new IOException($"{path} has {bytes:N0} bytes; at most {BytesMax:N0} are read.");
+        if (Directory.Exists(path)) throw new IOException($"{path} is a folder; give a file.");
+        using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        if (file.Length > BytesMax)
+            throw new IOException($"{path} has {file.Length:N0} bytes; at most {BytesMax:N0} are read.");
+        Span<byte> head = stackalloc byte[4];
+        var known = head[..file.ReadAtLeast(head, head.Length, throwOnEndOfStream: false)];
+        foreach (var (magic, what, remedy) in Packed)
+        {
+            if (!known.StartsWith(magic)) continue;
+            throw new IOException($"{path} is packed ({what}); unpack it first: {remedy}.");
+        }
+
+        file.Position = 0;
+        using var reader = new StreamReader(file);
+        var text = reader.ReadToEnd();
+        return text.Contains('\0', StringComparison.Ordinal)
+            ? throw new IOException($"{path} is no text: it has zero bytes. Give a text file (docs/simulate.md).")
+            : text;
     }
+
+    /// <summary>How packed files begin.</summary>
+    private static readonly (byte[] Magic, string What, string Remedy)[] Packed =
+    [
+        ([0x1f, 0x8b], "gzip", "gunzip"), ([0x50, 0x4b, 3, 4], "zip", "unzip"),
+        ([0x28, 0xb5, 0x2f, 0xfd], "zstd", "unzstd"), ([0xfd, 0x37, 0x7a, 0x58], "xz", "unxz"),
+    ];
 }

@@ -22,7 +22,5 @@ internal abstract record ReportBlock
         : ReportBlock;
 
     /// <param name="Name">Of its files, without an ending.</param>
-    /// <param name="Svg">The picture.</param>
-    /// <param name="Png">The same as pixels.</param>
-    public sealed record Figure(string Name, string Caption, string Svg, byte[] Png) : ReportBlock;
+    public sealed record Figure(string Name, string Caption, FigureData Data) : ReportBlock;
 }

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Spectre.Console;
 
 namespace SpotServe.Seed.Commands.Simulating;
@@ -10,7 +11,13 @@ internal static class ReportWriter
 {
     private const int ConsoleWidth = 160;
 
-    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
+    private static readonly JsonSerializerOptions Indented = new()
+    {
+        WriteIndented = true,
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.CamelCase) },
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    };
 
     private const string Style =
         "body{font:15px/1.5 sans-serif;max-width:75em;margin:2em auto;padding:0 1em;color:#222}"
@@ -112,7 +119,7 @@ internal static class ReportWriter
                     text.Append("</table>\n");
                     break;
                 case ReportBlock.Figure figure:
-                    text.Append("<figure>").Append(figure.Svg[figure.Svg.IndexOf("<svg", StringComparison.Ordinal)..])
+                    text.Append("<figure>").Append(FigureDrawing.Svg(figure.Data))
                         .Append("<figcaption>").Append(WebUtility.HtmlEncode(figure.Caption))
                         .Append("</figcaption></figure>\n");
                     break;
@@ -124,16 +131,18 @@ internal static class ReportWriter
         return text.ToString();
     }
 
-    /// <summary>Headings with their tables, cells as they are printed.</summary>
+    /// <summary>Headings with their tables, cells as they are printed, and figures as the points that they
+    /// show.</summary>
     public static string ToJson(Report report) => JsonSerializer.Serialize(
         new
         {
             title = report.Title,
-            blocks = report.Blocks.Where(block => block is not ReportBlock.Figure).Select(block => block switch
+            blocks = report.Blocks.Select(block => block switch
             {
                 ReportBlock.Heading heading => (object)new { heading = heading.Title },
                 ReportBlock.Text text => new { text = text.Words },
                 ReportBlock.Table table => new { columns = table.Columns, rows = table.Rows },
+                ReportBlock.Figure figure => new { figure = figure.Name, caption = figure.Caption, figure.Data },
                 _ => throw new System.Diagnostics.UnreachableException(),
             }),
         },
