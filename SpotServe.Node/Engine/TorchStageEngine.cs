@@ -286,7 +286,7 @@ internal sealed class TorchStageEngine : IStageEngine
             $"fast: with prompts or over {DecodeBuffers.TokensMax} sequences in a step, bits depend on what it holds",
         _ when _stage.PromptProducts is null =>
             "invariant: the same bits in every batch, prompts on this M and decoding in every layout",
-        _ => $"invariant: the same bits in every batch and layout, prompts up to M = {ChunkProducts.Leaves}",
+        _ => "invariant: the same bits in every batch and layout, long chunks of prompts on this M",
     };
 
     private static ref readonly SequenceChunk ChunkOf(StepPlan plan, int sample) =>
