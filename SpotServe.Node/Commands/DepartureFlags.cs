@@ -1,5 +1,5 @@
 using System.CommandLine;
-using SpotServe.Node.Hosting;
+using SpotServe.Actors.Hosting;
 using SpotServe.Node.Preemption.Clouds;
 
 namespace SpotServe.Node.Commands;

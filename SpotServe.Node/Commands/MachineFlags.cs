@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Hosting;
 using SpotServe.Node.Hosting;
 
 namespace SpotServe.Node.Commands;

@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Hosting;
 using SpotServe.Node.Engine;
 using SpotServe.Node.Preemption;
 

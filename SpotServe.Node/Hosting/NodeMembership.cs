@@ -237,8 +237,9 @@ internal sealed class NodeMembership : IAsyncDisposable
     }
 
     /// <summary>
-    /// Sees this node become a member, if only a weak one: while any two members cannot reach each other nobody becomes
-    /// a full one, and nothing here needs that.
+    /// Sees the cluster take this node in, if only as one that is joining: from then on it is given work, and what
+    /// removes it has it join again. While any two members cannot reach each other nobody becomes more, and nothing
+    /// here needs that.
     /// </summary>
     private sealed class JoinWatch : ReceiveActor
     {
@@ -254,6 +255,7 @@ internal sealed class NodeMembership : IAsyncDisposable
                 _left = _left.Remove(refused.Peer);
                 if (_left.IsEmpty) joined.TrySetException(new UsageException(Refusal(refused)));
             });
+            Receive<ClusterEvent.MemberJoined>(joining => OnMember(joining.Member));
             Receive<ClusterEvent.MemberUp>(up => OnMember(up.Member));
             Receive<ClusterEvent.MemberWeaklyUp>(up => OnMember(up.Member));
 
@@ -268,7 +270,7 @@ internal sealed class NodeMembership : IAsyncDisposable
             Context.System.EventStream.Subscribe(Self, typeof(PeerRefused));
             _cluster.Subscribe(
                 Self, ClusterEvent.SubscriptionInitialStateMode.InitialStateAsEvents,
-                typeof(ClusterEvent.MemberUp), typeof(ClusterEvent.MemberWeaklyUp));
+                typeof(ClusterEvent.MemberJoined), typeof(ClusterEvent.MemberUp), typeof(ClusterEvent.MemberWeaklyUp));
         }
 
         protected override void PostStop()

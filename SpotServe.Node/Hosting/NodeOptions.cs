@@ -79,6 +79,3 @@ internal sealed record NodeOptions
     /// <summary>Longest time for all links of a position to come up.</summary>
     public TimeSpan ConnectMax { get; init; } = TimeSpan.FromSeconds(20);
 }
-
-/// <summary>The node cannot start as asked; the message is all that the user needs to see.</summary>
-internal sealed class UsageException(string message) : Exception(message);

@@ -1,4 +1,5 @@
 using SpotServe.Actors;
+using SpotServe.Actors.Hosting;
 
 namespace SpotServe.Node.Hosting;
 

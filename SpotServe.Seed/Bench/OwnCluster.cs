@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Text.RegularExpressions;
+using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Planning;
-using SpotServe.Seed.Hosting;
 
 namespace SpotServe.Seed.Bench;
 

@@ -29,7 +29,7 @@ internal sealed class RegretRun(int nodes, Action<string> log)
 
     /// <summary>Measures one model.</summary>
     /// <param name="time">For all of it; windows are as long as it allows.</param>
-    /// <exception cref="Hosting.UsageException">The cluster does not serve.</exception>
+    /// <exception cref="Actors.Hosting.UsageException">The cluster does not serve.</exception>
     public async Task<RegretResult> RunAsync(
         RegretSubject subject, TimeSpan time, string work, CancellationToken cancel)
     {
@@ -37,7 +37,7 @@ internal sealed class RegretRun(int nodes, Action<string> log)
         log($"{subject.Name}: starting {nodes} nodes");
         await using var cluster = await OwnCluster.StartAsync(
             Path.Combine(work, subject.Name),
-            ["--model", subject.Folder, "--nodes", $"{nodes}", "--objective", "latency"], cancel);
+            ["--model", subject.Folder, "--nodes", $"{nodes}", "--objective", "latency", "--fleet", "none"], cancel);
         var cold = await cluster.InputsAsync(cancel);
         var load = new RequestLoad(cluster.Http, subject.Sizes);
         var layouts = new RegretChoice(cold).Feasible();

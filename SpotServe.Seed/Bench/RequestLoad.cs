@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
-using SpotServe.Seed.Hosting;
+using SpotServe.Actors.Hosting;
 
 namespace SpotServe.Seed.Bench;
 

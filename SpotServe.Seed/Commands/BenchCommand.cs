@@ -1,4 +1,5 @@
 using System.CommandLine;
+using SpotServe.Actors.Hosting;
 using SpotServe.Seed.Bench;
 using SpotServe.Seed.Hosting;
 

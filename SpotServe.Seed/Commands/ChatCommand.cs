@@ -5,7 +5,7 @@ using System.Net.ServerSentEvents;
 using System.Text;
 using System.Text.Json;
 using Spectre.Console;
-using SpotServe.Seed.Hosting;
+using SpotServe.Actors.Hosting;
 
 namespace SpotServe.Seed.Commands;
 

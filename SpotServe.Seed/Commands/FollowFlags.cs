@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
 using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Planner;
-using SpotServe.Seed.Hosting;
 
 namespace SpotServe.Seed.Commands;
 

@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using System.CommandLine;
+using SpotServe.Actors.Hosting;
 using SpotServe.Seed.Api;
-using SpotServe.Seed.Hosting;
 
 namespace SpotServe.Seed.Commands;
 

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Security.Cryptography;
 using SpotServe.Actors.DataPlane;
+using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Remoting;
 using SpotServe.Seed.Fleet;
 using SpotServe.Seed.Hosting;

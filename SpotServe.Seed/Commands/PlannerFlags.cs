@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Planning;
-using SpotServe.Seed.Hosting;
 
 namespace SpotServe.Seed.Commands;
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Planning;
 using SpotServe.Seed.Hosting;
 

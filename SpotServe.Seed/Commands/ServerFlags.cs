@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Net.Http.Headers;
 using System.Text.Json;
-using SpotServe.Seed.Hosting;
+using SpotServe.Actors.Hosting;
 
 namespace SpotServe.Seed.Commands;
 

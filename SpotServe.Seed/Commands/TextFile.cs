@@ -1,4 +1,4 @@
-using SpotServe.Seed.Hosting;
+using SpotServe.Actors.Hosting;
 
 namespace SpotServe.Seed.Commands;
 

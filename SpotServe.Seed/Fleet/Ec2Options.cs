@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json;
 using SpotServe.Actors.Fleet;
-using SpotServe.Seed.Hosting;
+using SpotServe.Actors.Hosting;
 
 namespace SpotServe.Seed.Fleet;
 

@@ -43,6 +43,7 @@ internal sealed class LocalProcesses(TimeSpan launchDelay, TimeProvider clock) :
         Pools = [Spot, OnDemand],
         MachinesMin = nodes,
         MachinesMax = LocalFleetOptions.NodesMax,
+        FollowsLoad = false,
         Spares = Math.Min(spares, LocalFleetOptions.NodesMax),
         ListEvery = TimeSpan.FromSeconds(1),
         ListLag = TimeSpan.FromSeconds(20),

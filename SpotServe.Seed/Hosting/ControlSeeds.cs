@@ -1,3 +1,5 @@
+using SpotServe.Actors.Hosting;
+
 namespace SpotServe.Seed.Hosting;
 
 /// <summary>The control nodes of a cluster as the command line names them.</summary>

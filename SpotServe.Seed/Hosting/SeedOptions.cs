@@ -88,6 +88,3 @@ public sealed record SeedOptions
 
 /// <summary>A cloud, and what the fleet manager may have of it.</summary>
 public sealed record FleetSetup(ICloud Cloud, FleetLimits Limits);
-
-/// <summary>What the user asked for cannot be done; the message is all that they need to see.</summary>
-public sealed class UsageException(string message) : Exception(message);

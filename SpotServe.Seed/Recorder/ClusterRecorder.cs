@@ -1,10 +1,10 @@
 using System.Text;
 using System.Threading.Channels;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Simulation;
-using SpotServe.Seed.Hosting;
 
 namespace SpotServe.Seed.Recorder;
 

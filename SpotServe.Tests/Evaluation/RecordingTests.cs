@@ -1,6 +1,6 @@
+using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Simulation;
-using SpotServe.Seed.Hosting;
 using SpotServe.Seed.Recorder;
 using Xunit;
 

@@ -2,8 +2,8 @@ using System.Collections.Immutable;
 using Amazon.EC2;
 using Amazon.Runtime;
 using SpotServe.Actors.Fleet;
+using SpotServe.Actors.Hosting;
 using SpotServe.Seed.Fleet;
-using SpotServe.Seed.Hosting;
 using Xunit;
 
 namespace SpotServe.Tests.Fleet;

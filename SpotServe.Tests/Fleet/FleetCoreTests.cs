@@ -1,4 +1,5 @@
 using SpotServe.Actors.Fleet;
+using SpotServe.Actors.Planning;
 using Xunit;
 
 namespace SpotServe.Tests.Fleet;
@@ -60,6 +61,26 @@ public sealed class FleetCoreTests
         Assert.True(fleet.Joined == affordable, $"{fleet.Joined} of {affordable}\n{fleet}");
         Assert.Equal(fleet.Size > affordable, fleet.State.Shortfall is not null);
         Assert.Equal(fleet.Cloud.Machines.Keys.Order(), fleet.State.Journal.Machines.Keys.Order());
+    }
+
+    [Theory]
+    [InlineData(true, 6)]
+    [InlineData(false, 4)]
+    public void Load_makes_the_fleet_grow_only_where_more_machines_help(bool followsLoad, int expected)
+    {
+        var fleet = new FleetSimulation(1, Limits with { FollowsLoad = followsLoad })
+        {
+            Wish = new FleetWish(
+                new LayoutDegrees(6, 1, 1, 8), Needed: 6, Spares: 0, Present: 4,
+                new FleetAddition("m.large", "gpu", 1, Count: 2, AtOnce: 2), [], "the load")
+            {
+                IsForLoad = true,
+            },
+        };
+
+        fleet.Pass(TimeSpan.FromMinutes(10));
+
+        Assert.Equal(expected, fleet.Joined);
     }
 
     private static FleetSimulation Upset(int seed, FleetLimits limits)

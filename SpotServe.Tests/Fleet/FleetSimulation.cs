@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Fleet;
+using SpotServe.Actors.Planning;
 using Xunit;
 
 namespace SpotServe.Tests.Fleet;
@@ -33,6 +34,9 @@ internal sealed class FleetSimulation
     public FleetState State => _state;
 
     public int Size { get; private set; }
+
+    /// <summary>What the planner wants; null while it wants nothing.</summary>
+    public FleetWish? Wish { get; set; }
 
     public int Joined => Cloud.Machines.Values.Count(machine => machine.HasNode(_now) && machine.LeavesAt is null);
 
@@ -81,7 +85,7 @@ internal sealed class FleetSimulation
             Cloud.Pass(_now);
             while (_answers.TryPeek(out _, out var at) && at <= _now)
                 Take(_core.Step(_state, _answers.Dequeue(), _now));
-            Take(_core.Step(_state, new FleetInputs.PlannerTold(null, Nodes()), _now));
+            Take(_core.Step(_state, new FleetInputs.PlannerTold(Wish, Nodes()), _now));
             Take(_core.Step(_state, FleetInputs.Tick.Instance, _now));
             Check();
         }

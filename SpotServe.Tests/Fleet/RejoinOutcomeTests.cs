@@ -1,6 +1,7 @@
 using Akka.Actor;
 using Akka.Remote;
 using SpotServe.Actors;
+using SpotServe.Actors.Hosting;
 using SpotServe.Node.Hosting;
 using Xunit;
 

@@ -2,7 +2,6 @@ using System.CommandLine;
 using SpotServe.Actors.Hosting;
 using SpotServe.Node.Commands;
 using SpotServe.Seed.Commands;
-using SpotServe.Seed.Hosting;
 using Xunit;
 
 namespace SpotServe.Tests.Hosting;

@@ -1,3 +1,4 @@
+using SpotServe.Actors.Hosting;
 using SpotServe.Seed.Hosting;
 using Xunit;
 

@@ -34,6 +34,10 @@ public sealed record FleetLimits
         init => field = Bounds.Between(value, 1, SizeMax);
     }
 
+    /// <summary>Whether the load may want more machines than the size. Not where more of them add nothing, as processes
+    /// that share one machine's processor.</summary>
+    public bool FollowsLoad { get; init; } = true;
+
     /// <summary>Kept beside the size or what the load needs; spot only.</summary>
     public int Spares
     {

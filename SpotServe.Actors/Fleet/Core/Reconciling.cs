@@ -61,7 +61,7 @@ internal static class Reconciling
         var size = turn.Journal.Chosen ?? turn.Journal.MachinesMin;
         var needed = turn.State.Told!.Wish switch
         {
-            { IsForLoad: true } wish => wish.Needed,
+            { IsForLoad: true } wish => turn.Limits.FollowsLoad ? wish.Needed : 0,
             { Add.AtOnce: > 0 } wish => wish.Present + wish.Add.AtOnce,
             _ => 0,   // One replica over all machines takes what there is.
         };

@@ -37,14 +37,22 @@ public sealed class PlannerCoreLawTests
         from muted in Gen.OneOfConst(Answers)
         select new CoreScenario(operations, isScarce, stops, nodes, muted);
 
+    private const int DrawnCount = 600;
+
     public static TheoryData<string> Bugs => [.. CoreBug.All.Select(bug => bug.Name)];
 
     [Fact]
     public void Laws_hold_whatever_happens_and_something_serves_soon_after_it()
     {
+        Scenarios.Sample(scenario => { scenario.Play(bug: null); }, iter: 300, threads: 1);
+    }
+
+    [Fact]
+    public void Scenarios_lead_through_every_phase()
+    {
         HashSet<Type> reached = [];
 
-        Scenarios.Sample(scenario => reached.UnionWith(scenario.Play(bug: null)), iter: 400, threads: 1);
+        foreach (var scenario in Drawn()) reached.UnionWith(scenario.Play(bug: null));
 
         Assert.Empty(Phases.Except(reached));
     }
@@ -56,9 +64,17 @@ public sealed class PlannerCoreLawTests
     {
         var bug = CoreBug.All.Single(bug => bug.Name == name);
 
-        var broken = Assert.Throws<CsCheckException>(() =>
-            Scenarios.Sample(scenario => scenario.Play(bug), iter: 400, threads: 1));
+        var broken = Drawn().Select(scenario => Record.Exception(() => scenario.Play(bug)))
+            .FirstOrDefault(error => error is not null);
 
+        Assert.NotNull(broken);
         Assert.Contains(bug.Law, broken.ToString(), StringComparison.Ordinal);
+    }
+
+    /// <summary>The same scenarios in every run: what they must meet is not left to chance.</summary>
+    private static IEnumerable<CoreScenario> Drawn()
+    {
+        var draws = new PCG(stream: 1, seed: 1);
+        for (var i = 0; i < DrawnCount; i++) yield return Scenarios.Generate(draws, null, out _);
     }
 }
