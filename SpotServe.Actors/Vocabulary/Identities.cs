@@ -25,8 +25,15 @@ public readonly record struct Epoch(long Value) : IComparable<Epoch>
 /// name.</summary>
 /// <param name="Node">The node's unique name: host, port and incarnation.</param>
 /// <param name="Index">The device's index on that node, from 0.</param>
-public readonly record struct DeviceId(string Node, int Index)
+public readonly record struct DeviceId(string Node, int Index) : IComparable<DeviceId>
 {
+    /// <summary>By node, then by index.</summary>
+    public int CompareTo(DeviceId other)
+    {
+        var byNode = string.CompareOrdinal(Node, other.Node);
+        return byNode != 0 ? byNode : Index.CompareTo(other.Index);
+    }
+
     public override string ToString() => $"{Node}/{Index}";
 }
 

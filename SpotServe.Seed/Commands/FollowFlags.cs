@@ -33,9 +33,17 @@ internal sealed class FollowFlags
         DefaultValueFactory = _ => Usual.RestAfterChange.TotalSeconds,
     };
 
+    private Option<double> Memory { get; } = new("--load-memory")
+    {
+        Description = "With an objective: planned for is the highest load of so many seconds, 0 to 3600.",
+        HelpName = "SECONDS",
+        DefaultValueFactory = _ => Usual.Memory.TotalSeconds,
+    };
+
     public void AddTo(Command command)
     {
         command.Options.Add(Window);
+        command.Options.Add(Memory);
         command.Options.Add(Patience);
         command.Options.Add(Rest);
     }
@@ -46,6 +54,7 @@ internal sealed class FollowFlags
     /// <exception cref="UsageException">An option is out of range.</exception>
     public FollowOptions Read(ParseResult parsed) => new()
     {
+        Memory = Seconds(parsed, Memory, least: 0),
         Patience = Seconds(parsed, Patience, least: 0),
         RestAfterChange = Seconds(parsed, Rest, least: 0),
     };

@@ -19,7 +19,7 @@ public sealed class FollowingLoadTests
         if (Environment.ProcessorCount < 2) Assert.Skip("A second replica adds nothing on one core.");
         var (seed, http) = await SeedProcess.StartAsync(
             "--port", "0", "--nodes", "4", "--objective", "latency", "--sequences-max", "4",
-            "--load-window", "5", "--follow-after", "2", "--follow-rest", "2");
+            "--load-window", "5", "--load-memory", "5", "--follow-after", "2", "--follow-rest", "2");
         await using var _ = seed;
         using var __ = http;
 

@@ -37,7 +37,7 @@ public sealed class ReplayedClusterTests
     [InlineData(3)]
     public void Layouts_of_a_cluster_of_real_actors_are_the_simulators(int seed)
     {
-        var recording = Record(seed);
+        var recording = Record(seed, clients: 12);
 
         var outcome = RecordedReplay.Run("world", recording);
 
@@ -47,14 +47,24 @@ public sealed class ReplayedClusterTests
         Assert.True(outcome.HasSameShapes, outcome.FirstDifference);
     }
 
-    private static Recording Record(int seed)
+    /// <summary>With no pages that would have a say, each device has the very position that it had live.</summary>
+    [Fact]
+    public void Placements_of_a_cluster_without_requests_are_the_simulators_device_for_device()
+    {
+        var outcome = RecordedReplay.Run("world", Record(seed: 4, clients: 1));
+
+        Assert.True(outcome.Recorded.Layouts.Length >= 5, $"{outcome.Recorded.Layouts.Length} layouts");
+        Assert.True(outcome.HasSameLayouts, outcome.FirstDifference);
+    }
+
+    private static Recording Record(int seed, int clients)
     {
         Recording? recording = null;
         string? broken = null;
         var thread = new Thread(() =>
         {
             var world = new SimWorld(seed);
-            world.Enter(() => recording = Record(world));
+            world.Enter(() => recording = Record(world, clients));
             broken = world.Broken;
         });
         thread.Start();
@@ -63,7 +73,7 @@ public sealed class ReplayedClusterTests
         return recording!;
     }
 
-    private static Recording Record(SimWorld world)
+    private static Recording Record(SimWorld world, int clients)
     {
         var draw = Draw();
         var entries = ImmutableArray.CreateBuilder<RecordedEntry>();
@@ -75,7 +85,7 @@ public sealed class ReplayedClusterTests
         var views = new RecordedView();
         cluster.Controls[0].Board.Changed += view =>
             entries.AddRange(views.New(view, world.Now.TotalSeconds, world.Clock.GetUtcNow()));
-        for (var i = 0; i < 12; i++) AddClient(cluster, entries, i, at: 4 + (5 * i));
+        for (var i = 0; i < clients; i++) AddClient(cluster, entries, i, at: 4 + (5 * i));
         world.At(TimeSpan.FromSeconds(10), () => cluster.Die(Serving(cluster), closesSockets: true));
         world.At(TimeSpan.FromSeconds(20), () => cluster.AddNode());
         world.At(TimeSpan.FromSeconds(30), () => Serving(cluster).Notice(TimeSpan.FromSeconds(15)));

@@ -32,11 +32,28 @@ public sealed class FollowingTests
 
         cluster.Run(TimeSpan.FromMinutes(2), _ => one * 2.5);
         var busy = cluster.Degrees;
+        cluster.Run(TimeSpan.FromMinutes(4), _ => one * 0.05);
+        Assert.Equal(busy, cluster.Degrees);
         cluster.Run(TimeSpan.FromMinutes(2), _ => one * 0.05);
 
         Assert.True(busy.Replicas > calm.Replicas, $"{calm}, then {busy}");
         Assert.Equal(calm, cluster.Degrees);
         Assert.Equal(2, cluster.Changes);
+    }
+
+    /// <summary>Half a minute of load, then two of calm, again and again: what carries the bursts stays.</summary>
+    [Fact]
+    public void Bursts_that_come_again_find_the_layout_that_carried_the_last_one()
+    {
+        var cluster = new FollowedCluster(Start, new LayoutObjective(Objective.Latency));
+        var one = cluster.Capacity(replicas: 1);
+
+        cluster.Run(
+            TimeSpan.FromMinutes(20),
+            now => one * ((now - Start).TotalSeconds % 150 < 30 ? 2.5 : 0.05));
+
+        Assert.Equal(1, cluster.Changes);
+        Assert.True(cluster.Degrees.Replicas > 1, $"{cluster.Degrees}");
     }
 
     /// <summary>Whatever the mean and however it wavers about it: after the first settling, hardly a change, and never

@@ -20,6 +20,22 @@ public sealed class DeviceMapperTests
             Assert.Equal(problem.Degrees.DeviceCount, mapping.Layout.Placement.Distinct().Count());
         }, iter: 300);
 
+    [Theory]
+    [InlineData(MappingLevels.One, 9, 1)]
+    [InlineData(MappingLevels.One, 4, 4)]
+    [InlineData(MappingLevels.Two, 9, 1)]
+    public void Matching_by_kinds_reuses_as_many_bytes_as_the_matrix(MappingLevels levels, int machines, int devices) =>
+        PlanningScenarios.AfterChange(Small, machines, devices, [1, 2, 4]).Sample(problem =>
+        {
+            var matrix = DeviceMapper.Map(problem, levels);
+
+            var kinds = DeviceMapper.Map(problem, levels, pairsMax: 0);
+
+            Assert.Equal(matrix.ReusedBytes, kinds.ReusedBytes);
+            Assert.Equal(Stay(problem, matrix), Stay(problem, kinds));
+            Assert.Equal(problem.Degrees.DeviceCount, kinds.Layout.Placement.Distinct().Count());
+        }, iter: 200);
+
     [Fact]
     public void Two_levels_equal_one_when_machines_have_one_device() =>
         PlanningScenarios.AfterChange(Small, machines: 9, devicesEach: 1, [1]).Sample(problem =>
@@ -142,6 +158,13 @@ public sealed class DeviceMapperTests
             Degrees = new LayoutDegrees(1, 2, 2, 1),
             Holdings = [Holding.Empty(new DeviceId("n000", 0)), Holding.Empty(new DeviceId("n000", 0))],
         }));
+    }
+
+    /// <summary>Devices that are at home where they were placed.</summary>
+    private static int Stay(MappingProblem problem, Mapping mapping)
+    {
+        var table = new ReuseTable(problem, mapping.Layout.Placement);
+        return Enumerable.Range(0, mapping.Layout.Placement.Length).Count(i => table.Home(i) == i);
     }
 
     private static long BruteForce(MappingProblem problem)

@@ -29,7 +29,16 @@ internal static class Demand
         {
             Demand = demand.RemoveRange(silent).SetItem(report.Gateway, (report.Demand, turn.Now)),
         };
+        turn.State = turn.State with
+        {
+            LoadMemory = turn.State.LoadMemory.With(
+                Of(turn.State, turn.Now), turn.Options.Follow.Memory, turn.Now),
+        };
     }
+
+    /// <summary>The load that layouts and machines are planned for.</summary>
+    public static Workload Planned(PlannerState state, PlannerOptions options, DateTimeOffset now) =>
+        state.LoadMemory.Planned(Of(state, now), options.Follow.Memory, now);
 
     /// <summary>The load of all gateways together.</summary>
     public static Workload Of(PlannerState state, DateTimeOffset now)

@@ -38,6 +38,9 @@ internal static class Departures
     /// <summary>Nodes that nothing needs any more may go.</summary>
     public static void ReleaseThoseThatMayGo(Turn turn)
     {
+        if (turn.State.Leaving.IsEmpty) return;
+        var serving = turn.State.ServedLast?.Placement.Select(device => device.Node)
+            .ToHashSet(StringComparer.Ordinal) ?? [];
         foreach (var name in turn.State.Leaving.Keys)
         {
             if (!turn.State.Nodes.TryGetValue(name, out var node))
@@ -46,7 +49,7 @@ internal static class Departures
                 continue;
             }
 
-            if (turn.State.ServesOn(name) || turn.Now < node.ToldToGoAt + turn.Limits.RepeatAfter) continue;
+            if (serving.Contains(name) || turn.Now < node.ToldToGoAt + turn.Limits.RepeatAfter) continue;
             turn.State = turn.State with
             {
                 Nodes = turn.State.Nodes.SetItem(name, node with { ToldToGoAt = turn.Now }),

@@ -81,6 +81,7 @@ internal static class Losses
         turn.State = turn.State with
         {
             Nodes = turn.State.Nodes.Remove(node),
+            Roster = turn.State.Roster + 1,
             Leaving = turn.State.Leaving.Remove(node),
             Accused = turn.State.Accused.Remove(node),
             Separations = turn.State.Separations.Forget(node),
@@ -89,9 +90,10 @@ internal static class Losses
         turn.Warn("{Cause}", cause);
         if (turn.State.Active is { } active)
         {
-            foreach (var position in active.Layout.Positions)
+            for (var i = 0; i < active.Layout.Placement.Length; i++)
             {
-                if (active.Layout.DeviceAt(position).Node == node) LoseReplica(turn, position.Replica, cause);
+                if (active.Layout.Placement[i].Node == node)
+                    LoseReplica(turn, active.Layout.PositionAt(i).Replica, cause);
             }
         }
 
@@ -118,6 +120,7 @@ internal static class Losses
     public static void LoseSilentNodes(Turn turn)
     {
         var limit = turn.Now - turn.Limits.NodeSilenceMax;
+        if (limit < turn.State.StartedAt) return;
         foreach (var (name, _) in turn.State.Nodes.Where(node => node.Value.SeenAt < limit))
         {
             LoseNode(turn, name, Cause.Lost(name, NoticedBy.Silence));
@@ -157,6 +160,9 @@ internal static class Losses
         _ => $"device {failed.Device} failed: {failed.Reason}",
     };
 
-    private static string[] NodesAt(Turn turn, string address) =>
-        [.. turn.State.Nodes.Keys.Where(node => node.StartsWith(address + "#", StringComparison.Ordinal))];
+    private static string[] NodesAt(Turn turn, string address)
+    {
+        var prefix = address + "#";
+        return [.. turn.State.Nodes.Keys.Where(node => node.StartsWith(prefix, StringComparison.Ordinal))];
+    }
 }

@@ -23,6 +23,7 @@ internal sealed class PlannerCore(PlannerOptions options)
         var state = new PlannerState
         {
             Journal = journal,
+            StartedAt = now,
             Phase = new Gathering(now),
             Detail = "waiting for nodes",
             Claim = journal.Serving,

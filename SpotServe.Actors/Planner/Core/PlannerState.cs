@@ -21,6 +21,12 @@ internal sealed record PlannerState
     public ImmutableSortedDictionary<string, KnownNode> Nodes { get; init; } =
         ImmutableSortedDictionary.Create<string, KnownNode>(StringComparer.Ordinal);
 
+    /// <summary>Counts the changes of who is there and what nodes say of themselves.</summary>
+    public long Roster { get; init; }
+
+    /// <summary>Of the nodes as they were when it was made last; null before.</summary>
+    public DeviceSurvey? Survey { get; init; }
+
     /// <summary>Nodes that go away.</summary>
     public ImmutableSortedDictionary<string, Departure> Leaving { get; init; } =
         ImmutableSortedDictionary.Create<string, Departure>(StringComparer.Ordinal);
@@ -40,6 +46,9 @@ internal sealed record PlannerState
     /// <summary>What each gateway reported last of what is asked of it.</summary>
     public ImmutableDictionary<IAddress, (GatewayDemand Demand, DateTimeOffset At)> Demand { get; init; } =
         ImmutableDictionary<IAddress, (GatewayDemand, DateTimeOffset)>.Empty;
+
+    /// <summary>What was asked lately.</summary>
+    public LoadMemory LoadMemory { get; init; } = LoadMemory.None;
 
     /// <summary>What replicas' step times have taught.</summary>
     public CostCorrections Learned { get; init; } = CostCorrections.None;
@@ -61,6 +70,9 @@ internal sealed record PlannerState
 
     /// <summary>Another layout would serve the load better; null when the present one does.</summary>
     public Drift? Drift { get; init; }
+
+    /// <summary>Since when this planner runs: nobody was silent to it for longer.</summary>
+    public DateTimeOffset StartedAt { get; init; }
 
     /// <summary>Who serves; null when nobody does or it was given up.</summary>
     public ActiveEpoch? Active { get; init; }
@@ -189,4 +201,8 @@ internal sealed record ActiveEpoch(
         var index = Layout.Placement.IndexOf(device);
         return index >= 0 && Replicas.ContainsKey(Layout.PositionAt(index).Replica);
     }
+
+    /// <summary>All devices that are part of a replica that serves: to ask of many.</summary>
+    public HashSet<DeviceId> Alive() =>
+        [.. Replicas.Keys.SelectMany(Layout.PositionsOf).Select(Layout.DeviceAt)];
 }

@@ -20,7 +20,7 @@ internal static class Recovery
         var leaders = ImmutableSortedDictionary.CreateBuilder<int, IAddress>();
         for (var replica = 0; replica < pages.Length; replica++)
         {
-            var positions = layout.Positions.Where(position => position.Replica == replica).ToList();
+            var positions = layout.PositionsOf(replica).ToList();
             if (!positions.All(running.Contains)) continue;
             var held = running[positions[0]].First();
             pages[replica] = held.Assignment.PageCount;

@@ -20,13 +20,22 @@ internal static class Reports
         var node = before is null
             ? new KnownNode(report.Node, report.Model, report.Actor, turn.Now)
             : before with { Info = report.Node, Model = report.Model, Address = report.Actor, SeenAt = turn.Now };
-        turn.State = turn.State with { Nodes = turn.State.Nodes.SetItem(name, node) };
+        turn.State = turn.State with
+        {
+            Nodes = turn.State.Nodes.SetItem(name, node),
+            Roster = before is not null && SaysTheSame(before.Info, node.Info)
+                ? turn.State.Roster
+                : turn.State.Roster + 1,
+        };
         // A process that reports has not ended, whatever it closed; whether it answers is still to be seen.
         if (turn.State.Accused.ContainsKey(name))
             turn.State = turn.State with { Accused = turn.State.Accused.SetItem(name, Signs.Word) };
         if (before is null) OnJoined(turn, node);
         else OnSeenAgain(turn, before, node);
     }
+
+    private static bool SaysTheSame(NodeInfo before, NodeInfo now) =>
+        before with { Devices = now.Devices } == now && before.Devices.SequenceEqual(now.Devices);
 
     private static void OnJoined(Turn turn, KnownNode node)
     {
@@ -59,8 +68,13 @@ internal static class Reports
                 "Start the node with the cluster's model folder and --dtype.";
         }
 
-        var other = turn.State.Nodes.Values.FirstOrDefault(known => known.Info.Node != node.Node
-            && known.Info.WeightsHash is { } theirHash && node.WeightsHash is { } hash && theirHash != hash);
+        // Twice a second for each node: all are looked through only when one says something new.
+        var isNew = node.WeightsHash is not null
+            && turn.State.Nodes.GetValueOrDefault(node.Node)?.Info.WeightsHash != node.WeightsHash;
+        var other = isNew
+            ? turn.State.Nodes.Values.FirstOrDefault(known => known.Info.Node != node.Node
+                && known.Info.WeightsHash is { } theirHash && theirHash != node.WeightsHash)
+            : null;
         if (other is not null)
         {
             return $"The weight files of node {node.Node} are not those of node {other.Info.Node}, though they have " +

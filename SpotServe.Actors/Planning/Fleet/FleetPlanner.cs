@@ -93,12 +93,16 @@ public static class FleetPlanner
 
     /// <summary>Those that cost more because nobody takes them away, then those that serve nothing, then the
     /// dearest.</summary>
-    private static IEnumerable<string> ReleaseOrder(PlanningInputs inputs, Layout? serving) => inputs.Instances
-        .OrderByDescending(instance => !instance.IsSpot)
-        .ThenBy(instance => serving?.Uses(instance.Node) == true)
-        .ThenByDescending(instance => instance.Kind.PricePerHour * instance.DeviceCount)
-        .ThenByDescending(instance => instance.Node, StringComparer.Ordinal)
-        .Select(instance => instance.Node);
+    private static IEnumerable<string> ReleaseOrder(PlanningInputs inputs, Layout? serving)
+    {
+        var used = serving?.Placement.Select(device => device.Node).ToHashSet(StringComparer.Ordinal) ?? [];
+        return inputs.Instances
+            .OrderByDescending(instance => !instance.IsSpot)
+            .ThenBy(instance => used.Contains(instance.Node))
+            .ThenByDescending(instance => instance.Kind.PricePerHour * instance.DeviceCount)
+            .ThenByDescending(instance => instance.Node, StringComparer.Ordinal)
+            .Select(instance => instance.Node);
+    }
 
     /// <summary>One of each type that is here: what can be had is what could be had.</summary>
     private static IEnumerable<Instance> Offers(PlanningInputs inputs) => inputs.Instances

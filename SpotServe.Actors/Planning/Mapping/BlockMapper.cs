@@ -15,9 +15,13 @@ internal sealed class BlockMapper
     /// <summary>Groups are exchanged between machines up to this many: it takes more than quadratic time.</summary>
     public const int ExchangeMax = 64;
 
+    /// <summary>Pairs that are scored in a matrix; what has more is matched by kinds (docs/adr/0083).</summary>
+    public const long PairsMax = 1L << 20;
+
     private readonly ReuseTable _table;
     private readonly MappingBlock _block;
     private readonly LayoutDegrees _degrees;
+    private readonly long _pairsMax;
     private readonly AssignmentSolver _inner = new();
     private readonly AssignmentSolver _outer = new();
     private readonly long _scale;
@@ -25,8 +29,9 @@ internal sealed class BlockMapper
     private long[] _weights = [];
     private int[] _chosen = [];
 
-    public BlockMapper(ReuseTable table, MappingBlock block, LayoutDegrees degrees)
+    public BlockMapper(ReuseTable table, MappingBlock block, LayoutDegrees degrees, long pairsMax = PairsMax)
     {
+        _pairsMax = pairsMax;
         _table = table;
         _block = block;
         _degrees = degrees;
@@ -43,7 +48,14 @@ internal sealed class BlockMapper
         var positions = _block.Stages.SelectMany(Positions).ToArray();
         var devices = _block.Machines.SelectMany(machine => machine).ToArray();
         var chosen = new int[positions.Length];
-        Solve(_outer, positions, devices, chosen);
+        if ((long)positions.Length * devices.Length <= _pairsMax) Solve(_outer, positions, devices, chosen);
+        else
+        {
+            AssignByKinds(
+                [.. positions.Select(position => new[] { position })], [.. devices.Select(device => new[] { device })],
+                chosen);
+        }
+
         for (var i = 0; i < positions.Length; i++) deviceOf[positions[i]] = devices[chosen[i]];
     }
 
@@ -129,6 +141,15 @@ internal sealed class BlockMapper
     /// <summary>The outer matching of bundles to machine slots.</summary>
     private Pairing Assign(List<int[]> bundles, List<int> slots)
     {
+        var slotOf = new int[bundles.Count];
+        if ((long)bundles.Count * slots.Count > _pairsMax && slots.Count == _block.Machines.Length)
+        {
+            AssignByKinds(bundles, _block.Machines, slotOf);
+            return new Pairing(
+                [.. bundles.Select((positions, b) => (slots[slotOf[b]], positions))],
+                bundles.Select((positions, b) => SolveInner(positions, _block.Machines[slotOf[b]])).Sum());
+        }
+
         var scores = Scores(bundles);
         var weights = new long[bundles.Count * slots.Count];
         for (var b = 0; b < bundles.Count; b++)
@@ -136,7 +157,6 @@ internal sealed class BlockMapper
             for (var s = 0; s < slots.Count; s++) weights[(b * slots.Count) + s] = scores[b, slots[s]];
         }
 
-        var slotOf = new int[bundles.Count];
         var value = _outer.Maximize(weights, bundles.Count, slots.Count, slotOf);
         return new Pairing([.. bundles.Select((positions, b) => (slots[slotOf[b]], positions))], value);
     }
@@ -149,7 +169,7 @@ internal sealed class BlockMapper
         var bundleKind = Kinds(bundles, _table.PositionClass, out var bundleKinds);
         var shared = new long[bundleKinds, machineKinds];
         var known = new bool[bundleKinds, machineKinds];
-        var tied = Tied(bundles);
+        var tied = Tied(bundles, machines);
         var scores = new long[bundles.Count, machines.Length];
         for (var m = 0; m < machines.Length; m++)
         {
@@ -177,8 +197,35 @@ internal sealed class BlockMapper
         return scores;
     }
 
+    /// <summary>The same matching without a matrix: pairs that nothing ties to each other weigh what their kinds
+    /// do.</summary>
+    private void AssignByKinds(List<int[]> bundles, int[][] machines, Span<int> machineOf)
+    {
+        var machineKind = Kinds(machines, _table.DeviceClass, out var machineKinds);
+        var bundleKind = Kinds(bundles, _table.PositionClass, out var bundleKinds);
+        var shared = new long[bundleKinds, machineKinds];
+        for (var k = 0; k < bundleKinds; k++)
+        {
+            var bundle = bundles[Array.IndexOf(bundleKind, k)];
+            for (var c = 0; c < machineKinds; c++)
+            {
+                shared[k, c] = SolveInner(bundle, machines[Array.IndexOf(machineKind, c)], weightsOnly: true);
+            }
+        }
+
+        var own = new List<(int, long)>[bundles.Count];
+        for (var b = 0; b < own.Length; b++) own[b] = [];
+        var tied = Tied(bundles, machines);
+        for (var m = 0; m < tied.Length; m++)
+        {
+            foreach (var b in tied[m].Order()) own[b].Add((m, SolveInner(bundles[b], machines[m])));
+        }
+
+        KindAssignmentSolver.Maximize(new KindWeights(bundleKind, machineKind, shared, own), machineOf);
+    }
+
     /// <summary>Bundles per machine that it has KV pages or a present place in.</summary>
-    private HashSet<int>[] Tied(List<int[]> bundles)
+    private HashSet<int>[] Tied(List<int[]> bundles, int[][] machines)
     {
         var perReplica = _degrees.Stages * _degrees.Ranks;
         var bundleOf = new Dictionary<int, int>();
@@ -194,7 +241,7 @@ internal sealed class BlockMapper
             }
         }
 
-        return [.. _block.Machines.Select(machine =>
+        return [.. machines.Select(machine =>
         {
             var own = new HashSet<int>();
             foreach (var device in machine)
@@ -217,8 +264,7 @@ internal sealed class BlockMapper
         var kinds = new int[lists.Count];
         for (var i = 0; i < lists.Count; i++)
         {
-            Invariant.Holds(classOf.Length <= char.MaxValue);
-            var classes = Array.ConvertAll(lists[i], member => (char)classOf[member]);
+            var classes = Array.ConvertAll(lists[i], member => checked((char)classOf[member]));
             var key = new string(classes);
             if (!known.TryGetValue(key, out kinds[i])) known.Add(key, kinds[i] = known.Count);
         }
@@ -227,13 +273,14 @@ internal sealed class BlockMapper
         return kinds;
     }
 
-    private long SolveInner(int[] positions, int[] devices)
+    private long SolveInner(int[] positions, int[] devices, bool weightsOnly = false)
     {
         Grow(positions.Length);
-        return Solve(_inner, positions, devices, _chosen);
+        return Solve(_inner, positions, devices, _chosen, weightsOnly);
     }
 
-    private long Solve(AssignmentSolver solver, int[] positions, int[] devices, int[] chosen)
+    private long Solve(
+        AssignmentSolver solver, int[] positions, int[] devices, int[] chosen, bool weightsOnly = false)
     {
         var count = positions.Length * devices.Length;
         if (_weights.Length < count) _weights = new long[count];
@@ -241,9 +288,11 @@ internal sealed class BlockMapper
         {
             for (var d = 0; d < devices.Length; d++)
             {
-                var stays = _scale > 1 && _table.Home(devices[d]) == positions[p] ? 1 : 0;
-                _weights[(p * devices.Length) + d] =
-                    (_table.Bytes(devices[d], positions[p]) / _unit * _scale) + stays;
+                var stays = !weightsOnly && _scale > 1 && _table.Home(devices[d]) == positions[p] ? 1 : 0;
+                var bytes = weightsOnly
+                    ? _table.Weights(devices[d], positions[p])
+                    : _table.Bytes(devices[d], positions[p]);
+                _weights[(p * devices.Length) + d] = (bytes / _unit * _scale) + stays;
             }
         }
 

@@ -14,7 +14,12 @@ public static class DeviceMapper
     /// <exception cref="NoLayoutException">There are fewer devices (of a kind that a stage needs) than
     /// positions.</exception>
     /// <exception cref="PlanningException">Duplicate names, or ranks that do not divide the heads.</exception>
-    public static Mapping Map(MappingProblem problem, MappingLevels levels = MappingLevels.Two)
+    public static Mapping Map(MappingProblem problem, MappingLevels levels = MappingLevels.Two) =>
+        Map(problem, levels, BlockMapper.PairsMax);
+
+    /// <param name="pairsMax">Pairs that are matched in a matrix; more are matched by kinds. Both reuse the same
+    /// bytes.</param>
+    internal static Mapping Map(MappingProblem problem, MappingLevels levels, long pairsMax)
     {
         Require(problem);
         var devices = problem.Instances.SelectMany(instance => instance.Devices).ToArray();
@@ -23,7 +28,7 @@ public static class DeviceMapper
         var used = levels;
         foreach (var block in MappingBlock.Of(problem))
         {
-            var solver = new BlockMapper(table, block, problem.Degrees);
+            var solver = new BlockMapper(table, block, problem.Degrees, pairsMax);
             if (levels == MappingLevels.Two && solver.TwoLevels(deviceOf)) continue;
             solver.OneLevel(deviceOf);
             used = MappingLevels.One;

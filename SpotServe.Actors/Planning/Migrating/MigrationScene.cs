@@ -8,6 +8,7 @@ internal sealed class MigrationScene
 {
     private readonly MigrationProblem _problem;
     private readonly Dictionary<int, long> _tokensOf;
+    private readonly Dictionary<(int Old, int New), long> _tokensKept;
 
     /// <param name="inherited">Caches that are to move or stay; the problem's, or fewer.</param>
     /// <param name="shed">Devices (by holding index) that give up at once whatever their position does not
@@ -20,6 +21,8 @@ internal sealed class MigrationScene
         _problem = problem;
         Inherited = inherited;
         _tokensOf = inherited.GroupBy(c => c.OldReplica).ToDictionary(g => g.Key, g => g.Sum(c => c.PageTokens));
+        _tokensKept = inherited.GroupBy(c => (c.OldReplica, c.NewReplica))
+            .ToDictionary(g => g.Key, g => g.Sum(c => c.PageTokens));
         foreach (var cache in problem.Caches) _tokensOf[cache.Replica] = cache.PageTokens;
         Holdings = Complete(problem);
         Survey();
@@ -133,8 +136,7 @@ internal sealed class MigrationScene
         var heads = TensorSlices.KvHeads(_problem.Geometry.Model, need.Rank, need.Ranks);
         var common = Math.Min(heads.End, slice.KvEnd) - Math.Max(heads.First, slice.KvFirst);
         if (common <= 0) return 0;
-        var tokens = Inherited.Where(c => c.OldReplica == slice.Replica && c.NewReplica == position.Replica)
-            .Sum(c => c.PageTokens);
+        var tokens = _tokensKept.GetValueOrDefault((slice.Replica, position.Replica));
         return _problem.Geometry.KvBytes(tokens, need.Layers.Intersect(slice.Layers).Count, (int)common);
     }
 

@@ -22,11 +22,12 @@ public sealed record PagePlan(
     public static PagePlan Of(PlanningInputs inputs, Layout layout, CacheInheritance inherited)
     {
         var successions = SuccessionsOf(
-            layout, inherited, [.. inputs.Caches.Select(cache => cache.Replica).Order()]);
+            layout.Degrees.Replicas, inherited, [.. inputs.Caches.Select(cache => cache.Replica).Order()]);
+        var homeOf = successions.Where(pair => pair.IsHome).ToDictionary(pair => pair.New, pair => pair.Old);
         ImmutableArray<int?> homes =
         [
             .. Enumerable.Range(0, layout.Degrees.Replicas).Select(replica =>
-                successions.FirstOrDefault(pair => pair.New == replica && pair.IsHome)?.Old),
+                homeOf.TryGetValue(replica, out var old) ? old : (int?)null),
         ];
         var room = new PageRoom(inputs, layout, homes);
         var (counts, keepsServing) = room.Choose();
@@ -37,23 +38,36 @@ public sealed record PagePlan(
 
     /// <summary>Those that inherit requests, and one for each old replica that has none now: requests may come to it
     /// before it stops. A new replica has one home, an old one is the home of at most one.</summary>
-    private static ImmutableArray<Succession> SuccessionsOf(
-        Layout layout, CacheInheritance inherited, ImmutableArray<int> oldReplicas)
+    /// <param name="count">Of new replicas.</param>
+    /// <param name="oldReplicas">Rising.</param>
+    internal static ImmutableArray<Succession> SuccessionsOf(
+        int count, CacheInheritance inherited, ImmutableArray<int> oldReplicas)
     {
         var pairs = inherited.Kept.OrderByDescending(kept => kept.PageTokens).ThenBy(kept => kept.OldReplica)
             .Select(kept => (Old: kept.OldReplica, New: kept.NewReplica))
             .ToList();
-        var count = layout.Degrees.Replicas;
-        foreach (var old in oldReplicas.Where(old => pairs.All(pair => pair.Old != old)))
+        var inherits = pairs.Select(pair => pair.Old).ToHashSet();
+        var taken = pairs.Select(pair => pair.New).ToHashSet();
+        var free = 0;
+        foreach (var old in oldReplicas.Where(old => !inherits.Contains(old)))
         {
-            var free = Enumerable.Range(0, count).Where(replica => pairs.All(pair => pair.New != replica)).ToList();
-            pairs.Add((old, free.Contains(old) ? old : free.Count > 0 ? free[0] : old % count));
+            while (free < count && taken.Contains(free)) free++;
+            var heir = old < count && !taken.Contains(old) ? old : free < count ? free : old % count;
+            taken.Add(heir);
+            pairs.Add((old, heir));
         }
 
         var successions = new List<Succession>();
+        var (isFollowed, hasHome) = (new HashSet<int>(), new HashSet<int>());
         foreach (var (old, @new) in pairs)
         {
-            var isHome = successions.All(known => !known.IsHome || (known.Old != old && known.New != @new));
+            var isHome = !isFollowed.Contains(old) && !hasHome.Contains(@new);
+            if (isHome)
+            {
+                isFollowed.Add(old);
+                hasHome.Add(@new);
+            }
+
             successions.Add(new Succession(old, @new, isHome));
         }
 

@@ -96,11 +96,9 @@ internal sealed partial class LiveCluster
     private void Release(ClusterProtocol.ReleasePosition release)
     {
         _devices.Release(release.Device, release.Epoch, release.Trim);
-        foreach (var replica in _replicas.Values.Where(replica => replica.Epoch == release.Epoch).ToList())
+        if (_replicaOn.TryGetValue((release.Epoch, release.Device), out var replica))
         {
-            if (!replica.Layout.Positions.Any(position => position.Replica == replica.Index
-                && replica.Layout.DeviceAt(position) == release.Device)) continue;
-            _replicas.Remove((replica.Epoch, replica.Index));
+            Drop(replica);
             var left = replica.Held ?? replica.Serving.Stop();
             GiveBack(left.Concat(replica.Arrived.Select(request => (request, true))));
         }

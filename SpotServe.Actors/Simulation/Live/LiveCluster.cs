@@ -25,6 +25,8 @@ internal sealed partial class LiveCluster
     private readonly SortedDictionary<string, NodeInfo> _nodes = new(StringComparer.Ordinal);
     private readonly Dictionary<string, DeviceKind> _kinds = new(StringComparer.Ordinal);
     private readonly SortedDictionary<(Epoch Epoch, int Replica), LiveReplica> _replicas = [];
+    private readonly Dictionary<(Epoch Epoch, DeviceId Device), LiveReplica> _replicaOn = [];
+    private readonly List<ContinuousReplica> _accepting = [];
     private readonly LiveHandover _handover;
     private readonly LiveRecord _record;
     private readonly Action<IEnumerable<SimulatedRequest>> _requeue;
@@ -32,7 +34,8 @@ internal sealed partial class LiveCluster
     private readonly Action<SimulatedRequest> _completed;
     private readonly Func<GatewayDemand> _demand;
     private PlannerState _state;
-    private ActiveEpoch? _accepting;
+    private ActiveEpoch? _accepted;
+    private (Layout Layout, Dictionary<DeviceId, Position> Positions)? _placed;
     private double _reportedAt = double.NegativeInfinity;
     private double _loadsAt = double.NegativeInfinity;
     private long _beat;
@@ -58,6 +61,8 @@ internal sealed partial class LiveCluster
         _core = new PlannerCore(setup.Planner with
         {
             Limits = setup.Planner.Limits with { SuspectAfter = SilenceMax, NodeSilenceMax = SilenceMax },
+            // Machines come as the trace has it: nobody acts on a wish.
+            Fleet = setup.Planner.Fleet with { Period = SilenceMax },
         });
         (_state, var effects) = _core.Begin(JournalState.Empty, Now);
         foreach (var effect in effects) Do(effect);
@@ -67,8 +72,7 @@ internal sealed partial class LiveCluster
     public LiveRecord Record => _record;
 
     /// <summary>Replicas that take requests now, in order.</summary>
-    public IEnumerable<ContinuousReplica> Accepting =>
-        _replicas.Values.Where(replica => replica.Serving.Accepts).Select(replica => replica.Serving);
+    public IEnumerable<ContinuousReplica> Accepting => _accepting.Where(serving => serving.Accepts);
 
     private DateTimeOffset Now => DateTimeOffset.UnixEpoch + TimeSpan.FromSeconds(_time.Now);
 
@@ -111,11 +115,11 @@ internal sealed partial class LiveCluster
     /// <summary>A node is gone, with all that it held.</summary>
     public void Lose(string node)
     {
-        if (!_nodes.Remove(node)) return;
-        _devices.Remove(node);
+        if (!_nodes.Remove(node, out var info)) return;
+        _devices.Remove(info.Devices.Select(device => new DeviceId(node, device.Index)));
         foreach (var replica in _replicas.Values.Where(replica => replica.Uses(node)).ToList())
         {
-            _replicas.Remove((replica.Epoch, replica.Index));
+            Drop(replica);
             var left = replica.Held ?? replica.Serving.Stop();
             GiveBack(left.Concat(replica.Arrived.Select(request => (request, true))));
         }
@@ -181,17 +185,22 @@ internal sealed partial class LiveCluster
     {
         (_state, var effects) = _core.Step(_state, message, Now);
         foreach (var effect in effects) Do(effect);
-        if (!ReferenceEquals(_state.Active, _accepting)) Accept();
+        // What replicas report of their load changes nothing of who serves.
+        if (ReferenceEquals(_state.Active?.Replicas, _accepted?.Replicas)
+            && ReferenceEquals(_state.Active?.Serving, _accepted?.Serving)) return;
+        Accept();
     }
 
     /// <summary>Requests go to the replicas that the planner's core says serve.</summary>
     private void Accept()
     {
-        var active = _accepting = _state.Active;
+        var active = _accepted = _state.Active;
+        _accepting.Clear();
         foreach (var replica in _replicas.Values)
         {
             replica.Serving.Accepts = replica.Held is null && active?.Epoch == replica.Epoch
                 && active.Replicas.ContainsKey(replica.Index);
+            if (replica.Serving.Accepts) _accepting.Add(replica.Serving);
         }
 
         _roomMade();
@@ -203,6 +212,8 @@ internal sealed partial class LiveCluster
         {
             case PlannerEffect.Persist { Event: var happened }:
                 _record.Happened(happened, _nodes.Count, _state.LostAllAt);
+                if (happened is PlannerEvents.LayoutDecided { Layout: var decided })
+                    _setup.Decided?.Invoke(_state.Planned!.Inputs, decided);
                 break;
             case PlannerEffect.Send { To: NodeAddress { Node: var node }, Message: var message }:
                 if (_nodes.ContainsKey(node)) Command(node, message);
@@ -270,22 +281,38 @@ internal sealed partial class LiveCluster
         if (!_devices.Has(connect.Device)) return;
         _devices.Connected(connect.Device, connect.Epoch);
         Hear(new ClusterProtocol.DeviceConnected(connect.Epoch, connect.Device));
-        var position = connect.Layout.PositionOf(connect.Device);
+        var position = PositionsOf(connect.Layout)[connect.Device];
         if (position is not { Stage: 0, Rank: 0 }) return;
         var key = (connect.Epoch, position.Replica);
         if (!_replicas.ContainsKey(key) && _state.Phase is ChangingPhase { Change: var change })
         {
-            _replicas.Add(key, NewReplica(connect, position.Replica, change.Decision.Pages[position.Replica]));
+            var replica = NewReplica(connect, position.Replica, change.Decision.Pages[position.Replica]);
+            _replicas.Add(key, replica);
+            foreach (var device in replica.Devices) _replicaOn.Add((replica.Epoch, device), replica);
         }
 
         Hear(new PlannerInputs.LeaderStarted(
             connect.Epoch, position.Replica, new ReplicaAddress(connect.Epoch, position.Replica)));
     }
 
+    /// <summary>Of all devices of the layout that is connected: each of them asks for its own.</summary>
+    private Dictionary<DeviceId, Position> PositionsOf(Layout layout)
+    {
+        if (_placed is not { } placed || !ReferenceEquals(placed.Layout, layout))
+            _placed = placed = (layout, layout.Positions.ToDictionary(layout.DeviceAt));
+        return placed.Positions;
+    }
+
+    private void Drop(LiveReplica replica)
+    {
+        _replicas.Remove((replica.Epoch, replica.Index));
+        foreach (var device in replica.Devices) _replicaOn.Remove((replica.Epoch, device));
+    }
+
     private LiveReplica NewReplica(PlannerEffect.Connect connect, int replica, int pages)
     {
         var layout = connect.Layout;
-        var stages = layout.Positions.Where(position => position.Replica == replica && position.Rank == 0)
+        var stages = layout.PositionsOf(replica).Where(position => position.Rank == 0)
             .Select(position => new StageShape(
                 layout.LayersOf(position).Count,
                 _kinds[layout.DeviceAt(position).Node],

@@ -36,9 +36,9 @@ internal sealed class LiveHandover(
     {
         var over = time.Now;
         if (tokens == 0) return over;
-        foreach (var to in heir.Layout.Positions.Where(position => position.Replica == heir.Index))
+        foreach (var to in heir.Layout.PositionsOf(heir.Index))
         {
-            foreach (var from in old.Layout.Positions.Where(position => position.Replica == old.Index))
+            foreach (var from in old.Layout.PositionsOf(old.Index))
             {
                 var (source, target) = (old.Layout.DeviceAt(from), heir.Layout.DeviceAt(to));
                 if (source == target) continue;

@@ -43,6 +43,14 @@ internal sealed record LiveReplica(
     /// <summary>Its latest report said that it has nothing to do.</summary>
     public bool IsIdleToldOf { get; set; }
 
-    public bool Uses(string node) => Layout.Positions
-        .Any(position => position.Replica == Index && Layout.DeviceAt(position).Node == node);
+    /// <summary>Of all its positions.</summary>
+    public ImmutableArray<DeviceId> Devices { get; } =
+        [.. Layout.PositionsOf(Index).Select(Layout.DeviceAt)];
+
+    public bool Uses(string node)
+    {
+        foreach (var device in Devices)
+            if (device.Node == node) return true;
+        return false;
+    }
 }

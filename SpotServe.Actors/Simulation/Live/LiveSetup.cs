@@ -47,6 +47,9 @@ public sealed record LiveSetup(
     /// <summary>How often nodes report and the planner looks at the load while nothing is under way.</summary>
     public double IdleBeatSeconds { get; init; } = 1;
 
+    /// <summary>Hears each decision with what it was made from; null for nobody.</summary>
+    public Action<PlanningInputs, Layout>? Decided { get; init; }
+
     /// <summary>Whether the run goes on after the trace's end until all requests are done.</summary>
     public bool Drains { get; init; }
 }

@@ -61,7 +61,8 @@ internal sealed class RequestDesk
             ContinuousReplica? least = null;
             foreach (var replica in Cluster.Accepting)
             {
-                if (replica.HasRoomFor(next) && (least is null || replica.Count < least.Count)) least = replica;
+                if ((least is null || replica.Count < least.Count) && replica.HasRoomFor(next)) least = replica;
+                if (least is { Count: 0 }) break;
             }
 
             if (least is null) break;

@@ -17,9 +17,9 @@ internal sealed class SimulatedDevices(SliceGeometry geometry, LinkRates links)
 
     public void Add(DeviceId device) => _devices.Add(device, new Device());
 
-    public void Remove(string node)
+    public void Remove(IEnumerable<DeviceId> devices)
     {
-        foreach (var device in _devices.Keys.Where(device => device.Node == node).ToList()) _devices.Remove(device);
+        foreach (var device in devices) _devices.Remove(device);
     }
 
     public bool Has(DeviceId device) => _devices.ContainsKey(device);

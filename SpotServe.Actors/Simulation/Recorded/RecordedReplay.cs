@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
@@ -18,7 +19,11 @@ public static class RecordedReplay
         var changes = new RecordedChanges(recording);
         var model = recording.Entries.OfType<RecordedEntry.ModelKnown>().FirstOrDefault()?.Model
             ?? throw new TraceException(file, 0, "no node ever joined", "record a cluster with nodes");
-        var setup = Setup(recording, model, changes, RecordedTimes.Of(file, requests, changes));
+        var inputs = ImmutableArray.CreateBuilder<PlanningInputs>();
+        var setup = Setup(recording, model, changes, RecordedTimes.Of(file, requests, changes)) with
+        {
+            Decided = (planned, _) => inputs.Add(planned),
+        };
         var time = new VirtualTime();
         var desk = new RequestDesk(time, setup);
         var asked = requests.Arrivals.Select((arrival, index) => new SimulatedRequest(index, arrival)).ToArray();
@@ -39,7 +44,10 @@ public static class RecordedReplay
                 done.Sum(request => (long)request.OutputTokens),
                 [.. desk.Cluster.Record.Decisions.Select(decision => decision.Decided.Layout)],
                 [.. desk.Cluster.Record.Timeline.Where(change => change.Outcome == ReconfigurationRecord.Served)]),
-            recording.Notes);
+            recording.Notes)
+        {
+            Inputs = inputs.ToImmutable(),
+        };
     }
 
     private static LiveSetup Setup(

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Simulation;
 
@@ -8,6 +9,29 @@ namespace SpotServe.Actors.Simulation;
 public sealed record ReplayOutcome(
     double Seconds, ReplaySide Recorded, ReplaySide Simulated, ImmutableArray<string> Notes)
 {
+    /// <summary>What each simulated decision was made from.</summary>
+    public ImmutableArray<PlanningInputs> Inputs { get; init; } = [];
+
+    /// <summary>The first decision that places a layout of the same shape on other devices; null when none does. What
+    /// follows it starts from other holdings and is not to be compared.</summary>
+    public PlacementDifference? FirstPlacement
+    {
+        get
+        {
+            for (var i = 0; i < Math.Min(Recorded.Layouts.Length, Inputs.Length); i++)
+            {
+                var (live, here) = (Recorded.Layouts[i], Simulated.Layouts[i]);
+                if (live.IsSameAs(here)) continue;
+                if (live.Degrees != here.Degrees || !live.StageLayers.SequenceEqual(here.StageLayers)) return null;
+                return new PlacementDifference(
+                    i + 1, WeightBytes(Inputs[i], live), WeightBytes(Inputs[i], here),
+                    Inputs[i].Caches.Sum(cache => cache.PageTokens));
+            }
+
+            return null;
+        }
+    }
+
     /// <summary>Whether the planner decided the same layouts, device for device, in the same order.</summary>
     public bool HasSameLayouts => Recorded.Layouts.Length == Simulated.Layouts.Length
         && Recorded.Layouts.Zip(Simulated.Layouts).All(pair => pair.First.IsSameAs(pair.Second));
@@ -52,10 +76,26 @@ public sealed record ReplayOutcome(
         return $"{why} {change.From?.ToString() ?? "nothing"} to {change.To}";
     }
 
+    /// <summary>Weights that a placement finds where they are.</summary>
+    private static long WeightBytes(PlanningInputs inputs, Layout layout) => DeviceMapper.ReusedBytes(
+        new MappingProblem(
+            new SliceGeometry(inputs.Model), layout.Degrees, layout.StageLayers, [], inputs.Instances,
+            inputs.Holdings, CacheInheritance.None),
+        layout.Placement);
+
     private static string Text(Layout? layout) => layout is null
         ? "none"
         : $"{layout.Degrees} on {string.Join(' ', layout.Placement)}";
 }
+
+/// <summary>Two placements of one layout.</summary>
+/// <param name="Decision">Its number, from 1.</param>
+/// <param name="LiveWeightBytes">Weights that the live placement finds where they are, on the simulated
+/// devices.</param>
+/// <param name="SimulatedWeightBytes">The same of the simulated one.</param>
+/// <param name="PageTokens">Tokens in pages that were simulated at that instant; live there were others.</param>
+public sealed record PlacementDifference(
+    int Decision, long LiveWeightBytes, long SimulatedWeightBytes, long PageTokens);
 
 /// <param name="Completed">Requests that were answered, in the order of arrival.</param>
 /// <param name="Tokens">That they were answered with.</param>

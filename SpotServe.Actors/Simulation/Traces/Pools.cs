@@ -6,6 +6,9 @@ namespace SpotServe.Actors.Simulation;
 /// <param name="Name">Of one zone and machine type, without "/".</param>
 public sealed record Pool(string Name, Availability Offered)
 {
+    /// <summary>Machines that each one of the data stands for.</summary>
+    public int Scale { get; init; } = 1;
+
     /// <summary>Of a machine: of pools that are used alike, the cheaper one is taken.</summary>
     public double PricePerHour { get; init; }
 }
@@ -28,7 +31,8 @@ public static class Pools
         IReadOnlyList<Pool> pools, int wanted, int floor, double launchSeconds)
     {
         var end = pools.Count == 0 ? 0 : pools.Max(pool => pool.Offered.EndSeconds);
-        var counts = pools.Select(pool => pool.Offered.Counts().ToArray()).ToArray();
+        var counts = pools.Select(pool => pool.Offered.Counts()
+            .Select(step => (step.Seconds, Count: step.Count * pool.Scale)).ToArray()).ToArray();
         var used = pools.Select(_ => new List<Taken>()).Append([]).ToArray();
         var all = new List<Taken>();
         var made = 0;

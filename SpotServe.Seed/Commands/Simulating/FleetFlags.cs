@@ -52,6 +52,9 @@ internal static class FleetFlags
     };
 
     public static readonly Option<int> Machines = Count("--machines", 4, "Spot machines that are taken at most");
+    public static readonly Option<int> Scale = Count(
+        "--scale", 1, "Machines that each one of the data stands for: a cloud's curves for a fleet of thousands");
+
     public static readonly Option<int> Floor = Count("--floor", 0, "Machines at least: on-demand ones fill up");
     public static readonly Option<int> OnDemand = Count("--on-demand", 0, "On-demand machines to compare with");
     public static readonly Option<double> SpotPrice = Number("--spot-price", 1.5, "Dollars a machine and hour");
@@ -73,7 +76,7 @@ internal static class FleetFlags
     public static IEnumerable<Option> All =>
     [
         Availability, Arrivals, Repeat, Every, Profile, Beat, Rate, Variation, Prompt, Output, Seed, Hours, Model,
-        Machine, Machines, Floor, OnDemand, SpotPrice, OnDemandPrice, Notice, Launch, Network, Disk, Sequences,
+        Machine, Machines, Scale, Floor, OnDemand, SpotPrice, OnDemandPrice, Notice, Launch, Network, Disk, Sequences,
         Objective, SloSeconds,
     ];
 

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.CommandLine;
+using System.Diagnostics;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
@@ -21,7 +22,8 @@ internal static class FleetReport
         var usual = Usual(result);
         var flags = (result.GetValue(FleetFlags.Availability) ?? [])
             .Select((text, i) => PoolFlag.Read(text, i, usual)).ToList();
-        var pools = flags.ConvertAll(flag => flag.Pool);
+        var scale = FleetFlags.Get(result, FleetFlags.Scale, 1, 16_384);
+        var pools = flags.ConvertAll(flag => flag.Pool with { Scale = scale });
         var hours = FleetFlags.Get(result, FleetFlags.Hours, 0, HoursMax);
         var end = hours > 0 ? hours * 3600 : pools.Max(pool => pool.Offered.EndSeconds);
         if (end > HoursMax * 3600)
@@ -39,9 +41,14 @@ internal static class FleetReport
         {
             if (fleet.Changes[0].Added.IsEmpty && fleet.Changes.Length == 1) continue;
             first ??= fleet;
+            var watch = Stopwatch.StartNew();
             runs.Add(LiveSimulation.Run(
                 setup(name, fleet), fleet, arrivals,
                 progress is null ? null : at => progress($"{name}: {at / end:P0}")));
+            // Of this machine, so not of the report, which is the same everywhere.
+            progress?.Invoke(FormattableString.Invariant(
+                $"{name}: {runs[^1].Events} events in {watch.Elapsed.TotalSeconds:0.0} s, ")
+                + $"{Sizes.Text(Environment.WorkingSet)} in use");
         }
 
         if (first is null) throw new PlanningInputException("The machines", "none at any time", "at least one");

@@ -11,6 +11,9 @@ internal static class OurReport
 {
     private const string Gpt = "GPT-20B";
 
+    /// <summary>Of every request of the paper's.</summary>
+    private const int OutputTokens = 128;
+
     private static readonly string[] TracesWithRates = ["A'_S+O", "B'_S+O"];
 
     /// <summary>Ours on the same traces and arrivals. Never mixed into the comparison with the paper.</summary>
@@ -37,11 +40,11 @@ internal static class OurReport
                 cell.Model, cell.Trace, Both(cell.SpotServe.Latency), Both(run.Latency),
                 $"{run.Reconfigurations.Length}", Number(run.PauseSeconds, "0.0"), Both(stops.Latency),
                 Number(stops.PauseSeconds, "0.0"), Both(kills.Latency), Number(kills.PauseSeconds, "0.0"),
-                $"{kills.TokensRecomputed}");
+                $"{kills.TokensRecomputed}", $"{Number(Dollars(cell.SpotServe), "0.0")} / {Number(Dollars(run), "0.0")}");
         blocks.Add(new Table(
             [
                 "Model", "Trace", "Paper's, s", "Ours, s", "Changes", "Pause, s", "Stopping first, s", "Pause, s",
-                "Ours, no notices, s", "Pause, s", "Tokens recomputed",
+                "Ours, no notices, s", "Pause, s", "Tokens recomputed", "$ a million tokens, paper's / ours",
             ],
             [.. rows]));
     }
@@ -54,7 +57,7 @@ internal static class OurReport
         blocks.Add(new Text(
             "In seconds. The artifact's files have a variation of 0.03 to 0.1, so nothing here is to be compared with "
             + "the paper. Requests that are not done at the end of the trace are left out for the paper's policies; "
-            + "ours is drained."));
+            + "ours is drained. Costs are of the tokens that were answered by the trace's end, on the same machines."));
         var rows = new List<ImmutableArray<string>>();
         foreach (var model in inputs.Models)
         {
@@ -70,12 +73,17 @@ internal static class OurReport
                 }).ToList();
                 rows.Add(Cells([
                     model.Name, trace,
-                    .. Enumerable.Range(0, 4).Select(policy => Range(runs.Select(run => run[policy].Latency.P99)))]));
+                    .. Enumerable.Range(0, 4).Select(policy => Range(runs.Select(run => run[policy].Latency.P99))),
+                    $"{Median(runs.Select(run => Dollars(run[2])))} / {Median(runs.Select(run => Dollars(run[3])))}"]));
             }
         }
 
         blocks.Add(new Table(
-            ["Model", "Trace", "Reparallelization", "Rerouting", "SpotServe", "Ours"], [.. rows]));
+            [
+                "Model", "Trace", "Reparallelization", "Rerouting", "SpotServe", "Ours",
+                "$ a million tokens, SpotServe / ours",
+            ],
+            [.. rows]));
     }
 
     /// <summary>The paper's Fig. 8 and 7: a rate that changes, and latency against cost. GPT-20B.</summary>
@@ -126,6 +134,14 @@ internal static class OurReport
                         .. policy.Select(run => new FigurePoint(run.Run.CostPerHour, run.Run.Latency.Average))])),
             ])));
     }
+
+    /// <summary>Dollars a million tokens that were answered by the end; what is drained afterwards is not
+    /// counted, as its machines are not.</summary>
+    private static double Dollars(SimulationOutcome run) =>
+        run.Cost / (run.Completed.Count(request => request.CompletedAt <= run.EndSeconds) * OutputTokens / 1e6);
+
+    private static string Median(IEnumerable<double> values) =>
+        Number(values.Order().ElementAt(values.Count() / 2), "0.0");
 
     private static string Range(IEnumerable<double> values)
     {

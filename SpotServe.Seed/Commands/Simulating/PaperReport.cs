@@ -157,11 +157,16 @@ internal static class PaperReport
             rows.AddRange(runs.Select((run, i) => Cells(
                 trace, run.Policy, Both(run.Latency), Number(run.Latency.P99 / runs[0].Latency.P99, "0.00"),
                 perturbedRuns == 0 ? "" : Number(Median(perturbed[i]) / Median(perturbed[0]), "0.00"),
-                i == 0 ? "1.00" : Number(paper[i - 1], "0.00"))));
+                i == 0 ? "1.00" : Number(paper[i - 1], "0.00"), Number(run.PauseSeconds, "0.0"),
+                $"{run.TokensRecomputed}", Sizes.Text(run.MovedBytes))));
         }
 
         blocks.Add(new Table(
-            ["Trace", "System", "Average / P99, s", "Ratio", "Ratio of medians, perturbed", "Paper"], [.. rows]));
+            [
+                "Trace", "System", "Average / P99, s", "Ratio", "Ratio of medians, perturbed", "Paper", "Pauses, s",
+                "Tokens recomputed", "Moved",
+            ],
+            [.. rows]));
     }
 
     private static double Median(ImmutableArray<double> values) => values.Order().ElementAt(values.Length / 2);

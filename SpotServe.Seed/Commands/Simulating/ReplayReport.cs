@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Planning;
 using SpotServe.Actors.Simulation;
 using static SpotServe.Seed.Commands.Simulating.PaperReport;
 using static SpotServe.Seed.Commands.Simulating.ReportBlock;
@@ -35,11 +36,22 @@ internal static class ReplayReport
             new Text(outcome.FirstDifference is not { } other
                 ? "Every layout that the live planner decided is the simulated one's, device for device."
                 : outcome.HasSameShapes
-                    ? $"All layouts have the same degrees and stages; where they lie differs first at {other}."
+                    ? $"All layouts have the same degrees and stages; where they lie differs first at {other}. "
+                        + Why(outcome.FirstPlacement)
                     : $"Layouts differ first at {other}."),
             Changes(recorded.Changes.Select(ReplayOutcome.Kind), simulated.Changes.Select(ReplayOutcome.Kind)),
         ]);
     }
+
+    private static string Why(PlacementDifference? difference) => difference switch
+    {
+        null => "",
+        { LiveWeightBytes: var live, SimulatedWeightBytes: var made, PageTokens: > 0 and var tokens } when live == made =>
+            $"Both keep {Sizes.Text(made)} of weights in place: {tokens} tokens in pages decide, and live there were "
+            + "others at that instant. What follows starts from there.",
+        { LiveWeightBytes: var live, SimulatedWeightBytes: var made } =>
+            $"The live one keeps {Sizes.Text(live)} of weights in place, the simulated one {Sizes.Text(made)}.",
+    };
 
     private static double Pauses(ReplaySide side) => side.Changes.Sum(change => change.Pause?.TotalSeconds ?? 0);
 

@@ -20,17 +20,19 @@ internal static class Decision
         var staying = state.Staying;
         if (Selected(turn) is not { } desired) return state.Active is null && !staying.IsEmpty;
         if (state.Active is not { } active || active.Replicas.Count < active.Layout.Degrees.Replicas) return true;
-        return active.Layout.Degrees != desired.Degrees
-            // Devices of other kinds take other shares of the layers.
-            || (!desired.StageKinds.IsEmpty && !active.Layout.StageLayers.SequenceEqual(desired.StageLayers))
-            || !active.Layout.Placement.All(device => staying.Any(
-                node => node.Node == device.Node && node.Devices.Any(known => known.Index == device.Index)));
+        if (active.Layout.Degrees != desired.Degrees) return true;
+        // Devices of other kinds take other shares of the layers.
+        if (!desired.StageKinds.IsEmpty && !active.Layout.StageLayers.SequenceEqual(desired.StageLayers)) return true;
+        var devices = staying.SelectMany(node => node.Devices.Select(device => new DeviceId(node.Node, device.Index)))
+            .ToHashSet();
+        return !active.Layout.Placement.All(devices.Contains);
     }
 
     /// <summary>What the devices that stay would serve with; null when nothing fits them.</summary>
     public static SelectedLayout? Selected(Turn turn)
     {
-        if (DecisionInputs.Of(turn.State, turn.Options, turn.Now) is not { } inputs) return null;
+        turn.State = DeviceSurvey.Ensure(turn.State, turn.Options);
+        if (DecisionInputs.OfLoad(turn.State, turn.Options, turn.Now) is not { } inputs) return null;
         try
         {
             return LayoutSelection.Of(inputs);

@@ -20,14 +20,27 @@ internal static class DecisionInputs
     /// <returns>Null while no node has reported.</returns>
     public static PlanningInputs? Of(PlannerState state, PlannerOptions options, DateTimeOffset now)
     {
+        if (OfLoad(state, options, now) is not { } inputs) return null;
+        var serving = state.Active is { IsServing: true } active ? active.Serving : null;
+        return inputs with
+        {
+            Holdings = [.. state.Heard.Devices.Select(
+                held => new Holding(held.Device, held.Weights, CachesOf(inputs.Model, serving, held)))],
+            Caches = serving is null ? [] : state.Heard.Caches,
+        };
+    }
+
+    /// <summary>Without what devices hold: what a layout is chosen from, and no more.</summary>
+    /// <returns>Null while no node has reported.</returns>
+    public static PlanningInputs? OfLoad(PlannerState state, PlannerOptions options, DateTimeOffset now)
+    {
         if (state.Model is not { } model) return null;
-        var staying = state.Staying;
-        var links = MeasuredLinks.From(options, staying);
+        var survey = DeviceSurvey.Ensure(state, options).Survey!;
         var serving = state.Active is { IsServing: true } active ? active.Serving : null;
         return new PlanningInputs(
-            model, [.. DeviceKinds.InstancesOf(staying)], Demand.Of(state, now), links.Usual)
+            model, survey.Instances, Demand.Planned(state, options, now), survey.Links.Usual)
         {
-            LinksOf = links.Of,
+            LinksOf = survey.Links.Of,
             Profile = options.Profile,
             Corrections = state.Learned,
             Search = state.Objective is { } objective ? SearchOf(options, objective) : null,
@@ -36,13 +49,10 @@ internal static class DecisionInputs
             SequencesMax = options.SequencesMax,
             WorkingBytes = options.WorkingBytes,
             Serving = serving is null ? null : new ServingLayout(serving.Layout, serving.Pages),
-            Holdings = [.. state.Heard.Devices.Select(
-                held => new Holding(held.Device, held.Weights, CachesOf(model, serving, held)))],
-            Caches = serving is null ? [] : state.Heard.Caches,
             Leaving = state.Leaving.ToImmutableDictionary(
                 leaving => leaving.Key,
                 leaving => leaving.Value.Deadline > now ? leaving.Value.Deadline - now : TimeSpan.Zero),
-            DiskNodes = [.. staying.Select(node => node.Node)],
+            DiskNodes = survey.DiskNodes,
             Mode = options.Mode,
         };
     }

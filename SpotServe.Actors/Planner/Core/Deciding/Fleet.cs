@@ -15,7 +15,8 @@ internal static class Fleet
     {
         var rules = turn.Options.Fleet;
         turn.State = turn.State with { FleetAt = turn.Now + rules.Period };
-        if (DecisionInputs.Of(turn.State, turn.Options, turn.Now) is not { } inputs) return;
+        turn.State = DeviceSurvey.Ensure(turn.State, turn.Options);
+        if (DecisionInputs.OfLoad(turn.State, turn.Options, turn.Now) is not { } inputs) return;
         var layout = (turn.State.Phase as ChangingPhase)?.Change.Layout ?? turn.State.ServedLast;
         if (FleetPlanner.Wish(inputs, rules, layout) is not { } wish || wish.IsSameAs(turn.State.Journal.Wish)) return;
         turn.Note(new PlannerEvents.FleetWished(turn.State.Journal.Epoch, turn.Now, wish));

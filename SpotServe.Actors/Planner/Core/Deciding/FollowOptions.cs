@@ -15,6 +15,9 @@ public sealed record FollowOptions
     /// <summary>For so long without a break.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(15);
 
+    /// <summary>Layouts are planned for the highest rate of this time; zero plans for the present one.</summary>
+    public TimeSpan Memory { get; init; } = TimeSpan.FromMinutes(5);
+
     /// <summary>The load is looked at this often.</summary>
     public TimeSpan Period { get; init; } = TimeSpan.FromSeconds(1);
 

@@ -58,9 +58,9 @@ internal sealed record LayoutDecision(
     {
         const int NoHome = -1;
         if (serving is null || plan.Pages.Successions.IsEmpty) return null;
+        var olds = plan.Pages.Successions.ToLookup(pair => pair.New, pair => pair.Old);
         var expects = Enumerable.Range(0, plan.Layout.Degrees.Replicas)
-            .Select(replica => plan.Pages.Successions.Where(pair => pair.New == replica).Select(pair => pair.Old)
-                .ToImmutableArray())
+            .Select(replica => olds[replica].ToImmutableArray())
             .ToImmutableArray();
         return new PageOrigin(
             serving.Epoch, serving.Layout, [.. plan.Pages.Homes.Select(home => home ?? NoHome)], expects,

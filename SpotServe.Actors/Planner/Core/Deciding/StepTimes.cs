@@ -23,22 +23,18 @@ internal static class StepTimes
     public static CostCorrections? Learned(
         Turn turn, LoadReport before, ReplicaControlProtocol.ReplicaLoad load)
     {
-        var state = turn.State;
         var time = turn.Now - before.At;
         var tokens = load.TokensGenerated - before.Load.TokensGenerated;
         var (busyTime, taken) =
             (load.BusyTime - before.Load.BusyTime, load.SequenceTime - before.Load.SequenceTime);
         if (tokens < TokensMin || busyTime < BusyMin || time > ReportsApartMax) return null;
         var running = Math.Max(1, (int)Math.Round(taken / busyTime));
-        if (state.Active is not { } active || DecisionInputs.Of(state, turn.Options, turn.Now) is not { } inputs
-            || ShapeOf(state, active.Layout, load.Replica) is not { } shape) return null;
+        var state = turn.State = DeviceSurvey.Ensure(turn.State, turn.Options);
+        if (state.Active is not { } active || DecisionInputs.OfLoad(state, turn.Options, turn.Now) is not { } inputs
+            || ShapeOf(state.Survey!, active.Layout, load.Replica) is not { } shape) return null;
         var predicted = (inputs with { Corrections = CostCorrections.None }).CostModel()
             .Cost(shape, running, inputs.Load, Batching.Continuous);
-        var degrees = active.Layout.Degrees;
-        var busy = active.Loads.Values.Count(report => report.Load.Running > 0 || report.Load.Replica == load.Replica)
-            * degrees.Ranks * Math.Min(degrees.Stages, predicted.StepParts);
-        var devices = state.Nodes.Values.Sum(node => node.Info.Devices.Length);
-        var slowdown = shape.Stages.Max(stage => stage.Kind.Slowdown(Math.Min(1, busy / (double)devices)));
+        var slowdown = SlowdownOf(active, load, shape, predicted, state.Survey!.DeviceCount);
         var each = predicted.Execution(inputs.Load.OutputTokens) / inputs.Load.OutputTokens * slowdown;
         var ratio = taken.TotalSeconds / tokens / each;
         return inputs.CostModel().With(new MeasuredTimes(
@@ -46,15 +42,24 @@ internal static class StepTimes
             .Corrections;
     }
 
-    /// <summary>Null when a node of it has gone.</summary>
-    private static ReplicaShape? ShapeOf(PlannerState state, Layout layout, int replica)
+    /// <summary>By the others that are busy on the same processors; devices with processors of their own have none,
+    /// and nobody is counted for them.</summary>
+    private static double SlowdownOf(
+        ActiveEpoch active, ReplicaControlProtocol.ReplicaLoad load, ReplicaShape shape, ReplicaCost predicted,
+        int devices)
     {
-        var kinds = DeviceKinds.InstancesOf(
-                [.. state.Nodes.Values.Select(node => node.Info).Where(node => !node.Devices.IsEmpty)])
-            .ToDictionary(instance => instance.Node, instance => instance.Kind);
-        var positions = layout.Positions
-            .Where(position => position.Replica == replica && position.Rank == 0)
-            .ToList();
+        if (shape.Stages.All(stage => stage.Kind.Crowding <= 1)) return 1;
+        var degrees = active.Layout.Degrees;
+        var busy = active.Loads.Values.Count(report => report.Load.Running > 0 || report.Load.Replica == load.Replica)
+            * degrees.Ranks * Math.Min(degrees.Stages, predicted.StepParts);
+        return shape.Stages.Max(stage => stage.Kind.Slowdown(Math.Min(1, busy / (double)devices)));
+    }
+
+    /// <summary>Null when a node of it has gone.</summary>
+    private static ReplicaShape? ShapeOf(DeviceSurvey survey, Layout layout, int replica)
+    {
+        var kinds = survey.Kinds;
+        var positions = layout.PositionsOf(replica).Where(position => position.Rank == 0).ToList();
         return positions.All(position => kinds.ContainsKey(layout.DeviceAt(position).Node))
             ? new ReplicaShape(
                 [.. positions.Select(position => new StageShape(

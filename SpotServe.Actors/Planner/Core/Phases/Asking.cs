@@ -94,14 +94,16 @@ internal sealed record Asking(
     /// <summary>Decides once all have answered that may live.</summary>
     public override void Settle(Turn turn)
     {
-        var ended = turn.State.Nodes.Keys.FirstOrDefault(node =>
-            !Holdings.ContainsKey(node) && turn.State.Accused.GetValueOrDefault(node) == Signs.ProcessEnded);
+        var ended = turn.State.Accused.FirstOrDefault(accused => accused.Value == Signs.ProcessEnded
+            && turn.State.Nodes.ContainsKey(accused.Key) && !Holdings.ContainsKey(accused.Key)).Key;
         if (ended is not null)
         {
             Losses.LoseNode(turn, ended, Cause.Lost(ended, NoticedBy.ClosedConnections));
             return;   // to be settled again without it
         }
 
+        // With each answer: of thousands of nodes, not all are looked up before all have answered.
+        if (Holdings.Count < turn.State.Nodes.Count) return;
         if (turn.State.Nodes.Keys.Any(node => !Holdings.ContainsKey(node))) return;
         if (turn.State.Claim is not null)
         {
@@ -109,7 +111,8 @@ internal sealed record Asking(
             AskReplicas(turn);
         }
 
-        if (turn.State.Active?.Replicas.Keys.Any(replica => !Caches.ContainsKey(replica)) == true) return;
+        if (turn.State.Active is { Replicas: var replicas } && (Caches.Count < replicas.Count
+            || replicas.Keys.Any(replica => !Caches.ContainsKey(replica)))) return;
         ReleaseWhatIsOver(turn);
         Apart.Refresh(turn);
         Decision.Hear(turn, this);
@@ -153,12 +156,13 @@ internal sealed record Asking(
     /// <summary>What devices still have of epochs that are over goes, all but the weights.</summary>
     private void ReleaseWhatIsOver(Turn turn)
     {
+        var active = turn.State.Active;
+        var alive = active?.Alive() ?? [];
         foreach (var held in Holdings.Values.SelectMany(devices => devices))
         {
             foreach (var position in held.Positions)
             {
-                if (turn.State.Active is { } active && position.Epoch == active.Epoch && active.IsAlive(held.Device))
-                    continue;
+                if (position.Epoch == active?.Epoch && alive.Contains(held.Device)) continue;
                 turn.Release(position.Epoch, held.Device, trim: false);
             }
         }

@@ -83,6 +83,6 @@ internal abstract record ChangingPhase(Change Change, DateTimeOffset Limit, Date
     protected static DateTimeOffset Later(Turn turn) => turn.Now + turn.Limits.RepeatAfter;
 
     /// <summary>Devices of nodes that are still there.</summary>
-    protected static ImmutableArray<DeviceId> Known(Turn turn, IEnumerable<DeviceId> devices) =>
-        [.. devices.Where(device => turn.State.Nodes.ContainsKey(device.Node))];
+    protected static IEnumerable<DeviceId> Known(Turn turn, IEnumerable<DeviceId> devices) =>
+        devices.Where(device => turn.State.Nodes.ContainsKey(device.Node));
 }

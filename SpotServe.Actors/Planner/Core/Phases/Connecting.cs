@@ -12,7 +12,7 @@ internal sealed record Connecting(
     DateTimeOffset Limit,
     DateTimeOffset RepeatAt,
     DateTimeOffset Since,
-    ImmutableArray<DeviceId> WaitingFor,
+    ImmutableSortedSet<DeviceId> WaitingFor,
     ImmutableSortedDictionary<int, IAddress> Leaders)
     : GettingReady(Change, Limit, RepeatAt)
 {
@@ -23,7 +23,7 @@ internal sealed record Connecting(
         var connecting = turn.Enter(
             new Connecting(
                 change, turn.Now + turn.Limits.ProgressMax, turn.Now + turn.Limits.RepeatAfter, turn.Now,
-                change.Layout.Placement, ImmutableSortedDictionary<int, IAddress>.Empty),
+                [.. change.Layout.Placement], ImmutableSortedDictionary<int, IAddress>.Empty),
             $"connecting {change.Layout.Degrees}");
         connecting.Repeat(turn);
     }
@@ -70,7 +70,7 @@ internal sealed record Connecting(
         var leaders = Enumerable.Range(0, Layout.Degrees.Replicas)
             .Where(replica => !Leaders.ContainsKey(replica))
             .Select(replica => Layout.DeviceAt(new Position(replica, 0, 0)));
-        foreach (var device in WaitingFor.Union(leaders))
+        foreach (var device in Layout.Placement.Where(WaitingFor.Contains).Union(leaders))
         {
             if (!turn.State.Nodes.TryGetValue(device.Node, out var node)) continue;
             turn.Do(new PlannerEffect.Connect(
@@ -92,6 +92,7 @@ internal sealed record Connecting(
     /// <summary>Two that are doubted have little time to connect.</summary>
     private (string Node, string Other)? DoubtedPair(Turn turn)
     {
+        if (turn.State.Separations.Count == 0) return null;
         var waiting = WaitingFor.Select(device => (device.Node, Layout.PositionOf(device).Replica)).ToList();
         foreach (var (node, replica) in waiting)
         {

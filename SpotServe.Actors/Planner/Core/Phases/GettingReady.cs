@@ -28,8 +28,10 @@ internal abstract record GettingReady(Change Change, DateTimeOffset Limit, DateT
     public override void OnTick(Turn turn)
     {
         var limit = turn.Now - turn.Limits.SuspectAfter;
-        var silent = turn.State.Nodes.Values
-            .FirstOrDefault(node => node.SeenAt < limit && Awaits(node.Info.Node))?.Info.Node;
+        var silent = limit < turn.State.StartedAt
+            ? null
+            : turn.State.Nodes.Values
+                .FirstOrDefault(node => node.SeenAt < limit && Awaits(node.Info.Node))?.Info.Node;
         if (silent is not null)
             Losses.Suspect(
                 turn,

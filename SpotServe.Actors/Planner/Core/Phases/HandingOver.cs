@@ -64,20 +64,22 @@ internal sealed record HandingOver(
     {
         if (turn.State.Active is not { } active) return;
         var decision = Change.Decision;
+        var heirs = decision.Successions.ToLookup(pair => pair.Old);
+        var predecessors = decision.Successions.ToLookup(pair => pair.New);
+        var arriving = decision.Inherited.Kept.ToLookup(kept => kept.NewReplica);
         foreach (var old in Old)
         {
             if (!active.Replicas.TryGetValue(old, out var replica)) continue;
-            var targets = decision.Successions.Where(pair => pair.Old == old)
+            var targets = heirs[old]
                 .Select(pair => new PlannerEffect.Target(
                     pair.New,
                     Leaders[pair.New],
-                    [.. decision.Inherited.Kept
-                        .Where(kept => kept.OldReplica == old && kept.NewReplica == pair.New)
+                    [.. arriving[pair.New].Where(kept => kept.OldReplica == old)
                         .SelectMany(kept => kept.Requests)
                         .Select(request => request.Id)],
                     pair.IsHome,
                     decision.Pages[pair.New],
-                    pair.IsHome ? GuestPages(turn, pair) : 0))
+                    pair.IsHome ? GuestPages(turn, pair, predecessors[pair.New], arriving[pair.New]) : 0))
                 .ToImmutableArray();
             turn.Do(new PlannerEffect.BeginHandover(replica, active.Epoch, Epoch, targets));
         }
@@ -93,16 +95,14 @@ internal sealed record HandingOver(
 
     /// <summary>Page ids for sequences that come to a home's successor from elsewhere: twice what they have, and some
     /// for those that begin before the cut-over; never more than half of the home's.</summary>
-    private int GuestPages(Turn turn, Succession home)
+    private int GuestPages(
+        Turn turn, Succession home, IEnumerable<Succession> pairs, IEnumerable<InheritedCache> arriving)
     {
         const int PagesOfNewcomer = 8;
-        var decision = Change.Decision;
-        var guests = decision.Successions.Where(pair => pair.New == home.New && !pair.IsHome).ToList();
-        var now = decision.Inherited.Kept
-            .Where(kept => kept.NewReplica == home.New && kept.OldReplica != home.Old)
+        var now = arriving.Where(kept => kept.OldReplica != home.Old)
             .SelectMany(kept => kept.Requests)
             .Sum(request => KvPage.Count(request.Tokens));
-        var newcomers = (long)guests.Count * turn.Options.SequencesMax * PagesOfNewcomer;
+        var newcomers = (long)pairs.Count(pair => !pair.IsHome) * turn.Options.SequencesMax * PagesOfNewcomer;
         return (int)Math.Min((2L * now) + newcomers, Change.Before!.Pages[home.Old] / 2);
     }
 }

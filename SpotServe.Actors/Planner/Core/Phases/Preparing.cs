@@ -7,7 +7,7 @@ namespace SpotServe.Actors.Planner;
 /// <summary>Devices get the weights of their positions, from peers or their folder, and make room for pages.</summary>
 /// <param name="WaitingFor">Devices that are not ready.</param>
 internal sealed record Preparing(
-    Change Change, DateTimeOffset Limit, DateTimeOffset RepeatAt, ImmutableArray<DeviceId> WaitingFor)
+    Change Change, DateTimeOffset Limit, DateTimeOffset RepeatAt, ImmutableSortedSet<DeviceId> WaitingFor)
     : GettingReady(Change, Limit, RepeatAt)
 {
     protected override string Missing => string.Join(", ", WaitingFor);
@@ -17,7 +17,7 @@ internal sealed record Preparing(
         var preparing = turn.Enter(
             new Preparing(
                 change, turn.Now + turn.Limits.ProgressMax, turn.Now + turn.Limits.RepeatAfter,
-                change.Layout.Placement),
+                [.. change.Layout.Placement]),
             $"getting {change.Layout.Degrees} ready");
         var lost = change.Layout.Placement.Select(device => device.Node)
             .FirstOrDefault(node => !turn.State.Nodes.ContainsKey(node));
@@ -46,9 +46,11 @@ internal sealed record Preparing(
         var decision = Change.Decision;
         var endpoints = turn.Endpoints(decision.Orders.Values.SelectMany(orders => orders)
             .Select(order => order.From.Node));
-        foreach (var device in WaitingFor)
+        var shared = decision.Origin?.SharedOn.ToHashSet() ?? [];
+        foreach (var position in Layout.Positions)
         {
-            var position = Layout.PositionOf(device);
+            var device = Layout.DeviceAt(position);
+            if (!WaitingFor.Contains(device)) continue;
             var assignment = new StageAssignment(
                 Epoch,
                 position,
@@ -64,7 +66,7 @@ internal sealed record Preparing(
             var order = new PreparationOrder(
                 assignment,
                 decision.Orders.GetValueOrDefault(device, []),
-                decision.Origin is { } origin && origin.SharedOn.Contains(device) ? origin.Epoch : null)
+                shared.Contains(device) ? decision.Origin!.Epoch : null)
             {
                 FreesFirst = decision.FreesFirst.Contains(device),
             };

@@ -8,7 +8,7 @@ namespace SpotServe.Actors.Planner;
 /// <param name="Old">The epoch that is over; none when nothing served.</param>
 /// <param name="WaitingFor">Devices that have not given it back.</param>
 internal sealed record Releasing(
-    Change Change, DateTimeOffset Limit, DateTimeOffset RepeatAt, Epoch Old, ImmutableArray<DeviceId> WaitingFor)
+    Change Change, DateTimeOffset Limit, DateTimeOffset RepeatAt, Epoch Old, ImmutableSortedSet<DeviceId> WaitingFor)
     : ChangingPhase(Change, Limit, RepeatAt)
 {
     public override PlannerPhase Name => PlannerPhase.Releasing;
@@ -34,7 +34,7 @@ internal sealed record Releasing(
         var releasing = turn.Enter(
             new Releasing(
                 change.AllServe(turn.Now), turn.Now + turn.Limits.ReleaseMax, turn.Now + turn.Limits.RepeatAfter,
-                old?.Epoch ?? Epoch.None, Known(turn, old?.Layout.Placement ?? [])),
+                old?.Epoch ?? Epoch.None, [.. Known(turn, old?.Layout.Placement ?? [])]),
             $"serving {turn.State.Model?.Name} on {change.Layout.Degrees}, {change.Epoch}");
         releasing.Repeat(turn);
         Continue(turn, releasing);
@@ -49,7 +49,7 @@ internal sealed record Releasing(
 
     public override void OnTick(Turn turn)
     {
-        var next = this with { WaitingFor = Known(turn, WaitingFor) };
+        var next = this with { WaitingFor = [.. Known(turn, WaitingFor)] };
         if (turn.Now >= Limit && !next.WaitingFor.IsEmpty)
         {
             turn.Warn("Not released in time: {Devices}", string.Join(", ", next.WaitingFor));
@@ -92,6 +92,7 @@ internal sealed record Releasing(
     private void Repeat(Turn turn)
     {
         // A device that the layout does not use keeps its weights: it is the first choice when one is lost.
-        foreach (var device in WaitingFor) turn.Release(Old, device, trim: Layout.Placement.Contains(device));
+        var used = Layout.Placement.ToHashSet();
+        foreach (var device in WaitingFor) turn.Release(Old, device, trim: used.Contains(device));
     }
 }

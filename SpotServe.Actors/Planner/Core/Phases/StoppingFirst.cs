@@ -9,7 +9,7 @@ namespace SpotServe.Actors.Planner;
 /// one gets ready. Its requests are computed anew from their tokens.</summary>
 /// <param name="WaitingFor">Devices that have not given back what they have of the old epoch.</param>
 internal sealed record StoppingFirst(
-    Change Change, DateTimeOffset Limit, DateTimeOffset RepeatAt, Epoch Old, ImmutableArray<DeviceId> WaitingFor)
+    Change Change, DateTimeOffset Limit, DateTimeOffset RepeatAt, Epoch Old, ImmutableSortedSet<DeviceId> WaitingFor)
     : GettingReady(Change, Limit, RepeatAt)
 {
     protected override string Missing => string.Join(", ", WaitingFor);
@@ -40,7 +40,7 @@ internal sealed record StoppingFirst(
         var stopping = turn.Enter(
             new StoppingFirst(
                 change, turn.Now + turn.Limits.ProgressMax, turn.Now + turn.Limits.RepeatAfter, active.Epoch,
-                Known(turn, active.Layout.Placement)),
+                [.. Known(turn, active.Layout.Placement)]),
             $"stopping {active.Layout.Degrees} to make room for {change.Layout.Degrees}");
         stopping.Repeat(turn);
         stopping.PrepareWhenStopped(turn);
