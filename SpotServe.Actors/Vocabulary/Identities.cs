@@ -34,6 +34,14 @@ public readonly record struct DeviceId(string Node, int Index) : IComparable<Dev
         return byNode != 0 ? byNode : Index.CompareTo(other.Index);
     }
 
+    public static bool operator <(DeviceId left, DeviceId right) => left.CompareTo(right) < 0;
+
+    public static bool operator >(DeviceId left, DeviceId right) => left.CompareTo(right) > 0;
+
+    public static bool operator <=(DeviceId left, DeviceId right) => left.CompareTo(right) <= 0;
+
+    public static bool operator >=(DeviceId left, DeviceId right) => left.CompareTo(right) >= 0;
+
     public override string ToString() => $"{Node}/{Index}";
 }
 

@@ -40,7 +40,8 @@ internal static class OurReport
                 cell.Model, cell.Trace, Both(cell.SpotServe.Latency), Both(run.Latency),
                 $"{run.Reconfigurations.Length}", Number(run.PauseSeconds, "0.0"), Both(stops.Latency),
                 Number(stops.PauseSeconds, "0.0"), Both(kills.Latency), Number(kills.PauseSeconds, "0.0"),
-                $"{kills.TokensRecomputed}", $"{Number(Dollars(cell.SpotServe), "0.0")} / {Number(Dollars(run), "0.0")}");
+                $"{kills.TokensRecomputed}",
+                $"{Number(Dollars(cell.SpotServe), "0.0")} / {Number(Dollars(run), "0.0")}");
         blocks.Add(new Table(
             [
                 "Model", "Trace", "Paper's, s", "Ours, s", "Changes", "Pause, s", "Stopping first, s", "Pause, s",

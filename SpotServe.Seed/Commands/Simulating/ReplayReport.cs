@@ -46,7 +46,8 @@ internal static class ReplayReport
     private static string Why(PlacementDifference? difference) => difference switch
     {
         null => "",
-        { LiveWeightBytes: var live, SimulatedWeightBytes: var made, PageTokens: > 0 and var tokens } when live == made =>
+        { LiveWeightBytes: var live, SimulatedWeightBytes: var made, PageTokens: > 0 and var tokens }
+            when live == made =>
             $"Both keep {Sizes.Text(made)} of weights in place: {tokens} tokens in pages decide, and live there were "
             + "others at that instant. What follows starts from there.",
         { LiveWeightBytes: var live, SimulatedWeightBytes: var made } =>

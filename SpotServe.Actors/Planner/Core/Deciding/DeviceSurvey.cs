@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Planner;

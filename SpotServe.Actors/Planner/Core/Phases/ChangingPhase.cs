@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Planner.PlannerEvents;
