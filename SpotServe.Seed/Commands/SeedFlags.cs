@@ -11,6 +11,9 @@ internal sealed class SeedFlags
     /// <summary>Environment variable with the connection string.</summary>
     public const string DatabaseVariable = "SPOTSERVE_DATABASE";
 
+    /// <summary>What telemetry calls this program.</summary>
+    public const string ServiceName = "spotserve-seed";
+
     private const int SequencesDefault = 64;
     private const int StepTokensDefault = 512;
 
@@ -96,6 +99,8 @@ internal sealed class SeedFlags
         HelpName = "FILE",
     };
 
+    private Option<string?> Telemetry { get; } = TelemetryFlag.Create();
+
     private PlannerFlags Planner { get; } = new();
 
     private FollowFlags Follow { get; } = new();
@@ -117,6 +122,7 @@ internal sealed class SeedFlags
         command.Options.Add(OpenRequestsMax);
         command.Options.Add(Verbose);
         command.Options.Add(Record);
+        command.Options.Add(Telemetry);
         Planner.AddTo(command);
         Follow.AddTo(command);
         HttpAccess.AddTo(command);
@@ -153,6 +159,7 @@ internal sealed class SeedFlags
             DataFolder = Path.GetFullPath(data),
             Verbose = parsed.GetValue(Verbose),
             Record = parsed.GetValue(Record) is { } record ? Path.GetFullPath(record) : null,
+            Telemetry = TelemetryFlag.Read(parsed.GetValue(Telemetry)),
             Database = ReadDatabase(parsed),
             SequencesMax = sequences,
             StepTokensMax = stepTokens,
