@@ -77,7 +77,11 @@ internal sealed class HttpTarget : FuzzTarget
             throw new FuzzException($"the next client was answered {response.StatusCode}");
     }
 
-    public override ValueTask DisposeAsync() => _server.DisposeAsync();
+    public override async ValueTask DisposeAsync()
+    {
+        await _server.DisposeAsync();
+        await base.DisposeAsync();
+    }
 
     private static List<byte[]> Bodies(string file)
     {

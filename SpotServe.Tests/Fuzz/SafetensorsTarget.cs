@@ -48,7 +48,7 @@ internal sealed class SafetensorsTarget : FuzzTarget
     public override ValueTask DisposeAsync()
     {
         System.IO.File.Delete(_path);
-        return ValueTask.CompletedTask;
+        return base.DisposeAsync();
     }
 
     private static byte[] File(string header, int dataBytes) =>
