@@ -101,6 +101,8 @@ internal sealed class SeedFlags
 
     private Option<string?> Telemetry { get; } = TelemetryFlag.Create();
 
+    private LogFlags Log { get; } = new();
+
     private PlannerFlags Planner { get; } = new();
 
     private FollowFlags Follow { get; } = new();
@@ -123,6 +125,7 @@ internal sealed class SeedFlags
         command.Options.Add(Verbose);
         command.Options.Add(Record);
         command.Options.Add(Telemetry);
+        foreach (var option in Log.All) command.Options.Add(option);
         Planner.AddTo(command);
         Follow.AddTo(command);
         HttpAccess.AddTo(command);
@@ -158,6 +161,7 @@ internal sealed class SeedFlags
             Layout = ReadLayout(parsed.GetValue(Layout), model, nodes * devicesPerNode, sequences),
             DataFolder = Path.GetFullPath(data),
             Verbose = parsed.GetValue(Verbose),
+            Log = Log.Read(parsed),
             Record = parsed.GetValue(Record) is { } record ? Path.GetFullPath(record) : null,
             Telemetry = TelemetryFlag.Read(parsed.GetValue(Telemetry)),
             Database = ReadDatabase(parsed),
