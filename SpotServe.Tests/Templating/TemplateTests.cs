@@ -161,6 +161,18 @@ public sealed class TemplateTests
     }
 
     [Fact]
+    public void Complaint_that_shows_a_text_of_several_lines_is_one_line()
+    {
+        var source = "{{ {}'a\\n" + new string('b', 5_000) + "' }}";
+
+        var error = Assert.Throws<TemplateException>(() => Template.Parse(source));
+
+        Assert.StartsWith("line 1: expected '}}' and found the string 'a\\nb", error.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', error.Message);
+        Assert.InRange(error.Message.Length, 1, 1_100);
+    }
+
+    [Fact]
     public void A_template_refuses_its_input_with_raise_exception() => Assert.Equal(
         "no",
         Assert.Throws<TemplateRefusalException>(

@@ -34,13 +34,24 @@ public sealed class EdgeCostReport
         var address = (await seed.LineAsync("--seed ")).Split("--seed ")[1].Split(' ')[0];
         await using var node = await PacedNode.JoinAsync(address, Model, Cancel);
         using var http = await seed.ReadyAsync();
-        await EdgeLoad.RunAsync(http, 64, 20, TimeSpan.FromSeconds(1), Cancel);
+        // What is compiled at first use is not what a token costs.
+        await EdgeLoad.RunAsync(http, 512, 60, TimeSpan.FromSeconds(2), Cancel);
 
         Write($"journal in {name} ({data.FullName}), load {File.ReadAllText("/proc/loadavg").Trim()}");
+        Write($"without a stream: {await IdleAsync(seed):0} ms of CPU a second");
         Write("streams | accepted after p50, p99 ms | token after p50, p99 ms | tokens/s | CPU us a token");
         foreach (var streams in new[] { 1, 64, 256, 512 }) await MeasureAsync(seed, node, http, streams, StepPeriod);
         await MeasureAsync(seed, node, http, 512, TimeSpan.Zero);
         data.Delete(recursive: true);
+    }
+
+    /// <summary>What the control node costs when nobody asks for anything, in milliseconds a second.</summary>
+    private static async Task<double> IdleAsync(SeedProcess seed)
+    {
+        var (before, begin) = (CpuSeconds(seed.Id), Stopwatch.GetTimestamp());
+        using var timer = new PeriodicTimer(TimeSpan.FromSeconds(5));
+        await timer.WaitForNextTickAsync(Cancel);
+        return (CpuSeconds(seed.Id) - before) * 1_000 / Stopwatch.GetElapsedTime(begin).TotalSeconds;
     }
 
     private static async Task MeasureAsync(
