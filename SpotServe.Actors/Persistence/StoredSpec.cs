@@ -27,7 +27,10 @@ internal sealed record StoredSpec(
     float? RepetitionPenalty = null,
     StoredBias[]? Biases = null,
     int? TopLogprobs = null,
-    bool? SharesPrompt = null)
+    bool? SharesPrompt = null,
+    string? Client = null,
+    int? Weight = null,
+    int? Priority = null)
 {
     public static StoredSpec Of(GenerationSpec spec)
     {
@@ -43,7 +46,9 @@ internal sealed record StoredSpec(
             spec.Parameters.Biases.IsEmpty
                 ? null
                 : [.. spec.Parameters.Biases.Select(one => new StoredBias(one.Token, one.Bias))],
-            spec.Parameters.TopLogprobs, spec.SharesPrompt ? true : null);
+            spec.Parameters.TopLogprobs, spec.SharesPrompt ? true : null,
+            spec.Standing.Client.Length == 0 ? null : spec.Standing.Client, Unless(spec.Standing.Weight, 1),
+            Unless(spec.Standing.Priority, 0));
     }
 
     public GenerationSpec ToSpec() => new(
@@ -63,6 +68,7 @@ internal sealed record StoredSpec(
     {
         Kind = KindOf(Kind),
         SharesPrompt = SharesPrompt ?? false,
+        Standing = new Standing(Client ?? "", Weight ?? 1, Priority ?? 0),
     };
 
     private static T? Unless<T>(T value, T usual)

@@ -144,8 +144,9 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         {
             _state.Apply(happened);
             _meter.OnWritten(happened, _state);
-            replyTo.Tell(new Accepted(_id, accepted.At));
+            // In this order, so that a gateway that both concern counts the request without a gap.
             BecomeOpen();
+            replyTo.Tell(new Accepted(_id, accepted.At));
         });
     }
 
@@ -197,7 +198,14 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         }
 
         _asksForRoute = true;
-        _gateway.Tell(new Route(_id, _route?.Epoch ?? Epoch.None) { Prompt = _state.Accepted!.Spec.Prompt });
+        var spec = _state.Accepted!.Spec;
+        _gateway.Tell(new Route(_id, _route?.Epoch ?? Epoch.None)
+        {
+            Prompt = spec.Prompt,
+            TokensMax = spec.Parameters.TokensMax,
+            Standing = spec.Standing,
+            HasBegun = _state.Tokens.Count > 0,
+        });
     }
 
     private void OnRouted(Routed route)
@@ -329,6 +337,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         {
             _state.Apply(happened);
             _meter.OnWritten(happened, _state);
+            if (happened is TokensCommitted { FirstIndex: 0 }) _gateway.Tell(new Begun(_id));
             if (--left > 0) return;
             _writing = false;
             ShowToAll();

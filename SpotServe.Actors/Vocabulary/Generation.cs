@@ -61,13 +61,16 @@ public sealed record GenerationSpec(ImmutableArray<int> Prompt, GenerationParame
 {
     public CompletionKind Kind { get; init; }
 
+    /// <summary>Whose it is, and how it stands among others that wait.</summary>
+    public Standing Standing { get; init; } = Standing.Anonymous;
+
     /// <summary>Whether other requests were made of the same prompt together with this one (n, best_of): it is then cut
     /// where they can share all that they have in common.</summary>
     public bool SharesPrompt { get; init; }
 
     /// <summary>Upper bound of what it takes in a message, in bytes.</summary>
     internal long BytesMax => Fragments.SizeBounds.Tokens(Prompt.Length)
-        + Fragments.SizeBounds.Tokens(Parameters.StopTokens.Length)
+        + Fragments.SizeBounds.Tokens(Parameters.StopTokens.Length) + Fragments.SizeBounds.Text(Standing.Client)
         + Parameters.Stops.Sum(Fragments.SizeBounds.Text) + (16L * Parameters.Biases.Length);
 }
 

@@ -150,7 +150,12 @@ internal sealed class AccessPolicy(AccessOptions options, OperatorSessions sessi
     private void CheckKey(HttpContext http)
     {
         if (options.Keys.IsEmpty || HttpMethods.IsOptions(http.Request.Method)) return;
-        if (SentKey(http) is { } sent && ApiKeys.Find(options.Keys, sent) is not null) return;
+        if (SentKey(http) is { } sent && ApiKeys.Find(options.Keys, sent) is { } key)
+        {
+            http.Features.Set(ApiClient.OfKey(key));
+            return;
+        }
+
         http.Response.Headers.WWWAuthenticate = "Bearer";
         throw new ApiException(
             HttpStatusCode.Unauthorized,

@@ -33,13 +33,13 @@ internal sealed class CompletionEndpoints(
         EchoId(http);
         var detached = IsDetached(http);
         var request = await ReadAsync(http).ConfigureAwait(false);
-        using var place = open.Enter();
+        using var place = open.Enter(ApiClient.Of(http));
         await AnswerAsync(http, request, detached).ConfigureAwait(false);
     }
 
     private async Task AnswerAsync(HttpContext http, CompletionRequest request, bool detached)
     {
-        var candidates = await SubmitAsync(request).ConfigureAwait(false);
+        var candidates = await SubmitAsync(request, ApiClient.Of(http)).ConfigureAwait(false);
         http.Response.Headers[OwnIdHeader] = string.Join(", ", candidates.Select(one => one.Id.Value));
         if (!http.Response.Headers.ContainsKey(IdHeader)) http.Response.Headers[IdHeader] = candidates[0].Id.Value;
         var answer = new Answer(candidates, request.CandidatesEach, request.ChoicesEach, form, request.Usage)
@@ -61,7 +61,7 @@ internal sealed class CompletionEndpoints(
     }
 
     /// <summary>Has all of them accepted, or none.</summary>
-    private async Task<ImmutableArray<OpenChoice>> SubmitAsync(CompletionRequest request)
+    private async Task<ImmutableArray<OpenChoice>> SubmitAsync(CompletionRequest request, ApiClient client)
     {
         var open = ImmutableArray.CreateBuilder<OpenChoice>();
         try
@@ -69,7 +69,8 @@ internal sealed class CompletionEndpoints(
             foreach (var (spec, echo) in request.Candidates())
             {
                 // Not cancelled by the client's leaving: whether it was accepted must be known, to cancel it then.
-                var admission = await cluster.SubmitAsync(spec, CancellationToken.None).ConfigureAwait(false);
+                var asked = spec with { Standing = client.Of(spec.Standing) };
+                var admission = await cluster.SubmitAsync(asked, CancellationToken.None).ConfigureAwait(false);
                 var (id, at) = Accepted(admission);
                 open.Add(new OpenChoice(open.Count, id, RequestDescription.Of(at, spec), echo));
             }

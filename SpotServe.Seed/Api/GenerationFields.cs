@@ -21,7 +21,7 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
     [
         .. SamplingFields.Known, "model", "max_tokens", "stop", "stop_token_ids", "include_stop_str_in_output",
         "stream", "stream_options", "ignore_eos", "skip_special_tokens", "n", "user",
-        "response_format",
+        "response_format", "priority",
     ];
 
     /// <summary>The request that a body makes of its prompts.</summary>
@@ -41,6 +41,10 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
         var stopTokens = StopTokens(body);
         var stops = Stops(body);
         var specs = prompts.Select(prompt => new PromptRequest(Spec(prompt), prompt.Echo));
+        var standing = Standing.Anonymous with
+        {
+            Priority = (int)body.Integer("priority", 0, -Standing.PriorityMax, Standing.PriorityMax),
+        };
         var choices = (int)body.Integer("n", 1, 1, options.ChoicesMax);
         var usage = Usage(body, stream, ignored);
         return new CompletionRequest([.. specs], choices, choices, stream, usage) { Ignored = ignored.ToImmutable() };
@@ -54,7 +58,7 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
                 IncludesStop = body.Flag("include_stop_str_in_output", false),
                 TopLogprobs = prompt.TopLogprobs,
             };
-            return new GenerationSpec(prompt.Tokens, _sampling.Shaped(body, parameters)) { Kind = kind };
+            return new GenerationSpec(prompt.Tokens, _sampling.Shaped(body, parameters)) { Kind = kind, Standing = standing };
         }
     }
 

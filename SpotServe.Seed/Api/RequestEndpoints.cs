@@ -30,7 +30,7 @@ internal sealed class RequestEndpoints(
 
     public async Task GetAsync(HttpContext http)
     {
-        using var place = open.Enter();
+        using var place = open.Enter(ApiClient.Of(http));
         await OnRequestAsync(http, id => AnswerAsync(http, id)).ConfigureAwait(false);
     }
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Planning;
 using SpotServe.Seed.Hosting;
@@ -84,6 +85,14 @@ internal sealed class SeedFlags
         DefaultValueFactory = _ => 1024,
     };
 
+    public Option<long> WaitingTokensMax { get; } = new("--waiting-tokens-max")
+    {
+        Description = "Tokens of requests that have none yet, prompt and longest completion together; beyond it " +
+            "clients get 429. 1 to 68719476736.",
+        DefaultValueFactory = _ => GatewayOptions.WaitingTokensDefault,
+        HelpName = "N",
+    };
+
     public Option<bool> Verbose { get; } = new("--verbose", "-v")
     {
         Description = "Tell all that the planner does: epochs, positions, devices.",
@@ -115,6 +124,7 @@ internal sealed class SeedFlags
         command.Options.Add(StepTokensMax);
         command.Options.Add(PrefixCache);
         command.Options.Add(OpenRequestsMax);
+        command.Options.Add(WaitingTokensMax);
         command.Options.Add(Verbose);
         command.Options.Add(Record);
         Planner.AddTo(command);
@@ -137,6 +147,8 @@ internal sealed class SeedFlags
         RequireRange("--step-tokens", stepTokens, Math.Max(16, sequences), 65_536);
         var open = parsed.GetValue(OpenRequestsMax);
         RequireRange("--open-requests-max", open, 1, 65_536);
+        var waiting = parsed.GetValue(WaitingTokensMax);
+        RequireRange("--waiting-tokens-max", waiting, 1, GatewayOptions.WaitingTokensLimit);
         var model = ServedModel.Open(parsed.GetValue(Model) ?? BundledModel());
         var data = parsed.GetValue(Data) ?? Path.Combine(
             Environment.GetFolderPath(
@@ -158,6 +170,7 @@ internal sealed class SeedFlags
             StepTokensMax = stepTokens,
             KeepsPrefixes = ReadSwitch("--prefix-cache", parsed.GetValue(PrefixCache)!),
             OpenRequestsMax = open,
+            WaitingTokensMax = waiting,
             Migration = Planner.ReadMigration(parsed),
             Objective = Planner.ReadObjective(parsed),
             Rates = Planner.ReadRates(parsed),
@@ -188,7 +201,7 @@ internal sealed class SeedFlags
         _ => throw new UsageException($"{option} is {value}; it must be on or off."),
     };
 
-    public static void RequireRange(string option, int value, int min, int max)
+    public static void RequireRange(string option, long value, long min, long max)
     {
         if (value < min || value > max) throw new UsageException($"{option} is {value}; it must be {min} to {max}.");
     }

@@ -244,6 +244,7 @@ internal sealed class SeedHost : IAsyncDisposable
         var gateway = new GatewayOptions
         {
             OpenRequestsMax = options.OpenRequestsMax,
+            WaitingTokensMax = options.WaitingTokensMax,
             Journal = health,
             LoadWindow = options.LoadWindow,
         };

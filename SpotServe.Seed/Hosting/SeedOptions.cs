@@ -1,5 +1,6 @@
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fleet;
+using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Remoting;
@@ -63,6 +64,9 @@ public sealed record SeedOptions
     public bool KeepsPrefixes { get; init; } = true;
 
     public int OpenRequestsMax { get; init; } = 1024;
+
+    /// <summary>As of <see cref="GatewayOptions"/>.</summary>
+    public long WaitingTokensMax { get; init; } = GatewayOptions.WaitingTokensDefault;
 
     /// <summary>What the planner chooses sources of weights by, where it is not to be measured.</summary>
     public SourceRates Rates { get; init; } = SourceRates.Unknown;

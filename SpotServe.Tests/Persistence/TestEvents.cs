@@ -32,6 +32,7 @@ internal static class TestEvents
         Accepted(["\n\n", "The \"end\""]),
         Accepted([]) with { Spec = Accepted([]).Spec with { Kind = CompletionKind.Chat } },
         WithAll(Accepted([])),
+        Accepted([]) with { Spec = Accepted([]).Spec with { Standing = new Standing("key alice", 4, -2) } },
         new RequestEvents.TokensCommitted(new RequestId("cmpl-01"), 12, [300, 0, 70_000]),
         new RequestEvents.TokensCommitted(new RequestId("cmpl-01"), 0, [300, 7])
         {
