@@ -30,7 +30,8 @@ internal sealed record StoredSpec(
     bool? SharesPrompt = null,
     string? Client = null,
     int? Weight = null,
-    int? Priority = null)
+    int? Priority = null,
+    DateTimeOffset? Deadline = null)
 {
     public static StoredSpec Of(GenerationSpec spec)
     {
@@ -48,7 +49,7 @@ internal sealed record StoredSpec(
                 : [.. spec.Parameters.Biases.Select(one => new StoredBias(one.Token, one.Bias))],
             spec.Parameters.TopLogprobs, spec.SharesPrompt ? true : null,
             spec.Standing.Client.Length == 0 ? null : spec.Standing.Client, Unless(spec.Standing.Weight, 1),
-            Unless(spec.Standing.Priority, 0));
+            Unless(spec.Standing.Priority, 0), spec.Deadline);
     }
 
     public GenerationSpec ToSpec() => new(
@@ -69,6 +70,7 @@ internal sealed record StoredSpec(
         Kind = KindOf(Kind),
         SharesPrompt = SharesPrompt ?? false,
         Standing = new Standing(Client ?? "", Weight ?? 1, Priority ?? 0),
+        Deadline = Deadline,
     };
 
     private static T? Unless<T>(T value, T usual)

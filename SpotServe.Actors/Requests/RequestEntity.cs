@@ -97,6 +97,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         Command<ReplicaProtocol.IEvent>(stale => _log.Debug("{Id} ignored a stale {Message}", _id, stale));
         Command<CheckSilence>(_ => OnCheckSilence());
         Command<Retry>(_ => AskForRoute());
+        Command<DeadlinePassed>(_ => OnDeadline());
     }
 
     private void Ended()
@@ -170,6 +171,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
             return;
         }
 
+        if (!StartDeadline()) return;
         AskForRoute();
         Timers.StartPeriodicTimer(nameof(CheckSilence), CheckSilence.Instance, _options.SilenceMax);
     }
@@ -305,13 +307,16 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     {
         if (_ending is not null) return;
         _ending = new RequestFinished(_id, reason, error, _clock.GetUtcNow());
-        if (_route is not null && (replicaGoesOn || reason is FinishReason.Cancelled or FinishReason.Failed))
+        if (_route is not null && (replicaGoesOn || NeedsCancel(reason)))
         {
             _large.TellInOrder(_route.Replica, new ReplicaProtocol.Cancel(_route.Epoch, _id), Self);
         }
 
         _gateway.Tell(new RouteEnded(_id) { Tokens = _intake.NextIndex });
         WritePending();
+
+        static bool NeedsCancel(FinishReason reason) =>
+            reason is FinishReason.Cancelled or FinishReason.Failed or FinishReason.TimedOut;
     }
 
     private void WritePending()

@@ -116,7 +116,8 @@ internal sealed class AccessPolicy(AccessOptions options, OperatorSessions sessi
         if (!HttpMethods.IsOptions(http.Request.Method)) return;
         headers.AccessControlAllowMethods = "GET, HEAD, POST, DELETE, OPTIONS";
         headers.AccessControlAllowHeaders =
-            $"Content-Type, Authorization, Last-Event-ID, {CompletionEndpoints.DetachHeader}";
+            $"Content-Type, Authorization, Last-Event-ID, {CompletionEndpoints.DetachHeader}, " +
+            CompletionEndpoints.TimeoutHeader;
     }
 
     private void CheckAdmin(HttpContext http)

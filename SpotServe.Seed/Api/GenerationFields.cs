@@ -12,7 +12,11 @@ namespace SpotServe.Seed.Api;
 /// </summary>
 internal sealed class GenerationFields(CompletionModel model, ApiOptions options)
 {
+    private const string TimeoutField = "timeout";
     private const int IgnoredMax = 16;
+
+    /// <summary>Fewest seconds that a request may give itself.</summary>
+    public const double TimeoutMin = 0.001;
 
     private readonly SamplingFields _sampling = new(model);
 
@@ -21,7 +25,7 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
     [
         .. SamplingFields.Known, "model", "max_tokens", "stop", "stop_token_ids", "include_stop_str_in_output",
         "stream", "stream_options", "ignore_eos", "skip_special_tokens", "n", "user",
-        "response_format", "priority",
+        "response_format", "priority", TimeoutField,
     ];
 
     /// <summary>The request that a body makes of its prompts.</summary>
@@ -47,7 +51,11 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
         };
         var choices = (int)body.Integer("n", 1, 1, options.ChoicesMax);
         var usage = Usage(body, stream, ignored);
-        return new CompletionRequest([.. specs], choices, choices, stream, usage) { Ignored = ignored.ToImmutable() };
+        return new CompletionRequest([.. specs], choices, choices, stream, usage)
+        {
+            Ignored = ignored.ToImmutable(),
+            Timeout = body.Has(TimeoutField) ? Timeout(body) : null,
+        };
 
         GenerationSpec Spec(ReadPrompt prompt)
         {
@@ -60,6 +68,12 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
             };
             return new GenerationSpec(prompt.Tokens, _sampling.Shaped(body, parameters)) { Kind = kind, Standing = standing };
         }
+    }
+
+    private TimeSpan Timeout(RequestFields body)
+    {
+        var max = options.RequestTimeout.TotalSeconds;
+        return TimeSpan.FromSeconds(body.Number(TimeoutField, max, Math.Min(max, TimeoutMin), max));
     }
 
     /// <summary>Refuses more completions than one request may ask for.</summary>

@@ -41,7 +41,7 @@ internal sealed class RequestEndpoints(
         var status = reason switch
         {
             FinishReason.Cancelled => CompletionReader.Cancelled,
-            FinishReason.Failed => "failed",
+            FinishReason.Failed or FinishReason.TimedOut => "failed",
             FinishReason.Stop or FinishReason.Length => "completed",
             _ => throw new System.Diagnostics.UnreachableException(),
         };

@@ -2,6 +2,7 @@ using System.CommandLine;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Planning;
+using SpotServe.Seed.Api;
 using SpotServe.Seed.Hosting;
 
 namespace SpotServe.Seed.Commands;
@@ -93,6 +94,14 @@ internal sealed class SeedFlags
         HelpName = "N",
     };
 
+    public Option<double> RequestTimeout { get; } = new("--request-timeout")
+    {
+        Description = "Seconds after which a request that is not complete ends with an error, 1 to 86400; a request's "
+            + "own \"timeout\" may be less.",
+        DefaultValueFactory = _ => ApiOptions.RequestTimeoutMax.TotalSeconds,
+        HelpName = "SECONDS",
+    };
+
     public Option<bool> Verbose { get; } = new("--verbose", "-v")
     {
         Description = "Tell all that the planner does: epochs, positions, devices.",
@@ -125,6 +134,7 @@ internal sealed class SeedFlags
         command.Options.Add(PrefixCache);
         command.Options.Add(OpenRequestsMax);
         command.Options.Add(WaitingTokensMax);
+        command.Options.Add(RequestTimeout);
         command.Options.Add(Verbose);
         command.Options.Add(Record);
         Planner.AddTo(command);
@@ -149,6 +159,9 @@ internal sealed class SeedFlags
         RequireRange("--open-requests-max", open, 1, 65_536);
         var waiting = parsed.GetValue(WaitingTokensMax);
         RequireRange("--waiting-tokens-max", waiting, 1, GatewayOptions.WaitingTokensLimit);
+        var timeout = parsed.GetValue(RequestTimeout);
+        if (!(timeout >= 1 && timeout <= ApiOptions.RequestTimeoutMax.TotalSeconds))
+            throw new UsageException($"--request-timeout is {timeout}; it must be 1 to 86400.");
         var model = ServedModel.Open(parsed.GetValue(Model) ?? BundledModel());
         var data = parsed.GetValue(Data) ?? Path.Combine(
             Environment.GetFolderPath(
@@ -171,6 +184,7 @@ internal sealed class SeedFlags
             KeepsPrefixes = ReadSwitch("--prefix-cache", parsed.GetValue(PrefixCache)!),
             OpenRequestsMax = open,
             WaitingTokensMax = waiting,
+            RequestTimeout = TimeSpan.FromSeconds(timeout),
             Migration = Planner.ReadMigration(parsed),
             Objective = Planner.ReadObjective(parsed),
             Rates = Planner.ReadRates(parsed),

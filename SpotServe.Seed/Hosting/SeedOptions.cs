@@ -68,6 +68,9 @@ public sealed record SeedOptions
     /// <summary>As of <see cref="GatewayOptions"/>.</summary>
     public long WaitingTokensMax { get; init; } = GatewayOptions.WaitingTokensDefault;
 
+    /// <summary>Longest life of a request.</summary>
+    public TimeSpan RequestTimeout { get; init; } = ApiOptions.RequestTimeoutMax;
+
     /// <summary>What the planner chooses sources of weights by, where it is not to be measured.</summary>
     public SourceRates Rates { get; init; } = SourceRates.Unknown;
 

@@ -33,6 +33,7 @@ internal static class TestEvents
         Accepted([]) with { Spec = Accepted([]).Spec with { Kind = CompletionKind.Chat } },
         WithAll(Accepted([])),
         Accepted([]) with { Spec = Accepted([]).Spec with { Standing = new Standing("key alice", 4, -2) } },
+        Accepted([]) with { Spec = Accepted([]).Spec with { Deadline = At.AddSeconds(30) } },
         new RequestEvents.TokensCommitted(new RequestId("cmpl-01"), 12, [300, 0, 70_000]),
         new RequestEvents.TokensCommitted(new RequestId("cmpl-01"), 0, [300, 7])
         {
@@ -47,6 +48,7 @@ internal static class TestEvents
         new RequestEvents.TriedAlone(new RequestId("cmpl-01"), At),
         new RequestEvents.RequestFinished(new RequestId("cmpl-01"), FinishReason.Length, null, At),
         new RequestEvents.RequestFinished(new RequestId("cmpl-02"), FinishReason.Failed, "no \"layout\" fits", At),
+        new RequestEvents.RequestFinished(new RequestId("cmpl-03"), FinishReason.TimedOut, "its time is over", At),
         new PlannerEvents.LayoutDecided(new Epoch(4), At, "node 127.0.0.1:5103 was lost", new Layout(
             new LayoutDegrees(1, 2, 2, 8),
             [new LayerRange(0, 4), new LayerRange(4, 8)],
