@@ -115,9 +115,10 @@ public sealed partial class GatewayActor
     private string? Undeliverable(GenerationSpec spec)
     {
         var tokens = TokensOf(spec.Prompt.Length, spec.Parameters.TokensMax);
+        var more = tokens - spec.Prompt.Length;
         return tokens <= _options.TokensMax
             ? null
-            : $"The prompt has {spec.Prompt.Length:N0} tokens and {tokens - spec.Prompt.Length:N0} more are asked for; " +
+            : $"The prompt has {spec.Prompt.Length:N0} tokens and {more:N0} more are asked for; " +
                 $"{_options.TokensMax:N0} together can be sent between nodes. Shorten the prompt or ask for fewer.";
     }
 

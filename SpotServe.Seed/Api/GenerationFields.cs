@@ -66,7 +66,11 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
                 IncludesStop = body.Flag("include_stop_str_in_output", false),
                 TopLogprobs = prompt.TopLogprobs,
             };
-            return new GenerationSpec(prompt.Tokens, _sampling.Shaped(body, parameters)) { Kind = kind, Standing = standing };
+            return new GenerationSpec(prompt.Tokens, _sampling.Shaped(body, parameters))
+            {
+                Kind = kind,
+                Standing = standing,
+            };
         }
     }
 

@@ -3,8 +3,8 @@ using SpotServe.Actors.Gateway;
 
 namespace SpotServe.Seed.Api;
 
-/// <summary>Counts the responses that carry a request's tokens, so that they stay within a bound, and each client within
-/// its share of it (<see cref="FairShare"/>). Thread-safe.</summary>
+/// <summary>Counts the responses that carry a request's tokens, so that they stay within a bound, and each client
+/// within its share of it (<see cref="FairShare"/>). Thread-safe.</summary>
 internal sealed class OpenResponses(ApiOptions options)
 {
     private readonly Lock _lock = new();
