@@ -1,4 +1,4 @@
-using static SpotServe.Actors.Requests.RequestEvents;
+using System.Globalization;
 
 namespace SpotServe.Actors.Requests;
 
@@ -39,7 +39,8 @@ public sealed partial class RequestEntity
         var seconds = (spec.Deadline!.Value - at).TotalSeconds;
         End(
             FinishReason.TimedOut,
-            FormattableString.Invariant(
+            string.Create(
+                CultureInfo.InvariantCulture,
                 $"its time of {seconds:0.#} s is over, and {_intake.NextIndex:N0} of up to " +
                 $"{spec.Parameters.TokensMax:N0} tokens were generated. Ask for fewer tokens or give it more time."));
     }

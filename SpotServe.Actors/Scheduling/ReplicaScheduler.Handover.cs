@@ -65,7 +65,7 @@ public sealed partial class ReplicaScheduler
             recomputed += state.CachedTokens - sequence.CachedTokens;
         }
 
-        return new Adoption(_running.Count, _waiting.Count, recomputed, [.. ended]);
+        return new Adoption(_running.Count, WaitingCount, recomputed, [.. ended]);
     }
 
     /// <summary>Sets free pages aside for others, below <paramref name="end"/>. Leaves those that run their next page,

@@ -28,7 +28,7 @@ internal sealed record ApiClient(string Name)
     /// <summary>How a request of this client stands among others.</summary>
     /// <param name="asked">With the priority that the request asks for.</param>
     /// <exception cref="ApiException">403: the priority is not for this client.</exception>
-    public Standing Of(Standing asked) => asked.Priority >= PriorityMin
+    public Standing StandingOf(Standing asked) => asked.Priority >= PriorityMin
         ? asked with { Client = Name, Weight = Weight }
         : throw new ApiException(
             HttpStatusCode.Forbidden,

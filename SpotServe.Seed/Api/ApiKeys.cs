@@ -72,15 +72,16 @@ public static class ApiKeys
     private static (string Name, int Weight, int PriorityMin) ReadClient(string text, int line)
     {
         var (weight, priorityMin) = (1, -Standing.PriorityMax);
-        while (text.LastIndexOfAny([' ', '\t']) is var space and > 0)
+        while (text.Length > 0)
         {
+            var space = text.LastIndexOfAny([' ', '\t']);
             var word = text[(space + 1)..];
             if (word.StartsWith(WeightOption, StringComparison.Ordinal))
                 weight = Number(word, WeightOption, line, 1, Standing.WeightMax);
             else if (word.StartsWith(PriorityOption, StringComparison.Ordinal))
                 priorityMin = Number(word, PriorityOption, line, -Standing.PriorityMax, Standing.PriorityMax);
             else break;
-            text = text[..space].TrimEnd();
+            text = text[..Math.Max(0, space)].TrimEnd();
         }
 
         return (text, weight, priorityMin);

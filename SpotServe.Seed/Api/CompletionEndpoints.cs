@@ -79,7 +79,7 @@ internal sealed class CompletionEndpoints(
             foreach (var (spec, echo) in request.Candidates())
             {
                 // Not cancelled by the client's leaving: whether it was accepted must be known, to cancel it then.
-                var asked = spec with { Standing = client.Of(spec.Standing), Deadline = deadline };
+                var asked = spec with { Standing = client.StandingOf(spec.Standing), Deadline = deadline };
                 var admission = await cluster.SubmitAsync(asked, CancellationToken.None).ConfigureAwait(false);
                 var (id, at) = Accepted(admission);
                 open.Add(new OpenChoice(open.Count, id, RequestDescription.Of(at, spec), echo));
@@ -140,9 +140,10 @@ internal sealed class CompletionEndpoints(
             ? TimeSpan.FromSeconds(seconds)
             : throw new ApiException(
                 HttpStatusCode.BadRequest,
-                string.Create(CultureInfo.InvariantCulture, $"Header {TimeoutHeader} must be a number of seconds, ") +
-                string.Create(CultureInfo.InvariantCulture, $"{GenerationFields.TimeoutMin} to {max}; it is ") +
-                $"{RequestFields.Shorten(value)}.");
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"Header {TimeoutHeader} must be a number of seconds, {GenerationFields.TimeoutMin} to {max}; " +
+                    $"it is {RequestFields.Shorten(value)}."));
     }
 
     private static bool IsDetached(HttpContext http)

@@ -44,11 +44,11 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
         var stream = body.Flag("stream", false);
         var stopTokens = StopTokens(body);
         var stops = Stops(body);
-        var specs = prompts.Select(prompt => new PromptRequest(Spec(prompt), prompt.Echo));
         var standing = Standing.Anonymous with
         {
             Priority = (int)body.Integer("priority", 0, -Standing.PriorityMax, Standing.PriorityMax),
         };
+        var specs = prompts.Select(prompt => new PromptRequest(Spec(prompt), prompt.Echo));
         var choices = (int)body.Integer("n", 1, 1, options.ChoicesMax);
         var usage = Usage(body, stream, ignored);
         return new CompletionRequest([.. specs], choices, choices, stream, usage)

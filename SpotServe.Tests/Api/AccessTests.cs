@@ -139,7 +139,7 @@ public sealed class AccessTests
     [InlineData("g123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef name", "line 1")]
     [InlineData("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef a weight=0", "1 to 1000")]
     [InlineData("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef a priority=high", "-10 to 10")]
-    [InlineData("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef  weight=2 ", "weight=2")]
+    [InlineData("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef  weight=2 ", "line 1")]
     public void File_that_holds_something_else_than_keys_is_refused_by_line(string line, string complaint) =>
         Assert.Contains(
             complaint, Assert.Throws<FormatException>(() => ApiKeys.Parse([line])).Message, StringComparison.Ordinal);

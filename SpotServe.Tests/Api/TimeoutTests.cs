@@ -1,6 +1,6 @@
+using System.Collections.Immutable;
 using System.Net;
 using SpotServe.Actors.Gateway;
-using SpotServe.Seed.Api;
 using Xunit;
 
 namespace SpotServe.Tests.Api;
@@ -82,7 +82,7 @@ public sealed class TimeoutTests
         Assert.Equal("request_timeout", events[^1].Json.GetProperty("error").GetProperty("code").GetString());
     }
 
-    private static System.Collections.Immutable.ImmutableArray<TokenBatch> Late()
+    private static ImmutableArray<TokenBatch> Late()
     {
         var ids = ApiServer.Ids("Hello");
         return [new TokenBatch(0, [.. ids], null, null), new TokenBatch(ids.Length, [], FinishReason.TimedOut, Why)];

@@ -12,17 +12,16 @@ internal static class SchedulerMutations
     [
         new("scheduler: a short request slips past a long one", Folder + "ReplicaScheduler.Planning.cs",
             """
-            while (_waiting.First is { } sequence && _running.Count < _limits.SequencesMax && tokens < tokensMax)
+                    while (NextWaiting() is { } sequence && _running.Count < _limits.SequencesMax && tokens < tokensMax)
                     {
                         // Strictly in order: a short one that slipped past a long one could keep it out for ever.
                         if (!TryTakeAll(sequence)) return;
             """,
             """
-            var next = _waiting.First;
-                    while (next is { } sequence && _running.Count < _limits.SequencesMax && tokens < tokensMax)
+                    while (_running.Count < _limits.SequencesMax && tokens < tokensMax)
                     {
-                        next = sequence.Next;
-                        if (!TryTakeAll(sequence)) continue;
+                        var waiting = _newcomers.Items.Append(_waiting.First!).Where(one => one is not null);
+                        if (waiting.FirstOrDefault(TryTakeAll) is not { } sequence) return;
             """,
             Killer.Of<FairnessTests>()),
         new("scheduler: only the second in the queue may slip past the first", Folder + "ReplicaScheduler.Planning.cs",
