@@ -24,22 +24,20 @@ internal static class SchedulerMutations
                         if (waiting.FirstOrDefault(TryTakeAll) is not { } sequence) return;
             """,
             Killer.Of<FairnessTests>()),
-        new("scheduler: only the second in the queue may slip past the first", Folder + "ReplicaScheduler.Planning.cs",
+        new("scheduler: who finds no room goes behind its client's others", Folder + "ReplicaScheduler.Planning.cs",
             """
                         if (!TryTakeAll(sequence)) return;
             """,
             """
                         if (!TryTakeAll(sequence))
                         {
-                            if (sequence.Next is not { TokenCount: < 16 } other || _pages.FreeCount < 2) return;
-                            _waiting.Remove(sequence);
-                            _waiting.Remove(other);
-                            _waiting.AddLast(sequence);
-                            _waiting.AddBySeniority(other);
+                            if (sequence.Place is not { } place) return;
+                            _newcomers.Remove(place);
+                            sequence.Place = _newcomers.Add(sequence.Spec.Standing, sequence);
                             return;
                         }
             """,
-            Killer.Of<FairnessTests>(), Killer.Of<SchedulerPropertyTests>()),
+            Killer.Of<FairnessTests>()),
         new("scheduler: a suspended request goes to the end of the queue", Folder + "ReplicaScheduler.Planning.cs",
             """
                     _waiting.AddBySeniority(sequence);
