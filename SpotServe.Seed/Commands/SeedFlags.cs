@@ -114,6 +114,8 @@ internal sealed class SeedFlags
         HelpName = "FILE",
     };
 
+    private LogFlags Log { get; } = new();
+
     private PlannerFlags Planner { get; } = new();
 
     private FollowFlags Follow { get; } = new();
@@ -137,6 +139,7 @@ internal sealed class SeedFlags
         command.Options.Add(RequestTimeout);
         command.Options.Add(Verbose);
         command.Options.Add(Record);
+        foreach (var option in Log.All) command.Options.Add(option);
         Planner.AddTo(command);
         Follow.AddTo(command);
         HttpAccess.AddTo(command);
@@ -177,6 +180,7 @@ internal sealed class SeedFlags
             Layout = ReadLayout(parsed.GetValue(Layout), model, nodes * devicesPerNode, sequences),
             DataFolder = Path.GetFullPath(data),
             Verbose = parsed.GetValue(Verbose),
+            Log = Log.Read(parsed),
             Record = parsed.GetValue(Record) is { } record ? Path.GetFullPath(record) : null,
             Database = ReadDatabase(parsed),
             SequencesMax = sequences,
