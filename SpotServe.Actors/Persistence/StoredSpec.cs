@@ -28,6 +28,7 @@ internal sealed record StoredSpec(
     StoredBias[]? Biases = null,
     int? TopLogprobs = null,
     bool? SharesPrompt = null,
+    string? TraceParent = null,
     string? Client = null,
     int? Weight = null,
     int? Priority = null,
@@ -47,7 +48,7 @@ internal sealed record StoredSpec(
             spec.Parameters.Biases.IsEmpty
                 ? null
                 : [.. spec.Parameters.Biases.Select(one => new StoredBias(one.Token, one.Bias))],
-            spec.Parameters.TopLogprobs, spec.SharesPrompt ? true : null,
+            spec.Parameters.TopLogprobs, spec.SharesPrompt ? true : null, spec.TraceParent,
             spec.Standing.Client.Length == 0 ? null : spec.Standing.Client, Unless(spec.Standing.Weight, 1),
             Unless(spec.Standing.Priority, 0), spec.Deadline);
     }
@@ -69,6 +70,7 @@ internal sealed record StoredSpec(
     {
         Kind = KindOf(Kind),
         SharesPrompt = SharesPrompt ?? false,
+        TraceParent = TraceParent,
         Standing = new Standing(Client ?? "", Weight ?? 1, Priority ?? 0),
         Deadline = Deadline,
     };
