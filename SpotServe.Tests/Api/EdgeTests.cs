@@ -228,7 +228,8 @@ public sealed class EdgeTests
             new() { OpenResponsesMax = 9 },
             new AccessOptions
             {
-                IsLoopback = true, Keys = ApiKeys.Parse([$"{Hash(greedy)} greedy", $"{Hash("other")} other"]),
+                IsLoopback = true,
+                Keys = ApiKeys.Parse([$"{Hash(greedy)} greedy", $"{Hash("other")} other"]),
             });
         var body = """{"prompt": "Once", "stream": true}""";
         var streams = new List<SseReader>();
