@@ -9,6 +9,7 @@ internal sealed class ArrivalWindow(TimeSpan window)
 {
     private readonly Queue<Arrival> _arrivals = [];
     private readonly Queue<(DateTimeOffset At, int Tokens)> _ends = [];
+    private readonly Queue<(DateTimeOffset At, long Tokens)> _drained = [];
     private DateTimeOffset? _since;
 
     public void OnAccepted(int promptTokens, int tokensMax, DateTimeOffset now)
@@ -19,6 +20,21 @@ internal sealed class ArrivalWindow(TimeSpan window)
 
     public void OnEnded(int tokens, DateTimeOffset now) => _ends.Enqueue((now, tokens));
 
+    /// <summary>Tokens that waited wait no more: their request begins, or is over.</summary>
+    public void OnDrained(long tokens, DateTimeOffset now)
+    {
+        if (tokens > 0) _drained.Enqueue((now, tokens));
+    }
+
+    /// <summary>The time in which so many waiting tokens go, by those that went lately.</summary>
+    /// <param name="otherwise">Where none went.</param>
+    public TimeSpan TimeOfTokens(long tokens, TimeSpan otherwise, DateTimeOffset now)
+    {
+        Forget(now);
+        if (_drained.Count == 0) return otherwise;
+        return Wait(Heard(now) * tokens / _drained.Sum(drained => drained.Tokens));
+    }
+
     /// <summary>The time in which one request ends, by those that ended lately: how long one that finds no place had
     /// better wait.</summary>
     /// <param name="otherwise">Where none ended.</param>
@@ -26,8 +42,7 @@ internal sealed class ArrivalWindow(TimeSpan window)
     {
         Forget(now);
         if (_ends.Count == 0) return otherwise;
-        var seconds = Math.Min(window.TotalSeconds, (now - (_since ?? now)).TotalSeconds) / _ends.Count;
-        return TimeSpan.FromSeconds(Math.Clamp(seconds, 1, 60));
+        return Wait(Heard(now) / _ends.Count);
     }
 
     /// <param name="waiting">Requests that no replica has taken.</param>
@@ -45,10 +60,16 @@ internal sealed class ArrivalWindow(TimeSpan window)
             waiting);
     }
 
+    private double Heard(DateTimeOffset now) =>
+        Math.Min(window.TotalSeconds, (now - (_since ?? now)).TotalSeconds);
+
+    private static TimeSpan Wait(double seconds) => TimeSpan.FromSeconds(Math.Clamp(seconds, 1, 60));
+
     private void Forget(DateTimeOffset now)
     {
         while (_arrivals.TryPeek(out var arrival) && now - arrival.At > window) _arrivals.Dequeue();
         while (_ends.TryPeek(out var end) && now - end.At > window) _ends.Dequeue();
+        while (_drained.TryPeek(out var drained) && now - drained.At > window) _drained.Dequeue();
     }
 
     private readonly record struct Arrival(DateTimeOffset At, int PromptTokens, int TokensMax);

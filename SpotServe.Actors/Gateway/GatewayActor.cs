@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Event;
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
@@ -15,7 +14,7 @@ namespace SpotServe.Actors.Gateway;
 /// keeps the planner's latest view. One state: whether a layout serves is data of that view, not a behaviour, because
 /// requests are taken in either case.
 /// </summary>
-public sealed class GatewayActor : ReceiveActor, IWithTimers
+public sealed partial class GatewayActor : ReceiveActor, IWithTimers
 {
     /// <summary>A whole view that was asked for may be on its way for so long.</summary>
     private static readonly TimeSpan WholeAgainAfter = TimeSpan.FromMilliseconds(200);
@@ -41,6 +40,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     private readonly Dictionary<(Epoch, int Replica), int> _routed = [];
     private readonly PrefixRoutes _prefixes = new(PrefixPartsMax);
     private readonly ArrivalWindow _arrivals;
+    private readonly OpenLedger _open;
     private readonly GatewayGauges _gauges = new();
     private ClusterProtocol.PlannerView? _view;
     private DateTimeOffset _unservedSince;
@@ -60,11 +60,13 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
         _requests = requests;
         _unservedSince = clock.GetUtcNow();
         _arrivals = new ArrivalWindow(options.LoadWindow);
+        _open = new OpenLedger(options.OpenRequestsMax, options.WaitingTokensMax);
         Receive<Generate>(OnGenerate);
         Receive<RequestProtocol.Located>(OnLocated);
         Receive<RequestProtocol.Accepted>(OnAccepted);
         Receive<RequestProtocol.NotAccepted>(OnNotAccepted);
         Receive<RequestProtocol.Route>(OnRoute);
+        Receive<RequestProtocol.Begun>(begun => _arrivals.OnDrained(_open.Begin(begun.Id), _clock.GetUtcNow()));
         Receive<RequestProtocol.RouteEnded>(OnRouteEnded);
         Receive<ClusterProtocol.PlannerView>(OnView);
         Receive<ClusterProtocol.ViewChange>(OnViewChange);
@@ -84,114 +86,14 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
 
     protected override void PostStop() => _gauges.Dispose();
 
-    private void OnGenerate(Generate command)
-    {
-        if (Refusal(command.Spec) is { } refusal)
-        {
-            GatewayMetrics.Count(refusal);
-            Sender.Tell(refusal);
-            return;
-        }
-
-        var spec = command.Spec;
-        var id = _options.NewId(_clock.GetUtcNow(), spec.Kind);
-        _arrivals.OnAccepted(spec.Prompt.Length, spec.Parameters.TokensMax, _clock.GetUtcNow());
-        var accept = new RequestProtocol.Accept(id, spec);
-        var isLong = _large.MayBeLong(accept);
-        _accepting.Add(id, new PendingAccept(
-            Sender, _clock.GetUtcNow() + _options.AcceptTimeout, isLong ? accept : null));
-        // A region passes on what fits a frame; what may not goes straight to the entity.
-        _requests().Tell(isLong ? new RequestProtocol.Locate(id) : accept, Self);
-    }
-
-    private void OnLocated(RequestProtocol.Located located)
-    {
-        if (!_accepting.TryGetValue(located.Id, out var pending) || pending.Accept is not { } accept) return;
-        _accepting[located.Id] = pending with { Accept = null };
-        if (_large.Tell(Sender, accept, Self) is not { } refusal) return;
-        _accepting.Remove(located.Id);
-        Answer(pending, refusal.IsPermanent
-            ? new Admission.Refused($"The request cannot be sent to the node that would keep it: {refusal.Reason}")
-            : new Admission.Unavailable(refusal.Reason, _options.RetryAfter));
-    }
-
-    private Admission? Refusal(GenerationSpec spec)
-    {
-        if (_view?.Model is { } model && spec.Prompt.Length >= model.ContextMax)
-        {
-            return new Admission.Refused(
-                $"The prompt has {spec.Prompt.Length:N0} tokens; {model.Name} has a context of " +
-                $"{model.ContextMax:N0}, prompt and completion together. Shorten the prompt.");
-        }
-
-        if (_view?.Model is { } served)
-        {
-            foreach (var token in spec.Prompt)
-            {
-                if ((uint)token < (uint)served.VocabularySize) continue;
-                var where = StepFailure.OutsideVocabulary(token, served.VocabularySize);
-                return new Admission.Refused($"The prompt is none of {served.Name}'s: {where}.");
-            }
-        }
-
-        if (!IsServing && _clock.GetUtcNow() - _unservedSince > _options.UnservedMax)
-        {
-            return new Admission.Unavailable(
-                $"No layout serves: {_view?.Detail ?? "the planner has not been heard yet"}.", _options.RetryAfter);
-        }
-
-        if (_options.Journal.Trouble is { } trouble) return NotWritten(trouble);
-        if (Undeliverable(spec) is { } undeliverable) return new Admission.Refused(undeliverable);
-
-        return _routes.Count + _accepting.Count >= _options.OpenRequestsMax
-            ? new Admission.Busy(
-                $"{_options.OpenRequestsMax:N0} requests are open, the most this gateway takes " +
-                "(--open-requests-max). Try again later.",
-                _arrivals.TimeOfOneEnd(_options.RetryAfter, _clock.GetUtcNow()))
-            : null;
-    }
-
-    /// <summary>What is accepted must be sent to a replica, with all the tokens that it may come to.</summary>
-    private string? Undeliverable(GenerationSpec spec)
-    {
-        var completion = _view?.Model is { } model
-            ? Math.Min(spec.Parameters.TokensMax, model.ContextMax - spec.Prompt.Length)
-            : spec.Parameters.TokensMax;
-        return (long)spec.Prompt.Length + completion <= _options.TokensMax
-            ? null
-            : $"The prompt has {spec.Prompt.Length:N0} tokens and {completion:N0} more are asked for; " +
-                $"{_options.TokensMax:N0} together can be sent between nodes. Shorten the prompt or ask for fewer.";
-    }
-
-    private void OnAccepted(RequestProtocol.Accepted accepted)
-    {
-        if (!_accepting.Remove(accepted.Id, out var pending)) return;
-        Answer(pending, new Admission.Accepted(accepted.Id, accepted.At));
-    }
-
-    private void OnNotAccepted(RequestProtocol.NotAccepted refused)
-    {
-        if (!_accepting.Remove(refused.Id, out var pending)) return;
-        Answer(pending, NotWritten(refused.Reason));
-        // The write may have worked all the same, its answer lost: then nobody knows the request's id.
-        _requests().Tell(new RequestProtocol.CancelRequest(refused.Id));
-    }
-
-    private static void Answer(PendingAccept pending, Admission outcome)
-    {
-        GatewayMetrics.Count(outcome);
-        pending.ReplyTo.Tell(outcome);
-    }
-
-    private Admission.Unavailable NotWritten(string trouble) =>
-        new($"The journal takes no writes: {trouble.TrimEnd('.')}. Try again later.", _options.RetryAfter);
-
     private void OnRoute(RequestProtocol.Route command)
     {
         if (!_routes.TryGetValue(command.Id, out var entry))
         {
             entry = new RouteEntry(Sender) { Prompt = command.Prompt };
             _routes.Add(command.Id, entry);
+            var tokens = TokensOf(command.Prompt.Length, command.TokensMax);
+            _open.Add(command.Id, command.Standing.Client, tokens, waits: !command.HasBegun);
             Context.Watch(Sender);
         }
 
@@ -298,6 +200,7 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
     private void RemoveRoute(RequestId id)
     {
         if (!_routes.Remove(id, out var entry)) return;
+        _arrivals.OnDrained(_open.Remove(id), _clock.GetUtcNow());
         Unroute(entry);
         Context.Unwatch(entry.Entity);
     }
@@ -317,13 +220,13 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
             Known = _view is { } view ? new ViewVersion(view.Term, view.Number) : null,
         });
         var now = _clock.GetUtcNow();
-        _board.Note(new GatewayNote(now, _heardAt, _routes.Count + _accepting.Count, _options.OpenRequestsMax));
+        _board.Note(new GatewayNote(now, _heardAt, _open.Count, _options.OpenRequestsMax));
         var unrouted = _routes.Values.Count(route => route.Epoch == Epoch.None);
-        _gauges.Show(_routes.Count + _accepting.Count, _accepting.Count + unrouted);
+        _gauges.Show(new GatewayWord(_open.Count, _accepting.Count + unrouted, _open.WaitingTokens));
         _planner.Tell(new ClusterProtocol.GatewayLoad(Self, _arrivals.Demand(_accepting.Count + unrouted, now)));
         foreach (var (id, pending) in _accepting.Where(accept => accept.Value.Deadline < now).ToArray())
         {
-            _accepting.Remove(id);
+            RemovePending(id);
             Answer(pending, new Admission.Unavailable(
                 $"The journal did not take the request within {_options.AcceptTimeout.TotalSeconds:0} s. " +
                 "Look at the seed's log for the database's error.",
@@ -331,10 +234,6 @@ public sealed class GatewayActor : ReceiveActor, IWithTimers
             _requests().Tell(new RequestProtocol.CancelRequest(id), ActorRefs.NoSender);
         }
     }
-
-    /// <param name="Accept">What is sent once it is known where its entity is; null when it was sent.</param>
-    private sealed record PendingAccept(
-        IActorRef ReplyTo, DateTimeOffset Deadline, RequestProtocol.Accept? Accept);
 
     private sealed class RouteEntry(IActorRef entity)
     {

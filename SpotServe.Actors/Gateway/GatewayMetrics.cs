@@ -24,6 +24,26 @@ internal static class GatewayMetrics
         "spotserve.requests_unrouted", () => Gauges.Observe(word => word.Unrouted), "{request}",
         "Open requests of a gateway that no replica has been given yet.");
 
+    private static readonly ObservableGauge<double> WaitingTokens = Meter.CreateObservableGauge(
+        "spotserve.tokens_waiting", () => Gauges.Observe(word => word.WaitingTokens), "{token}",
+        "Tokens of a gateway's open requests that have none yet, prompt and longest completion together.");
+
+    private static readonly Counter<long> Busy = Meter.CreateCounter<long>(
+        "spotserve.requests_busy_total", "{request}",
+        "Requests that a bound kept out, by bound: requests, tokens, client_requests or client_tokens.",
+        MetricNaming.With("bound"));
+
+    public static void Count(DoorBound bound) => Busy.Add(1, new KeyValuePair<string, object?>(
+        "bound",
+        bound switch
+        {
+            DoorBound.Requests => "requests",
+            DoorBound.Tokens => "tokens",
+            DoorBound.ClientRequests => "client_requests",
+            DoorBound.ClientTokens => "client_tokens",
+            _ => throw new UnreachableException(),
+        }));
+
     public static void Count(Admission outcome) => Asked.Add(1, new KeyValuePair<string, object?>(
         "outcome",
         outcome switch
@@ -36,12 +56,12 @@ internal static class GatewayMetrics
         }));
 }
 
-internal sealed record GatewayWord(int Open, int Unrouted);
+internal sealed record GatewayWord(int Open, int Unrouted, long WaitingTokens);
 
 /// <summary>The gauges of one gateway, until it is disposed.</summary>
 internal sealed class GatewayGauges : IDisposable
 {
-    public void Show(int open, int unrouted) => GatewayMetrics.Gauges.Show(this, new GatewayWord(open, unrouted));
+    public void Show(GatewayWord word) => GatewayMetrics.Gauges.Show(this, word);
 
     public void Dispose() => GatewayMetrics.Gauges.Remove(this);
 }

@@ -10,12 +10,25 @@ public sealed record GatewayOptions
     /// <summary>A megabyte is left for stop strings, stop tokens and pages' ids.</summary>
     private const int DeliverableTokensMax = (FragmentLimits.MessageBytesMax - (1 << 20)) / Varint.BytesMax;
 
+    /// <summary>128 requests of a context of 131,072 tokens.</summary>
+    public const long WaitingTokensDefault = 1L << 24;
+
+    public const long WaitingTokensLimit = 1L << 36;
+
     /// <summary>Most requests that are accepted and not ended, per gateway; beyond it clients get 429.</summary>
     public int OpenRequestsMax
     {
         get;
         init => field = Bounds.Between(value, 1, 65_536);
     } = 1024;
+
+    /// <summary>Most tokens of requests that have no token yet, prompt and longest completion together, per gateway;
+    /// beyond it clients get 429. A request that is alone is let in whatever its length.</summary>
+    public long WaitingTokensMax
+    {
+        get;
+        init => field = Bounds.Between(value, 1, WaitingTokensLimit);
+    } = WaitingTokensDefault;
 
     /// <summary>While it is in trouble, new requests are refused at once.</summary>
     public JournalHealth Journal { get; init; } = new();

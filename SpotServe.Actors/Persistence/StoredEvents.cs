@@ -73,6 +73,7 @@ public static class StoredEvents
             FinishReason.Length => "length",
             FinishReason.Cancelled => "cancelled",
             FinishReason.Failed => "failed",
+            FinishReason.TimedOut => "timed-out",
             _ => throw new UnreachableException(),
         };
 
@@ -82,6 +83,7 @@ public static class StoredEvents
             "length" => FinishReason.Length,
             "cancelled" => FinishReason.Cancelled,
             "failed" => FinishReason.Failed,
+            "timed-out" => FinishReason.TimedOut,
             _ => throw new JournalFormatException(
                 $"Journal entry 'request-finished.1' has the unknown reason '{name}'."),
         };

@@ -28,7 +28,11 @@ internal sealed record StoredSpec(
     StoredBias[]? Biases = null,
     int? TopLogprobs = null,
     bool? SharesPrompt = null,
-    string? TraceParent = null)
+    string? TraceParent = null,
+    string? Client = null,
+    int? Weight = null,
+    int? Priority = null,
+    DateTimeOffset? Deadline = null)
 {
     public static StoredSpec Of(GenerationSpec spec)
     {
@@ -44,7 +48,9 @@ internal sealed record StoredSpec(
             spec.Parameters.Biases.IsEmpty
                 ? null
                 : [.. spec.Parameters.Biases.Select(one => new StoredBias(one.Token, one.Bias))],
-            spec.Parameters.TopLogprobs, spec.SharesPrompt ? true : null, spec.TraceParent);
+            spec.Parameters.TopLogprobs, spec.SharesPrompt ? true : null, spec.TraceParent,
+            spec.Standing.Client.Length == 0 ? null : spec.Standing.Client, Unless(spec.Standing.Weight, 1),
+            Unless(spec.Standing.Priority, 0), spec.Deadline);
     }
 
     public GenerationSpec ToSpec() => new(
@@ -65,6 +71,8 @@ internal sealed record StoredSpec(
         Kind = KindOf(Kind),
         SharesPrompt = SharesPrompt ?? false,
         TraceParent = TraceParent,
+        Standing = new Standing(Client ?? "", Weight ?? 1, Priority ?? 0),
+        Deadline = Deadline,
     };
 
     private static T? Unless<T>(T value, T usual)

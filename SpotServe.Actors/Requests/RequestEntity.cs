@@ -97,6 +97,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         Command<ReplicaProtocol.IEvent>(stale => _log.Debug("{Id} ignored a stale {Message}", _id, stale));
         Command<CheckSilence>(_ => OnCheckSilence());
         Command<Retry>(_ => AskForRoute());
+        Command<DeadlinePassed>(_ => OnDeadline());
     }
 
     private void Ended()
@@ -144,8 +145,9 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         {
             _state.Apply(happened);
             _meter.OnWritten(happened, _state);
-            replyTo.Tell(new Accepted(_id, accepted.At));
+            // In this order, so that a gateway that both concern counts the request without a gap.
             BecomeOpen();
+            replyTo.Tell(new Accepted(_id, accepted.At));
         });
     }
 
@@ -170,6 +172,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
             return;
         }
 
+        if (!StartDeadline()) return;
         AskForRoute();
         Timers.StartPeriodicTimer(nameof(CheckSilence), CheckSilence.Instance, _options.SilenceMax);
     }
@@ -199,7 +202,14 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         }
 
         _asksForRoute = true;
-        _gateway.Tell(new Route(_id, _route?.Epoch ?? Epoch.None) { Prompt = _state.Accepted!.Spec.Prompt });
+        var spec = _state.Accepted!.Spec;
+        _gateway.Tell(new Route(_id, _route?.Epoch ?? Epoch.None)
+        {
+            Prompt = spec.Prompt,
+            TokensMax = spec.Parameters.TokensMax,
+            Standing = spec.Standing,
+            HasBegun = _state.Tokens.Count > 0,
+        });
     }
 
     private void OnRouted(Routed route)
@@ -299,13 +309,16 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     {
         if (_ending is not null) return;
         _ending = new RequestFinished(_id, reason, error, _clock.GetUtcNow());
-        if (_route is not null && (replicaGoesOn || reason is FinishReason.Cancelled or FinishReason.Failed))
+        if (_route is not null && (replicaGoesOn || NeedsCancel(reason)))
         {
             _large.TellInOrder(_route.Replica, new ReplicaProtocol.Cancel(_route.Epoch, _id), Self);
         }
 
         _gateway.Tell(new RouteEnded(_id) { Tokens = _intake.NextIndex });
         WritePending();
+
+        static bool NeedsCancel(FinishReason reason) =>
+            reason is FinishReason.Cancelled or FinishReason.Failed or FinishReason.TimedOut;
     }
 
     private void WritePending()
@@ -331,6 +344,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         {
             _state.Apply(happened);
             _meter.OnWritten(happened, _state);
+            if (happened is TokensCommitted { FirstIndex: 0 }) _gateway.Tell(new Begun(_id));
             if (--left > 0) return;
             _writing = false;
             ShowToAll();

@@ -51,7 +51,7 @@ internal static class RequestMetrics
 
     public static Counter<long> Ended { get; } = Meter.CreateCounter<long>(
         "vllm.request_success_total", "{request}",
-        "Requests that have ended, by finished_reason: stop, length, abort (cancelled) or error.",
+        "Requests that have ended, by finished_reason: stop, length, abort (cancelled), error or timeout.",
         MetricNaming.With("finished_reason"));
 
     public static string NameOf(FinishReason reason) => reason switch
@@ -60,6 +60,7 @@ internal static class RequestMetrics
         FinishReason.Length => "length",
         FinishReason.Cancelled => "abort",
         FinishReason.Failed => "error",
+        FinishReason.TimedOut => "timeout",
         _ => throw new UnreachableException(),
     };
 }

@@ -109,7 +109,18 @@ public static class RequestProtocol
     {
         /// <summary>Requests whose prompts begin alike had better go to one replica.</summary>
         public ImmutableArray<int> Prompt { get; init; } = [];
+
+        /// <summary>Most tokens that it may come to.</summary>
+        public int TokensMax { get; init; }
+
+        public Standing Standing { get; init; } = Standing.Anonymous;
+
+        /// <summary>Whether it has tokens.</summary>
+        public bool HasBegun { get; init; }
     }
+
+    /// <summary>The request's first token is in the journal: it does not wait any more.</summary>
+    public sealed record Begun(RequestId Id) : IMessage;
 
     /// <summary>Also sent unasked when a newer epoch serves.</summary>
     public sealed record Routed(RequestId Id, Epoch Epoch, Akka.Actor.IActorRef Replica) : IMessage;

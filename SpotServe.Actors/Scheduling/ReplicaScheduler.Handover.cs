@@ -65,7 +65,7 @@ public sealed partial class ReplicaScheduler
             recomputed += state.CachedTokens - sequence.CachedTokens;
         }
 
-        return new Adoption(_running.Count, _waiting.Count, recomputed, [.. ended]);
+        return new Adoption(_running.Count, WaitingCount, recomputed, [.. ended]);
     }
 
     /// <summary>Sets free pages aside for others, below <paramref name="end"/>. Leaves those that run their next page,
@@ -109,9 +109,11 @@ public sealed partial class ReplicaScheduler
 
     private void Place(Sequence sequence)
     {
+        // One that had pages at its last replica is none, though it has no token yet.
+        sequence.IsNewcomer &= sequence.CachedBefore == 0;
         if (sequence.PageList.Count == 0)
         {
-            _waiting.AddBySeniority(sequence);
+            Wait(sequence);
             return;
         }
 
@@ -134,6 +136,6 @@ public sealed partial class ReplicaScheduler
         _running.Remove(sequence);
         _pages.Release(sequence.PageList);
         sequence.CachedTokens = 0;
-        _waiting.AddBySeniority(sequence);
+        Wait(sequence);
     }
 }

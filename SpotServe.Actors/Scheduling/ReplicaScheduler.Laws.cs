@@ -30,8 +30,21 @@ public sealed partial class ReplicaScheduler
                 == _running.Count,
             "a running sequence is ready or in flight");
         Invariant.Holds(
-            _running.Count + _waiting.Count == _sequences.Count, "a sequence either runs or waits");
+            _running.Count + WaitingCount == _sequences.Count, "a sequence either runs or waits");
         for (var sequence = _waiting.First; sequence is not null; sequence = sequence.Next) CheckWaiting(sequence);
+        CheckNewcomers();
+    }
+
+    private void CheckNewcomers()
+    {
+        _newcomers.CheckLaws();
+        foreach (var sequence in _newcomers.Items)
+        {
+            Invariant.Holds(_sequences.TryGetValue(sequence.Id, out var known) && known == sequence);
+            Invariant.Holds(sequence is { IsNewcomer: true, Phase: SequencePhase.Waiting, Container: null });
+            Invariant.Holds(sequence.PageList.Count == 0, "a newcomer holds no pages");
+            Invariant.Holds(sequence.CachedTokens == 0);
+        }
     }
 
     private int CheckStepsInFlight()
@@ -61,6 +74,7 @@ public sealed partial class ReplicaScheduler
     {
         Invariant.Holds(_sequences.TryGetValue(sequence.Id, out var known) && known == sequence);
         Invariant.Holds(sequence.Phase is SequencePhase.Prefill or SequencePhase.Decode);
+        Invariant.Holds(sequence is { IsNewcomer: false, Place: null });
         Invariant.Holds(sequence.TokenCount < sequence.TokensEnd);
         Invariant.Holds(sequence.CachedTokens + sequence.TokensInFlight <= sequence.TokenCount);
         if (sequence.IsInFlight) return;
@@ -87,6 +101,7 @@ public sealed partial class ReplicaScheduler
     {
         Invariant.Holds(sequence.Phase == SequencePhase.Waiting);
         Invariant.Holds(sequence.Container == _waiting);
+        Invariant.Holds(!sequence.IsNewcomer);
         Invariant.Holds(sequence.PageList.Count == 0, "a waiting sequence holds no pages");
         Invariant.Holds(sequence.CachedTokens == 0);
         Invariant.Holds(sequence.Next is null || sequence.IsSeniorTo(sequence.Next), "the queue is in order");

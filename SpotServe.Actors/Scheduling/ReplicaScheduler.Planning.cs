@@ -46,13 +46,14 @@ public sealed partial class ReplicaScheduler
     {
         // More than the next P steps can take would only keep pages from those that run.
         var tokensMax = (long)_limits.StepsInFlightMax * _limits.StepTokensMax;
-        if (_waiting.First is null || _running.Count >= _limits.SequencesMax) return;
+        if (WaitingCount == 0 || _running.Count >= _limits.SequencesMax) return;
         var tokens = PrefillTokens();
-        while (_waiting.First is { } sequence && _running.Count < _limits.SequencesMax && tokens < tokensMax)
+        while (NextWaiting() is { } sequence && _running.Count < _limits.SequencesMax && tokens < tokensMax)
         {
             // Strictly in order: a short one that slipped past a long one could keep it out for ever.
             if (!TryTakeAll(sequence)) return;
-            _waiting.Remove(sequence);
+            if (sequence.IsNewcomer) Welcome(sequence);
+            else _waiting.Remove(sequence);
             sequence.Phase = SequencePhase.Prefill;
             if (sequence.Residence == 1) _admitted.Add(sequence);
             _running.Add(sequence);

@@ -17,6 +17,8 @@ namespace SpotServe.Actors.Scheduling;
 /// Out of pages, the least senior sequence is suspended: its pages go free, its tokens stay, and it waits ahead of all
 /// that are junior to it. If it is in a step at that moment, whoever needs the page waits for that step. Hence the most
 /// senior one always advances, finishes, and leaves the pages to the next: nothing starves and nothing livelocks.
+/// Which of those that never had pages is next, is decided fairly over clients (<see cref="FairQueue{T}"/>); from then
+/// on its seniority is fixed, behind all that had pages before.
 /// </remarks>
 public sealed partial class ReplicaScheduler
 {
@@ -26,6 +28,7 @@ public sealed partial class ReplicaScheduler
     private readonly Dictionary<RequestId, Sequence> _sequences = [];
     private readonly List<Sequence> _running = [];
     private readonly SequenceList _waiting = new();
+    private readonly FairQueue<Sequence> _newcomers = new();
     private readonly SequenceList _prefillReady = new();
     private readonly SequenceList _decodeReady = new();
     private readonly List<SequenceOutcome> _outcomes = [];
@@ -48,7 +51,7 @@ public sealed partial class ReplicaScheduler
     }
 
     /// <summary>Sequences that hold no pages: new and suspended ones.</summary>
-    public int WaitingCount => _waiting.Count;
+    public int WaitingCount => _waiting.Count + _newcomers.Count;
 
     /// <summary>Sequences that hold pages and go on; at most B.</summary>
     public int RunningCount => _running.Count;
@@ -107,11 +110,11 @@ public sealed partial class ReplicaScheduler
 
         var sequence = new Sequence(request, _lastTicket + 1, _limits);
         if (sequence.Ending is { } reason) return new Submission.Complete(reason);
-        if (_waiting.Count >= _limits.QueuedRequestsMax) return new Submission.QueueFull(_limits.QueuedRequestsMax);
+        if (WaitingCount >= _limits.QueuedRequestsMax) return new Submission.QueueFull(_limits.QueuedRequestsMax);
         _lastTicket++;
         if (!request.Committed.IsEmpty) sequence.CachedBefore = sequence.TokenCount;
         _sequences.Add(sequence.Id, sequence);
-        _waiting.AddBySeniority(sequence);
+        Wait(sequence);
         return Submission.Queued.Instance;
     }
 
@@ -121,6 +124,7 @@ public sealed partial class ReplicaScheduler
     {
         if (!_sequences.Remove(id, out var sequence)) return false;
         sequence.Container?.Remove(sequence);
+        Settle(sequence);
         if (sequence.Phase != SequencePhase.Waiting) LeaveRunning(sequence);
         if (sequence.IsInFlight)
         {
@@ -267,6 +271,7 @@ public sealed partial class ReplicaScheduler
     {
         _sequences.Remove(sequence.Id);
         LeaveRunning(sequence);
+        Settle(sequence);
         sequence.Phase = SequencePhase.Finished;
         return _pages.Release(sequence.PageList);
     }

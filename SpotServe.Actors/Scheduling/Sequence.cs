@@ -42,6 +42,7 @@ public sealed class Sequence
         PromptCount = Spec.Prompt.Length;
         SubmittedCount = request.Committed.Length;
         TokensEnd = (int)Math.Min((long)PromptCount + Parameters.TokensMax, limits.ContextMax);
+        IsNewcomer = request.Committed.IsEmpty;
         RunsAlone = AwaitsPermit = request.RunsAlone;
         _tokens = new List<int>(PromptCount + SubmittedCount + KvPage.Tokens);
         _tokens.AddRange(Spec.Prompt.AsSpan());
@@ -56,8 +57,18 @@ public sealed class Sequence
 
     public RequestId Id { get; }
 
-    /// <summary>Order of arrival, from 1.</summary>
-    public long Ticket { get; }
+    /// <summary>Order of arrival, from 1; since it first got pages, the order in which sequences did.</summary>
+    public long Ticket { get; internal set; }
+
+    /// <summary>It has no tokens and never had pages: when its turn is, is a matter of fairness. Of the others the
+    /// order is fixed.</summary>
+    public bool IsNewcomer { get; internal set; }
+
+    /// <summary>Where it waits as a newcomer.</summary>
+    internal FairQueue<Sequence>.Place? Place { get; set; }
+
+    /// <summary>What its client was charged with when it ceased to be one, until it is over.</summary>
+    internal FairQueue<Sequence>.Charge? Charge { get; set; }
 
     public SequencePhase Phase { get; internal set; }
 
@@ -204,9 +215,11 @@ public sealed class Sequence
 
     /// <summary>
     /// True when this one keeps its pages rather than the other. Requests continued from another replica come first,
-    /// the most advanced ahead, then the order of arrival. It is fixed at submission on purpose: in an order that
-    /// moved with the tokens, two sequences could overtake and suspend each other in turn.
+    /// the most advanced ahead, then the order in which they first got pages. It is fixed from then on, on purpose: in
+    /// an order that moved with the tokens, two sequences could overtake and suspend each other in turn.
     /// </summary>
     internal bool IsSeniorTo(Sequence other) =>
-        SubmittedCount != other.SubmittedCount ? SubmittedCount > other.SubmittedCount : Ticket < other.Ticket;
+        SubmittedCount != other.SubmittedCount ? SubmittedCount > other.SubmittedCount
+        : IsNewcomer != other.IsNewcomer ? other.IsNewcomer
+        : Ticket < other.Ticket;
 }

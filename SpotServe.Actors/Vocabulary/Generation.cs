@@ -61,6 +61,13 @@ public sealed record GenerationSpec(ImmutableArray<int> Prompt, GenerationParame
 {
     public CompletionKind Kind { get; init; }
 
+    /// <summary>Whose it is, and how it stands among others that wait.</summary>
+    public Standing Standing { get; init; } = Standing.Anonymous;
+
+    /// <summary>When it ends, finished or not; null for never. An instant, not a time from now: it is the same after a
+    /// move to another control node.</summary>
+    public DateTimeOffset? Deadline { get; init; }
+
     /// <summary>Whether other requests were made of the same prompt together with this one (n, best_of): it is then cut
     /// where they can share all that they have in common.</summary>
     public bool SharesPrompt { get; init; }
@@ -72,7 +79,7 @@ public sealed record GenerationSpec(ImmutableArray<int> Prompt, GenerationParame
     internal long BytesMax => Fragments.SizeBounds.Tokens(Prompt.Length)
         + Fragments.SizeBounds.Tokens(Parameters.StopTokens.Length)
         + Parameters.Stops.Sum(Fragments.SizeBounds.Text) + (16L * Parameters.Biases.Length)
-        + Fragments.SizeBounds.Text(TraceParent);
+        + Fragments.SizeBounds.Text(TraceParent) + Fragments.SizeBounds.Text(Standing.Client);
 }
 
 /// <summary>What a replica is asked to generate, continuing after <paramref name="Committed"/>.</summary>
@@ -98,4 +105,7 @@ public enum FinishReason
 
     /// <summary>It cannot be continued; the error says why.</summary>
     Failed,
+
+    /// <summary>Its deadline passed; the error says how far it had come.</summary>
+    TimedOut,
 }

@@ -116,7 +116,8 @@ internal sealed class AccessPolicy(AccessOptions options, OperatorSessions sessi
         if (!HttpMethods.IsOptions(http.Request.Method)) return;
         headers.AccessControlAllowMethods = "GET, HEAD, POST, DELETE, OPTIONS";
         headers.AccessControlAllowHeaders =
-            $"Content-Type, Authorization, Last-Event-ID, {CompletionEndpoints.DetachHeader}";
+            $"Content-Type, Authorization, Last-Event-ID, {CompletionEndpoints.DetachHeader}, " +
+            CompletionEndpoints.TimeoutHeader;
     }
 
     private void CheckAdmin(HttpContext http)
@@ -150,7 +151,12 @@ internal sealed class AccessPolicy(AccessOptions options, OperatorSessions sessi
     private void CheckKey(HttpContext http)
     {
         if (options.Keys.IsEmpty || HttpMethods.IsOptions(http.Request.Method)) return;
-        if (SentKey(http) is { } sent && ApiKeys.Find(options.Keys, sent) is not null) return;
+        if (SentKey(http) is { } sent && ApiKeys.Find(options.Keys, sent) is { } key)
+        {
+            http.Features.Set(ApiClient.OfKey(key));
+            return;
+        }
+
         http.Response.Headers.WWWAuthenticate = "Bearer";
         throw new ApiException(
             HttpStatusCode.Unauthorized,

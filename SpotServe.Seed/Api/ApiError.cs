@@ -14,6 +14,10 @@ internal sealed class ApiException(
 
     public TimeSpan? RetryAfter { get; } = retryAfter;
 
+    /// <summary>Whether it would be the same again: OpenAI's clients, which repeat some answers by themselves, are told
+    /// not to.</summary>
+    public bool IsFinal { get; init; }
+
     /// <summary>Where a person's browser is sent instead of being shown an error; null for programs.</summary>
     public string? LoginPage { get; init; }
 
@@ -37,6 +41,7 @@ internal sealed class ApiException(
         }
 
         http.Response.StatusCode = (int)Status;
+        if (IsFinal) http.Response.Headers["X-Should-Retry"] = "false";
         if (RetryAfter is { } wait)
         {
             var seconds = Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds));
@@ -50,6 +55,7 @@ internal sealed class ApiException(
     private static string TypeOf(HttpStatusCode status) => status switch
     {
         HttpStatusCode.TooManyRequests => "rate_limit_error",
+        HttpStatusCode.RequestTimeout => "timeout_error",
         HttpStatusCode.Unauthorized => "authentication_error",
         HttpStatusCode.Forbidden => "permission_error",
         >= HttpStatusCode.InternalServerError => "server_error",

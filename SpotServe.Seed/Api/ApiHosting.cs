@@ -89,5 +89,7 @@ public static class ApiHosting
             services.GetRequiredService<TReader>(),
             services.GetRequiredService<TForm>(),
             services.GetRequiredService<CompletionResponse>(),
-            services.GetRequiredService<OpenResponses>());
+            services.GetRequiredService<OpenResponses>(),
+            services.GetRequiredService<ApiOptions>(),
+            services.GetRequiredService<TimeProvider>());
 }

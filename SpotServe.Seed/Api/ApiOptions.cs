@@ -27,6 +27,9 @@ public sealed record ApiOptions
 {
     private static readonly TimeSpan Longest = TimeSpan.FromHours(1);
 
+    /// <summary>Most that <see cref="RequestTimeout"/> can be.</summary>
+    public static readonly TimeSpan RequestTimeoutMax = TimeSpan.FromDays(1);
+
     /// <summary>Most bytes of a request's body; beyond it the answer is 413. As many token ids as a prompt may have
     /// fit, whatever they are.</summary>
     public int BodyBytesMax { get; init => field = Bounds.Between(value, 1024, 64 << 20); } = 2 << 20;
@@ -55,6 +58,14 @@ public sealed record ApiOptions
 
     /// <summary>Completions and streams answered at once; beyond it the answer is 429.</summary>
     public int OpenResponsesMax { get; init => field = Bounds.Between(value, 1, 65_536); } = 1024;
+
+    /// <summary>A request that is not complete after this long ends with an error; it may ask for less, not for
+    /// more.</summary>
+    public TimeSpan RequestTimeout
+    {
+        get;
+        init => field = Bounds.Positive(value, RequestTimeoutMax);
+    } = RequestTimeoutMax;
 
     /// <summary>A response that gets no token for this long ends with an error; the request goes on.</summary>
     public TimeSpan SilenceMax { get; init => field = Bounds.Positive(value, Longest); } = TimeSpan.FromMinutes(5);

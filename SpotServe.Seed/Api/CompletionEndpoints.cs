@@ -12,7 +12,9 @@ internal sealed class CompletionEndpoints(
     IGenerationRequestReader reader,
     CompletionForm form,
     CompletionResponse response,
-    OpenResponses open)
+    OpenResponses open,
+    ApiOptions options,
+    TimeProvider time)
 {
     /// <summary>"true" lets a request go on when its client disconnects.</summary>
     public const string DetachHeader = "X-SpotServe-Detach";
@@ -23,6 +25,9 @@ internal sealed class CompletionEndpoints(
     /// <summary>The request's id, for GET /v1/requests/{id}; one for each completion that is generated.</summary>
     public const string OwnIdHeader = "X-SpotServe-Request-Id";
 
+    /// <summary>Seconds that a request gives itself, where its body has no "timeout".</summary>
+    public const string TimeoutHeader = "X-SpotServe-Timeout";
+
     private const int IdCharsMax = 128;
 
     /// <summary>Names the fields of a request that are not known here and changed nothing.</summary>
@@ -30,16 +35,20 @@ internal sealed class CompletionEndpoints(
 
     public async Task PostAsync(HttpContext http)
     {
+        var came = time.GetUtcNow();
         EchoId(http);
         var detached = IsDetached(http);
+        var asked = TimeoutOf(http);
         var request = await ReadAsync(http).ConfigureAwait(false);
-        using var place = open.Enter();
-        await AnswerAsync(http, request, detached).ConfigureAwait(false);
+        var deadline = came + (request.Timeout ?? asked ?? options.RequestTimeout);
+        using var place = open.Enter(ApiClient.Of(http));
+        await AnswerAsync(http, request, deadline, detached).ConfigureAwait(false);
     }
 
-    private async Task AnswerAsync(HttpContext http, CompletionRequest request, bool detached)
+    private async Task AnswerAsync(
+        HttpContext http, CompletionRequest request, DateTimeOffset deadline, bool detached)
     {
-        var candidates = await SubmitAsync(request).ConfigureAwait(false);
+        var candidates = await SubmitAsync(request, ApiClient.Of(http), deadline).ConfigureAwait(false);
         http.Response.Headers[OwnIdHeader] = string.Join(", ", candidates.Select(one => one.Id.Value));
         if (!http.Response.Headers.ContainsKey(IdHeader)) http.Response.Headers[IdHeader] = candidates[0].Id.Value;
         var answer = new Answer(candidates, request.CandidatesEach, request.ChoicesEach, form, request.Usage)
@@ -61,7 +70,8 @@ internal sealed class CompletionEndpoints(
     }
 
     /// <summary>Has all of them accepted, or none.</summary>
-    private async Task<ImmutableArray<OpenChoice>> SubmitAsync(CompletionRequest request)
+    private async Task<ImmutableArray<OpenChoice>> SubmitAsync(
+        CompletionRequest request, ApiClient client, DateTimeOffset deadline)
     {
         var open = ImmutableArray.CreateBuilder<OpenChoice>();
         try
@@ -69,7 +79,8 @@ internal sealed class CompletionEndpoints(
             foreach (var (spec, echo) in request.Candidates())
             {
                 // Not cancelled by the client's leaving: whether it was accepted must be known, to cancel it then.
-                var admission = await cluster.SubmitAsync(spec, CancellationToken.None).ConfigureAwait(false);
+                var asked = spec with { Standing = client.StandingOf(spec.Standing), Deadline = deadline };
+                var admission = await cluster.SubmitAsync(asked, CancellationToken.None).ConfigureAwait(false);
                 var (id, at) = Accepted(admission);
                 open.Add(new OpenChoice(open.Count, id, RequestDescription.Of(at, spec), echo));
             }
@@ -118,6 +129,22 @@ internal sealed class CompletionEndpoints(
             HttpStatusCode.BadRequest, refused.Reason, code: "refused"),
         _ => throw new System.Diagnostics.UnreachableException(),
     };
+
+    private TimeSpan? TimeoutOf(HttpContext http)
+    {
+        var value = http.Request.Headers[TimeoutHeader].ToString();
+        if (value.Length == 0) return null;
+        var max = options.RequestTimeout.TotalSeconds;
+        return double.TryParse(value, NumberStyles.Float, CultureInfo.InvariantCulture, out var seconds)
+            && seconds >= Math.Min(max, GenerationFields.TimeoutMin) && seconds <= max
+            ? TimeSpan.FromSeconds(seconds)
+            : throw new ApiException(
+                HttpStatusCode.BadRequest,
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"Header {TimeoutHeader} must be a number of seconds, {GenerationFields.TimeoutMin} to {max}; " +
+                    $"it is {RequestFields.Shorten(value)}."));
+    }
 
     private static bool IsDetached(HttpContext http)
     {

@@ -50,7 +50,7 @@ internal sealed class CompletionEvents(SseWriter events, Answer answer, int? las
             case CompletionPiece.Broken broken:
                 // The id of an end, as above: with it an EventSource that connects again gets 204.
                 events.Add(
-                    CompletionResponse.Failed(choice.Id, broken.Error).Body,
+                    CompletionResponse.ErrorOf(choice.Id, broken).Body,
                     ApiJson.Plain.ErrorEnvelope,
                     answer.IsResumable ? broken.TokenCount : null,
                     name: "error");

@@ -27,7 +27,11 @@ internal abstract record CompletionPiece
 
     /// <summary>It cannot go on.</summary>
     /// <param name="TokenCount">Tokens generated, when the request itself ended so; null when it may go on.</param>
-    public sealed record Broken(string Error, int? TokenCount = null) : CompletionPiece;
+    public sealed record Broken(string Error, int? TokenCount = null) : CompletionPiece
+    {
+        /// <summary>Its time was over.</summary>
+        public bool IsLate { get; init; }
+    }
 }
 
 /// <summary>Turns a request's tokens into text pieces. The same tokens give the same pieces, whoever reads and
@@ -78,8 +82,11 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
             }
 
             if (batch.Finished is not { } reason) continue;
-            yield return reason == FinishReason.Failed
+            yield return reason is FinishReason.Failed or FinishReason.TimedOut
                 ? new CompletionPiece.Broken(batch.Error ?? "The cluster gave no reason.", count)
+                {
+                    IsLate = reason == FinishReason.TimedOut,
+                }
                 : Ended(reason);
             yield break;
         }

@@ -23,6 +23,9 @@ internal sealed record CompletionRequest(
     /// <summary>Names of fields that are not known here; as other servers do, they are read over.</summary>
     public ImmutableArray<string> Ignored { get; init; } = [];
 
+    /// <summary>Time that the request gives itself; null where it says nothing of it.</summary>
+    public TimeSpan? Timeout { get; init; }
+
     /// <summary>What is to be generated, prompt by prompt. Each is a request of its own to the cluster, with a seed of
     /// its own, so that the first choice of a seed is what it would be alone.</summary>
     public IEnumerable<PromptRequest> Candidates() =>

@@ -68,7 +68,7 @@ internal sealed partial class CompletionResponse(
                 .ConfigureAwait(false))
             {
                 silence.CancelAfter(options.SilenceMax);
-                if (piece is CompletionPiece.Broken broken) throw Failed(choice.Id, broken.Error);
+                if (piece is CompletionPiece.Broken broken) throw ErrorOf(choice.Id, broken);
                 choices[choice.Index].Add(piece);
             }
         }
@@ -90,7 +90,17 @@ internal sealed partial class CompletionResponse(
         await events.FlushAsync(http.RequestAborted).ConfigureAwait(false);
     }
 
-    public static ApiException Failed(RequestId id, string why) =>
+    /// <summary>A request whose time was over is answered as one, and not to be sent again by itself: the client chose
+    /// the time.</summary>
+    public static ApiException ErrorOf(RequestId id, CompletionPiece.Broken broken) => broken.IsLate
+        ? new ApiException(
+            HttpStatusCode.RequestTimeout, $"Request {id} was ended: {broken.Error}", code: "request_timeout")
+        {
+            IsFinal = true,
+        }
+        : Failed(id, broken.Error);
+
+    private static ApiException Failed(RequestId id, string why) =>
         new(HttpStatusCode.InternalServerError, $"Request {id} cannot be completed: {why}", code: "request_failed");
 
     private ApiException Interrupted(RequestId id) => new(

@@ -12,7 +12,11 @@ namespace SpotServe.Seed.Api;
 /// </summary>
 internal sealed class GenerationFields(CompletionModel model, ApiOptions options)
 {
+    private const string TimeoutField = "timeout";
     private const int IgnoredMax = 16;
+
+    /// <summary>Fewest seconds that a request may give itself.</summary>
+    public const double TimeoutMin = 0.001;
 
     private readonly SamplingFields _sampling = new(model);
 
@@ -21,7 +25,7 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
     [
         .. SamplingFields.Known, "model", "max_tokens", "stop", "stop_token_ids", "include_stop_str_in_output",
         "stream", "stream_options", "ignore_eos", "skip_special_tokens", "n", "user",
-        "response_format",
+        "response_format", "priority", TimeoutField,
     ];
 
     /// <summary>The request that a body makes of its prompts.</summary>
@@ -40,10 +44,18 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
         var stream = body.Flag("stream", false);
         var stopTokens = StopTokens(body);
         var stops = Stops(body);
+        var standing = Standing.Anonymous with
+        {
+            Priority = (int)body.Integer("priority", 0, -Standing.PriorityMax, Standing.PriorityMax),
+        };
         var specs = prompts.Select(prompt => new PromptRequest(Spec(prompt), prompt.Echo));
         var choices = (int)body.Integer("n", 1, 1, options.ChoicesMax);
         var usage = Usage(body, stream, ignored);
-        return new CompletionRequest([.. specs], choices, choices, stream, usage) { Ignored = ignored.ToImmutable() };
+        return new CompletionRequest([.. specs], choices, choices, stream, usage)
+        {
+            Ignored = ignored.ToImmutable(),
+            Timeout = body.Has(TimeoutField) ? Timeout(body) : null,
+        };
 
         GenerationSpec Spec(ReadPrompt prompt)
         {
@@ -54,8 +66,18 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
                 IncludesStop = body.Flag("include_stop_str_in_output", false),
                 TopLogprobs = prompt.TopLogprobs,
             };
-            return new GenerationSpec(prompt.Tokens, _sampling.Shaped(body, parameters)) { Kind = kind };
+            return new GenerationSpec(prompt.Tokens, _sampling.Shaped(body, parameters))
+            {
+                Kind = kind,
+                Standing = standing,
+            };
         }
+    }
+
+    private TimeSpan Timeout(RequestFields body)
+    {
+        var max = options.RequestTimeout.TotalSeconds;
+        return TimeSpan.FromSeconds(body.Number(TimeoutField, max, Math.Min(max, TimeoutMin), max));
     }
 
     /// <summary>Refuses more completions than one request may ask for.</summary>

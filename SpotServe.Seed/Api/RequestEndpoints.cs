@@ -30,7 +30,7 @@ internal sealed class RequestEndpoints(
 
     public async Task GetAsync(HttpContext http)
     {
-        using var place = open.Enter();
+        using var place = open.Enter(ApiClient.Of(http));
         await OnRequestAsync(http, id => AnswerAsync(http, id)).ConfigureAwait(false);
     }
 
@@ -41,7 +41,7 @@ internal sealed class RequestEndpoints(
         var status = reason switch
         {
             FinishReason.Cancelled => CompletionReader.Cancelled,
-            FinishReason.Failed => "failed",
+            FinishReason.Failed or FinishReason.TimedOut => "failed",
             FinishReason.Stop or FinishReason.Length => "completed",
             _ => throw new System.Diagnostics.UnreachableException(),
         };

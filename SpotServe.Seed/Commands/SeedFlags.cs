@@ -1,6 +1,8 @@
 using System.CommandLine;
+using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Planning;
+using SpotServe.Seed.Api;
 using SpotServe.Seed.Hosting;
 
 namespace SpotServe.Seed.Commands;
@@ -87,6 +89,22 @@ internal sealed class SeedFlags
         DefaultValueFactory = _ => 1024,
     };
 
+    public Option<long> WaitingTokensMax { get; } = new("--waiting-tokens-max")
+    {
+        Description = "Tokens of requests that have none yet, prompt and longest completion together; beyond it " +
+            "clients get 429. 1 to 68719476736.",
+        DefaultValueFactory = _ => GatewayOptions.WaitingTokensDefault,
+        HelpName = "N",
+    };
+
+    public Option<double> RequestTimeout { get; } = new("--request-timeout")
+    {
+        Description = "Seconds after which a request that is not complete ends with an error, 1 to 86400; a request's "
+            + "own \"timeout\" may be less.",
+        DefaultValueFactory = _ => ApiOptions.RequestTimeoutMax.TotalSeconds,
+        HelpName = "SECONDS",
+    };
+
     public Option<bool> Verbose { get; } = new("--verbose", "-v")
     {
         Description = "Tell all that the planner does: epochs, positions, devices.",
@@ -122,6 +140,8 @@ internal sealed class SeedFlags
         command.Options.Add(StepTokensMax);
         command.Options.Add(PrefixCache);
         command.Options.Add(OpenRequestsMax);
+        command.Options.Add(WaitingTokensMax);
+        command.Options.Add(RequestTimeout);
         command.Options.Add(Verbose);
         command.Options.Add(Record);
         command.Options.Add(Telemetry);
@@ -146,6 +166,11 @@ internal sealed class SeedFlags
         RequireRange("--step-tokens", stepTokens, Math.Max(16, sequences), 65_536);
         var open = parsed.GetValue(OpenRequestsMax);
         RequireRange("--open-requests-max", open, 1, 65_536);
+        var waiting = parsed.GetValue(WaitingTokensMax);
+        RequireRange("--waiting-tokens-max", waiting, 1, GatewayOptions.WaitingTokensLimit);
+        var timeout = parsed.GetValue(RequestTimeout);
+        if (!(timeout >= 1 && timeout <= ApiOptions.RequestTimeoutMax.TotalSeconds))
+            throw new UsageException($"--request-timeout is {timeout}; it must be 1 to 86400.");
         var model = ServedModel.Open(parsed.GetValue(Model) ?? BundledModel());
         var data = parsed.GetValue(Data) ?? Path.Combine(
             Environment.GetFolderPath(
@@ -169,6 +194,8 @@ internal sealed class SeedFlags
             StepTokensMax = stepTokens,
             KeepsPrefixes = ReadSwitch("--prefix-cache", parsed.GetValue(PrefixCache)!),
             OpenRequestsMax = open,
+            WaitingTokensMax = waiting,
+            RequestTimeout = TimeSpan.FromSeconds(timeout),
             Migration = Planner.ReadMigration(parsed),
             Objective = Planner.ReadObjective(parsed),
             Rates = Planner.ReadRates(parsed),
@@ -199,7 +226,7 @@ internal sealed class SeedFlags
         _ => throw new UsageException($"{option} is {value}; it must be on or off."),
     };
 
-    public static void RequireRange(string option, int value, int min, int max)
+    public static void RequireRange(string option, long value, long min, long max)
     {
         if (value < min || value > max) throw new UsageException($"{option} is {value}; it must be {min} to {max}.");
     }

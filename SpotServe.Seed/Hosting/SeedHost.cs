@@ -245,6 +245,7 @@ internal sealed class SeedHost : IAsyncDisposable
         var gateway = new GatewayOptions
         {
             OpenRequestsMax = options.OpenRequestsMax,
+            WaitingTokensMax = options.WaitingTokensMax,
             Journal = health,
             LoadWindow = options.LoadWindow,
         };
@@ -252,7 +253,11 @@ internal sealed class SeedHost : IAsyncDisposable
         AddCluster(builder.Services, options, planner, gateway, requests, journal, board);
         AddClients(builder.Services, gateway, journal, board, recorder);
         builder.Services.AddCompletionApi(
-            new ApiOptions { OpenResponsesMax = options.OpenRequestsMax },
+            new ApiOptions
+            {
+                OpenResponsesMax = options.OpenRequestsMax,
+                RequestTimeout = options.RequestTimeout,
+            },
             options.HttpAccess with { IsLoopback = IPAddress.IsLoopback(Resolve(options.Host)) });
         builder.Services.AddDashboard();
         var app = builder.Build();

@@ -1,5 +1,6 @@
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fleet;
+using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
@@ -70,6 +71,12 @@ public sealed record SeedOptions
     public bool KeepsPrefixes { get; init; } = true;
 
     public int OpenRequestsMax { get; init; } = 1024;
+
+    /// <summary>As of <see cref="GatewayOptions"/>.</summary>
+    public long WaitingTokensMax { get; init; } = GatewayOptions.WaitingTokensDefault;
+
+    /// <summary>Longest life of a request.</summary>
+    public TimeSpan RequestTimeout { get; init; } = ApiOptions.RequestTimeoutMax;
 
     /// <summary>What the planner chooses sources of weights by, where it is not to be measured.</summary>
     public SourceRates Rates { get; init; } = SourceRates.Unknown;

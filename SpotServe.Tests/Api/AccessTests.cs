@@ -137,9 +137,51 @@ public sealed class AccessTests
     [InlineData("# nothing else", "no key")]
     [InlineData("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "line 1")]
     [InlineData("g123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef name", "line 1")]
+    [InlineData("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef a weight=0", "1 to 1000")]
+    [InlineData("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef a priority=high", "-10 to 10")]
+    [InlineData("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef  weight=2 ", "line 1")]
     public void File_that_holds_something_else_than_keys_is_refused_by_line(string line, string complaint) =>
         Assert.Contains(
             complaint, Assert.Throws<FormatException>(() => ApiKeys.Parse([line])).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Key_has_the_weight_and_the_priority_that_stand_behind_its_name()
+    {
+        var keys = ApiKeys.Parse(
+        [
+            $"{Hash("1")} two words", $"{Hash("2")}\talice  priority=0\tweight=40", $"{Hash("3")} odd weight=5 end",
+        ]);
+
+        Assert.Equal(
+            [("two words", 1, -10), ("alice", 40, 0), ("odd weight=5 end", 1, -10)],
+            keys.Select(key => (key.Name, key.Weight, key.PriorityMin)));
+        var error = Assert.Throws<FormatException>(
+            () => ApiKeys.Parse([$"{Hash("1")} alice", $"{Hash("2")} alice weight=2"]));
+        Assert.Contains("line 2 gives alice another weight", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(-3, HttpStatusCode.Forbidden)]
+    [InlineData(-2, HttpStatusCode.OK)]
+    [InlineData(10, HttpStatusCode.OK)]
+    [InlineData(11, HttpStatusCode.BadRequest)]
+    public async Task Priority_is_taken_as_far_as_the_key_may_ask_for_it(int priority, HttpStatusCode expected)
+    {
+        await using var server = await ApiServer.StartAsync(access: new AccessOptions
+        {
+            IsLoopback = true,
+            Keys = ApiKeys.Parse([$"{Hash("one")} alice weight=3 priority=-2"]),
+        });
+        server.Cluster.Script = FakeCluster.Tokens(ApiServer.Ids("Hello"));
+        server.Client.DefaultRequestHeaders.Authorization = new("Bearer", "one");
+
+        var (response, body) = await server.PostAsync($$"""{"prompt": "Once", "priority": {{priority}}}""");
+
+        Assert.Equal(expected, response.StatusCode);
+        if (expected == HttpStatusCode.OK)
+            Assert.Equal(new Standing("key alice", 3, priority), server.Cluster.Last.Spec.Standing);
+        else Assert.Equal("priority", body.GetProperty("error").GetProperty("param").GetString());
+    }
 
     private static string Hash(string key) => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(key)));
 

@@ -1,7 +1,9 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using SpotServe.Seed.Api;
 using Xunit;
 
 namespace SpotServe.Tests.Api;
@@ -217,6 +219,56 @@ public sealed class EdgeTests
         Assert.Equal(HttpStatusCode.OK, second.Response.StatusCode);
         Assert.Equal(HttpStatusCode.TooManyRequests, third.Response.StatusCode);
     }
+
+    [Fact]
+    public async Task Client_that_has_its_share_of_the_responses_leaves_room_for_another()
+    {
+        const string greedy = "6f8db599de986fab7a21625b7916589c";
+        await using var server = await ApiServer.StartAsync(
+            new() { OpenResponsesMax = 9 },
+            new AccessOptions
+            {
+                IsLoopback = true,
+                Keys = ApiKeys.Parse([$"{Hash(greedy)} greedy", $"{Hash("other")} other"]),
+            });
+        var body = """{"prompt": "Once", "stream": true}""";
+        var streams = new List<SseReader>();
+        for (var i = 0; i < 8; i++)
+            streams.Add(await server.StreamAsync(body, ("Authorization", $"Bearer {greedy}")));
+
+        using var refused = await server.StreamAsync(body, ("Authorization", $"Bearer {greedy}"));
+        using var other = await server.StreamAsync(body, ("Authorization", "Bearer other"));
+
+        Assert.All(streams, stream => Assert.Equal(HttpStatusCode.OK, stream.Response.StatusCode));
+        Assert.Equal(HttpStatusCode.TooManyRequests, refused.Response.StatusCode);
+        Assert.Equal(HttpStatusCode.OK, other.Response.StatusCode);
+        Assert.Equal("key other", server.Cluster.Last.Spec.Standing.Client);
+        streams.ForEach(stream => stream.Dispose());
+    }
+
+    [Theory]
+    [InlineData("127.0.0.1", "address 127.0.0.1")]
+    [InlineData("::ffff:10.1.2.3", "address 10.1.2.3")]
+    [InlineData("2001:db8:1:2:3:4:5:6", "address 2001:db8:1:2::/64")]
+    [InlineData("2001:db8:1:2:ffff::", "address 2001:db8:1:2::/64")]
+    [InlineData(null, "")]
+    public void Client_without_a_key_is_known_by_its_address_or_its_network_s(string? address, string name)
+    {
+        var client = ApiClient.OfAddress(address is null ? null : IPAddress.Parse(address));
+
+        Assert.Equal(name, client.Name);
+        Assert.InRange(client.Name.Length, 0, Standing.ClientCharsMax);
+    }
+
+    [Fact]
+    public async Task Client_without_a_key_is_its_address_in_the_request()
+    {
+        await using var server = await ServerWithOneRequestAsync();
+
+        Assert.Equal("address 127.0.0.1", server.Cluster.Last.Spec.Standing.Client);
+    }
+
+    private static string Hash(string key) => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(key)));
 
     private static async Task<ApiServer> ServerWithOneRequestAsync()
     {

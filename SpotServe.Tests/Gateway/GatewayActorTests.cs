@@ -7,6 +7,7 @@ using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Planning;
 using SpotServe.Tests.Fragments;
 using Xunit;
+using static SpotServe.Actors.Gateway.GatewayProtocol;
 using static SpotServe.Actors.Requests.RequestProtocol;
 
 namespace SpotServe.Tests.Gateway;
@@ -140,6 +141,73 @@ public sealed class GatewayActorTests : TestKit
     }
 
     [Fact]
+    public void Tokens_that_wait_beyond_the_bound_are_answered_busy_for_as_long_as_they_take_to_go()
+    {
+        var gateway = Serving(new GatewayOptions { WaitingTokensMax = 30 });   // a request has 2 and 8
+        var first = Ask(gateway, "a");
+        var second = Ask(gateway, "b");
+        Ask(gateway, "c");
+        gateway.Tell(new Generate(Spec("d")), _client);
+        Assert.Contains("30", _client.ExpectMsg<Admission.Busy>(cancellationToken: Cancel).Reason);
+
+        _clock.Advance(TimeSpan.FromSeconds(8));
+        gateway.Tell(new Begun(first));
+        gateway.Tell(new Begun(first));
+        gateway.Tell(new Begun(second));
+        Ask(gateway, "d");
+        Ask(gateway, "e");
+        gateway.Tell(new Generate(Spec("f")), _client);
+
+        // Twenty went in eight seconds, and ten are too many.
+        var busy = _client.ExpectMsg<Admission.Busy>(cancellationToken: Cancel);
+        Assert.Equal(TimeSpan.FromSeconds(4), busy.RetryAfter);
+    }
+
+    [Fact]
+    public void Client_with_its_share_is_answered_busy_while_others_get_in()
+    {
+        var gateway = Serving(new GatewayOptions { OpenRequestsMax = 16 });
+        for (var i = 0; i < 14; i++) Ask(gateway, "greedy");
+
+        gateway.Tell(new Generate(Spec("greedy")), _client);
+        var busy = _client.ExpectMsg<Admission.Busy>(cancellationToken: Cancel);
+        Ask(gateway, "modest");
+        Ask(gateway, "other");
+
+        Assert.Contains("You have 14 of the 16", busy.Reason, StringComparison.Ordinal);
+        gateway.Tell(new Generate(Spec("third")), _client);
+        Assert.Contains("16 requests are open", _client.ExpectMsg<Admission.Busy>(cancellationToken: Cancel).Reason);
+    }
+
+    [Fact]
+    public void Request_that_moved_here_counts_as_its_client_s()
+    {
+        var gateway = Serving(new GatewayOptions { OpenRequestsMax = 9 });
+        for (var i = 0; i < 8; i++)
+        {
+            var route = new Route(new RequestId($"r{i}"), Epoch.None) { Standing = new Standing("greedy") };
+            gateway.Tell(route, CreateTestProbe());
+        }
+
+        gateway.Tell(new Generate(Spec("greedy")), _client);
+
+        Assert.Contains("You have 8 of the 9", _client.ExpectMsg<Admission.Busy>(cancellationToken: Cancel).Reason);
+        Ask(gateway, "modest");
+    }
+
+    [Fact]
+    public void Full_gateway_says_that_nothing_serves_when_that_is_why()
+    {
+        var gateway = Gateway(new GatewayOptions { OpenRequestsMax = 1 });
+        Ask(gateway, "a");
+
+        gateway.Tell(new Generate(Spec("b")), _client);
+
+        var answer = _client.ExpectMsg<Admission.Unavailable>(cancellationToken: Cancel);
+        Assert.StartsWith("No layout serves, and 1 requests are open", answer.Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Entity_that_stops_makes_room_for_another_request()
     {
         var gateway = Serving(new GatewayOptions { OpenRequestsMax = 1 });
@@ -264,6 +332,15 @@ public sealed class GatewayActorTests : TestKit
         var model = view.Model! with { ContextMax = context ?? view.Model.ContextMax };
         gateway.Tell(view with { Model = model with { VocabularySize = context ?? model.VocabularySize } });
         return gateway;
+    }
+
+    private static GenerationSpec Spec(string client) => new([1, 2], Greedy) { Standing = new Standing(client) };
+
+    /// <summary>Has a request let in; it is not in the journal yet.</summary>
+    private RequestId Ask(IActorRef gateway, string client)
+    {
+        gateway.Tell(new Generate(Spec(client)), _client);
+        return _requests.ExpectMsg<Accept>(cancellationToken: Cancel).Id;
     }
 
     private (TestProbe Entity, Routed Routed) Route(IActorRef gateway, string id)

@@ -9,6 +9,7 @@ internal static class RequestMutations
 {
     private const string Requests = "SpotServe.Actors/Requests/";
     private const string Gateway = "SpotServe.Actors/Gateway/GatewayActor.cs";
+    private const string Admission = "SpotServe.Actors/Gateway/GatewayActor.Admission.cs";
     private const string Journal = "SpotServe.Actors/Persistence/";
 
     public static Mutation[] All => [.. Entity, .. OfGateway, .. OfJournal];
@@ -34,6 +35,8 @@ internal static class RequestMutations
                     {
                         _state.Apply(happened);
                         _meter.OnWritten(happened, _state);
+                        // In this order, so that a gateway that both concern counts the request without a gap.
+                        BecomeOpen();
                         replyTo.Tell(new Accepted(_id, accepted.At));
             """,
             """
@@ -42,6 +45,7 @@ internal static class RequestMutations
                     {
                         _state.Apply(happened);
                         _meter.OnWritten(happened, _state);
+                        BecomeOpen();
             """,
             Killer.Of<RequestCommitTests>()),
         new("entity: tokens that come twice count twice", Requests + "RequestState.cs",
@@ -88,10 +92,22 @@ internal static class RequestMutations
             "var there = entry.Epoch == _view.ServingEpoch\n",
             "var there = entry.Epoch > _view.ServingEpoch\n",
             Killer.Of<RoutingTests>()),
-        new("gateway: requests that wait for the journal are not counted", Gateway,
-            "return _routes.Count + _accepting.Count >= _options.OpenRequestsMax",
-            "return _routes.Count >= _options.OpenRequestsMax",
+        new("entity: an entity that takes over gives new time", Requests + "RequestEntity.Deadline.cs",
+            "var left = deadline - _clock.GetUtcNow();",
+            "var left = deadline - _state.Accepted!.At;",
+            Killer.Of<RequestDeadlineTests>()),
+        new("gateway: requests that wait for the journal are not counted", Admission,
+            "_open.Add(id, spec.Standing.Client, TokensOf(",
+            "if (id.Value.Length == 0) _open.Add(id, spec.Standing.Client, TokensOf(",
             Killer.Of<GatewayActorTests>()),
+        new("gateway: a client may have all there is", "SpotServe.Actors/Gateway/FairShare.cs",
+            "its == 0 || its < Factor * (max - used)",
+            "its == 0 || its <= used",
+            Killer.Of<OpenLedgerTests>()),
+        new("gateway: tokens go on waiting when their request has begun", "SpotServe.Actors/Gateway/OpenLedger.cs",
+            "_entries[id] = entry with { Tokens = 0 };\n        Change(entry.Client, 0, -entry.Tokens);",
+            "_entries[id] = entry with { Tokens = 0 };",
+            Killer.Of<OpenLedgerTests>(), Killer.Of<GatewayActorTests>()),
         new("gateway: a stopped entity's route stays", Gateway,
             "            RemoveRoute(id);\n            return;\n",
             "            _log.Debug(\"{0}\", id);\n            return;\n",

@@ -12,35 +12,32 @@ internal static class SchedulerMutations
     [
         new("scheduler: a short request slips past a long one", Folder + "ReplicaScheduler.Planning.cs",
             """
-            while (_waiting.First is { } sequence && _running.Count < _limits.SequencesMax && tokens < tokensMax)
+                    while (NextWaiting() is { } sequence && _running.Count < _limits.SequencesMax && tokens < tokensMax)
                     {
                         // Strictly in order: a short one that slipped past a long one could keep it out for ever.
                         if (!TryTakeAll(sequence)) return;
             """,
             """
-            var next = _waiting.First;
-                    while (next is { } sequence && _running.Count < _limits.SequencesMax && tokens < tokensMax)
+                    while (_running.Count < _limits.SequencesMax && tokens < tokensMax)
                     {
-                        next = sequence.Next;
-                        if (!TryTakeAll(sequence)) continue;
+                        var waiting = _newcomers.Items.Append(_waiting.First!).Where(one => one is not null);
+                        if (waiting.FirstOrDefault(TryTakeAll) is not { } sequence) return;
             """,
             Killer.Of<FairnessTests>()),
-        new("scheduler: only the second in the queue may slip past the first", Folder + "ReplicaScheduler.Planning.cs",
+        new("scheduler: who finds no room goes behind its client's others", Folder + "ReplicaScheduler.Planning.cs",
             """
                         if (!TryTakeAll(sequence)) return;
             """,
             """
                         if (!TryTakeAll(sequence))
                         {
-                            if (sequence.Next is not { TokenCount: < 16 } other || _pages.FreeCount < 2) return;
-                            _waiting.Remove(sequence);
-                            _waiting.Remove(other);
-                            _waiting.AddLast(sequence);
-                            _waiting.AddBySeniority(other);
+                            if (sequence.Place is not { } place) return;
+                            _newcomers.Remove(place);
+                            sequence.Place = _newcomers.Add(sequence.Spec.Standing, sequence);
                             return;
                         }
             """,
-            Killer.Of<FairnessTests>(), Killer.Of<SchedulerPropertyTests>()),
+            Killer.Of<FairnessTests>()),
         new("scheduler: a suspended request goes to the end of the queue", Folder + "ReplicaScheduler.Planning.cs",
             """
                     _waiting.AddBySeniority(sequence);
@@ -79,10 +76,34 @@ internal static class SchedulerMutations
                         sequence.Phase = SequencePhase.Cancelled;
             """,
             Killer.Of<ReplicaSchedulerTests>()),
-        new("scheduler: new requests come before continued ones", Folder + "Sequence.cs",
-            "SubmittedCount > other.SubmittedCount : Ticket",
-            "SubmittedCount < other.SubmittedCount : Ticket",
-            Killer.Of<ReplicaSchedulerTests>()),
+        new("scheduler: the least advanced of continued requests come first", Folder + "Sequence.cs",
+            "? SubmittedCount > other.SubmittedCount",
+            "? SubmittedCount < other.SubmittedCount",
+            Killer.Of<SchedulerPropertyTests>()),
+        new("scheduler: newcomers come before those that had pages", Folder + "ReplicaScheduler.Waiting.cs",
+            "_waiting.First ?? (_newcomers.TryPeek(out var next) ? next.Item : null);",
+            "_newcomers.TryPeek(out var next) ? next.Item : _waiting.First;",
+            Killer.Of<ReplicaSchedulerTests>(), Killer.Of<FairnessTests>()),
+        new("fair queue: weights count for nothing", Folder + "FairQueue.cs",
+            "client.Got += (tokens + expected) / client.Weight;",
+            "client.Got += tokens + expected;",
+            Killer.Of<FairQueueTests>()),
+        new("fair queue: who comes back has what it did not ask for", Folder + "FairQueue.cs",
+            "client.Got = Math.Max(client.Got, _time);",
+            "client.Got = Math.Max(client.Got, 0);",
+            Killer.Of<FairQueueTests>()),
+        new("fair queue: virtual time stands still while new clients come", Folder + "FairQueue.cs",
+            "_time = Math.Max(_time + (tokens / weights), client.Got);",
+            "_time = Math.Max(_time, client.Got);",
+            Killer.Of<FairQueueTests>()),
+        new("fair queue: what a completion cost is not settled", Folder + "FairQueue.cs",
+            "client.Got += (completion - charge.Expected) / client.Weight;",
+            "client.Got += 0 * (completion - charge.Expected) / client.Weight;",
+            Killer.Of<FairQueueTests>()),
+        new("fair queue: a client's priorities do not age", Folder + "FairQueue.cs",
+            "(place.CameAt + ((double)place.Priority * PriorityTokens), place.Arrival);",
+            "(((double)place.Priority * PriorityTokens), place.Arrival);",
+            Killer.Of<FairQueueTests>()),
         new("scheduler: all pages may be set aside", Folder + "ReplicaScheduler.Handover.cs",
             " - KvPage.Count(_limits.ContextMax);",
             ";",

@@ -82,6 +82,7 @@ public sealed class JournalSchemaTests
     [InlineData(FinishReason.Length, "length")]
     [InlineData(FinishReason.Cancelled, "cancelled")]
     [InlineData(FinishReason.Failed, "failed")]
+    [InlineData(FinishReason.TimedOut, "timed-out")]
     public void Every_end_of_a_request_is_read_as_it_was_written(FinishReason reason, string name)
     {
         var ended = new RequestEvents.RequestFinished(new RequestId("a"), reason, null, TestEvents.At);
@@ -90,7 +91,7 @@ public sealed class JournalSchemaTests
 
         Assert.Contains($"\"reason\":\"{name}\"", Encoding.UTF8.GetString(stored), StringComparison.Ordinal);
         Assert.Equal(ended, Schema.Read(stored, Schema.ManifestOf(ended)));
-        Assert.Equal(4, Enum.GetValues<FinishReason>().Length);
+        Assert.Equal(5, Enum.GetValues<FinishReason>().Length);
     }
 
     [Fact]

@@ -36,6 +36,8 @@ internal static class TestEvents
         {
             Spec = Accepted([]).Spec with { TraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" },
         },
+        Accepted([]) with { Spec = Accepted([]).Spec with { Standing = new Standing("key alice", 4, -2) } },
+        Accepted([]) with { Spec = Accepted([]).Spec with { Deadline = At.AddSeconds(30) } },
         new RequestEvents.TokensCommitted(new RequestId("cmpl-01"), 12, [300, 0, 70_000]),
         new RequestEvents.TokensCommitted(new RequestId("cmpl-01"), 0, [300, 7])
         {
@@ -50,6 +52,7 @@ internal static class TestEvents
         new RequestEvents.TriedAlone(new RequestId("cmpl-01"), At),
         new RequestEvents.RequestFinished(new RequestId("cmpl-01"), FinishReason.Length, null, At),
         new RequestEvents.RequestFinished(new RequestId("cmpl-02"), FinishReason.Failed, "no \"layout\" fits", At),
+        new RequestEvents.RequestFinished(new RequestId("cmpl-03"), FinishReason.TimedOut, "its time is over", At),
         new PlannerEvents.LayoutDecided(new Epoch(4), At, "node 127.0.0.1:5103 was lost", new Layout(
             new LayoutDegrees(1, 2, 2, 8),
             [new LayerRange(0, 4), new LayerRange(4, 8)],

@@ -130,8 +130,10 @@ public sealed class RequestEntityTests : TestKit
         Sys.Stop(first);
         ExpectTerminated(first, cancellationToken: Cancel);
 
+        // It waits no more, and is no newcomer at whichever gateway it comes to.
+        _gateway.ExpectMsg<Begun>(cancellationToken: Cancel);
         var second = Entity();
-        _gateway.ExpectMsg<Route>(cancellationToken: Cancel);
+        Assert.True(_gateway.ExpectMsg<Route>(cancellationToken: Cancel).HasBegun);
         Route(second, new Epoch(2));
 
         Assert.Equal([10, 11], _replica.ExpectMsg<ReplicaProtocol.Submit>(cancellationToken: Cancel).Request.Committed);

@@ -60,6 +60,7 @@ public sealed class RequestJournalTroubleTests : TestKit
         AwaitAssert(
             () => Assert.Equal(1, Described(first).TokenCount),
             cancellationToken: TestContext.Current.CancellationToken);
+        _gateway.ExpectMsg<Begun>(cancellationToken: Cancel);
         FickleJournal.Failure = "disk full";
         Watch(first);
 

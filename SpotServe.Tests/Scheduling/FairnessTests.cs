@@ -128,6 +128,81 @@ public sealed class FairnessTests
         Assert.Equal(128 - 20, fixture.Generated["longest"].Count);
     }
 
+    [Fact]
+    public void Client_with_one_request_does_not_wait_for_five_hundred_of_another()
+    {
+        var fixture = new SchedulerFixture(Limits(queued: 1_000, sequences: 4));
+        for (var i = 0; i < 500; i++)
+            fixture.Submit(Request($"many{i}", promptTokens: 16, tokensMax: 4, standing: new Standing("many")));
+        for (var step = 0; step < 40; step++) fixture.Step();
+        var before = fixture.Finished.Count;
+
+        fixture.Submit(Request("one", promptTokens: 16, tokensMax: 4, standing: new Standing("one")));
+        while (!HasBegun(fixture, "one")) Assert.True(fixture.Step());
+
+        Assert.InRange(before, 10, 100);
+        Assert.InRange(fixture.Finished.Count - before, 0, 4 + 1);
+    }
+
+    [Fact]
+    public void Clients_that_always_wait_get_tokens_by_their_weights()
+    {
+        var fixture = new SchedulerFixture(Limits(queued: 1_000, sequences: 4));
+        var heavy = new Standing("heavy", Weight: 3);
+        for (var i = 0; i < 200; i++)
+        {
+            fixture.Submit(Request($"heavy{i}", promptTokens: 10 + (i % 7), tokensMax: 20, standing: heavy));
+            fixture.Submit(Request($"light{i}", promptTokens: 30, tokensMax: 1 + (i % 9), standing: new("light")));
+        }
+
+        while (fixture.Finished.Keys.Count(id => id[0] == 'h') < 150) fixture.Step();
+
+        var begun = fixture.Generated.Where(one => one.Value.Count > 0).ToArray();
+        var light = begun.Where(one => one.Key[0] == 'l').Sum(one => 30 + one.Value.Count);
+        var most = begun.Where(one => one.Key[0] == 'h').Sum(one => 13 + one.Value.Count);
+        Assert.InRange((double)most / light, 2.7, 3.3);
+    }
+
+    [Fact]
+    public void Request_that_is_cancelled_while_it_waits_costs_its_client_nothing()
+    {
+        var fixture = new SchedulerFixture(Limits(sequences: 1));
+        fixture.Submit(Request("running", promptTokens: 10, tokensMax: 30));
+        fixture.Step();
+        for (var i = 0; i < 9; i++)
+        {
+            fixture.Submit(Request($"gone{i}", promptTokens: 200, tokensMax: 20, standing: new Standing("a")));
+            Assert.True(fixture.Scheduler.Cancel(new RequestId($"gone{i}")));
+        }
+
+        fixture.Submit(Request("b1", promptTokens: 10, tokensMax: 2, standing: new Standing("b")));
+        fixture.Submit(Request("a", promptTokens: 10, tokensMax: 2, standing: new Standing("a")));
+        fixture.Submit(Request("b2", promptTokens: 10, tokensMax: 2, standing: new Standing("b")));
+        fixture.RunToIdle();
+
+        Assert.Equal(["running", "b1", "a", "b2"], fixture.Finished.Keys);
+    }
+
+    [Fact]
+    public void Newcomers_that_are_handed_over_are_fair_to_one_another_and_behind_all_that_ran()
+    {
+        var limits = Limits(sequences: 1);
+        var old = new SchedulerFixture(limits);
+        old.Submit(Request("ran", promptTokens: 10, tokensMax: 9, standing: new Standing("a")));
+        old.Step();
+        string[] waiting = ["a1", "a2", "a3", "b1"];
+        foreach (var id in waiting)
+            old.Submit(Request(id, promptTokens: 10, tokensMax: 2, standing: new Standing(id[..1])));
+        var states = old.Scheduler.Export().Select(state => state with { Pages = [] }).ToArray();
+        var next = new SchedulerFixture(limits);
+        foreach (var state in states) next.Generated[state.Id.Value] = [.. state.Generated];
+
+        next.Scheduler.Adopt(states);
+        next.RunToIdle();
+
+        Assert.Equal(["ran", "a1", "b1", "a2", "a3"], next.Finished.Keys);
+    }
+
     /// <summary>It has pages now, or is over.</summary>
     private static bool HasBegun(SchedulerFixture fixture, string id) =>
         !fixture.Scheduler.TryGet(new RequestId(id), out var sequence) || sequence.Phase != SequencePhase.Waiting;

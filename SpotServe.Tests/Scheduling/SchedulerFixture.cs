@@ -55,7 +55,7 @@ internal sealed class SchedulerFixture
 
     public static GenerationRequest Request(
         string id, int promptTokens, int tokensMax, int[]? committed = null, int[]? stop = null, int common = 0,
-        bool sharesPrompt = false)
+        bool sharesPrompt = false, Standing? standing = null)
     {
         var seed = (ulong)id.Sum(letter => letter * 31L);
         // All requests have their first tokens in common, as far as they are told to.
@@ -68,6 +68,7 @@ internal sealed class SchedulerFixture
                 new GenerationParameters(tokensMax, new SamplingParameters(0, 1, 0, seed), [.. stop ?? []]))
             {
                 SharesPrompt = sharesPrompt,
+                Standing = standing ?? Standing.Anonymous,
             },
             [.. committed ?? []]);
     }

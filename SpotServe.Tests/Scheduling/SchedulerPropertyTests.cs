@@ -173,7 +173,8 @@ public sealed class SchedulerPropertyTests
         private void AssertTheMostSeniorKeepsItsPages()
         {
             var senior = _fixture.Scheduler.Sequences
-                .OrderByDescending(sequence => sequence.SubmittedCount).ThenBy(sequence => sequence.Ticket)
+                .OrderByDescending(sequence => sequence.SubmittedCount)
+                .ThenBy(sequence => sequence.IsNewcomer).ThenBy(sequence => sequence.Ticket)
                 .FirstOrDefault();
             var runs = senior is not null && senior.Phase != SequencePhase.Waiting;
             if (_senior is { Runs: true } before && before.Sequence == senior) Assert.True(runs, "suspended");

@@ -214,6 +214,11 @@ internal sealed class SimClient
             {
                 SharesPrompt = _client.Prompt.Length % 2 == 0,
                 TraceParent = _client.TraceParent,
+                // Clients of all kinds are in each other's way, and every request ends with its tokens all the same.
+                Standing = new Standing(
+                    $"client {_client.Prompt.Length % 3}",
+                    1 + (_client.Prompt.Length % 4),
+                    (_client.Prompt.Length % 5) - 2),
             };
             _control.Gateway!.Tell(new GatewayProtocol.Generate(spec));
             SetReceiveTimeout(AnswerMax);
