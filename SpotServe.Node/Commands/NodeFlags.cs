@@ -43,7 +43,7 @@ internal sealed class NodeFlags
 
     private Option<int> DataPort { get; } = new("--data-port") { Description = "Data-plane port; 0 picks a free one." };
 
-    private Option<string> Device { get; } = new(EngineOptions.DeviceName)
+    private Option<string> Device { get; } = new(EngineValues.DeviceName)
     {
         Description = "cpu, cuda or cuda:N.",
         DefaultValueFactory = _ => "cpu",
@@ -57,7 +57,7 @@ internal sealed class NodeFlags
 
     private Option<int?> Threads { get; } = new("--threads") { Description = "CPU threads of each device (or all)." };
 
-    private Option<string> Dtype { get; } = new(EngineOptions.DtypeName)
+    private Option<string> Dtype { get; } = new(EngineValues.DtypeName)
     {
         Description = "auto (float32 on the CPU, the checkpoint's on a GPU), float32, float16 or bfloat16.",
         DefaultValueFactory = _ => "auto",
@@ -75,7 +75,7 @@ internal sealed class NodeFlags
         HelpName = "DIR",
     };
 
-    private Option<string> NumericsName { get; } = new(EngineOptions.NumericsName)
+    private Option<string> NumericsName { get; } = new(EngineValues.NumericsName)
     {
         Description = NumericsNames.Help,
         DefaultValueFactory = _ => NumericsNames.Of(Numerics.Invariant),
@@ -130,7 +130,7 @@ internal sealed class NodeFlags
             throw new UsageException($"--host {parsed.GetValue(Host)} is not an IP address.");
         }
 
-        var devices = InRange("--devices", parsed.GetValue(Devices), 1, EngineOptions.GpusMax);
+        var devices = InRange("--devices", parsed.GetValue(Devices), 1, EngineValues.GpusMax);
         return new NodeOptions
         {
             Seeds = [.. seeds.Select(seed => Told(HostNames.Peer("--seed", seed)))],
@@ -138,7 +138,7 @@ internal sealed class NodeFlags
             Host = host,
             ClusterPort = InRange("--port", parsed.GetValue(Port), 0, 65_535),
             DataPort = InRange("--data-port", parsed.GetValue(DataPort), 0, 65_535),
-            Device = EngineOptions.Device(parsed.GetValue(Device)!, devices, Gpus.Count),
+            Device = EngineValues.Device(parsed.GetValue(Device)!, devices, Gpus.Count),
             DeviceCount = devices,
             Threads = parsed.GetValue(Threads) is { } threads ? InRange("--threads", threads, 1, 1024) : null,
             WeightType = ReadDtype(parsed.GetValue(Dtype)!),
@@ -187,9 +187,9 @@ internal sealed class NodeFlags
             : throw new UsageException(string.Create(
                 CultureInfo.InvariantCulture, $"--memory is {gigabytes}; it must be more than 0 gigabytes."));
 
-    private static Numerics ReadNumerics(string text) => NumericsNames.Parse(EngineOptions.Numerics(text))!.Value;
+    private static Numerics ReadNumerics(string text) => NumericsNames.Parse(EngineValues.Numerics(text))!.Value;
 
-    private static ElementType? ReadDtype(string text) => EngineOptions.Dtype(text) switch
+    private static ElementType? ReadDtype(string text) => EngineValues.Dtype(text) switch
     {
         "float32" => ElementType.Float32,
         "float16" => ElementType.Float16,

@@ -16,19 +16,19 @@ internal static class LocalCommand
     private const string Loopback = "127.0.0.1";
     private const string NoFleet = "none";
 
-    private static readonly Option<string> Device = new(EngineOptions.DeviceName)
+    private static readonly Option<string> Device = new(EngineValues.DeviceName)
     {
         Description = "Device of each node: cpu, cuda or cuda:N.",
         DefaultValueFactory = _ => "cpu",
     };
 
-    private static readonly Option<string> Dtype = new(EngineOptions.DtypeName)
+    private static readonly Option<string> Dtype = new(EngineValues.DtypeName)
     {
         Description = "Type of weights and cache: auto (float32 on the CPU), float32, float16 or bfloat16.",
         DefaultValueFactory = _ => "auto",
     };
 
-    private static readonly Option<string> Numerics = new(EngineOptions.NumericsName)
+    private static readonly Option<string> Numerics = new(EngineValues.NumericsName)
     {
         Description = "What nodes on a GPU promise of their bits: invariant (the same in every batch and layout) or "
             + "fast (many sequences or prompts at once share products).",
@@ -73,10 +73,10 @@ internal static class LocalCommand
     public static SeedOptions Read(SeedFlags flags, ParseResult parsed)
     {
         // All nodes run on the device that is named.
-        EngineOptions.Device(parsed.GetValue(Device)!, count: 1, Gpus.Count);
-        EngineOptions.Dtype(parsed.GetValue(Dtype)!);
-        EngineOptions.Numerics(parsed.GetValue(Numerics)!);
-        EngineOptions.OneOf(Fleet.Name, parsed.GetValue(Fleet)!, "local", NoFleet);
+        EngineValues.Device(parsed.GetValue(Device)!, count: 1, Gpus.Count);
+        EngineValues.Dtype(parsed.GetValue(Dtype)!);
+        EngineValues.Numerics(parsed.GetValue(Numerics)!);
+        EngineValues.OneOf(Fleet.Name, parsed.GetValue(Fleet)!, "local", NoFleet);
         _ = ReadChaos(parsed);
         var options = flags.Read(parsed, Loopback, clusterPort: 0, devicesPerNode: 1);
         return options.DevicesExpected <= LocalFleetOptions.NodesMax
@@ -197,9 +197,9 @@ internal static class LocalCommand
         "--model", options.Model.Folder,
         "--host", Loopback,
         "--cloud", "none",   // The seed says when a node goes; a notice for the machine is the seed's own.
-        EngineOptions.DeviceName, parsed.GetValue(Device)!,
-        EngineOptions.DtypeName, parsed.GetValue(Dtype)!,
-        EngineOptions.NumericsName, parsed.GetValue(Numerics)!,
+        EngineValues.DeviceName, parsed.GetValue(Device)!,
+        EngineValues.DtypeName, parsed.GetValue(Dtype)!,
+        EngineValues.NumericsName, parsed.GetValue(Numerics)!,
         "--memory", MemoryPerNode(options).ToString("0.###", CultureInfo.InvariantCulture),
         "--threads", fleet.ThreadsPerNode.ToString(CultureInfo.InvariantCulture),
         .. parsed.GetValue(DataTls) ? [AccessFlags.DataTlsName] : Array.Empty<string>(),

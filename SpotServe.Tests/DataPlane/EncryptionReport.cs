@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using SpotServe.Actors.DataPlane;
-using SpotServe.Actors.Execution;
 using Xunit;
 
 namespace SpotServe.Tests.DataPlane;

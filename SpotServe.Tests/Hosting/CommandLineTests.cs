@@ -91,7 +91,7 @@ public class CommandLineTests
     public void Device_that_this_machine_has_not_is_refused_with_what_it_has(
         string device, int count, int? gpus, string said)
     {
-        var refusal = Assert.Throws<UsageException>(() => EngineOptions.Device(device, count, () => gpus));
+        var refusal = Assert.Throws<UsageException>(() => EngineValues.Device(device, count, () => gpus));
 
         Assert.StartsWith("--device ", refusal.Message, StringComparison.Ordinal);
         Assert.Contains(said, refusal.Message, StringComparison.Ordinal);
@@ -102,11 +102,11 @@ public class CommandLineTests
     [InlineData("cuda:1", 1)]
     [InlineData("cuda:0", 2)]
     public void Device_that_this_machine_has_is_taken(string device, int count) =>
-        Assert.Equal(device, EngineOptions.Device(device, count, () => 2));
+        Assert.Equal(device, EngineValues.Device(device, count, () => 2));
 
     [Fact]
     public void Cpu_needs_no_driver() =>
-        Assert.Equal("cpu", EngineOptions.Device("cpu", 4, () => throw new InvalidOperationException("was asked")));
+        Assert.Equal("cpu", EngineValues.Device("cpu", 4, () => throw new InvalidOperationException("was asked")));
 
     private static void ReadLocal(string[] words)
     {

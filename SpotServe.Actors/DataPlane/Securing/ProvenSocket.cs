@@ -22,7 +22,8 @@ internal sealed class ProvenSocket : IDisposable
     private readonly WireStream? _wire;
     private readonly SslStream? _tls;
     private byte[]? _arrived;
-    private Task<int>? _arriving;
+    private int _arrivedBytes;
+    private Task? _arriving;
 
     /// <summary>Takes over a socket on which the handshake is done; what it carries is not encrypted.</summary>
     public ProvenSocket(Socket socket) => Socket = socket;
@@ -143,13 +144,13 @@ internal sealed class ProvenSocket : IDisposable
             while (into.Length - total >= ArrivedBytes)
             {
                 // It stays pending until the whole of a record has been fed, however many calls that takes.
-                _arriving ??= _tls.ReadAsync(_arrived).AsTask();
+                _arriving ??= TakeArrivedAsync(_tls);
                 if (!_arriving.IsCompleted) break;
-                var count = _arriving.GetAwaiter().GetResult();
+                if (_arriving.Exception is { } failure) throw Broken(failure.InnerException);
                 _arriving = null;
-                if (count == 0) return null;
-                _arrived.AsSpan(0, count).CopyTo(into[total..]);
-                total += count;
+                if (_arrivedBytes == 0) return null;
+                _arrived.AsSpan(0, _arrivedBytes).CopyTo(into[total..]);
+                total += _arrivedBytes;
             }
 
             return total;
@@ -180,6 +181,9 @@ internal sealed class ProvenSocket : IDisposable
         Socket.Dispose();
         _tls?.Dispose();
     }
+
+    private async Task TakeArrivedAsync(SslStream tls) =>
+        _arrivedBytes = await tls.ReadAsync(_arrived).ConfigureAwait(false);
 
     private static bool IsTlsFault(Exception error) => error is IOException or AuthenticationException
         or CryptographicException or InvalidOperationException and not ObjectDisposedException;

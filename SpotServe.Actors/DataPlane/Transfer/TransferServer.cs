@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.DataPlane;

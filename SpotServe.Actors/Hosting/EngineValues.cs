@@ -6,7 +6,7 @@ namespace SpotServe.Actors.Hosting;
 /// What --device, --dtype and --numerics may be. The node checks them, and so does who starts nodes with them: a node
 /// that ends for a wrong word has been waited for already.
 /// </summary>
-public static class EngineOptions
+public static class EngineValues
 {
     public const string DeviceName = "--device";
     public const string DtypeName = "--dtype";
