@@ -87,6 +87,8 @@ internal sealed class NodeFlags
 
     private MachineFlags Machine { get; } = new();
 
+    private LogFlags Log { get; } = new();
+
     private AccessFlags Access { get; } = new(
         "Join a cluster that was started with --insecure, which has no secret.",
         "Encrypt what nodes send each other, too: prompts, pages, weights (TLS 1.3). On every node, or none.");
@@ -96,7 +98,7 @@ internal sealed class NodeFlags
         foreach (Option option in (Option[])
             [
                 Seed, Model, Host, Port, DataPort, Device, Devices, Threads, Dtype, Memory, TorchLib, NumericsName,
-                CopyWeights, .. Departure.All, .. Machine.All, .. Access.All,
+                CopyWeights, .. Departure.All, .. Machine.All, .. Log.All, .. Access.All,
             ])
         {
             command.Options.Add(option);
@@ -155,6 +157,7 @@ internal sealed class NodeFlags
             CacheFolder = Machine.ReadCache(parsed),
             Speed = Machine.ReadSpeed(parsed),
             Access = ReadAccess(parsed),
+            Log = Log.Read(parsed),
         };
     }
 

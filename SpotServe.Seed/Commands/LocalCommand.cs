@@ -88,6 +88,7 @@ internal static class LocalCommand
     private static async Task<int> RunAsync(SeedFlags flags, ParseResult parsed, CancellationToken cancel)
     {
         var options = Read(flags, parsed);
+        Terminal.Speak(options.Log.Format);
         var chaosPeriod = ReadChaos(parsed);
         var cloud = new LocalProcesses(LocalProcesses.LaunchDelay, TimeProvider.System);
         options = options with { Machines = ReadFleet(parsed, options, cloud) };
@@ -98,7 +99,7 @@ internal static class LocalCommand
         var seed = await SeedHost.StartAsync(options with { ClusterAccess = access }, cancel);
         using var narrator = Narrators.Begin(seed, options.Verbose, Console.Out);
         var ready = new ReadyLine(seed, Console.Out);
-        using var logs = new NodeLogs(options.LogFolder, TimeProvider.System);
+        using var logs = new NodeLogs(options.LogFolder, options.Log.Format, TimeProvider.System);
         Console.WriteLine($"  seed {seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}; logs in {options.LogFolder}");
         var fleetOptions = new LocalFleetOptions
         {
@@ -203,6 +204,7 @@ internal static class LocalCommand
         "--memory", MemoryPerNode(options).ToString("0.###", CultureInfo.InvariantCulture),
         "--threads", fleet.ThreadsPerNode.ToString(CultureInfo.InvariantCulture),
         .. parsed.GetValue(DataTls) ? [AccessFlags.DataTlsName] : Array.Empty<string>(),
+        .. LogFlags.Arguments(options.Log),
     ];
 
     /// <summary>

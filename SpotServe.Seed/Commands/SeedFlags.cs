@@ -96,6 +96,8 @@ internal sealed class SeedFlags
         HelpName = "FILE",
     };
 
+    private LogFlags Log { get; } = new();
+
     private PlannerFlags Planner { get; } = new();
 
     private FollowFlags Follow { get; } = new();
@@ -117,6 +119,7 @@ internal sealed class SeedFlags
         command.Options.Add(OpenRequestsMax);
         command.Options.Add(Verbose);
         command.Options.Add(Record);
+        foreach (var option in Log.All) command.Options.Add(option);
         Planner.AddTo(command);
         Follow.AddTo(command);
         HttpAccess.AddTo(command);
@@ -152,6 +155,7 @@ internal sealed class SeedFlags
             Layout = ReadLayout(parsed.GetValue(Layout), model, nodes * devicesPerNode, sequences),
             DataFolder = Path.GetFullPath(data),
             Verbose = parsed.GetValue(Verbose),
+            Log = Log.Read(parsed),
             Record = parsed.GetValue(Record) is { } record ? Path.GetFullPath(record) : null,
             Database = ReadDatabase(parsed),
             SequencesMax = sequences,

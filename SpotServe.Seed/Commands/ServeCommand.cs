@@ -110,6 +110,7 @@ internal static class ServeCommand
             ClusterAccess = Access(access, parsed, host),
             Machines = ReadFleet(parsed, options),
         };
+        Terminal.Speak(options.Log.Format);
         await using var seed = await SeedHost.StartAsync(options, cancel);
         Console.WriteLine($"Serving {options.Model.Folder}; waiting for {options.DevicesExpected} device(s).");
         foreach (var line in Exposed(seed, options)) Console.WriteLine(line);

@@ -59,7 +59,7 @@ internal sealed class ApiServer : IAsyncDisposable
         defaults ??= new GenerationDefaults([0], null, null, null);
         var model = new CompletionModel(Model, words, defaults) { ChatTemplate = chatTemplate };
         builder.Services.AddSingleton(model with { VocabularySize = vocabulary ?? words.VocabularySize });
-        if (metrics is not null) builder.Services.AddSingleton(metrics);
+        builder.Services.AddSingleton(metrics ?? MetricsHosting.NewClusterMetrics(TimeProvider.System));
         builder.Services.AddCompletionApi(
             options ?? new ApiOptions(), access ?? new AccessOptions { IsLoopback = true });
         // As the seed has it: what the dashboard maps lies beside the paths of the interface.
