@@ -96,6 +96,7 @@ internal static class LocalCommand
         var secret = Convert.ToHexString(RandomNumberGenerator.GetBytes(32));
         Console.WriteLine($"SpotServe: {options.Model.Name} on {options.DevicesExpected} node processes");
         var access = ClusterAccess.Of(new ClusterSecret(secret)) with { EncryptsData = parsed.GetValue(DataTls) };
+        using var telemetry = TelemetryExport.Start(options.Telemetry, SeedFlags.ServiceName);
         var seed = await SeedHost.StartAsync(options with { ClusterAccess = access }, cancel);
         using var narrator = Narrators.Begin(seed, options.Verbose, Console.Out);
         var ready = new ReadyLine(seed, Console.Out);
@@ -203,7 +204,8 @@ internal static class LocalCommand
         EngineValues.NumericsName, parsed.GetValue(Numerics)!,
         "--memory", MemoryPerNode(options).ToString("0.###", CultureInfo.InvariantCulture),
         "--threads", fleet.ThreadsPerNode.ToString(CultureInfo.InvariantCulture),
-        .. parsed.GetValue(DataTls) ? [AccessFlags.DataTlsName] : Array.Empty<string>(),
+        .. parsed.GetValue(DataTls) ? (string[])[AccessFlags.DataTlsName] : [],
+        .. options.Telemetry is { } collector ? (string[])[TelemetryFlag.Name, collector.AbsoluteUri] : [],
         .. LogFlags.Arguments(options.Log),
     ];
 
