@@ -15,6 +15,9 @@ internal sealed record NodeOptions
 
     public required string ModelFolder { get; init; }
 
+    /// <summary>Collector that metrics and traces are sent to; null for none.</summary>
+    public Uri? Telemetry { get; init; }
+
     /// <summary>Address that other machines reach this one by; control and data plane listen on it.</summary>
     public required IPAddress Host { get; init; }
 

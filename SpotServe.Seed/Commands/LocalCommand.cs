@@ -76,6 +76,7 @@ internal static class LocalCommand
         var secret = Convert.ToHexString(RandomNumberGenerator.GetBytes(32));
         Console.WriteLine($"SpotServe: {options.Model.Name} on {options.DevicesExpected} node processes");
         var access = ClusterAccess.Of(new ClusterSecret(secret));
+        using var telemetry = TelemetryExport.Start(options.Telemetry, SeedFlags.ServiceName);
         var seed = await SeedHost.StartAsync(options with { ClusterAccess = access }, cancel);
         using var narrator = Narrators.Begin(seed, options.Verbose, Console.Out);
         var ready = new ReadyLine(seed, Console.Out);
@@ -186,6 +187,7 @@ internal static class LocalCommand
         "--numerics", parsed.GetValue(Numerics)!,
         "--memory", MemoryPerNode(options).ToString("0.###", CultureInfo.InvariantCulture),
         "--threads", fleet.ThreadsPerNode.ToString(CultureInfo.InvariantCulture),
+        .. options.Telemetry is { } collector ? (string[])[TelemetryFlag.Name, collector.AbsoluteUri] : [],
         .. LogFlags.Arguments(options.Log),
     ];
 

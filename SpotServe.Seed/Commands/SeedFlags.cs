@@ -11,6 +11,9 @@ internal sealed class SeedFlags
     /// <summary>Environment variable with the connection string.</summary>
     public const string DatabaseVariable = "SPOTSERVE_DATABASE";
 
+    /// <summary>What telemetry calls this program.</summary>
+    public const string ServiceName = "spotserve-seed";
+
     private const int SequencesDefault = 64;
     private const int StepTokensDefault = 512;
 
@@ -96,6 +99,8 @@ internal sealed class SeedFlags
         HelpName = "FILE",
     };
 
+    private Option<string?> Telemetry { get; } = TelemetryFlag.Create();
+
     private LogFlags Log { get; } = new();
 
     private PlannerFlags Planner { get; } = new();
@@ -119,6 +124,7 @@ internal sealed class SeedFlags
         command.Options.Add(OpenRequestsMax);
         command.Options.Add(Verbose);
         command.Options.Add(Record);
+        command.Options.Add(Telemetry);
         foreach (var option in Log.All) command.Options.Add(option);
         Planner.AddTo(command);
         Follow.AddTo(command);
@@ -157,6 +163,7 @@ internal sealed class SeedFlags
             Verbose = parsed.GetValue(Verbose),
             Log = Log.Read(parsed),
             Record = parsed.GetValue(Record) is { } record ? Path.GetFullPath(record) : null,
+            Telemetry = TelemetryFlag.Read(parsed.GetValue(Telemetry)),
             Database = ReadDatabase(parsed),
             SequencesMax = sequences,
             StepTokensMax = stepTokens,

@@ -16,6 +16,9 @@ public sealed record SeedOptions
     /// <summary>File that the cluster is recorded into; null for none.</summary>
     public string? Record { get; init; }
 
+    /// <summary>Collector that metrics and traces are sent to; null for none.</summary>
+    public Uri? Telemetry { get; init; }
+
     /// <summary>Address that HTTP and Akka listen on, and that other processes reach this one by.</summary>
     public required string Host { get; init; }
 
