@@ -66,6 +66,7 @@ internal sealed record Preparing(
                 decision.Orders.GetValueOrDefault(device, []),
                 decision.Origin is { } origin && origin.SharedOn.Contains(device) ? origin.Epoch : null)
             {
+                Predecessor = decision.KeepsServing ? Change.Before?.Epoch : null,
                 FreesFirst = decision.FreesFirst.Contains(device),
             };
             turn.Command(device, new ClusterProtocol.PreparePosition(Epoch, device, order, endpoints)
