@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.TestKit;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.ModelFolder;
@@ -13,7 +12,7 @@ using static SpotServe.Actors.Replica.ReplicaControlProtocol;
 
 namespace SpotServe.Tests.Cluster;
 
-public sealed class ShardActorTests : TestKit
+public sealed class ShardActorTests : PatientTestKit
 {
     private static readonly DeviceId Device = new("a:1#1", 0);
     private readonly ManualDevice _device = new();
