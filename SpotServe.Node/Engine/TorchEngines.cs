@@ -99,6 +99,7 @@ internal sealed class TorchEngines : IDisposable
         try
         {
             await _pages.OlderGoneAsync(order.Assignment.Epoch, order.Predecessor, cancel).ConfigureAwait(false);
+            if (order.FreesFirst) Weights.Trim();
         }
         catch
         {

@@ -68,14 +68,11 @@ public sealed class PageStore(long headBytes, int halves = 2)
     }
 
     /// <summary>Bytes of all pools, shared ones once.</summary>
-    public long BytesHeld => Pools.Sum(pool => pool.Length);
-
-    /// <summary>The pools of all engines, shared ones once.</summary>
-    internal IEnumerable<TensorBytes> Pools
+    public long BytesHeld
     {
         get
         {
-            lock (_gate) return [.. _engines.SelectMany(engine => engine.Pools).Distinct()];
+            lock (_gate) return _engines.SelectMany(engine => engine.Pools).Distinct().Sum(pool => pool.Length);
         }
     }
 
@@ -151,11 +148,7 @@ public sealed class PageStore(long headBytes, int halves = 2)
         lock (_gate) _engines.Remove(pages);
         foreach (var pool in pages.Pools) pool.Release();
         TaskCompletionSource removed;
-        lock (_gate)
-        {
-            (removed, _removed) = (_removed, new TaskCompletionSource());
-        }
-
+        lock (_gate) (removed, _removed) = (_removed, new TaskCompletionSource());
         removed.SetResult();
     }
 
