@@ -61,7 +61,7 @@ internal sealed class MemberRefusals(ActorSystem system) : IExtension
     public static MemberRefusals Of(ActorSystem system) => system.WithExtension<MemberRefusals, Provider>();
 
     public RefusalLog Log(TimeProvider clock) => LazyInitializer.EnsureInitialized(
-        ref _log, () => new RefusalLog(Logging.GetLogger(system, nameof(SenderGuard)), clock, system));
+        ref _log, () => new RefusalLog(Logging.GetLogger(system, typeof(SenderGuard)), clock, system));
 
     internal sealed class Provider : ExtensionIdProvider<MemberRefusals>
     {

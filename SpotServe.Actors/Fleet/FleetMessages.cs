@@ -22,6 +22,7 @@ internal static class FleetMessages
             state.Target,
             limits.MachinesMax,
             limits.PricePerHourMax,
+            state.Told?.Wish?.Reason,
             state.Shortfall,
             state.PricePerHour,
             OnDemand(state, limits),
@@ -33,7 +34,8 @@ internal static class FleetMessages
                     state.Prices.TryGetValue(pool.Pool, out var price) ? price : null,
                     pool.Hours,
                     pool.Losses,
-                    pool.OpenAt > now ? pool.OpenAt : null)),
+                    pool.OpenAt > now ? pool.OpenAt : null,
+                    pool.OpenAt > now ? state.Refusals.GetValueOrDefault(pool.Pool) : null)),
             ],
             journal.Decisions);
     }

@@ -22,6 +22,7 @@ public static class FleetProtocol
 
     /// <param name="Cloud">For people.</param>
     /// <param name="Target">Machines that are wanted now; the size, or more for the load, and spares.</param>
+    /// <param name="Wish">Why so many, as the planner says; null before it has said something.</param>
     /// <param name="Shortfall">Why there are fewer; null when there are enough or more are on their way.</param>
     /// <param name="PricePerHour">Of all machines that exist.</param>
     /// <param name="OnDemandPerHour">What they would cost on demand; null when a price is unknown.</param>
@@ -32,6 +33,7 @@ public static class FleetProtocol
         int Target,
         int MachinesMax,
         double? PricePerHourMax,
+        string? Wish,
         string? Shortfall,
         double PricePerHour,
         double? OnDemandPerHour,
@@ -43,12 +45,13 @@ public static class FleetProtocol
     public sealed record OrderLine(string Token, string Pool, DateTimeOffset At);
 
     /// <param name="Node">Null while its node is not in the cluster.</param>
-    /// <param name="State">In a word: starting, serving, leaving, ending.</param>
+    /// <param name="State">In a word: starting, spare, serving, leaving, ending.</param>
     public sealed record MachineLine(
         string Machine, string Pool, string? Node, string State, double PricePerHour, DateTimeOffset Since);
 
     /// <param name="PricePerHour">Null when unknown.</param>
     /// <param name="OpenAt">When it may be asked again; null when now.</param>
+    /// <param name="Refusal">Why it is left alone until then; null where that is not known any more.</param>
     public sealed record PoolLine(
-        string Pool, double? PricePerHour, double Hours, double Losses, DateTimeOffset? OpenAt);
+        string Pool, double? PricePerHour, double Hours, double Losses, DateTimeOffset? OpenAt, string? Refusal);
 }

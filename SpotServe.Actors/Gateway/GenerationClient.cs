@@ -5,6 +5,7 @@ using System.Threading.Channels;
 using Akka.Actor;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Requests;
+using SpotServe.Actors.Tracing;
 
 namespace SpotServe.Actors.Gateway;
 
@@ -64,6 +65,16 @@ public sealed class GenerationClient(
     }
 
     public async Task<Admission> SubmitAsync(GenerationSpec spec, CancellationToken cancel)
+    {
+        spec = spec with { TraceParent = Traces.Current };
+        var span = Traces.Begin("gateway", spec.TraceParent);
+        var admission = await AskAsync(spec, cancel).ConfigureAwait(false);
+        span?.SetTag("spotserve.request", (admission as Admission.Accepted)?.Id.Value);
+        Traces.End(span, admission is Admission.Accepted ? null : admission.GetType().Name);
+        return admission;
+    }
+
+    private async Task<Admission> AskAsync(GenerationSpec spec, CancellationToken cancel)
     {
         try
         {

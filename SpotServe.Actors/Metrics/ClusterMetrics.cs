@@ -59,6 +59,16 @@ internal sealed class ClusterMetrics(TimeProvider clock) : IClusterMetrics
         }
     }
 
+    public MetricFamily? Total(string name)
+    {
+        lock (_lock)
+        {
+            return _totals.TryGetValue(name, out var total)
+                ? new MetricFamily(_metrics[name], [.. total.Values])
+                : null;
+        }
+    }
+
     private void Add(MetricFamily family, Source? known)
     {
         if (!_totals.TryGetValue(family.Metric.Name, out var totals))

@@ -8,6 +8,11 @@ public interface IClusterMetrics
     /// <summary>What stands now: gauges of those processes that were heard within seconds, counters and histograms of
     /// all that ever were. Never waits for anybody.</summary>
     MetricsSnapshot Read();
+
+    /// <summary>One counter or histogram of all processes; null when nobody has reported it. Never waits, and costs
+    /// what its series do, however many gauges there are.</summary>
+    /// <param name="name">As it is exposed.</param>
+    MetricFamily? Total(string name);
 }
 
 /// <summary>Metrics at one moment. Two of them give what happened in between: <see cref="Since"/>.</summary>

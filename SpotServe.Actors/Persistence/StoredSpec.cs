@@ -27,7 +27,8 @@ internal sealed record StoredSpec(
     float? RepetitionPenalty = null,
     StoredBias[]? Biases = null,
     int? TopLogprobs = null,
-    bool? SharesPrompt = null)
+    bool? SharesPrompt = null,
+    string? TraceParent = null)
 {
     public static StoredSpec Of(GenerationSpec spec)
     {
@@ -43,7 +44,7 @@ internal sealed record StoredSpec(
             spec.Parameters.Biases.IsEmpty
                 ? null
                 : [.. spec.Parameters.Biases.Select(one => new StoredBias(one.Token, one.Bias))],
-            spec.Parameters.TopLogprobs, spec.SharesPrompt ? true : null);
+            spec.Parameters.TopLogprobs, spec.SharesPrompt ? true : null, spec.TraceParent);
     }
 
     public GenerationSpec ToSpec() => new(
@@ -63,6 +64,7 @@ internal sealed record StoredSpec(
     {
         Kind = KindOf(Kind),
         SharesPrompt = SharesPrompt ?? false,
+        TraceParent = TraceParent,
     };
 
     private static T? Unless<T>(T value, T usual)

@@ -12,7 +12,7 @@ namespace SpotServe.Actors.Planner;
 internal sealed class PlannerPost(ActorSystem system, IActorRef planner)
 {
     private readonly LargeMessages _large = LargeMessages.Of(system);
-    private readonly ILoggingAdapter _log = Logging.GetLogger(system, nameof(PlannerActor));
+    private readonly ILoggingAdapter _log = Logging.GetLogger(system, typeof(PlannerActor));
 
     /// <summary>Sends a command or an answer of any length.</summary>
     public void Send(IActorRef target, object message)

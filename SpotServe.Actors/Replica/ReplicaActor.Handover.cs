@@ -147,6 +147,7 @@ public sealed partial class ReplicaActor
     /// <summary>Tells a sequence's entity who speaks to it from now on, and which token comes next.</summary>
     private void Introduce(HandedSequence handed)
     {
+        _spans.Begin(handed.Id, handed.Spec, handed.Generated.Length, "handed over");
         if (handed.Subscriber is not { } subscriber)
         {
             Timers.StartSingleTimer(
@@ -217,6 +218,7 @@ public sealed partial class ReplicaActor
 
         _isHandedOver = true;
         var missing = _outgoing.Finish(_subscribers.Of);
+        _spans.EndAll("handed over", isLoss: false);
         if (missing.Count == 0) return;
         _log.Warning(
             "{Count} requests were not handed over and are computed anew; the first is {Why}", missing.Count,

@@ -22,6 +22,7 @@ public sealed partial class ReplicaActor
             case Submission.Queued:
                 if (_scheduler.TryGet(submit.Id, out var queued)) _meter.OnQueued(queued);
                 _subscribers.Attach(submit.Id, Sender);
+                _spans.Begin(submit.Id, submit.Request.Spec, submit.Request.Committed.Length, "submitted");
                 _resumed.OnTaken(submit);
                 PlanSteps();
                 return;
@@ -170,6 +171,7 @@ public sealed partial class ReplicaActor
     private void Forget(RequestId id)
     {
         _subscribers.Detach(id);
+        _spans.End(id);
         _resumed.OnGone(id);
         Timers.Cancel(OrphanKey(id));
     }
@@ -208,6 +210,7 @@ public sealed partial class ReplicaActor
         }
 
         _subscribers.Clear();
+        _spans.EndAll(reason, isLoss);
     }
 
     private static bool Agree(ReadOnlySpan<int> generated, ReadOnlySpan<int> committed)

@@ -36,6 +36,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     private readonly HashSet<string> _told = [];
     private readonly ResumedTally _resumed = new();
     private readonly ReplicaMeter _meter;
+    private readonly ReplicaSpans _spans;
     private readonly RunningTime _running = new();
     private RequestId? _askedFor;
     private long _stepsCompleted;
@@ -60,6 +61,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         _scheduler = new ReplicaScheduler(limits);
         var time = Context.System.Scheduler;
         _meter = new ReplicaMeter(() => time.MonotonicClock);
+        _spans = new ReplicaSpans(epoch, replicaIndex);
         _subscribers = new Subscribers(Context);
         _finished = new FinishedRequests(settings.FinishedRequestsMax);
         _copies = new PageCopies(epoch, Context.Parent, Self);
@@ -244,6 +246,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         {
             if (outcome.Finished == FinishReason.Cancelled) continue; // Nobody asks any more.
             _meter.OnOutcome(outcome);
+            _spans.OnOutcome(outcome);
             var id = outcome.Sequence.Id;
             if (outcome.Error is { } error)
             {

@@ -154,6 +154,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         Become(Open);
         var accepted = _state.Accepted!;
         var spec = accepted.Spec;
+        BeginSpan(spec);
         _stop = new StopCut(spec.Parameters.Stops.IsEmpty ? null : _options.StopSearch?.Invoke(spec));
         _stop.Take(0, [.. _state.Tokens]);
         // Tokens that stop a request are written together with its end; but not by versions that left it to readers.
@@ -176,6 +177,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     private void BecomeEnded()
     {
         Become(Ended);
+        EndSpan();
         Timers.CancelAll();
         foreach (var canceller in _cancellers) canceller.Tell(new HasEnded(_id, _state.Finished!.Reason));
         _cancellers.Clear();

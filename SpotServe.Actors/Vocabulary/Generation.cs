@@ -65,10 +65,14 @@ public sealed record GenerationSpec(ImmutableArray<int> Prompt, GenerationParame
     /// where they can share all that they have in common.</summary>
     public bool SharesPrompt { get; init; }
 
+    /// <summary>The client's span in its trace (W3C traceparent), where that is recorded; else null.</summary>
+    public string? TraceParent { get; init; }
+
     /// <summary>Upper bound of what it takes in a message, in bytes.</summary>
     internal long BytesMax => Fragments.SizeBounds.Tokens(Prompt.Length)
         + Fragments.SizeBounds.Tokens(Parameters.StopTokens.Length)
-        + Parameters.Stops.Sum(Fragments.SizeBounds.Text) + (16L * Parameters.Biases.Length);
+        + Parameters.Stops.Sum(Fragments.SizeBounds.Text) + (16L * Parameters.Biases.Length)
+        + Fragments.SizeBounds.Text(TraceParent);
 }
 
 /// <summary>What a replica is asked to generate, continuing after <paramref name="Committed"/>.</summary>

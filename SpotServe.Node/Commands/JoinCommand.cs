@@ -40,6 +40,8 @@ internal static class JoinCommand
         {
             ParentWatch.StartIfAsked(ParentLostGrace, stop.Cancel);
             var options = flags.Read(parsed);
+            Terminal.Speak(options.Log.Format);
+            using var telemetry = TelemetryExport.Start(options.Telemetry, ProgramName);
             var clock = TimeProvider.System;
             using var signals = new StopSignals(options.Grace, clock, stop.Cancel);
             signals.Listen();

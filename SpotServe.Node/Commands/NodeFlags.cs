@@ -83,9 +83,13 @@ internal sealed class NodeFlags
 
     private Option<bool> CopyWeights { get; } = new("--copy-weights") { Description = CopyWeightsText };
 
+    private Option<string?> Telemetry { get; } = TelemetryFlag.Create();
+
     private DepartureFlags Departure { get; } = new();
 
     private MachineFlags Machine { get; } = new();
+
+    private LogFlags Log { get; } = new();
 
     private AccessFlags Access { get; } = new("Join a cluster that was started with --insecure, which has no secret.");
 
@@ -94,7 +98,7 @@ internal sealed class NodeFlags
         foreach (Option option in (Option[])
             [
                 Seed, Model, Host, Port, DataPort, Device, Devices, Threads, Dtype, Memory, TorchLib, NumericsName,
-                CopyWeights, .. Departure.All, .. Machine.All, .. Access.All,
+                CopyWeights, Telemetry, .. Departure.All, .. Machine.All, .. Log.All, .. Access.All,
             ])
         {
             command.Options.Add(option);
@@ -132,6 +136,7 @@ internal sealed class NodeFlags
         {
             Seeds = [.. seeds.Select(seed => Told(HostNames.Peer("--seed", seed)))],
             ModelFolder = model,
+            Telemetry = TelemetryFlag.Read(parsed.GetValue(Telemetry)),
             Host = host,
             ClusterPort = InRange("--port", parsed.GetValue(Port), 0, 65_535),
             DataPort = InRange("--data-port", parsed.GetValue(DataPort), 0, 65_535),
@@ -152,6 +157,7 @@ internal sealed class NodeFlags
             CacheFolder = Machine.ReadCache(parsed),
             Speed = Machine.ReadSpeed(parsed),
             Access = ReadAccess(parsed),
+            Log = Log.Read(parsed),
         };
     }
 

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using SpotServe.Actors.Hosting;
 using TorchSharp;
 
 namespace SpotServe.Node.Engine;
@@ -124,12 +125,13 @@ public static partial class TorchNative
                 + "Build it without one (-p:Torch=none) to use an installed PyTorch.");
         }
 
-        var folder = given ?? own;
+        var folder = given ?? own ?? LibtorchPackage.Find();
         if (folder is null)
         {
             throw new TorchLoadException(
-                $"libtorch_cpu.so is not beside the program. Set --torch-lib or {EnvironmentVariable} to the lib "
-                + "folder of a PyTorch (python3 -c 'import torch;print(torch.__path__[0]+\"/lib\")').");
+                $"libtorch_cpu.so is neither beside the program nor in {LibtorchPackage.Folder}. Get it once with "
+                + $"\"spotserve libtorch\", or set --torch-lib or {EnvironmentVariable} to the lib folder of a PyTorch "
+                + "(python3 -c 'import torch;print(torch.__path__[0]+\"/lib\")').");
         }
 
         CpuLibrary = LoadTorch(folder);

@@ -73,7 +73,7 @@ internal sealed class NodeHost : IAsyncDisposable
                 // Known since before the cluster lost this node; what is found out now is told when it is.
                 if (_hashed is { } hashed) _membership!.Tell(hashed);
                 using (notices.Subscribe(_membership!.Give)) end = await _membership.Ended.WaitAsync(cancel);
-                switch (end)
+                switch (end.Under(_membership.Departure.Notice))
                 {
                     case MembershipEnd.Left left:
                         await SayAsync($"leaves the cluster: {left.Reason}");

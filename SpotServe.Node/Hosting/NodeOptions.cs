@@ -1,6 +1,7 @@
 using System.Net;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Remoting;
 using SpotServe.Node.Preemption.Clouds;
 
@@ -13,6 +14,9 @@ internal sealed record NodeOptions
     public required IReadOnlyList<string> Seeds { get; init; }
 
     public required string ModelFolder { get; init; }
+
+    /// <summary>Collector that metrics and traces are sent to; null for none.</summary>
+    public Uri? Telemetry { get; init; }
 
     /// <summary>Address that other machines reach this one by; control and data plane listen on it.</summary>
     public required IPAddress Host { get; init; }
@@ -56,6 +60,9 @@ internal sealed record NodeOptions
 
     /// <summary>What this node proves to others, and they to it.</summary>
     public required ClusterAccess Access { get; init; }
+
+    /// <summary>What this process logs on standard output, and how.</summary>
+    public LogOptions Log { get; init; } = LogOptions.Default;
 
     /// <summary>Longest wait for a control node at the start.</summary>
     public TimeSpan JoinMax { get; init; } = TimeSpan.FromSeconds(60);

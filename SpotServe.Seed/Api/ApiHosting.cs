@@ -40,6 +40,7 @@ public static class ApiHosting
     /// <summary>Puts the edge before everything else that answers requests.</summary>
     public static void UseCompletionEdge(this WebApplication app)
     {
+        app.Use(next => http => RequestTraces.InvokeAsync(http, next));
         var edge = app.Services.GetRequiredService<ApiEdge>();
         app.Use(next => http => edge.InvokeAsync(http, next));
         // Named here so that it comes after the edge: by itself it would come first.

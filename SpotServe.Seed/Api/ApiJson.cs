@@ -33,7 +33,16 @@ internal sealed record ErrorBody(string Message, string Type, string? Param, str
 
 internal sealed record ModelListBody(string Object, IReadOnlyList<ModelBody> Data);
 
-internal sealed record ModelBody(string Id, string Object, long Created, string OwnedBy);
+/// <param name="Root">What the model was made of; its own name, for nothing else is told of the server's files.
+/// Benchmarks look for a tokenizer by it.</param>
+/// <param name="Parent">Always null; clients expect the field.</param>
+internal sealed record ModelBody(
+    string Id, string Object, long Created, string OwnedBy, string Root, string? Parent = null)
+{
+    /// <summary>Tokens of prompt and completion together; null while the model's context is not known.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? MaxModelLen { get; init; }
+}
 
 internal sealed record HealthBody(string Status);
 

@@ -17,7 +17,7 @@ internal sealed partial class CompletionResponse(
         using var silence = new CancellationTokenSource(options.SilenceMax, time);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(
             http.RequestAborted, lifetime.ApplicationStopping, silence.Token);
-        var events = new SseWriter(http.Response);
+        var events = new SseWriter(http);
         var id = answer.Id;
         try
         {

@@ -118,7 +118,7 @@ internal sealed class RequestEndpoints(
     {
         var lastSeen = LastSeen(http);
         var notes = await cluster.DescribeAsync(id, http.RequestAborted).ConfigureAwait(false);
-        if (!WantsStream(http))
+        if (!SseWriter.IsAskedFor(http.Request))
         {
             var body = await SnapshotAsync(id, notes, http.RequestAborted).ConfigureAwait(false);
             await http.Response
@@ -198,10 +198,6 @@ internal sealed class RequestEndpoints(
 
     private ApiException TooManyReaders(TooManyReadersException error) => new(
         HttpStatusCode.TooManyRequests, error.Message, code: "too_many_readers", retryAfter: options.RetryAfter);
-
-    private static bool WantsStream(HttpContext http) =>
-        http.Request.Headers.ContainsKey("Last-Event-ID")
-        || http.Request.Headers.Accept.ToString().Contains("text/event-stream", StringComparison.OrdinalIgnoreCase);
 
     private static int? LastSeen(HttpContext http)
     {

@@ -12,7 +12,10 @@ internal sealed class StatusEndpoints(
 
     private readonly long _started = time.GetUtcNow().ToUnixTimeSeconds();
 
-    private ModelBody Model => new(model.Name, "model", _started, "spotserve");
+    private ModelBody Model => new(model.Name, "model", _started, "spotserve", model.Name)
+    {
+        MaxModelLen = cluster.Status.ContextMax is > 0 and var tokens ? tokens : null,
+    };
 
     public Task GetModelsAsync(HttpContext http) => http.Response.WriteAsJsonAsync(
         new ModelListBody("list", [Model]), ApiJson.Plain.ModelListBody, cancellationToken: http.RequestAborted);

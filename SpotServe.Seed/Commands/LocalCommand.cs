@@ -68,6 +68,7 @@ internal static class LocalCommand
                 $"--nodes is {options.DevicesExpected}; one machine runs at most {LocalFleetOptions.NodesMax}.");
         }
 
+        Terminal.Speak(options.Log.Format);
         var chaosPeriod = ReadChaos(parsed);
         var cloud = new LocalProcesses(LocalProcesses.LaunchDelay, TimeProvider.System);
         options = options with { Machines = ReadFleet(parsed, options, cloud) };
@@ -75,10 +76,11 @@ internal static class LocalCommand
         var secret = Convert.ToHexString(RandomNumberGenerator.GetBytes(32));
         Console.WriteLine($"SpotServe: {options.Model.Name} on {options.DevicesExpected} node processes");
         var access = ClusterAccess.Of(new ClusterSecret(secret));
+        using var telemetry = TelemetryExport.Start(options.Telemetry, SeedFlags.ServiceName);
         var seed = await SeedHost.StartAsync(options with { ClusterAccess = access }, cancel);
         using var narrator = Narrators.Begin(seed, options.Verbose, Console.Out);
         var ready = new ReadyLine(seed, Console.Out);
-        using var logs = new NodeLogs(options.LogFolder, TimeProvider.System);
+        using var logs = new NodeLogs(options.LogFolder, options.Log.Format, TimeProvider.System);
         Console.WriteLine($"  seed {seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}; logs in {options.LogFolder}");
         var fleetOptions = new LocalFleetOptions
         {
@@ -185,6 +187,8 @@ internal static class LocalCommand
         "--numerics", parsed.GetValue(Numerics)!,
         "--memory", MemoryPerNode(options).ToString("0.###", CultureInfo.InvariantCulture),
         "--threads", fleet.ThreadsPerNode.ToString(CultureInfo.InvariantCulture),
+        .. options.Telemetry is { } collector ? (string[])[TelemetryFlag.Name, collector.AbsoluteUri] : [],
+        .. LogFlags.Arguments(options.Log),
     ];
 
     /// <summary>

@@ -41,6 +41,7 @@ internal static class RootCommands
         root.Subcommands.Add(ChatCommand.Create());
         root.Subcommands.Add(TopCommand.Create());
         root.Subcommands.Add(BenchCommand.Create());
+        root.Subcommands.Add(LibtorchCommand.Create());
         return root;
     }
 

@@ -11,6 +11,9 @@ internal sealed class SeedFlags
     /// <summary>Environment variable with the connection string.</summary>
     public const string DatabaseVariable = "SPOTSERVE_DATABASE";
 
+    /// <summary>What telemetry calls this program.</summary>
+    public const string ServiceName = "spotserve-seed";
+
     private const int SequencesDefault = 64;
     private const int StepTokensDefault = 512;
 
@@ -96,6 +99,10 @@ internal sealed class SeedFlags
         HelpName = "FILE",
     };
 
+    private Option<string?> Telemetry { get; } = TelemetryFlag.Create();
+
+    private LogFlags Log { get; } = new();
+
     private PlannerFlags Planner { get; } = new();
 
     private FollowFlags Follow { get; } = new();
@@ -117,6 +124,8 @@ internal sealed class SeedFlags
         command.Options.Add(OpenRequestsMax);
         command.Options.Add(Verbose);
         command.Options.Add(Record);
+        command.Options.Add(Telemetry);
+        foreach (var option in Log.All) command.Options.Add(option);
         Planner.AddTo(command);
         Follow.AddTo(command);
         HttpAccess.AddTo(command);
@@ -152,7 +161,9 @@ internal sealed class SeedFlags
             Layout = ReadLayout(parsed.GetValue(Layout), model, nodes * devicesPerNode, sequences),
             DataFolder = Path.GetFullPath(data),
             Verbose = parsed.GetValue(Verbose),
+            Log = Log.Read(parsed),
             Record = parsed.GetValue(Record) is { } record ? Path.GetFullPath(record) : null,
+            Telemetry = TelemetryFlag.Read(parsed.GetValue(Telemetry)),
             Database = ReadDatabase(parsed),
             SequencesMax = sequences,
             StepTokensMax = stepTokens,

@@ -108,6 +108,8 @@ internal static class ServeCommand
             ClusterAccess = Access(access, parsed, host),
             Machines = ReadFleet(parsed, options),
         };
+        Terminal.Speak(options.Log.Format);
+        using var telemetry = TelemetryExport.Start(options.Telemetry, SeedFlags.ServiceName);
         await using var seed = await SeedHost.StartAsync(options, cancel);
         Console.WriteLine($"Serving {options.Model.Folder}; waiting for {options.DevicesExpected} device(s).");
         foreach (var line in Exposed(seed, options)) Console.WriteLine(line);

@@ -29,7 +29,7 @@ internal static class DashboardHosting
     {
         services.AddSingleton<NodeNames>();
         services.AddSingleton<LocalNodes>();
-        services.AddSingleton<LatencyWindow>();
+        services.AddSingleton<FleetWatch>();
         services.AddSingleton<ClusterWatch>();
         services.AddHostedService(provider => provider.GetRequiredService<ClusterWatch>());
         services.AddSingleton<DashboardGate>();

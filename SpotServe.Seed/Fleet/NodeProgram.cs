@@ -14,8 +14,8 @@ public sealed record NodeProgram(string FileName, ImmutableArray<string> Argumen
     private const string Assembly = "SpotServe.Node.dll";
 
     /// <summary>
-    /// Finds the node: where <see cref="Variable"/> says, else beside the seed (a published folder), else in the
-    /// sibling project's output of the same configuration (a checkout).
+    /// Finds the node: where <see cref="Variable"/> says, else beside the seed or in a folder "node" there (a published
+    /// folder, a tool's package), else in the sibling project's output of the same configuration (a checkout).
     /// </summary>
     /// <param name="fromVariable">The variable's value; null or empty when unset.</param>
     /// <param name="seedFolder">Where the seed's own assembly lies.</param>
@@ -36,6 +36,7 @@ public sealed record NodeProgram(string FileName, ImmutableArray<string> Argumen
         string[] places =
         [
             Path.Combine(seedFolder, Assembly),
+            Path.Combine(seedFolder, "node", Assembly),
             Path.Combine(checkout, "SpotServe.Node", "bin", configuration, framework.Name, Assembly),
         ];
         return Of(places.FirstOrDefault(IsRunnable) ?? throw new FileNotFoundException(
@@ -47,9 +48,15 @@ public sealed record NodeProgram(string FileName, ImmutableArray<string> Argumen
     private static bool IsRunnable(string assembly) =>
         File.Exists(assembly) && File.Exists(Path.ChangeExtension(assembly, ".runtimeconfig.json"));
 
-    private static NodeProgram Of(string path) => path.EndsWith(".dll", StringComparison.OrdinalIgnoreCase)
-        ? new NodeProgram(DotnetHost(), [path])
-        : new NodeProgram(path, []);
+    private static NodeProgram Of(string path)
+    {
+        if (!path.EndsWith(".dll", StringComparison.OrdinalIgnoreCase)) return new NodeProgram(path, []);
+        // One that brings its runtime is started by its own executable: there may be no other runtime.
+        var bringsRuntime = File.Exists(Path.Combine(Path.GetDirectoryName(path)!, "libhostfxr.so"));
+        return bringsRuntime
+            ? new NodeProgram(Path.ChangeExtension(path, null), [])
+            : new NodeProgram(DotnetHost(), [path]);
+    }
 
     // The host of the runtime that runs this process, so that a "dotnet" outside of PATH is found as well.
     private static string DotnetHost()

@@ -226,9 +226,10 @@ internal sealed class SeedHost : IAsyncDisposable
         });
         builder.WebHost.UseStaticWebAssets();
         builder.Logging.ClearProviders();
-        builder.Logging.SetMinimumLevel(LogLevel.Information).AddFilter("Microsoft", LogLevel.Warning);
+        // The provider knows which area logs from which level on.
+        builder.Logging.SetMinimumLevel(LogLevel.Trace);
         builder.Services.AddSingleton<ILoggerProvider>(
-            new FileLoggerProvider(Path.Combine(options.LogFolder, "seed.log"), TimeProvider.System));
+            new FileLoggerProvider(Path.Combine(options.LogFolder, "seed.log"), options.Log, TimeProvider.System));
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(Resolve(options.Host), options.HttpPort));
         builder.Services.AddSingleton<IHostLifetime, CommandLifetime>();
         var tokenizer = TokenizerLoader.Load(options.Model.Folder);
@@ -288,15 +289,11 @@ internal sealed class SeedHost : IAsyncDisposable
     {
         var metrics = MetricsHosting.NewClusterMetrics(TimeProvider.System);
         services.AddSingleton(metrics);
-        services.AddAkka(ClusterSettings.SystemName, akka => (options.Machines is { } machines
+        services.AddAkka(ClusterSettings.SystemName, (akka, provider) => (options.Machines is { } machines
                 ? akka.AddFleet(machines.Limits, machines.Cloud, requests.Journal, TimeProvider.System)
                 : akka)
             .AddHocon(ClusterSettings.Control(), HoconAddMode.Prepend)
-            .ConfigureLoggers(loggers =>
-            {
-                loggers.ClearLoggers();
-                loggers.AddLoggerFactory();
-            })
+            .AddActorLog(provider, options.Log.Levels)
             .AddSetup(new RemotingSetup(options.ClusterAccess.Identity))
             .WithRemoting(options.Host, options.ClusterPort)
             .WithClustering(new ClusterOptions
@@ -313,7 +310,7 @@ internal sealed class SeedHost : IAsyncDisposable
         services.AddSingleton(board);
     }
 
-    /// <summary>The cluster as HTTP has it, timed, and recorded where that was asked for.</summary>
+    /// <summary>The cluster as HTTP has it, recorded where that was asked for.</summary>
     private static void AddClients(
         IServiceCollection services,
         GatewayOptions gateway,
@@ -336,9 +333,7 @@ internal sealed class SeedHost : IAsyncDisposable
                 board,
                 gateway,
                 TimeProvider.System);
-            if (recorder is not null) client = new RecordedGenerationClient(client, recorder);
-            return new TimedGenerationClient(
-                client, provider.GetRequiredService<LatencyWindow>(), TimeProvider.System);
+            return recorder is null ? client : new RecordedGenerationClient(client, recorder);
         });
         services.AddSingleton<IClusterOperator>(provider =>
         {

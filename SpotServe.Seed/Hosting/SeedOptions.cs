@@ -1,5 +1,6 @@
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fleet;
+using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Remoting;
@@ -14,6 +15,9 @@ public sealed record SeedOptions
 
     /// <summary>File that the cluster is recorded into; null for none.</summary>
     public string? Record { get; init; }
+
+    /// <summary>Collector that metrics and traces are sent to; null for none.</summary>
+    public Uri? Telemetry { get; init; }
 
     /// <summary>Address that HTTP and Akka listen on, and that other processes reach this one by.</summary>
     public required string Host { get; init; }
@@ -35,6 +39,9 @@ public sealed record SeedOptions
 
     /// <summary>The terminal tells all that the planner does, not only what it comes to.</summary>
     public bool Verbose { get; init; }
+
+    /// <summary>What this process logs, and how.</summary>
+    public LogOptions Log { get; init; } = LogOptions.Default;
 
     /// <summary>Folder of the journal and of logs.</summary>
     public required string DataFolder { get; init; }

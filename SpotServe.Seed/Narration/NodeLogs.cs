@@ -1,9 +1,10 @@
 using System.Collections.Concurrent;
+using SpotServe.Actors.Hosting;
 
 namespace SpotServe.Seed.Narration;
 
 /// <summary>One log for each node process, with what it says on standard output and error. Thread-safe.</summary>
-internal sealed class NodeLogs(string folder, TimeProvider clock) : IDisposable
+internal sealed class NodeLogs(string folder, LogFormat format, TimeProvider clock) : IDisposable
 {
     private const int LastLinesMax = 10;
     private readonly ConcurrentDictionary<int, Lazy<NodeLog>> _logs = new();
@@ -22,11 +23,11 @@ internal sealed class NodeLogs(string folder, TimeProvider clock) : IDisposable
 
     // Lazy: standard output and error come on two threads, and a file can be opened for writing only once.
     private NodeLog LogOf(int node) =>
-        _logs.GetOrAdd(node, index => new Lazy<NodeLog>(() => new NodeLog(PathOf(index), clock))).Value;
+        _logs.GetOrAdd(node, index => new Lazy<NodeLog>(() => new NodeLog(PathOf(index), format, clock))).Value;
 
-    private sealed class NodeLog(string path, TimeProvider clock) : IDisposable
+    private sealed class NodeLog(string path, LogFormat format, TimeProvider clock) : IDisposable
     {
-        private readonly RotatingLog _file = new(path, new RotatingLogOptions(), clock);
+        private readonly RotatingLog _file = new(path, new RotatingLogOptions { Format = format }, clock);
         private readonly Queue<string> _last = new();
 
         public void Write(string line)

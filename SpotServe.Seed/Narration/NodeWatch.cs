@@ -22,7 +22,7 @@ internal sealed class NodeWatch(int nodeCount, NodeLogs logs, TextWriter output,
         if (!exit.Requested && !stopping.IsCancellationRequested)
         {
             output.WriteLine(
-                $"  node process {exit.ProcessId} (number {exit.Index}) ended {How(exit.ExitCode)}; " +
+                $"  node process {exit.ProcessId} (number {exit.Index}) {Told(exit.ExitCode)}; " +
                 $"its log: {logs.PathOf(exit.Index)}");
         }
 
@@ -50,6 +50,10 @@ internal sealed class NodeWatch(int nodeCount, NodeLogs logs, TextWriter output,
         return $"No node is left and nothing was served. The last one, number {last.Index}, ended " +
             $"{How(last.ExitCode)}. {said}";
     }
+
+    /// <summary>A node ends with 0 only when it was told to go: by a notice, or by whoever runs it.</summary>
+    private static string Told(int exitCode) =>
+        exitCode == 0 ? "has left, as it was told to" : $"ended {How(exitCode)}";
 
     // A shell's convention: 128 + n is signal n.
     private static string How(int exitCode) =>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Persistence;
 using static System.FormattableString;
 
@@ -16,6 +17,9 @@ internal sealed record RotatingLogOptions
 
     /// <summary>A longer line is cut; default 16,384 characters.</summary>
     public int LineCharactersMax { get; init; } = 16_384;
+
+    /// <summary>Of the log's own lines; default text.</summary>
+    public LogFormat Format { get; init; }
 
     /// <summary>What may wait for the disk; what comes on top of it is dropped and counted. Default 2 Mi
     /// characters.</summary>
@@ -61,7 +65,7 @@ internal sealed class RotatingLog : IDisposable
         _clock = clock;
         PrivateFiles.CreateFolder(Path.GetDirectoryName(path)!);
         _file = Open();
-        Append($"--- {Now()} process {Environment.ProcessId} begins\n");
+        Append(Mark(Invariant($"process {Environment.ProcessId} begins")));
         // A thread of its own: the pool's threads may all be busy just when the log has to tell why.
         _writer = new Thread(WriteAll) { IsBackground = true, Name = $"log {Path.GetFileName(path)}" };
         _writer.Start();
@@ -137,7 +141,7 @@ internal sealed class RotatingLog : IDisposable
             }
 
             var lines = _linesDropped;
-            if (lines > 0) batch.Append(Invariant($"--- {Now()} {lines} lines were dropped here{Because()}\n"));
+            if (lines > 0) batch.Append(Mark(Invariant($"{lines} lines were dropped here{Because()}")));
             _linesDropped = 0;
             while (batch.Length < BatchCharacters && _waiting.TryDequeue(out var line))
             {
@@ -206,12 +210,15 @@ internal sealed class RotatingLog : IDisposable
         }
 
         _file = Open();
-        _file.Write(Encoding.UTF8.GetBytes(Invariant(
-            $"--- {Now()} goes on from {Path.GetFileName(Numbered(1))}; {_bytesDeleted} older bytes were deleted\n")));
+        _file.Write(Encoding.UTF8.GetBytes(Mark(Invariant(
+            $"goes on from {Path.GetFileName(Numbered(1))}; {_bytesDeleted} older bytes were deleted"))));
     }
 
     private string Numbered(int number) => number == 0 ? _path : Path.ChangeExtension(
         _path, Invariant($"{number}{Path.GetExtension(_path)}"));
 
-    private string Now() => _clock.GetUtcNow().ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
+    /// <summary>A line of the log about itself.</summary>
+    private string Mark(string text) => _options.Format == LogFormat.Json
+        ? new LogLine(_clock.GetUtcNow(), LogLevel.Information, "Log", null, text).In(LogFormat.Json) + "\n"
+        : $"--- {_clock.GetUtcNow().ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture)} {text}\n";
 }

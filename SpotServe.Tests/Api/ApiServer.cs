@@ -59,7 +59,7 @@ internal sealed class ApiServer : IAsyncDisposable
         defaults ??= new GenerationDefaults([0], null, null, null);
         var model = new CompletionModel(Model, words, defaults) { ChatTemplate = chatTemplate };
         builder.Services.AddSingleton(model with { VocabularySize = vocabulary ?? words.VocabularySize });
-        if (metrics is not null) builder.Services.AddSingleton(metrics);
+        builder.Services.AddSingleton(metrics ?? MetricsHosting.NewClusterMetrics(TimeProvider.System));
         builder.Services.AddCompletionApi(
             options ?? new ApiOptions(), access ?? new AccessOptions { IsLoopback = true });
         // As the seed has it: what the dashboard maps lies beside the paths of the interface.
@@ -96,10 +96,12 @@ internal sealed class ApiServer : IAsyncDisposable
     public Task<SseReader> StreamAsync(string json, params (string Name, string Value)[] headers) =>
         StreamAtAsync("/v1/completions", json, headers);
 
-    /// <summary>Starts a stream at a path; returns when its headers have come.</summary>
+    /// <summary>Starts a stream at a path, as a client that reads server-sent events; returns when its headers have
+    /// come.</summary>
     public async Task<SseReader> StreamAtAsync(string path, string json, params (string Name, string Value)[] headers)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = Json(json) };
+        request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("text/event-stream"));
         foreach (var (name, value) in headers) request.Headers.Add(name, value);
         return await SseReader.OpenAsync(Client, request, Cancel);
     }

@@ -46,5 +46,7 @@ public sealed class MetricsEndpointTests
     private sealed class FakeMetrics(MetricsSnapshot snapshot) : IClusterMetrics
     {
         public MetricsSnapshot Read() => snapshot;
+
+        public MetricFamily? Total(string name) => snapshot.Find(name);
     }
 }

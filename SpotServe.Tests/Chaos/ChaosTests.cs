@@ -18,35 +18,88 @@ public sealed class ChaosTests(ITestOutputHelper output)
     private const int NodesMin = 2;
     private const int Streams = 16;
     private const int GraceSeconds = 8;
+    private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
     public async Task Every_stream_is_that_of_an_undisturbed_run_whatever_happens_to_the_nodes()
     {
-        var seconds = Setting("SPOTSERVE_CHAOS_SECONDS", 90);
-        var seed = Setting("SPOTSERVE_CHAOS_SEED", Environment.TickCount & 0xffff);
-        var random = new Random(seed);
-        output.WriteLine($"SPOTSERVE_CHAOS_SEED={seed}, {seconds} s");
+        var random = Begin(Setting("SPOTSERVE_CHAOS_SECONDS", 90), out var time);
         await using var cluster = await HandMadeCluster.StartAsync(
             Nodes, layout: null, GraceSeconds, PoisonedStories.Write());
-        using var enough = new CancellationTokenSource();
         var load = new StreamLoad(cluster.Http, GoldenStories.Load());
+
+        await UnderLoadAsync(cluster, load, new FlatnessWatch(cluster, output.WriteLine), random, async began =>
+        {
+            while (Stopwatch.GetElapsedTime(began) < time && load.Wrong.Count == 0)
+            {
+                await PauseAsync(TimeSpan.FromSeconds(2 + (6 * random.NextDouble())));
+                await DisturbAsync(cluster, random, random.Next(5), Tell(began));
+            }
+        });
+    }
+
+    /// <summary>The long form: a loss each minute, with notice or without, and in the midst the journal's server is
+    /// restarted.</summary>
+    [Theory(Explicit = true)]
+    [InlineData("sqlite")]
+    [InlineData("postgres")]
+    public async Task Soak_loses_and_doubles_nothing_and_no_process_grows(string journal)
+    {
+        var random = Begin(Setting("SPOTSERVE_CHAOS_SECONDS", 7200), out var time);
+        await using var postgres = journal == "postgres" ? await PostgresServer.StartAsync() : null;
+        await using var cluster = await HandMadeCluster.StartAsync(
+            Nodes, layout: null, GraceSeconds, PoisonedStories.Write(), postgres?.Connection);
+        var load = new StreamLoad(cluster.Http, GoldenStories.Load()) { ComesBack = postgres is not null };
+        var watch = new FlatnessWatch(cluster, output.WriteLine, postgres is null ? null : postgres.BytesAsync);
+
+        await UnderLoadAsync(cluster, load, watch, random, async began =>
+        {
+            var tell = Tell(began);
+            var isRestarted = postgres is null;
+            for (var minute = 1; Stopwatch.GetElapsedTime(began) < time && load.Wrong.Count == 0; minute++)
+            {
+                await PauseUntilAsync(began, TimeSpan.FromMinutes(minute - 0.5));
+                if (!isRestarted && Stopwatch.GetElapsedTime(began) > (time - Minute) / 2)
+                {
+                    await postgres!.RestartAsync();
+                    isRestarted = true;
+                    tell($"PostgreSQL was restarted; {load.Refused} requests refused so far");
+                }
+
+                await PauseUntilAsync(began, TimeSpan.FromMinutes(minute));
+                await DisturbAsync(cluster, random, random.Next(3), tell);
+                while (cluster.Nodes.Count < Nodes) tell($"new node {cluster.Add().Id}");
+            }
+
+            Assert.True(isRestarted, "the run was too short for a restart");
+        });
+        output.WriteLine($"{load.Refused} requests were refused while the journal took none");
+    }
+
+    private Random Begin(int seconds, out TimeSpan time)
+    {
+        var seed = Setting("SPOTSERVE_CHAOS_SEED", Environment.TickCount & 0xffff);
+        output.WriteLine($"SPOTSERVE_CHAOS_SEED={seed}, {seconds} s");
+        time = TimeSpan.FromSeconds(seconds);
+        return new Random(seed);
+    }
+
+    /// <summary>Disturbs a cluster beside streams and a client that sends poison, and judges all of it.</summary>
+    private async Task UnderLoadAsync(
+        HandMadeCluster cluster, StreamLoad load, FlatnessWatch watch, Random random, Func<long, Task> disturb)
+    {
+        using var enough = new CancellationTokenSource();
         var underway = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var streams = load.RunAsync(Streams, int.MaxValue, enough.Token, underway);
         await underway.Task.WaitAsync(TimeSpan.FromMinutes(1), Cancel);
-        var poison = new PoisonClient(cluster.Http, PoisonedStories.Token, contextMax: 1024, new Random(seed));
+        var poison = new PoisonClient(
+            cluster.Http, PoisonedStories.Token, contextMax: 1024, new Random(random.Next()));
         var poisoning = poison.RunAsync(enough.Token);
-        var watch = new FlatnessWatch(cluster, output.WriteLine);
         var watching = watch.RunAsync(enough.Token);
 
-        var started = Stopwatch.GetTimestamp();
-        while (Stopwatch.GetElapsedTime(started).TotalSeconds < seconds && load.Wrong.Count == 0)
-        {
-            await PauseAsync(TimeSpan.FromSeconds(2 + (6 * random.NextDouble())));
-            await DisturbAsync(cluster, random, what => output.WriteLine(
-                $"{Stopwatch.GetElapsedTime(started).TotalSeconds:0.0} s: {what}"));
-        }
+        await disturb(Stopwatch.GetTimestamp());
 
         await enough.CancelAsync();
         await Task.WhenAll(streams, poisoning, watching).WaitAsync(TimeSpan.FromMinutes(2), Cancel);
@@ -60,10 +113,13 @@ public sealed class ChaosTests(ITestOutputHelper output)
         Assert.True(load.Finished >= Streams, $"only {load.Finished} streams came to an end");
     }
 
-    private static async Task DisturbAsync(HandMadeCluster cluster, Random random, Action<string> tell)
+    private Action<string> Tell(long began) =>
+        what => output.WriteLine($"{Stopwatch.GetElapsedTime(began).TotalSeconds:0.0} s: {what}");
+
+    private static async Task DisturbAsync(HandMadeCluster cluster, Random random, int how, Action<string> tell)
     {
         var node = cluster.Nodes[random.Next(cluster.Nodes.Count)];
-        switch (random.Next(5))
+        switch (how)
         {
             case 0 or 1 when cluster.Nodes.Count > NodesMin:
                 tell($"SIGKILL of {node.Id}");
@@ -95,6 +151,12 @@ public sealed class ChaosTests(ITestOutputHelper output)
         {
             output.WriteLine($"{log}:\n{string.Join('\n', File.ReadAllLines(log).TakeLast(LinesOfLog))}");
         }
+    }
+
+    private static async Task PauseUntilAsync(long began, TimeSpan at)
+    {
+        var left = at - Stopwatch.GetElapsedTime(began);
+        if (left > TimeSpan.Zero) await PauseAsync(left);
     }
 
     private static async Task PauseAsync(TimeSpan time)

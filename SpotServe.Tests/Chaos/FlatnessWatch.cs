@@ -2,15 +2,18 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net.Http.Json;
 using System.Text.Json;
+using Npgsql;
 
 namespace SpotServe.Tests.Chaos;
 
 /// <summary>
 /// Looks at what must not grow while a cluster runs for long: memory, handles and threads of the control node, which
-/// lives through all of it, KV pages that are taken, and the journal's size. Nodes come and go, so their most is told
-/// and not judged.
+/// lives through all of it, memory of the largest node, which are others all the time, KV pages that are taken, and the
+/// journal's size.
 /// </summary>
-internal sealed class FlatnessWatch(HandMadeCluster cluster, Action<string> tell)
+/// <param name="journalBytes">What the journal takes; null is that of the SQLite files.</param>
+internal sealed class FlatnessWatch(
+    HandMadeCluster cluster, Action<string> tell, Func<Task<long>>? journalBytes = null)
 {
     /// <summary>Caches still fill in shorter runs: they are told of and not judged.</summary>
     public static readonly TimeSpan JudgedFrom = TimeSpan.FromMinutes(10);
@@ -59,6 +62,7 @@ internal sealed class FlatnessWatch(HandMadeCluster cluster, Action<string> tell
         Judge("memory of the control node, MB", early.MegaBytes, late.MegaBytes, 32 + (early.MegaBytes / 5));
         Judge("handles of the control node", early.Handles, late.Handles, 32);
         Judge("threads of the control node", early.Threads, late.Threads, 16);
+        Judge("memory of a node, MB", early.NodeMegaBytes, late.NodeMegaBytes, 64 + (early.NodeMegaBytes / 5));
         Judge("KV pages that are taken", early.PagesTaken ?? 0, late.PagesTaken ?? 0, 64 + (early.PagesTaken ?? 0));
         if (ran >= JournalJudgedFrom)
             Judge("bytes of the journal", early.JournalBytes, late.JournalBytes, early.JournalBytes / 2);
@@ -81,7 +85,22 @@ internal sealed class FlatnessWatch(HandMadeCluster cluster, Action<string> tell
             seed.Threads.Count,
             nodes.DefaultIfEmpty().Max() >> 20,
             await PagesTakenAsync(cancel),
-            Directory.GetFiles(cluster.Seed.DataFolder, "*.db*").Sum(file => new FileInfo(file).Length));
+            await JournalBytesAsync());
+    }
+
+    /// <summary>As it was last while its server is restarted.</summary>
+    private async Task<long> JournalBytesAsync()
+    {
+        try
+        {
+            return journalBytes is null
+                ? Directory.GetFiles(cluster.Seed.DataFolder, "*.db*").Sum(file => new FileInfo(file).Length)
+                : await journalBytes();
+        }
+        catch (NpgsqlException)
+        {
+            return _samples.Count == 0 ? 0 : _samples[^1].JournalBytes;
+        }
     }
 
     /// <summary>Null while nobody can say.</summary>

@@ -29,13 +29,15 @@ internal sealed class HandMadeCluster : IAsyncDisposable
     public IReadOnlyList<SeedProcess> Nodes => _nodes;
 
     /// <param name="model">Folder; null is the bundled one.</param>
+    /// <param name="database">PostgreSQL for the journal; null is SQLite.</param>
     public static async Task<HandMadeCluster> StartAsync(
-        int nodes, string? layout, int graceSeconds, string? model = null)
+        int nodes, string? layout, int graceSeconds, string? model = null, string? database = null)
     {
         model ??= SeedProcess.BundledModel;
         string[] flags = layout is null ? ["--model", model] : ["--model", model, "--layout", layout];
+        var environment = new Dictionary<string, string>(Secret) { ["SPOTSERVE_DATABASE"] = database ?? "" };
         var seed = SeedProcess.Begin(
-            Secret, ["serve", "--port", "0", "--cluster-port", "0", "--nodes", $"{nodes}", .. flags]);
+            environment, ["serve", "--port", "0", "--cluster-port", "0", "--nodes", $"{nodes}", .. flags]);
         var address = (await seed.LineAsync("--seed ")).Split("--seed ")[1].Split(' ')[0];
         var cluster = new HandMadeCluster(seed, address, graceSeconds, model);
         for (var i = 0; i < nodes; i++) cluster.Add();

@@ -165,6 +165,7 @@ internal sealed class PoisonClient(HttpClient http, int poisonToken, int context
                 stream = true,
             }),
         };
+        request.Headers.Add("Accept", "text/event-stream");
         if (detached) request.Headers.Add("X-SpotServe-Detach", "true");
         return await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
     }

@@ -72,8 +72,9 @@ internal sealed class ResumingClient(IReadOnlyList<HttpClient> controls, GoldenS
 
     private HttpRequestMessage Ask() => Ask(story, stop: null);
 
-    private static HttpRequestMessage Ask(GoldenStories.Story story, string? stop) =>
-        new(HttpMethod.Post, "/v1/completions")
+    private static HttpRequestMessage Ask(GoldenStories.Story story, string? stop)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions")
         {
             Content = JsonContent.Create(new
             {
@@ -85,6 +86,9 @@ internal sealed class ResumingClient(IReadOnlyList<HttpClient> controls, GoldenS
                 stop,
             }),
         };
+        request.Headers.Add("Accept", "text/event-stream");
+        return request;
+    }
 
     private HttpRequestMessage Resume()
     {

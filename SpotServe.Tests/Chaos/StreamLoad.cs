@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net;
 using System.Text;
 using SpotServe.Tests.EndToEnd;
 using Xunit.Sdk;
@@ -17,6 +18,7 @@ internal sealed class StreamLoad
     private readonly List<string> _wrong = [];
     private readonly Lock _lock = new();
     private int _finished;
+    private int _refused;
     private int _pieces;
 
     public StreamLoad(HttpClient http, IReadOnlyList<GoldenStories.Story> stories)
@@ -24,6 +26,13 @@ internal sealed class StreamLoad
         _http = http;
         _stories = stories;
     }
+
+    /// <summary>Whether a request that is refused because nothing can be taken now is sent again, a little later, as
+    /// Retry-After asks for; else it is wrong.</summary>
+    public bool ComesBack { get; init; }
+
+    /// <summary>Requests that were refused so.</summary>
+    public int Refused => Volatile.Read(ref _refused);
 
     /// <summary>Streams that came to their end.</summary>
     public int Finished => Volatile.Read(ref _finished);
@@ -91,6 +100,14 @@ internal sealed class StreamLoad
                 Interlocked.Increment(ref _pieces);
                 onPiece(++pieces);
             }
+        }
+        catch (HttpRequestException error) when (ComesBack && pieces == 0
+            && error.StatusCode is HttpStatusCode.ServiceUnavailable or HttpStatusCode.TooManyRequests)
+        {
+            Interlocked.Increment(ref _refused);
+            using var pause = new PeriodicTimer(TimeSpan.FromSeconds(1));
+            await pause.WaitForNextTickAsync();
+            return;
         }
         catch (Exception error) when (error is HttpRequestException or IOException or XunitException)
         {

@@ -12,7 +12,7 @@ public sealed class DashboardPicture(DashboardCluster cluster) : IClassFixture<D
     [Fact(Explicit = true)]
     public async Task Picture_of_a_stream_that_two_nodes_left()
     {
-        await using var page = await cluster.OpenAsync(1280, 1140, ColorScheme.Dark);
+        await using var page = await cluster.OpenAsync(1280, 1440, ColorScheme.Dark);
         await page.UntilAllServeAsync(4);
         await page.SendAsync("Once upon a time", 900);
         await page.UntilShownAsync(100);

@@ -34,6 +34,7 @@ public sealed class DashboardTests(DashboardCluster cluster) : IClassFixture<Das
         {
             await page.Button($"Kill {(await page.NodesAsync())[0]}").ClickAsync();
             await page.UntilNodesAsync(3);
+            await page.Page.Locator("#fleet-asked .pill.loading").First.WaitForAsync();
         });
         await page.UntilAllServeAsync(4);
         // Processes take so long to start that the text may be over before.
@@ -44,6 +45,11 @@ public sealed class DashboardTests(DashboardCluster cluster) : IClassFixture<Das
             await page.UntilNodesAsync(6);
         });
 
+        Assert.Contains(
+            "it was lost without notice", await page.Page.Locator("#fleet-decided").InnerTextAsync(),
+            StringComparison.Ordinal);
+        // Of the whole cluster, from the metrics of its requests.
+        await page.Page.Locator(".charts .chart:nth-child(4) .key.c b:not(:text('–'))").WaitForAsync();
         // An operator's smaller number holds at once.
         using var smaller = await cluster.Http.PostAsJsonAsync(
             "/admin/fleet", new { machines = 4 }, TestContext.Current.CancellationToken);
@@ -111,7 +117,11 @@ public sealed class DashboardTests(DashboardCluster cluster) : IClassFixture<Das
                 "() => { const at = document.activeElement; return at.id || at.ariaLabel || at.className; }"));
         }
 
-        string[] wanted = ["skip", "prompt-text", "prompt-send", "prompt-answer", "grace", "add-node", "wish-layout"];
+        string[] wanted =
+        [
+            "skip", "prompt-text", "prompt-send", "prompt-answer", "grace", "add-node", "wish-layout", "fleet-asked",
+            "fleet-decided",
+        ];
         Assert.Empty(wanted.Except(reached));
         Assert.Contains(reached, name => name.StartsWith("Preempt node", StringComparison.Ordinal));
         Assert.Contains(reached, name => name.StartsWith("Kill node", StringComparison.Ordinal));

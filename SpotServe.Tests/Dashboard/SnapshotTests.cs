@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Metrics;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Replica;
 using SpotServe.Seed.Dashboard.Live;
@@ -19,6 +20,7 @@ public sealed class SnapshotTests
     private static readonly string[] Names = ["a:1#1", "b:2#2", "c:3#3", "d:4#4"];
 
     private readonly SnapshotBuilder _builder = new(new NodeNames(), new LocalNodes());
+    private long _reports;
     private DateTimeOffset _now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
     [Fact]
@@ -100,19 +102,32 @@ public sealed class SnapshotTests
     }
 
     [Fact]
-    public void Percentiles_are_of_the_last_seconds_alone()
+    public void Percentiles_are_of_what_all_processes_recorded_in_the_last_seconds_alone()
     {
-        var latency = new LatencyWindow();
-        latency.AddFirst(_now, TimeSpan.FromSeconds(9));
-        for (var i = 1; i <= 99; i++) latency.AddFirst(_now.AddSeconds(10), TimeSpan.FromMilliseconds(i));
+        const string Name = "vllm:inter_token_latency_seconds";
+        var metrics = new ClusterMetrics(TimeProvider.System);
+        var latency = new LatencyWindow(Name);
+        var metric = new MetricDescription(Name, MetricKind.Histogram, "s", "", [0.1, 0.2, 1]);
+        Guid[] processes = [Guid.NewGuid(), Guid.NewGuid()];
+        var nothing = latency.Look(_now, metrics);
 
-        var early = latency.TimeToFirst(_now.AddSeconds(15))!;
-        var late = latency.TimeToFirst(_now.AddSeconds(16))!;
+        Report(0, 10, 0);
+        Report(1, 0, 0);
+        var idle = latency.Look(_now, metrics);
+        Report(0, 20, 0);
+        Report(1, 0, 10);
+        var busy = latency.Look(_now = _now.AddSeconds(15), metrics)!;
+        var over = latency.Look(_now = _now.AddSeconds(16), metrics);
 
-        Assert.Equal(9, early.P99);
-        Assert.Equal((0.05, 0.095, 0.099), (late.P50, late.P95, late.P99));
-        Assert.Null(latency.TimeToFirst(_now.AddSeconds(60)));
-        Assert.Null(latency.BetweenTokens(_now));
+        Assert.Null(nothing);
+        Assert.Null(idle);
+        // Ten of at most 0.1 s from the one, ten of 0.2 to 1 s from the other.
+        Assert.Equal((0.1, 0.92), (busy.P50, Math.Round(busy.P95, 6)));
+        Assert.Null(over);
+
+        void Report(int process, long quick, long slow) => metrics.Take(
+            processes[process], ++_reports, $"p{process}:1",
+            [new MetricFamily(metric, [new MetricSeries("", 0, [quick, 0, slow, 0])])]);
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json;
 using Xunit;
 
 namespace SpotServe.Tests.EndToEnd;
@@ -15,9 +16,9 @@ public sealed class ProcessLifeTests
     [Theory]
     [InlineData("TERM")]
     [InlineData("INT")]
-    public async Task Signal_stops_all_of_it_within_five_seconds(string signal)
+    public async Task Signal_stops_all_of_it_within_five_seconds_and_every_line_was_an_object(string signal)
     {
-        var (seed, http) = await SeedProcess.StartAsync("--port", "0", "--nodes", "2");
+        var (seed, http) = await SeedProcess.StartAsync("--port", "0", "--nodes", "2", "--log", "json");
         await using var _ = seed;
         using var client = http;
         var nodes = seed.NodeIds().Select(Process.GetProcessById).ToArray();
@@ -30,7 +31,15 @@ public sealed class ProcessLifeTests
         Assert.Equal(2, nodes.Length);
         Assert.All(nodes, node => Assert.True(node.HasExited));
         Assert.Empty(seed.Errors);
+        var logs = Directory.GetFiles(Path.Combine(seed.DataFolder, "logs"));
+        Assert.Equal(3, logs.Length);
+        Assert.Superset(new HashSet<string> { "Terminal" }, AreasOf(seed.Output.Split('\n')));
+        foreach (var log in logs)
+            Assert.Superset(new HashSet<string> { "Log", "Akka" }, AreasOf(File.ReadAllLines(log)));
     }
+
+    private static HashSet<string> AreasOf(string[] lines) =>
+        [.. lines.Select(line => JsonDocument.Parse(line).RootElement.GetProperty("area").GetString()!)];
 
     [Fact]
     public async Task Nodes_leave_by_themselves_when_the_seed_is_killed()

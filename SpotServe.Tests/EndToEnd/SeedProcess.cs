@@ -256,6 +256,6 @@ internal sealed partial class SeedProcess : IAsyncDisposable
     [GeneratedRegex(@"Remoting started; listening on addresses : \[akka\.tcp://\w+@([^\]]+)\]")]
     private static partial Regex Listening();
 
-    [GeneratedRegex(@"Ready: (http://\S+)")]
+    [GeneratedRegex(@"Ready: (http://[^\s""]+)")]
     private static partial Regex Ready();
 }

@@ -60,6 +60,7 @@ public sealed class FleetCoreTests
         var affordable = Math.Min(fleet.Size, (int)(Limits.PricePerHourMax! / 3));
         Assert.True(fleet.Joined == affordable, $"{fleet.Joined} of {affordable}\n{fleet}");
         Assert.Equal(fleet.Size > affordable, fleet.State.Shortfall is not null);
+        Assert.NotEmpty(fleet.State.Refusals);
         Assert.Equal(fleet.Cloud.Machines.Keys.Order(), fleet.State.Journal.Machines.Keys.Order());
     }
 

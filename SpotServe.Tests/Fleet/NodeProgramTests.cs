@@ -49,6 +49,19 @@ public sealed class NodeProgramTests : IDisposable
     }
 
     [Fact]
+    public void Node_of_a_published_folder_that_brings_its_runtime_is_started_without_another_one()
+    {
+        var node = Touch("app/node/SpotServe.Node.dll");
+        Touch("app/node/SpotServe.Node.runtimeconfig.json");
+        var shared = NodeProgram.Locate("", Path.Combine(_root, "app"));
+        Touch("app/node/libhostfxr.so");
+        var whole = NodeProgram.Locate("", Path.Combine(_root, "app"));
+
+        Assert.Equal([node], shared.Arguments);
+        Assert.Equal((node[..^".dll".Length], 0), (whole.FileName, whole.Arguments.Length));
+    }
+
+    [Fact]
     public void Missing_node_is_an_error_that_says_where_it_was_looked_for()
     {
         var seed = Path.Combine(_root, "a/b/c/d");

@@ -1,6 +1,7 @@
 using Akka.Actor;
 using Akka.Remote;
 using SpotServe.Actors;
+using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Hosting;
 using SpotServe.Node.Hosting;
 using Xunit;
@@ -45,5 +46,18 @@ public sealed class RejoinOutcomeTests
             () => Task.FromResult("a member"), TestContext.Current.CancellationToken);
 
         Assert.Equal("a member", outcome.Membership);
+    }
+
+    [Fact]
+    public void Node_that_was_told_to_go_does_not_come_back_whoever_ended_its_membership_first()
+    {
+        var lost = new MembershipEnd.Lost("the cluster removed this node");
+        var unfit = new MembershipEnd.Unfit("no device is left");
+        var notice = new PreemptionNotice(DateTimeOffset.UnixEpoch, "admin");
+
+        Assert.Same(lost, lost.Under(null));
+        Assert.Same(unfit, unfit.Under(notice));
+        var left = Assert.IsType<MembershipEnd.Left>(lost.Under(notice));
+        Assert.Equal("it was told to go, and the cluster removed this node", left.Reason);
     }
 }

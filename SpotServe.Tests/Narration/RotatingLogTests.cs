@@ -1,7 +1,9 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.Versioning;
+using System.Text.Json;
 using System.Text.RegularExpressions;
+using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Persistence;
 using SpotServe.Seed.Narration;
 using Xunit;
@@ -123,6 +125,19 @@ public sealed class RotatingLogTests : IDisposable
         Write(new RotatingLogOptions { LineCharactersMax = 100 }, [new string('a', 1_000)]);
 
         Assert.Equal($"{new string('a', 100)} [and 900 characters more]", File.ReadAllLines(LogPath)[1]);
+    }
+
+    [Fact]
+    public void Log_for_programs_has_nothing_but_objects_its_own_lines_included()
+    {
+        var options = new RotatingLogOptions { FileBytesMax = 400, Format = LogFormat.Json };
+        for (var part = 0; part < 4; part++) Write(options, [.. Enumerable.Repeat("""{"area":"Planner"}""", 10)]);
+
+        var areas = _folder.GetFiles("*.log", SearchOption.AllDirectories)
+            .SelectMany(file => File.ReadAllLines(file.FullName))
+            .Select(line => JsonDocument.Parse(line).RootElement.GetProperty("area").GetString());
+
+        Assert.Equal(["Log", "Planner"], areas.Distinct().Order());
     }
 
     private void Write(params string[] lines) => Write(new RotatingLogOptions(), lines);

@@ -32,6 +32,10 @@ internal static class TestEvents
         Accepted(["\n\n", "The \"end\""]),
         Accepted([]) with { Spec = Accepted([]).Spec with { Kind = CompletionKind.Chat } },
         WithAll(Accepted([])),
+        Accepted([]) with
+        {
+            Spec = Accepted([]).Spec with { TraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" },
+        },
         new RequestEvents.TokensCommitted(new RequestId("cmpl-01"), 12, [300, 0, 70_000]),
         new RequestEvents.TokensCommitted(new RequestId("cmpl-01"), 0, [300, 7])
         {

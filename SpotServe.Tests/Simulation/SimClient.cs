@@ -50,6 +50,9 @@ internal sealed class SimClient
     /// error.</summary>
     public bool IsPoison { get; init; }
 
+    /// <summary>The client's trace; null for none.</summary>
+    public string? TraceParent { get; init; }
+
     public RequestId? Id { get; private set; }
 
     public bool IsDone { get; private set; }
@@ -210,6 +213,7 @@ internal sealed class SimClient
             var spec = new GenerationSpec(_client.Prompt, _client.Parameters)
             {
                 SharesPrompt = _client.Prompt.Length % 2 == 0,
+                TraceParent = _client.TraceParent,
             };
             _control.Gateway!.Tell(new GatewayProtocol.Generate(spec));
             SetReceiveTimeout(AnswerMax);

@@ -23,7 +23,7 @@ public sealed partial class DependencyTests
     [
         "Vocabulary",
         "ModelFolder",
-        "Serialization Fragments",
+        "Serialization Fragments Tracing",
         "Metrics Persistence",
         "Planning",
         "Execution",

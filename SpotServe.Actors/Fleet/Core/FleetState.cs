@@ -32,6 +32,10 @@ internal sealed record FleetState(FleetJournal Journal, DateTimeOffset BeganAt)
     public ImmutableSortedDictionary<string, Sighting> Seen { get; init; } =
         ImmutableSortedDictionary.Create<string, Sighting>(StringComparer.Ordinal);
 
+    /// <summary>By pool: why no machine came of the last order.</summary>
+    public ImmutableDictionary<MachinePool, string> Refusals { get; init; } =
+        ImmutableDictionary<MachinePool, string>.Empty;
+
     /// <summary>Since when there are more machines than are wanted.</summary>
     public DateTimeOffset? SurplusSince { get; init; }
 

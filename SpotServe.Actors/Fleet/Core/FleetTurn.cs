@@ -4,8 +4,7 @@ using static SpotServe.Actors.Fleet.FleetEvents;
 namespace SpotServe.Actors.Fleet;
 
 /// <summary>One step of the fleet's core while it is made: the state as it becomes, what goes into the journal, and
-/// what
-/// is done after that.</summary>
+/// what is done after that.</summary>
 internal sealed class FleetTurn(FleetState state, FleetLimits limits, DateTimeOffset now)
 {
     private readonly ImmutableArray<IFleetEvent>.Builder _events = ImmutableArray.CreateBuilder<IFleetEvent>();
@@ -24,8 +23,18 @@ internal sealed class FleetTurn(FleetState state, FleetLimits limits, DateTimeOf
     public void Note(IFleetEvent happened)
     {
         _events.Add(happened);
-        State = State with { Journal = Journal.Apply(happened) };
+        State = State with { Refusals = RefusalsAfter(happened), Journal = Journal.Apply(happened) };
     }
+
+    /// <summary>Pools that are left alone after it say why.</summary>
+    private ImmutableDictionary<MachinePool, string> RefusalsAfter(IFleetEvent happened) => happened switch
+    {
+        LaunchRefused refused when Journal.Orders.TryGetValue(refused.Token, out var order) =>
+            State.Refusals.SetItem(order.Pool, refused.Reason),
+        MachineGone { PoolUntil: not null } gone when Journal.Machines.TryGetValue(gone.Machine, out var machine) =>
+            State.Refusals.SetItem(machine.Pool, gone.Reason),
+        _ => State.Refusals,
+    };
 
     public void Do(FleetEffect effect) => _effects.Add(effect);
 

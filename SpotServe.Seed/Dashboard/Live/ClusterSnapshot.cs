@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.Fleet;
 
 namespace SpotServe.Seed.Dashboard.Live;
 
@@ -37,6 +38,9 @@ internal sealed record ClusterSnapshot
 
     /// <summary>One sample a second, oldest first.</summary>
     public ImmutableArray<LoadSample> History { get; init; } = [];
+
+    /// <summary>Who starts and stops machines; null where nobody says so.</summary>
+    public FleetProtocol.FleetReport? Fleet { get; init; }
 
     /// <summary>Whether nodes are processes that this seed can kill and start.</summary>
     public bool IsLocal { get; init; }
@@ -109,8 +113,8 @@ internal sealed record NodeView(
 /// <param name="Open">Accepted by this control node and not ended.</param>
 internal sealed record LoadView(int Running, int Waiting, int Open, int OpenMax, double TokensPerSecond);
 
-/// <param name="TimeToFirst">Seconds; null where no request began in the window.</param>
-/// <param name="BetweenTokens">Seconds; null where none was generated in the window.</param>
+/// <param name="TimeToFirst">Of the whole cluster, seconds; null where no request began in the window.</param>
+/// <param name="BetweenTokens">Of the whole cluster, seconds; null where none was generated in the window.</param>
 public sealed record LoadSample(
     DateTimeOffset At, double TokensPerSecond, int Running, int Waiting, Percentiles? TimeToFirst,
     Percentiles? BetweenTokens, long Epoch);

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Metrics;
 using SpotServe.Seed.Api;
 using SpotServe.Seed.Fleet;
 using SpotServe.Seed.Narration;
@@ -10,13 +11,14 @@ namespace SpotServe.Seed.Dashboard.Live;
 /// <summary>
 /// The one read model behind all dashboards of this process: twice a second it makes a <see cref="ClusterSnapshot"/> of
 /// what the planner and the gateway have told already. However many pages are open, no actor is asked more often: the
-/// timeline alone is asked for, when the phase has changed.
+/// timeline is asked for when the phase has changed, and the fleet manager by <see cref="FleetWatch"/>.
 /// </summary>
 internal sealed class ClusterWatch(
     ClusterBoard board,
     IClusterOperator cluster,
     CompletionModel model,
-    LatencyWindow latency,
+    FleetWatch fleet,
+    IClusterMetrics metrics,
     NodeNames names,
     LocalNodes local,
     TimeProvider clock) : BackgroundService
@@ -30,6 +32,8 @@ internal sealed class ClusterWatch(
 
     private readonly SnapshotBuilder _builder = new(names, local);
     private readonly TokenRate _rate = new();
+    private readonly LatencyWindow _first = new("vllm:time_to_first_token_seconds");
+    private readonly LatencyWindow _between = new("vllm:inter_token_latency_seconds");
     private readonly Queue<LoadSample> _samples = new();
     private (long Epoch, PlannerPhase Phase)? _asked;
     private Task<ImmutableArray<ReconfigurationRecord>>? _asking;
@@ -50,6 +54,8 @@ internal sealed class ClusterWatch(
             while (await timer.WaitForNextTickAsync(stoppingToken).ConfigureAwait(false))
             {
                 await ReadTimelineAsync(stoppingToken).ConfigureAwait(false);
+                // Before the planner's first word there may be no actor that could be asked.
+                if (board.View is not null) await fleet.ReadAsync(stoppingToken).ConfigureAwait(false);
                 _latest = Make();
                 Changed?.Invoke();
             }
@@ -63,7 +69,13 @@ internal sealed class ClusterWatch(
     private ClusterSnapshot Make()
     {
         var now = clock.GetUtcNow();
-        var blank = new ClusterSnapshot { At = now, Model = model.Name, Timeline = _timeline };
+        var blank = new ClusterSnapshot
+        {
+            At = now,
+            Model = model.Name,
+            Timeline = _timeline,
+            Fleet = fleet.Latest,
+        };
         if (board.View is not { } view) return blank;
         var gateway = board.Gateway;
         var perSecond = _rate.Add(now, view.Loads);
@@ -82,8 +94,8 @@ internal sealed class ClusterWatch(
         if (_samples.Count > 0 && now - _samples.Last().At < SamplePeriod - (Period / 2)) return;
         if (_samples.Count == SamplesMax) _samples.Dequeue();
         _samples.Enqueue(new LoadSample(
-            now, load.TokensPerSecond, load.Running, load.Waiting, latency.TimeToFirst(now), latency.BetweenTokens(now),
-            epoch));
+            now, load.TokensPerSecond, load.Running, load.Waiting, _first.Look(now, metrics),
+            _between.Look(now, metrics), epoch));
     }
 
     private static CostView Cost(ImmutableArray<NodeView> nodes, double tokensPerSecond)

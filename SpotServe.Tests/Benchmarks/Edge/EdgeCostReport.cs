@@ -1,0 +1,93 @@
+using System.Diagnostics;
+using System.Globalization;
+using SpotServe.Actors.Execution;
+using SpotServe.Tests.EndToEnd;
+using Xunit;
+
+namespace SpotServe.Tests.Benchmarks.Edge;
+
+/// <summary>
+/// What the way from a step's end to a client costs: one control node in a process of its own, a node whose fake engine
+/// takes 50 ms for a step, and a client, all on this machine. Start it with
+/// <c>SpotServe.Tests -explicit only -class SpotServe.Tests.Benchmarks.Edge.EdgeCostReport -showLiveOutput</c>.
+/// </summary>
+[Collection(nameof(OneClusterAtATime))]
+public sealed class EdgeCostReport
+{
+    private const int TokensEach = 240;
+    private static readonly TimeSpan StepPeriod = TimeSpan.FromMilliseconds(50);
+    private static readonly ModelSpec Model = FakeModel.Spec(
+        layers: 1, heads: 1, kvHeads: 1, hidden: 1, vocabulary: 256, contextMax: 512);
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    /// <param name="folder">Where the journal is: memory costs no disk.</param>
+    [Theory(Explicit = true)]
+    [InlineData("disk", "/var/tmp")]
+    [InlineData("memory", "/dev/shm")]
+    public async Task Latency_and_cost_of_a_token_between_its_step_and_its_client(string name, string folder)
+    {
+        var data = Directory.CreateDirectory(Path.Combine(folder, $"spotserve-edge-{Environment.ProcessId}"));
+        await using var seed = SeedProcess.Begin(
+            [], "serve", "--port", "0", "--cluster-port", "0", "--nodes", "1", "--sequences-max", "512",
+            "--step-tokens", "2048", "--prefix-cache", "off", "--data", data.FullName);
+        var address = (await seed.LineAsync("--seed ")).Split("--seed ")[1].Split(' ')[0];
+        await using var node = await PacedNode.JoinAsync(address, Model, Cancel);
+        using var http = await seed.ReadyAsync();
+        await EdgeLoad.RunAsync(http, 64, 20, TimeSpan.FromSeconds(1), Cancel);
+
+        Write($"journal in {name} ({data.FullName}), load {File.ReadAllText("/proc/loadavg").Trim()}");
+        Write("streams | accepted after p50, p99 ms | token after p50, p99 ms | tokens/s | CPU us a token");
+        foreach (var streams in new[] { 1, 64, 256, 512 }) await MeasureAsync(seed, node, http, streams, StepPeriod);
+        await MeasureAsync(seed, node, http, 512, TimeSpan.Zero);
+        data.Delete(recursive: true);
+    }
+
+    private static async Task MeasureAsync(
+        SeedProcess seed, PacedNode node, HttpClient http, int streams, TimeSpan period)
+    {
+        node.Runtime.Period = period;
+        var before = CpuSeconds(seed.Id);
+        var begin = Stopwatch.GetTimestamp();
+        var times = await EdgeLoad.RunAsync(http, streams, TokensEach, TimeSpan.FromSeconds(2), Cancel);
+        var seconds = Stopwatch.GetElapsedTime(begin).TotalSeconds;
+        var cpu = CpuSeconds(seed.Id) - before;
+        var tokens = times.Sum(one => one.Tokens.Count);
+        Assert.Equal(streams * TokensEach, tokens);
+
+        var accepted = times.Select(one => Milliseconds(one.Asked, one.Accepted)).Order().ToArray();
+        var late = period == TimeSpan.Zero ? [] : LatenciesOf(times, node.Runtime.Ends).Order().ToArray();
+        Write(string.Create(CultureInfo.InvariantCulture,
+            $"| {(period == TimeSpan.Zero ? $"{streams}, as fast as it goes" : streams)} "
+            + $"| {At(accepted, 0.5)}, {At(accepted, 0.99)} | {At(late, 0.5)}, {At(late, 0.99)} "
+            + $"| {tokens / seconds:0} | {cpu * 1e6 / tokens:0} |"));
+    }
+
+    /// <summary>From the end of the step that drew a token until its event came. Every step draws a token for each
+    /// stream that runs, so that a stream's tokens are those of steps in a row, of which the first is the last one that
+    /// lets none of them come before it was drawn.</summary>
+    private static IEnumerable<double> LatenciesOf(StreamTimes[] times, long[] ends)
+    {
+        foreach (var stream in times)
+        {
+            var first = Array.BinarySearch(ends, stream.Tokens[0]) is < 0 and var at ? ~at - 1 : 0;
+            while (stream.Tokens.Where((came, i) => came < ends[Math.Min(first + i, ends.Length - 1)]).Any()) first--;
+            for (var i = 0; i < stream.Tokens.Count; i++) yield return Milliseconds(ends[first + i], stream.Tokens[i]);
+        }
+    }
+
+    private static double Milliseconds(long from, long to) => Stopwatch.GetElapsedTime(from, to).TotalMilliseconds;
+
+    private static string At(double[] ordered, double part) => ordered.Length == 0
+        ? "-"
+        : ordered[(int)((ordered.Length - 1) * part)].ToString("0.0", CultureInfo.InvariantCulture);
+
+    /// <summary>Processor time of a process, in user and system mode.</summary>
+    private static double CpuSeconds(int process)
+    {
+        using var found = Process.GetProcessById(process);
+        return found.TotalProcessorTime.TotalSeconds;
+    }
+
+    private static void Write(string line) => TestContext.Current.TestOutputHelper!.WriteLine(line);
+}
