@@ -5,7 +5,8 @@ namespace SpotServe.Tests;
 
 /// <summary>
 /// Akka's kit, which waits for what has to come as long as a test on a busy machine may take: Akka's own 3 s are less
-/// than a machine with two cores and other work sometimes needs to start a thread. Only a test that fails waits so long.
+/// than a machine with two cores and other work sometimes needs to start a thread. Only a test that fails waits so
+/// long.
 /// </summary>
 public abstract class PatientTestKit(Config config) : TestKit(config.WithFallback(Patient))
 {

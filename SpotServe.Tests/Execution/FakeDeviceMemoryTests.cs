@@ -155,8 +155,8 @@ public sealed class FakeDeviceMemoryTests
         var old = await runtime.PrepareAsync(
             PreparationOrder.FromFolder(Assignment(1, 0, 1)), NoPeers.Instance, NoProgress, Cancel);
         using var next = await runtime.PrepareAsync(
-            PreparationOrder.FromFolder(Assignment(2, 1, 2)) with { Predecessor = new Epoch(1) }, NoPeers.Instance, NoProgress,
-            Cancel);
+            PreparationOrder.FromFolder(Assignment(2, 1, 2)) with { Predecessor = new Epoch(1) },
+            NoPeers.Instance, NoProgress, Cancel);
         runtime.Trim();
         Assert.Equal(2, runtime.Weights.Count(slice => slice.Group == TensorGroup.Layers));
 
@@ -174,8 +174,8 @@ public sealed class FakeDeviceMemoryTests
         var whole = await DeviceAsync(Assignment(1, 0, 1));
         using var runtime = await DeviceAsync(Assignment(1, 0, 4));
         using var quarter = await runtime.PrepareAsync(
-            PreparationOrder.FromFolder(Assignment(2, 1, 4)) with { Predecessor = new Epoch(1) }, NoPeers.Instance, NoProgress,
-            Cancel);
+            PreparationOrder.FromFolder(Assignment(2, 1, 4)) with { Predecessor = new Epoch(1) },
+            NoPeers.Instance, NoProgress, Cancel);
         var geometry = new SliceGeometry(Model);
         var half = new WeightSlice(
             TensorGroup.Layers, new LayerRange(1, 2), geometry.ShareOf(TensorGroup.Layers, 0, 2));
