@@ -15,6 +15,9 @@ public sealed record NodeInfo(string Node, string Endpoint, ImmutableArray<Devic
     /// </summary>
     public string SecretMark { get; init; } = "";
 
+    /// <summary>Whether its data plane is encrypted: nodes that differ in it cannot connect.</summary>
+    public bool EncryptsData { get; init; }
+
     /// <summary>What it measured when the planner asked it to; null before that.</summary>
     public SourceRates? Rates { get; init; }
 

@@ -29,6 +29,9 @@ public sealed class DataPlaneListener : IDisposable
     private readonly Dictionary<LinkKey, IncomingLink> _early = [];
     private readonly Dictionary<LinkKey, Expectation> _expected = [];
     private readonly Dictionary<LinkKind, INodeLinkServer> _servers = [];
+
+    /// <summary>Links between nodes that agree on TLS.</summary>
+    private readonly HashSet<IncomingLink> _securing = [];
     private Epoch _oldest = Epoch.None;
     private volatile bool _stopping;
 
@@ -66,20 +69,10 @@ public sealed class DataPlaneListener : IDisposable
     public async Task<SocketLink> ExpectAsync(
         LinkKey key, string peer, CancellationToken deadline, string? node = null)
     {
-        var expectation = new Expectation(peer, node);
-        lock (_gate)
-        {
-            ObjectDisposedException.ThrowIf(_stopping, this);
-            if (key.Epoch < _oldest) throw new StaleEpochException(key.Epoch, _oldest);
-            if (_early.Remove(key, out var early) && early.Accept(peer, node) is { } link) return link;
-            Invariant.Holds(_expected.TryAdd(key, expectation));
-        }
-
-        await using var _ = deadline.Register(() => GiveUp(
-            key,
-            expectation,
-            new PeerLostException(peer, $"{key} was not dialled in time") { Node = node, IsSilent = true }));
-        return await expectation.Link.Task.ConfigureAwait(false);
+        var incoming = await MeetAsync(key, peer, node, deadline).ConfigureAwait(false);
+        using var limit = new CancellationTokenSource(_options.HandshakeTimeout, _time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, deadline);
+        return await incoming.OpenAsync(peer, node, both.Token).ConfigureAwait(false);
     }
 
     /// <summary>From now on links between nodes of this kind go to <paramref name="server"/>; before, their diallers
@@ -129,7 +122,7 @@ public sealed class DataPlaneListener : IDisposable
         lock (_gate)
         {
             left = [.. _expected];
-            foreach (var incoming in _shaking.Concat(_early.Values)) incoming.Dispose();
+            foreach (var incoming in _shaking.Concat(_early.Values).Concat(_securing)) incoming.Dispose();
             _shaking.Clear();
             _early.Clear();
         }
@@ -140,6 +133,25 @@ public sealed class DataPlaneListener : IDisposable
                 expectation.Peer, "this node's listener was closed")
             { Node = expectation.Node });
         }
+    }
+
+    /// <summary>Waits for the connection that is to become the link, and has it accepted.</summary>
+    private async Task<IncomingLink> MeetAsync(LinkKey key, string peer, string? node, CancellationToken deadline)
+    {
+        var expectation = new Expectation(peer, node);
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_stopping, this);
+            if (key.Epoch < _oldest) throw new StaleEpochException(key.Epoch, _oldest);
+            if (_early.Remove(key, out var early) && early.Accept()) return early;
+            Invariant.Holds(_expected.TryAdd(key, expectation));
+        }
+
+        await using var _ = deadline.Register(() => GiveUp(
+            key,
+            expectation,
+            new PeerLostException(peer, $"{key} was not dialled in time") { Node = node, IsSilent = true }));
+        return await expectation.Incoming.Task.ConfigureAwait(false);
     }
 
     private void Run()
@@ -194,7 +206,7 @@ public sealed class DataPlaneListener : IDisposable
 
             try
             {
-                _shaking.Add(new IncomingLink(socket, _options.Secret, DeadlineIn(_options.HandshakeTimeout)));
+                _shaking.Add(new IncomingLink(socket, _options.Credentials, DeadlineIn(_options.HandshakeTimeout)));
             }
             catch (SocketException)
             {
@@ -242,9 +254,9 @@ public sealed class DataPlaneListener : IDisposable
         }
         else if (_expected.Remove(key, out var expectation))
         {
-            if (incoming.Accept(expectation.Peer, expectation.Node) is { } link)
+            if (incoming.Accept())
             {
-                expectation.Link.SetResult(link);
+                expectation.Incoming.SetResult(incoming);
             }
             else
             {
@@ -279,13 +291,37 @@ public sealed class DataPlaneListener : IDisposable
         {
             incoming.Refuse(HandshakeStatus.NotNow, $"it serves as many {incoming.Key.Kind} links as it may");
         }
-        else if (incoming.AcceptSocket() is { } socket)
+        else if (_securing.Count == _options.HandshakesMax)
         {
-            server.Take(socket);
+            incoming.Refuse(HandshakeStatus.NotNow, $"{_securing.Count} links agree on TLS already");
+        }
+        else if (incoming.Accept())
+        {
+            _ = OpenForAsync(server, incoming);
         }
         else
         {
             incoming.Dispose();
+        }
+    }
+
+    /// <summary>Ends before it returns where links are not encrypted.</summary>
+    private async Task OpenForAsync(INodeLinkServer server, IncomingLink incoming)
+    {
+        lock (_gate) _securing.Add(incoming);
+        try
+        {
+            using var limit = new CancellationTokenSource(_options.HandshakeTimeout, _time);
+            server.Take(await incoming.OpenAsync(limit.Token).ConfigureAwait(false));
+        }
+        catch (Exception error) when (IncomingLink.IsPeersFault(error))
+        {
+            // The dialler knows why, and tries again.
+            incoming.Dispose();
+        }
+        finally
+        {
+            lock (_gate) _securing.Remove(incoming);
         }
     }
 
@@ -325,12 +361,12 @@ public sealed class DataPlaneListener : IDisposable
         }
 
         // The link may have come at the same moment: then it is the waiter's and this does nothing.
-        expectation.Link.TrySetException(reason);
+        expectation.Incoming.TrySetException(reason);
     }
 
     private sealed record Expectation(string Peer, string? Node)
     {
-        public TaskCompletionSource<SocketLink> Link { get; } =
+        public TaskCompletionSource<IncomingLink> Incoming { get; } =
             new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }

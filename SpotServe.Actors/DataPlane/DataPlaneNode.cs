@@ -27,8 +27,8 @@ public sealed class DataPlaneNode : IDisposable
         Pacer = new TransferPacer(options.Pacing, time);
         _listener = new DataPlaneListener(options, time);
         _source = new TransferServer(options.Transfer, Pacer);
-        _pool = new TransferPool(options.Transfer, options.Secret, time);
-        _heartbeats = new HeartbeatService(options.Heartbeat, options.Secret, time);
+        _pool = new TransferPool(options.Transfer, options.Credentials, time);
+        _heartbeats = new HeartbeatService(options.Heartbeat, options.Credentials, time);
         _listener.Serve(LinkKind.Transfer, _source);
         _listener.Serve(LinkKind.Heartbeat, _heartbeats);
     }
@@ -157,7 +157,7 @@ public sealed class DataPlaneNode : IDisposable
         }
 
         var target = new DialTarget(endpoint, $"{peer} ({endpoint})", device.Node);
-        return await LinkDialler.DialAsync(end.Key, target, _options.Secret, deadline).ConfigureAwait(false);
+        return await LinkDialler.DialAsync(end.Key, target, _options.Credentials, deadline).ConfigureAwait(false);
     }
 
     private StageLinks Assemble(StageTopology topology, Dictionary<LinkEnd, ILink> open)

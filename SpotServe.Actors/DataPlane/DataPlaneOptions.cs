@@ -39,6 +39,10 @@ public sealed record DataPlaneOptions
 {
     public required ClusterSecret Secret { get; init; }
 
+    /// <summary>What links are encrypted with, by TLS; null (the default) leaves them as they are. The same on all
+    /// nodes, or they refuse each other.</summary>
+    public ClusterIdentity? Identity { get; init; }
+
     /// <summary>Address to bind; port 0 lets the system choose.</summary>
     public required IPEndPoint Listen { get; init; }
 
@@ -69,6 +73,8 @@ public sealed record DataPlaneOptions
         get;
         init => field = Bounds.Between(value, 1, 16_384);
     } = 256;
+
+    internal LinkCredentials Credentials => new(Secret, Identity);
 
     /// <summary>Bounds of bulk transfers.</summary>
     public TransferOptions Transfer { get; init; } = new();

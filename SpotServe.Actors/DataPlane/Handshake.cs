@@ -21,8 +21,9 @@ internal enum HandshakeStatus : byte
 /// dialler: Hello(magic, version, nonce); listener: Challenge(magic, version, nonce);
 /// dialler: Proof(key, HMAC("D", both nonces, key)); listener: Reply(status, HMAC("L", both nonces, key), reason).
 /// Both prove that they know the secret, which never crosses the wire; fresh nonces make a recording worthless, and
-/// the role in the HMAC makes an echo worthless. What follows is not encrypted: the network between nodes must be
-/// one where connections cannot be taken over.
+/// the role in the HMAC makes an echo worthless. Hello and Challenge also say whether their sender goes on in TLS once
+/// the link is accepted; sides that differ part. Without TLS the network between nodes must be one where connections
+/// cannot be taken over.
 /// </summary>
 internal static class Handshake
 {
@@ -35,12 +36,17 @@ internal static class Handshake
 
     private const uint Magic = 0x54_4f_50_53; // "SPOT" in memory order
 
+    /// <summary>What follows an accepted link.</summary>
+    private const ushort Plain = 0;
+    private const ushort Encrypted = 1;
+
     /// <summary>Writes a Hello or a Challenge, which have the same form.</summary>
-    public static void WriteHello(Span<byte> into, ReadOnlySpan<byte> nonce)
+    /// <param name="isEncrypted">Whether the sender goes on in TLS.</param>
+    public static void WriteHello(Span<byte> into, ReadOnlySpan<byte> nonce, bool isEncrypted = false)
     {
         BinaryPrimitives.WriteUInt32LittleEndian(into, Magic);
         BinaryPrimitives.WriteUInt16LittleEndian(into[4..], Version);
-        BinaryPrimitives.WriteUInt16LittleEndian(into[6..], 0);
+        BinaryPrimitives.WriteUInt16LittleEndian(into[6..], isEncrypted ? Encrypted : Plain);
         nonce.CopyTo(into[8..]);
     }
 
@@ -48,6 +54,10 @@ internal static class Handshake
     public static int? ReadHello(ReadOnlySpan<byte> from) => BinaryPrimitives.ReadUInt32LittleEndian(from) == Magic
         ? BinaryPrimitives.ReadUInt16LittleEndian(from[4..])
         : null;
+
+    /// <summary>Whether the sender of a Hello or a Challenge goes on in TLS.</summary>
+    public static bool IsEncrypted(ReadOnlySpan<byte> hello) =>
+        BinaryPrimitives.ReadUInt16LittleEndian(hello[6..]) == Encrypted;
 
     public static ReadOnlySpan<byte> NonceOf(ReadOnlySpan<byte> hello) => hello.Slice(8, NonceBytes);
 

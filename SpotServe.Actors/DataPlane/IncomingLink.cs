@@ -1,6 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Authentication;
 using System.Security.Cryptography;
+using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.DataPlane;
 
@@ -10,7 +12,7 @@ namespace SpotServe.Actors.DataPlane;
 /// </summary>
 internal sealed class IncomingLink : IDisposable
 {
-    private readonly ClusterSecret _secret;
+    private readonly LinkCredentials _credentials;
     private readonly byte[] _hello = new byte[Handshake.HelloBytes];
     private readonly byte[] _challenge = new byte[Handshake.HelloBytes];
     private readonly byte[] _proof = new byte[Handshake.ProofBytes];
@@ -18,11 +20,11 @@ internal sealed class IncomingLink : IDisposable
     private int _received;
     private State _state = State.Hello;
 
-    public IncomingLink(Socket socket, ClusterSecret secret, long deadline)
+    public IncomingLink(Socket socket, LinkCredentials credentials, long deadline)
     {
         Socket = socket;
         Deadline = deadline;
-        _secret = secret;
+        _credentials = credentials;
         _remote = socket.RemoteEndPoint;
         socket.NoDelay = true;
     }
@@ -76,26 +78,64 @@ internal sealed class IncomingLink : IDisposable
         }
     }
 
-    /// <summary>Answers Accepted and makes the link of it; null when the dialler has gone meanwhile.</summary>
-    /// <param name="node">The peer's node, where it is known.</param>
-    public SocketLink? Accept(string peer, string? node)
+    /// <summary>Answers Accepted: it is to be opened then, by its new owner.</summary>
+    /// <returns>False when the dialler has gone meanwhile.</returns>
+    public bool Accept()
     {
         Invariant.Holds(IsProven);
         if (Key.Kind == LinkKind.Collective && TcpCollective.PrepareSocket(Socket) is { } problem)
         {
             Reply(HandshakeStatus.Refused, problem);
-            return null;
+            return false;
         }
 
-        return Reply(HandshakeStatus.Accepted, "") ? new SocketLink(Socket, Key, $"{peer} ({_remote})", node) : null;
+        return Reply(HandshakeStatus.Accepted, "");
     }
 
-    /// <summary>Answers Accepted and gives away the socket; null when the dialler has gone meanwhile.</summary>
-    public Socket? AcceptSocket()
+    /// <summary>Makes a link of an accepted connection; see <see cref="OpenAsync(CancellationToken)"/>.</summary>
+    /// <param name="node">The peer's node, where it is known.</param>
+    /// <exception cref="PeerLostException">The peer did not do its part in time.</exception>
+    public async Task<SocketLink> OpenAsync(string peer, string? node, CancellationToken deadline)
     {
-        Invariant.Holds(IsProven && Key.IsOfNodes);
-        return Reply(HandshakeStatus.Accepted, "") ? Socket : null;
+        var name = $"{peer} ({_remote})";
+        try
+        {
+            return new SocketLink(await OpenAsync(deadline).ConfigureAwait(false), Key, name, node);
+        }
+        catch (Exception error) when (IsPeersFault(error))
+        {
+            Dispose();
+            throw new PeerLostException(name, $"{Key} did not come up: {error.Message}", error)
+            {
+                Node = node,
+                IsSilent = deadline.IsCancellationRequested,
+            };
+        }
     }
+
+    /// <summary>Takes the socket of an accepted connection: at once where it stays unencrypted, else when TLS stands,
+    /// for which a thread waits that is not the caller's.</summary>
+    /// <param name="deadline">When cancelled, the connection is closed.</param>
+    /// <exception cref="AuthenticationException">The peer is no member.</exception>
+    /// <exception cref="SocketException">The connection broke.</exception>
+    public Task<ProvenSocket> OpenAsync(CancellationToken deadline)
+    {
+        if (_credentials.Identity is not { } identity) return Task.FromResult(new ProvenSocket(Socket));
+        return Task.Factory.StartNew(
+            () =>
+            {
+                using var closing = deadline.Register(Socket.Dispose);
+                return ProvenSocket.Encrypt(Socket, identity, isDialler: false);
+            },
+            CancellationToken.None,
+            TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach,
+            TaskScheduler.Default);
+    }
+
+    /// <summary>Whether what <see cref="OpenAsync(CancellationToken)"/> threw is of the peer's or the network's
+    /// making.</summary>
+    public static bool IsPeersFault(Exception error) =>
+        error is SocketException or AuthenticationException or ObjectDisposedException;
 
     /// <summary>Answers why not and closes.</summary>
     public void Refuse(HandshakeStatus status, string reason)
@@ -110,7 +150,8 @@ internal sealed class IncomingLink : IDisposable
     {
         var version = Handshake.ReadHello(_hello);
         if (version is null) return Outcome.Over;
-        Handshake.WriteHello(_challenge, RandomNumberGenerator.GetBytes(Handshake.NonceBytes));
+        Handshake.WriteHello(
+            _challenge, RandomNumberGenerator.GetBytes(Handshake.NonceBytes), _credentials.IsEncrypted);
         Socket.Send(_challenge);
         _state = State.Proof;
         // The challenge tells a dialler of another version which one this is.
@@ -119,9 +160,15 @@ internal sealed class IncomingLink : IDisposable
 
     private Outcome OnProof()
     {
-        if (!Handshake.IsProven(_proof, _secret, _hello, _challenge))
+        if (!Handshake.IsProven(_proof, _credentials.Secret, _hello, _challenge))
         {
             Reply(HandshakeStatus.Refused, "the cluster secret differs");
+            return Outcome.Over;
+        }
+
+        if (_credentials.Mismatch(_hello) is { } mismatch)
+        {
+            Reply(HandshakeStatus.Refused, mismatch);
             return Outcome.Over;
         }
 
@@ -141,7 +188,7 @@ internal sealed class IncomingLink : IDisposable
         try
         {
             Span<byte> reply = stackalloc byte[Handshake.ReplyHeadBytes + Handshake.ReasonBytesMax];
-            var length = Handshake.WriteReply(reply, status, reason, _secret, _hello, _challenge, _proof);
+            var length = Handshake.WriteReply(reply, status, reason, _credentials.Secret, _hello, _challenge, _proof);
             Socket.Send(reply[..length]);
             return true;
         }

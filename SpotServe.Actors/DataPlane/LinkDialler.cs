@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Text;
 using SpotServe.Actors.Execution;
@@ -16,7 +17,7 @@ internal sealed record DialTarget(IPEndPoint Endpoint, string Peer, string? Node
 }
 
 /// <summary>What one try led to: a socket, or why not.</summary>
-internal readonly record struct DialOutcome(Socket? Socket, bool IsBusy, string Reason);
+internal readonly record struct DialOutcome(ProvenSocket? Socket, bool IsBusy, string Reason);
 
 /// <summary>
 /// Opens links to other nodes: connects, proves the secret, and keeps trying while the other side is not ready.
@@ -30,22 +31,23 @@ internal static class LinkDialler
     /// <summary>Tries until the link stands, is refused for good, or the deadline is cancelled.</summary>
     /// <exception cref="PeerLostException">Refused, or no success by the deadline; says what it met last.</exception>
     public static Task<SocketLink> DialAsync(
-        LinkKey key, DialTarget target, ClusterSecret secret, CancellationToken deadline) =>
+        LinkKey key, DialTarget target, LinkCredentials credentials, CancellationToken deadline) =>
         Task.Factory.StartNew(
-            () => new SocketLink(Dial(key, target, secret, deadline), key, target.Peer, target.Node),
+            () => new SocketLink(Dial(key, target, credentials, deadline), key, target.Peer, target.Node),
             CancellationToken.None,
             TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach,
             TaskScheduler.Default);
 
     /// <summary>As <see cref="DialAsync"/>, on the caller's thread and without frames around the socket.</summary>
     /// <exception cref="PeerLostException">Refused, or no success by the deadline; says what it met last.</exception>
-    public static Socket Dial(LinkKey key, DialTarget target, ClusterSecret secret, CancellationToken deadline)
+    public static ProvenSocket Dial(
+        LinkKey key, DialTarget target, LinkCredentials credentials, CancellationToken deadline)
     {
         var backOff = BackOffMin;
         var lastReason = "nothing was tried";
         while (!deadline.IsCancellationRequested)
         {
-            var outcome = TryOnce(key, target, secret, deadline);
+            var outcome = TryOnce(key, target, credentials, deadline);
             if (outcome.Socket is { } socket) return socket;
             if (!deadline.IsCancellationRequested) lastReason = outcome.Reason;
             deadline.WaitHandle.WaitOne(backOff);
@@ -58,7 +60,7 @@ internal static class LinkDialler
     /// <summary>Tries once, on the caller's thread.</summary>
     /// <exception cref="PeerLostException">Refused for good.</exception>
     public static DialOutcome TryOnce(
-        LinkKey key, DialTarget target, ClusterSecret secret, CancellationToken deadline)
+        LinkKey key, DialTarget target, LinkCredentials credentials, CancellationToken deadline)
     {
         var socket = new Socket(target.Endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         // Closing the socket is what ends a blocking call of it at the deadline.
@@ -72,10 +74,11 @@ internal static class LinkDialler
                 throw target.Lost(problem);
             }
 
-            var (status, reason) = Negotiate(socket, key, secret);
+            var (status, reason) = Negotiate(socket, key, credentials);
+            var proven = status == HandshakeStatus.Accepted ? Secure(socket, credentials) : null;
             // Past this point the deadline must not close it; if it just did, the link is dead and use shows it.
             closing.Dispose();
-            if (status == HandshakeStatus.Accepted) return new DialOutcome(socket, false, "");
+            if (proven is not null) return new DialOutcome(proven, false, "");
             if (status == HandshakeStatus.Refused) throw target.Lost($"it refused {key}: {reason}");
             socket.Dispose();
             return new DialOutcome(null, IsBusy: true, reason);
@@ -85,6 +88,11 @@ internal static class LinkDialler
             socket.Dispose();
             return new DialOutcome(null, IsBusy: false, error.Message);
         }
+        catch (AuthenticationException error)
+        {
+            socket.Dispose();
+            throw target.Lost($"{key} cannot be encrypted: {error.Message}");
+        }
         catch (PeerLostException)
         {
             socket.Dispose();
@@ -92,14 +100,22 @@ internal static class LinkDialler
         }
     }
 
-    private static (HandshakeStatus Status, string Reason) Negotiate(Socket socket, LinkKey key, ClusterSecret secret)
+    private static ProvenSocket Secure(Socket socket, LinkCredentials credentials) =>
+        credentials.Identity is { } identity
+            ? ProvenSocket.Encrypt(socket, identity, isDialler: true)
+            : new ProvenSocket(socket);
+
+    private static (HandshakeStatus Status, string Reason) Negotiate(
+        Socket socket, LinkKey key, LinkCredentials credentials)
     {
+        var secret = credentials.Secret;
         Span<byte> hello = stackalloc byte[Handshake.HelloBytes];
         Span<byte> challenge = stackalloc byte[Handshake.HelloBytes];
         Span<byte> proof = stackalloc byte[Handshake.ProofBytes];
         Span<byte> reply = stackalloc byte[Handshake.ReplyHeadBytes + Handshake.ReasonBytesMax];
 
-        Handshake.WriteHello(hello, RandomNumberGenerator.GetBytes(Handshake.NonceBytes));
+        Handshake.WriteHello(
+            hello, RandomNumberGenerator.GetBytes(Handshake.NonceBytes), credentials.IsEncrypted);
         SendAll(socket, hello);
         ReceiveAll(socket, challenge);
         var version = Handshake.ReadHello(challenge);
@@ -109,6 +125,7 @@ internal static class LinkDialler
             return (HandshakeStatus.Refused, $"it speaks version {version}, this node {Handshake.Version}");
         }
 
+        if (credentials.Mismatch(challenge) is { } mismatch) return (HandshakeStatus.Refused, mismatch);
         Handshake.WriteProof(proof, key, secret, hello, challenge);
         SendAll(socket, proof);
         ReceiveAll(socket, reply[..Handshake.ReplyHeadBytes]);

@@ -13,6 +13,7 @@ public sealed class SocketLink : ILink
     /// goes straight from and into the caller's memory.</summary>
     private const int BufferBytes = 16 * 1024;
 
+    private readonly ProvenSocket _proven;
     private readonly byte[] _sending = new byte[BufferBytes];
     private readonly byte[] _received = new byte[BufferBytes];
     private int _receivedFrom;
@@ -21,10 +22,11 @@ public sealed class SocketLink : ILink
 
     /// <summary>Takes over a connected socket on which the handshake is done.</summary>
     /// <param name="node">The peer's node, where it is known.</param>
-    internal SocketLink(Socket socket, LinkKey key, string peer, string? node = null)
+    internal SocketLink(ProvenSocket proven, LinkKey key, string peer, string? node = null)
     {
+        var socket = proven.Socket;
         Node = node;
-        Socket = socket;
+        _proven = proven;
         Key = key;
         Peer = peer;
         socket.NoDelay = true;
@@ -39,7 +41,7 @@ public sealed class SocketLink : ILink
     public string? Node { get; }
 
     /// <summary>For waiting on several links at once; nobody else reads or writes it.</summary>
-    internal Socket Socket { get; }
+    internal Socket Socket => _proven.Socket;
 
     public void Send(FrameKind kind, long step, ReadOnlySpan<byte> payload)
     {
@@ -78,21 +80,7 @@ public sealed class SocketLink : ILink
     {
         if (_closed) return;
         _closed = true;
-        try
-        {
-            // Wakes blocked threads of ours at once; closing alone would first wait for them.
-            Socket.Shutdown(SocketShutdown.Both);
-        }
-        catch (SocketException)
-        {
-            // The peer was faster.
-        }
-        catch (ObjectDisposedException)
-        {
-            // Another thread was faster.
-        }
-
-        Socket.Dispose();
+        _proven.Abandon();
     }
 
     private void MakeRoomForHeader()
@@ -113,7 +101,7 @@ public sealed class SocketLink : ILink
     {
         try
         {
-            while (bytes.Length > 0) bytes = bytes[Socket.Send(bytes)..];
+            if (bytes.Length > 0) _proven.SendAll(bytes);
         }
         catch (Exception error) when (error is SocketException or ObjectDisposedException)
         {
@@ -125,7 +113,7 @@ public sealed class SocketLink : ILink
     {
         try
         {
-            var count = Socket.Receive(into);
+            var count = _proven.Receive(into);
             return count > 0 ? count : throw Broken(null);
         }
         catch (Exception error) when (error is SocketException or ObjectDisposedException)

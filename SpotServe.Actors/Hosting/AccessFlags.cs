@@ -5,8 +5,12 @@ namespace SpotServe.Actors.Hosting;
 
 /// <summary>Options that say what a process proves its membership with: the same for control nodes and nodes.</summary>
 /// <param name="insecure">What --insecure means to the process.</param>
-public sealed class AccessFlags(string insecure)
+/// <param name="dataTls">What --data-tls means to the process.</param>
+public sealed class AccessFlags(string insecure, string dataTls)
 {
+    /// <summary>Its name, for those who pass it on.</summary>
+    public const string DataTlsName = "--data-tls";
+
     private Option<string?> SecretFile { get; } = new("--secret-file")
     {
         Description = $"File with the cluster's secret (or {AccessSettings.SecretVariable}).",
@@ -33,7 +37,9 @@ public sealed class AccessFlags(string insecure)
 
     private Option<bool> Insecure { get; } = new("--insecure") { Description = insecure };
 
-    public IEnumerable<Option> All => [SecretFile, Certificate, Key, Authority, Insecure];
+    private Option<bool> DataTls { get; } = new(DataTlsName) { Description = dataTls };
+
+    public IEnumerable<Option> All => [SecretFile, Certificate, Key, Authority, Insecure, DataTls];
 
     /// <summary>Reads what was given, the secret also from the environment.</summary>
     /// <returns>Null when nothing was given.</returns>
@@ -47,5 +53,6 @@ public sealed class AccessFlags(string insecure)
         KeyFile = parsed.GetValue(Key),
         AuthorityFile = parsed.GetValue(Authority),
         IsInsecure = parsed.GetValue(Insecure),
+        EncryptsData = parsed.GetValue(DataTls),
     });
 }

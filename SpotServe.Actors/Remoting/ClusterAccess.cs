@@ -25,6 +25,9 @@ public sealed record AccessSettings
 
     /// <summary>Anybody who reaches the ports may do everything.</summary>
     public bool IsInsecure { get; init; }
+
+    /// <summary>What nodes send each other of prompts, texts and weights is encrypted, too.</summary>
+    public bool EncryptsData { get; init; }
 }
 
 /// <summary>How a process proves that it belongs to the cluster, and whom it takes for a member.</summary>
@@ -34,6 +37,13 @@ public sealed record ClusterAccess(ClusterSecret? Secret, ClusterIdentity? Ident
 {
     /// <summary>What nodes prove to each other where nothing is to be proven.</summary>
     private const string NoSecret = "no secret: insecure";
+
+    /// <summary>Whether the data plane is encrypted. Of a control node, which has none of its own: whether it takes
+    /// only nodes whose data plane is.</summary>
+    public bool EncryptsData { get; init; }
+
+    /// <summary>What the data plane is encrypted with; null where it is not.</summary>
+    public ClusterIdentity? DataIdentity => EncryptsData ? Identity : null;
 
     /// <summary>Everybody is a member.</summary>
     public static ClusterAccess Open { get; } = new(new ClusterSecret(NoSecret), null);
@@ -56,6 +66,13 @@ public sealed record ClusterAccess(ClusterSecret? Secret, ClusterIdentity? Ident
         text ??= settings.SecretFile is { } file ? ReadSecret(file) : null;
         string?[] files = [settings.CertificateFile, settings.KeyFile, settings.AuthorityFile];
         var filesGiven = files.Count(name => name is not null);
+        if (settings.EncryptsData && text is null)
+        {
+            throw Wrong(
+                "--data-tls encrypts with a key that follows from the cluster's secret, and there is none: set " +
+                $"{AccessSettings.SecretVariable}, or give --secret-file.");
+        }
+
         if (settings.IsInsecure)
         {
             return text is null && filesGiven == 0 ? Open : throw Wrong(
@@ -73,7 +90,10 @@ public sealed record ClusterAccess(ClusterSecret? Secret, ClusterIdentity? Ident
         }
 
         var secret = SecretOf(text, settings.SecretFile ?? AccessSettings.SecretVariable);
-        return filesGiven == 0 ? Of(secret) : new ClusterAccess(secret, ReadFiles(files[0]!, files[1]!, files[2]!));
+        var access = filesGiven == 0
+            ? Of(secret)
+            : new ClusterAccess(secret, ReadFiles(files[0]!, files[1]!, files[2]!));
+        return access with { EncryptsData = settings.EncryptsData };
     }
 
     /// <summary>Whether only processes of this machine reach an address.</summary>

@@ -1,7 +1,7 @@
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
-using System.Security.Cryptography.X509Certificates;
+using SpotServe.Actors.DataPlane;
 
 namespace SpotServe.Actors.Remoting;
 
@@ -16,9 +16,6 @@ internal sealed class PeerRefusedException(string message, Exception? inner = nu
 /// </summary>
 internal sealed class FrameSecurity(ClusterIdentity? identity)
 {
-    /// <summary>A name has to be sent, and means nothing here.</summary>
-    private const string PeerName = "spotserve";
-
     /// <exception cref="PeerRefusedException">The peer has another secret or certificate.</exception>
     public async Task<Stream> ConnectAsync(Socket socket, CancellationToken cancel)
     {
@@ -28,18 +25,8 @@ internal sealed class FrameSecurity(ClusterIdentity? identity)
         var stream = new SslStream(plain);
         try
         {
-            await stream.AuthenticateAsClientAsync(
-                new SslClientAuthenticationOptions
-                {
-                    TargetHost = PeerName,
-                    ClientCertificateContext = identity.Certificate,
-                    EnabledSslProtocols = SslProtocols.Tls13,
-                    AllowTlsResume = false,
-                    CertificateChainPolicy = Policy(identity),
-                    RemoteCertificateValidationCallback = (_, shown, _, errors) =>
-                        !(isStranger = !identity.IsMember(shown, errors)),
-                },
-                cancel).ConfigureAwait(false);
+            await stream.AuthenticateAsClientAsync(identity.ForDialler(() => isStranger = true), cancel)
+                .ConfigureAwait(false);
             return stream;
         }
         catch (AuthenticationException error) when (isStranger)
@@ -57,19 +44,8 @@ internal sealed class FrameSecurity(ClusterIdentity? identity)
         var stream = new SslStream(plain);
         try
         {
-            await stream.AuthenticateAsServerAsync(
-                new SslServerAuthenticationOptions
-                {
-                    ServerCertificateContext = identity.Certificate,
-                    ClientCertificateRequired = true,
-                    EnabledSslProtocols = SslProtocols.Tls13,
-                    AllowTlsResume = false,
-                    AllowRenegotiation = false,
-                    CertificateChainPolicy = Policy(identity),
-                    RemoteCertificateValidationCallback = (_, shown, _, errors) =>
-                        !(isStranger = !identity.IsMember(shown, errors)),
-                },
-                cancel).ConfigureAwait(false);
+            await stream.AuthenticateAsServerAsync(identity.ForListener(() => isStranger = true), cancel)
+                .ConfigureAwait(false);
             return stream;
         }
         catch (AuthenticationException error) when (isStranger)
@@ -99,18 +75,5 @@ internal sealed class FrameSecurity(ClusterIdentity? identity)
         socket.NoDelay = true;
         socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
         return new NetworkStream(socket, ownsSocket: true);
-    }
-
-    /// <summary>Nothing is fetched at a stranger's wish: a certificate can name addresses to ask.</summary>
-    private static X509ChainPolicy Policy(ClusterIdentity identity)
-    {
-        var policy = new X509ChainPolicy
-        {
-            DisableCertificateDownloads = true,
-            RevocationMode = X509RevocationMode.NoCheck,
-            TrustMode = X509ChainTrustMode.CustomRootTrust,
-        };
-        policy.CustomTrustStore.AddRange(identity.Authorities);
-        return policy;
     }
 }

@@ -5,6 +5,7 @@ using Akka.Actor.Setup;
 using Akka.Configuration;
 using Akka.Event;
 using Akka.Remote.Transport;
+using SpotServe.Actors.DataPlane;
 
 namespace SpotServe.Actors.Remoting;
 

@@ -43,7 +43,7 @@ internal sealed class NodeFlags
 
     private Option<int> DataPort { get; } = new("--data-port") { Description = "Data-plane port; 0 picks a free one." };
 
-    private Option<string> Device { get; } = new("--device")
+    private Option<string> Device { get; } = new(EngineValues.DeviceName)
     {
         Description = "cpu, cuda or cuda:N.",
         DefaultValueFactory = _ => "cpu",
@@ -57,7 +57,7 @@ internal sealed class NodeFlags
 
     private Option<int?> Threads { get; } = new("--threads") { Description = "CPU threads of each device (or all)." };
 
-    private Option<string> Dtype { get; } = new("--dtype")
+    private Option<string> Dtype { get; } = new(EngineValues.DtypeName)
     {
         Description = "auto (float32 on the CPU, the checkpoint's on a GPU), float32, float16 or bfloat16.",
         DefaultValueFactory = _ => "auto",
@@ -75,7 +75,7 @@ internal sealed class NodeFlags
         HelpName = "DIR",
     };
 
-    private Option<string> NumericsName { get; } = new("--numerics")
+    private Option<string> NumericsName { get; } = new(EngineValues.NumericsName)
     {
         Description = NumericsNames.Help,
         DefaultValueFactory = _ => NumericsNames.Of(Numerics.Invariant),
@@ -91,7 +91,9 @@ internal sealed class NodeFlags
 
     private LogFlags Log { get; } = new();
 
-    private AccessFlags Access { get; } = new("Join a cluster that was started with --insecure, which has no secret.");
+    private AccessFlags Access { get; } = new(
+        "Join a cluster that was started with --insecure, which has no secret.",
+        "Encrypt what nodes send each other, too: prompts, pages, weights (TLS 1.3). On every node, or none.");
 
     public void AddTo(Command command)
     {
@@ -132,6 +134,7 @@ internal sealed class NodeFlags
             throw new UsageException($"--host {parsed.GetValue(Host)} is not an IP address.");
         }
 
+        var devices = InRange("--devices", parsed.GetValue(Devices), 1, EngineValues.GpusMax);
         return new NodeOptions
         {
             Seeds = [.. seeds.Select(seed => Told(HostNames.Peer("--seed", seed)))],
@@ -140,8 +143,8 @@ internal sealed class NodeFlags
             Host = host,
             ClusterPort = InRange("--port", parsed.GetValue(Port), 0, 65_535),
             DataPort = InRange("--data-port", parsed.GetValue(DataPort), 0, 65_535),
-            Device = parsed.GetValue(Device)!,
-            DeviceCount = InRange("--devices", parsed.GetValue(Devices), 1, 64),
+            Device = EngineValues.Device(parsed.GetValue(Device)!, devices, Gpus.Count),
+            DeviceCount = devices,
             Threads = parsed.GetValue(Threads) is { } threads ? InRange("--threads", threads, 1, 1024) : null,
             WeightType = ReadDtype(parsed.GetValue(Dtype)!),
             MemoryBytes = parsed.GetValue(Memory) is { } gigabytes ? ReadMemory(gigabytes) : null,
@@ -190,15 +193,13 @@ internal sealed class NodeFlags
             : throw new UsageException(string.Create(
                 CultureInfo.InvariantCulture, $"--memory is {gigabytes}; it must be more than 0 gigabytes."));
 
-    private static Numerics ReadNumerics(string text) => NumericsNames.Parse(text)
-        ?? throw new UsageException($"--numerics is {text}; it must be invariant or fast.");
+    private static Numerics ReadNumerics(string text) => NumericsNames.Parse(EngineValues.Numerics(text))!.Value;
 
-    private static ElementType? ReadDtype(string text) => text switch
+    private static ElementType? ReadDtype(string text) => EngineValues.Dtype(text) switch
     {
-        "auto" => null,
         "float32" => ElementType.Float32,
         "float16" => ElementType.Float16,
         "bfloat16" => ElementType.BFloat16,
-        _ => throw new UsageException($"--dtype is {text}; it must be auto, float32, float16 or bfloat16."),
+        _ => null,
     };
 }

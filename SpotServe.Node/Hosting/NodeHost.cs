@@ -223,7 +223,13 @@ internal sealed class NodeHost : IAsyncDisposable
         try
         {
             return new DataPlaneNode(
-                new DataPlaneOptions { Secret = options.Access.Secret!, Listen = endpoint }, TimeProvider.System);
+                new DataPlaneOptions
+                {
+                    Secret = options.Access.Secret!,
+                    Identity = options.Access.DataIdentity,
+                    Listen = endpoint,
+                },
+                TimeProvider.System);
         }
         catch (SocketException error)
         {

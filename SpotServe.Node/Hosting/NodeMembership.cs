@@ -186,6 +186,7 @@ internal sealed class NodeMembership : IAsyncDisposable
         {
             Machine = options.Machine,
             SecretMark = options.Access.Secret!.Mark,
+            EncryptsData = options.Access.EncryptsData,
             ProcessId = Environment.ProcessId,
         };
     }

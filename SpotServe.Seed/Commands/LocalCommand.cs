@@ -14,25 +14,26 @@ namespace SpotServe.Seed.Commands;
 internal static class LocalCommand
 {
     private const string Loopback = "127.0.0.1";
+    private const string NoFleet = "none";
 
-    private static readonly Option<string> Device = new("--device")
+    private static readonly Option<string> Device = new(EngineValues.DeviceName)
     {
         Description = "Device of each node: cpu, cuda or cuda:N.",
         DefaultValueFactory = _ => "cpu",
     };
 
-    private static readonly Option<string> Dtype = new("--dtype")
+    private static readonly Option<string> Dtype = new(EngineValues.DtypeName)
     {
         Description = "Type of weights and cache: auto (float32 on the CPU), float32, float16 or bfloat16.",
         DefaultValueFactory = _ => "auto",
     };
 
-    private static readonly Option<string> Numerics = new Option<string>("--numerics")
+    private static readonly Option<string> Numerics = new(EngineValues.NumericsName)
     {
         Description = "What nodes on a GPU promise of their bits: invariant (the same in every batch and layout) or "
             + "fast (many sequences or prompts at once share products).",
         DefaultValueFactory = _ => "invariant",
-    }.AcceptOnlyFromAmong("invariant", "fast");
+    };
 
     private static readonly Option<double?> Chaos = new("--spot-chaos")
     {
@@ -47,7 +48,13 @@ internal static class LocalCommand
         DefaultValueFactory = _ => "local",
     };
 
-    public static void Configure(RootCommand root)
+    private static readonly Option<bool> DataTls = new(AccessFlags.DataTlsName)
+    {
+        Description = "Encrypt what the node processes send each other, too (TLS 1.3).",
+    };
+
+    /// <returns>Those of the options that `serve` has, too.</returns>
+    public static SeedFlags Configure(RootCommand root)
     {
         var flags = new SeedFlags();
         flags.AddTo(root);
@@ -56,18 +63,31 @@ internal static class LocalCommand
         root.Options.Add(Numerics);
         root.Options.Add(Chaos);
         root.Options.Add(Fleet);
+        root.Options.Add(DataTls);
         root.SetAction((parsed, cancel) => RootCommands.Serving(() => RunAsync(flags, parsed, cancel), cancel));
+        return flags;
+    }
+
+    /// <summary>Checks all that was given, also what only the nodes use: nothing has been started yet.</summary>
+    /// <exception cref="UsageException">An option is out of range.</exception>
+    public static SeedOptions Read(SeedFlags flags, ParseResult parsed)
+    {
+        // All nodes run on the device that is named.
+        EngineValues.Device(parsed.GetValue(Device)!, count: 1, Gpus.Count);
+        EngineValues.Dtype(parsed.GetValue(Dtype)!);
+        EngineValues.Numerics(parsed.GetValue(Numerics)!);
+        EngineValues.OneOf(Fleet.Name, parsed.GetValue(Fleet)!, "local", NoFleet);
+        _ = ReadChaos(parsed);
+        var options = flags.Read(parsed, Loopback, clusterPort: 0, devicesPerNode: 1);
+        return options.DevicesExpected <= LocalFleetOptions.NodesMax
+            ? options
+            : throw new UsageException(
+                $"--nodes is {options.DevicesExpected}; one machine runs at most {LocalFleetOptions.NodesMax}.");
     }
 
     private static async Task<int> RunAsync(SeedFlags flags, ParseResult parsed, CancellationToken cancel)
     {
-        var options = flags.Read(parsed, Loopback, clusterPort: 0, devicesPerNode: 1);
-        if (options.DevicesExpected > LocalFleetOptions.NodesMax)
-        {
-            throw new UsageException(
-                $"--nodes is {options.DevicesExpected}; one machine runs at most {LocalFleetOptions.NodesMax}.");
-        }
-
+        var options = Read(flags, parsed);
         Terminal.Speak(options.Log.Format);
         var chaosPeriod = ReadChaos(parsed);
         var cloud = new LocalProcesses(LocalProcesses.LaunchDelay, TimeProvider.System);
@@ -75,7 +95,7 @@ internal static class LocalCommand
         var program = FindNodeProgram();
         var secret = Convert.ToHexString(RandomNumberGenerator.GetBytes(32));
         Console.WriteLine($"SpotServe: {options.Model.Name} on {options.DevicesExpected} node processes");
-        var access = ClusterAccess.Of(new ClusterSecret(secret));
+        var access = ClusterAccess.Of(new ClusterSecret(secret)) with { EncryptsData = parsed.GetValue(DataTls) };
         using var telemetry = TelemetryExport.Start(options.Telemetry, SeedFlags.ServiceName);
         var seed = await SeedHost.StartAsync(options with { ClusterAccess = access }, cancel);
         using var narrator = Narrators.Begin(seed, options.Verbose, Console.Out);
@@ -140,15 +160,12 @@ internal static class LocalCommand
         line => Console.WriteLine(seed.Names.InWords(line))).RunAsync(period, cancel);
 
     private static FleetSetup? ReadFleet(ParseResult parsed, SeedOptions options, LocalProcesses cloud) =>
-        parsed.GetValue(Fleet) switch
-        {
+        parsed.GetValue(Fleet) == NoFleet
+            ? null
             // Processes of an earlier run are gone: this run is a cluster of its own.
-            "local" => new FleetSetup(cloud, LocalProcesses.Limits(
+            : new FleetSetup(cloud, LocalProcesses.Limits(
                 $"local-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(4))}",
-                options.DevicesExpected, options.Fleet.Spares)),
-            "none" => null,
-            var other => throw new UsageException($"--fleet is {other}; it must be local or none."),
-        };
+                options.DevicesExpected, options.Fleet.Spares));
 
     private static void BeginNodes(LocalProcesses cloud, LocalLaunch launch, SeedOptions options)
     {
@@ -182,11 +199,12 @@ internal static class LocalCommand
         "--model", options.Model.Folder,
         "--host", Loopback,
         "--cloud", "none",   // The seed says when a node goes; a notice for the machine is the seed's own.
-        "--device", parsed.GetValue(Device)!,
-        "--dtype", parsed.GetValue(Dtype)!,
-        "--numerics", parsed.GetValue(Numerics)!,
+        EngineValues.DeviceName, parsed.GetValue(Device)!,
+        EngineValues.DtypeName, parsed.GetValue(Dtype)!,
+        EngineValues.NumericsName, parsed.GetValue(Numerics)!,
         "--memory", MemoryPerNode(options).ToString("0.###", CultureInfo.InvariantCulture),
         "--threads", fleet.ThreadsPerNode.ToString(CultureInfo.InvariantCulture),
+        .. parsed.GetValue(DataTls) ? (string[])[AccessFlags.DataTlsName] : [],
         .. options.Telemetry is { } collector ? (string[])[TelemetryFlag.Name, collector.AbsoluteUri] : [],
         .. LogFlags.Arguments(options.Log),
     ];

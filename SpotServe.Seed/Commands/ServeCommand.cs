@@ -57,7 +57,9 @@ internal static class ServeCommand
         command.Options.Add(Seed);
         command.Options.Add(Fleet);
         command.Options.Add(FleetFile);
-        var access = new AccessFlags("Run without a secret: whoever reaches the ports can do everything.");
+        var access = new AccessFlags(
+            "Run without a secret: whoever reaches the ports can do everything.",
+            "Take only nodes that encrypt what they send each other: each is started with --data-tls, too.");
         foreach (var option in access.All) command.Options.Add(option);
         command.SetAction((parsed, cancel) => RootCommands.Serving(
             () => RunAsync(flags, access, parsed, cancel), cancel));
@@ -118,7 +120,8 @@ internal static class ServeCommand
             : "Start on each node, with the same SPOTSERVE_SECRET:");
         var cluster = $"{seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}";
         var seeds = options.Seeds.Count == 0 ? [cluster] : options.Seeds;
-        Console.WriteLine($"  SpotServe.Node --seed {string.Join(" --seed ", seeds)} --model DIR --host IP");
+        var dataTls = options.ClusterAccess.EncryptsData ? $" {AccessFlags.DataTlsName}" : "";
+        Console.WriteLine($"  SpotServe.Node --seed {string.Join(" --seed ", seeds)} --model DIR --host IP{dataTls}");
         using var narrator = Narrators.Begin(seed, options.Verbose, Console.Out);
         using var ready = new ReadyLine(seed, Console.Out);
         await Task.WhenAny(WaitForStop(cancel), seed.CannotServe, seed.Ended);

@@ -268,6 +268,7 @@ internal sealed class SeedHost : IAsyncDisposable
         Wanted = options.Layout,
         DevicesExpected = options.DevicesExpected,
         SecretMark = options.ClusterAccess.Secret?.Mark,
+        RequiresEncryptedData = options.ClusterAccess.EncryptsData,
         SequencesMax = options.SequencesMax,
         StepTokensMax = options.StepTokensMax,
         KeepsPrefixes = options.KeepsPrefixes,

@@ -42,8 +42,9 @@ internal sealed class ClusterRecorder : IAsyncDisposable
     {
         (_file, _clock, _say) = (file, clock, say);
         _begun = clock.GetTimestamp();
-        Write(new RecordedEntry.Begun(
-            0, RecordedEntry.Begun.CurrentForm, clock.GetUtcNow(), planner with { SecretMark = null }));
+        // What nodes have to prove is nobody's business later on, and machines that are simulated prove nothing.
+        planner = planner with { SecretMark = null, RequiresEncryptedData = false };
+        Write(new RecordedEntry.Begun(0, RecordedEntry.Begun.CurrentForm, clock.GetUtcNow(), planner));
         _writing = Task.Run(WriteAllAsync);
     }
 

@@ -174,6 +174,26 @@ public sealed class PlannerActorTests : PlannerTestKit
         Assert.Contains("SPOTSERVE_SECRET", message.Reason, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(false, true, false)]
+    [InlineData(false, false, true)]
+    [InlineData(true, true, false)]
+    public void Node_whose_data_plane_is_not_encrypted_as_the_others_is_refused_and_told_the_option(
+        bool required, bool first, bool refused)
+    {
+        var planner = Planner(devices: 2, wanted: null, new PlannerOptions { RequiresEncryptedData = required });
+        var node = new ScriptedNode("a:1#1", CreateTestProbe());
+        var stranger = CreateTestProbe("stranger");
+
+        planner.Tell(new RegisterNode(node.Info with { EncryptsData = first }, TestModels.Small, CreateTestProbe()));
+        planner.Tell(new RegisterNode(
+            node.Info with { Node = "b:1#1", EncryptsData = refused }, TestModels.Small, stranger));
+
+        var message = stranger.FishForMessage<NodeRefused>(_ => true, cancellationToken: Cancel);
+        Assert.Contains("--data-tls", message.Reason, StringComparison.Ordinal);
+        Assert.StartsWith("Node b:1#1 ", message.Reason, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Restarted_planner_goes_on_with_the_epoch_that_still_serves()
     {

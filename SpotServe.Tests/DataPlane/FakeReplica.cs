@@ -52,12 +52,13 @@ internal sealed class FakeReplica : IAsyncDisposable
         int ranks,
         Spread spread,
         Func<StageAssignment, FakeStageEngine>? makeEngine = null,
-        int pageCount = 64)
+        int pageCount = 64,
+        ClusterIdentity? identity = null)
     {
         var replica = new FakeReplica();
         var (layout, epoch) = (LayoutOf(stages, ranks, spread), new Epoch(7));
         var names = layout.Placement.Select(device => device.Node).Distinct();
-        var nodes = names.ToDictionary(name => name, _ => MakeNode());
+        var nodes = names.ToDictionary(name => name, _ => MakeNode(identity: identity));
         replica._nodes.AddRange(nodes.Values);
         var endpoints = layout.Placement.ToDictionary(device => device, device => nodes[device.Node].Endpoint);
 
@@ -111,8 +112,13 @@ internal sealed class FakeReplica : IAsyncDisposable
             new LayoutDegrees(1, stages, ranks, 8), Layout.EvenStages(Model.LayerCount, 1, stages), [.. devices]);
     }
 
-    public static DataPlaneNode MakeNode(string secret = "a test's secret") => new(
-        new DataPlaneOptions { Secret = new ClusterSecret(secret), Listen = new IPEndPoint(IPAddress.Loopback, 0) },
+    public static DataPlaneNode MakeNode(string secret = "a test's secret", ClusterIdentity? identity = null) => new(
+        new DataPlaneOptions
+        {
+            Secret = new ClusterSecret(secret),
+            Identity = identity,
+            Listen = new IPEndPoint(IPAddress.Loopback, 0),
+        },
         TimeProvider.System);
 
     /// <summary>The next result, in bounded time.</summary>

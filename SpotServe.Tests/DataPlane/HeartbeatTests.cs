@@ -43,11 +43,14 @@ public sealed class HeartbeatTests
         Assert.Contains("no heartbeat came for", reason, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task Loss_is_found_when_another_process_took_the_peers_place()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Loss_is_found_when_another_process_took_the_peers_place(bool isEncrypted)
     {
-        using var watcher = MakeNode(new HeartbeatOptions { LostAfter = Patience });
-        using var heart = new FakeHeart();
+        var identity = isEncrypted ? ClusterIdentity.OfSecret(ListenerTests.Options().Secret) : null;
+        using var watcher = MakeNode(new HeartbeatOptions { LostAfter = Patience }, identity);
+        using var heart = new FakeHeart(identity);
         using var watch = watcher.WatchPeers(heart.As("former"), Report);
         await heart.BeatAsync(process: 1);
 
@@ -124,28 +127,32 @@ public sealed class HeartbeatTests
         .ReadAsync(TestContext.Current.CancellationToken).AsTask()
         .WaitAsync(Patience, TestContext.Current.CancellationToken);
 
-    private static DataPlaneNode MakeNode(HeartbeatOptions? options = null) => new(
-        ListenerTests.Options() with { Heartbeat = options ?? new HeartbeatOptions() }, TimeProvider.System);
+    private static DataPlaneNode MakeNode(HeartbeatOptions? options = null, ClusterIdentity? identity = null) => new(
+        ListenerTests.Options() with { Heartbeat = options ?? new HeartbeatOptions(), Identity = identity },
+        TimeProvider.System);
 
     /// <summary>A peer that beats only when a test says so.</summary>
     private sealed class FakeHeart : INodeLinkServer, IDisposable
     {
-        private readonly DataPlaneListener _listener = new(ListenerTests.Options(), TimeProvider.System);
-        private readonly Channel<Socket> _dialled = Channel.CreateUnbounded<Socket>();
-        private Socket? _link;
+        private readonly DataPlaneListener _listener;
+        private readonly Channel<ProvenSocket> _dialled = Channel.CreateUnbounded<ProvenSocket>();
+        private ProvenSocket? _link;
 
-        public FakeHeart() => _listener.Serve(LinkKind.Heartbeat, this);
+        public FakeHeart(ClusterIdentity? identity = null)
+        {
+            _listener = new(ListenerTests.Options() with { Identity = identity }, TimeProvider.System);
+            _listener.Serve(LinkKind.Heartbeat, this);
+        }
 
         public Dictionary<string, IPEndPoint> As(string node) => new() { [node] = _listener.Endpoint };
 
         public bool HasRoom() => true;
 
-        public void Take(Socket socket) => Assert.True(_dialled.Writer.TryWrite(socket));
+        public void Take(ProvenSocket socket) => Assert.True(_dialled.Writer.TryWrite(socket));
 
         public async Task BeatAsync(long process)
         {
-            var link = await LinkAsync();
-            Assert.Equal(sizeof(long), await link.SendAsync(BitConverter.GetBytes(process)));
+            (await LinkAsync()).SendAll(BitConverter.GetBytes(process));
         }
 
         public async Task CloseLinkAsync()
@@ -160,7 +167,7 @@ public sealed class HeartbeatTests
             _link?.Dispose();
         }
 
-        private async Task<Socket> LinkAsync() => _link ??= await _dialled.Reader
+        private async Task<ProvenSocket> LinkAsync() => _link ??= await _dialled.Reader
             .ReadAsync(TestContext.Current.CancellationToken).AsTask()
             .WaitAsync(Patience, TestContext.Current.CancellationToken);
     }

@@ -25,7 +25,9 @@ internal static class LinkPairs
     public static (SocketLink From, SocketLink To) Tcp()
     {
         var (one, other) = Sockets();
-        return (new SocketLink(one, Key, "the to end"), new SocketLink(other, Key, "the from end"));
+        return (
+            new SocketLink(new ProvenSocket(one), Key, "the to end"),
+            new SocketLink(new ProvenSocket(other), Key, "the from end"));
     }
 
     /// <summary>The collectives of all ranks of one stage, over sockets.</summary>
@@ -38,8 +40,8 @@ internal static class LinkPairs
             {
                 var (one, other) = Sockets();
                 Xunit.Assert.Null(TcpCollective.PrepareSocket(one) ?? TcpCollective.PrepareSocket(other));
-                links[i, j] = new SocketLink(one, Key, $"rank {j}");
-                links[j, i] = new SocketLink(other, Key, $"rank {i}");
+                links[i, j] = new SocketLink(new ProvenSocket(one), Key, $"rank {j}");
+                links[j, i] = new SocketLink(new ProvenSocket(other), Key, $"rank {i}");
             }
         }
 

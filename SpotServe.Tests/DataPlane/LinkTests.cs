@@ -109,7 +109,7 @@ public sealed class LinkTests
     {
         var (one, other) = LinkPairs.Sockets();
         using var _ = one;
-        using var link = new SocketLink(other, LinkPairs.Key, "the hostile peer");
+        using var link = new SocketLink(new ProvenSocket(other), LinkPairs.Key, "the hostile peer");
         var frame = new byte[32];
         BinaryPrimitives.WriteUInt16LittleEndian(frame, 0x5353);
         frame[2] = (byte)FrameKind.Activations;
@@ -129,7 +129,7 @@ public sealed class LinkTests
     public void Receive_loses_the_peer_when_the_stream_ends_within_a_frame()
     {
         var (one, other) = LinkPairs.Sockets();
-        using var link = new SocketLink(other, LinkPairs.Key, "the peer");
+        using var link = new SocketLink(new ProvenSocket(other), LinkPairs.Key, "the peer");
 
         one.Send(new byte[10]);
         one.Dispose();

@@ -12,6 +12,7 @@ public sealed class ListenerTests
 {
     private const string Secret = "the cluster's secret";
     private static readonly TimeSpan Patience = PatientTestKit.Patience;
+    private static readonly LinkCredentials Credentials = new(new ClusterSecret(Secret));
     private static readonly LinkKey Key = LinkPairs.Key;
 
     [Fact]
@@ -48,7 +49,7 @@ public sealed class ListenerTests
         using (var past = new DataPlaneListener(Options(), TimeProvider.System)) endpoint = past.Endpoint;
 
         var dialling = LinkDialler.DialAsync(
-            Key, new DialTarget(endpoint, "late"), new ClusterSecret(Secret), Deadline().Token);
+            Key, new DialTarget(endpoint, "late"), Credentials, Deadline().Token);
         using var listener = new DataPlaneListener(Options() with { Listen = endpoint }, TimeProvider.System);
         using var accepted = await listener.ExpectAsync(Key, "the dialler", Deadline().Token);
 
@@ -63,7 +64,7 @@ public sealed class ListenerTests
         using var deadline = new CancellationTokenSource(TimeSpan.FromMilliseconds(100));
 
         var error = await Assert.ThrowsAsync<PeerLostException>(() =>
-            LinkDialler.DialAsync(Key, new DialTarget(endpoint, "nobody"), new ClusterSecret(Secret), deadline.Token));
+            LinkDialler.DialAsync(Key, new DialTarget(endpoint, "nobody"), Credentials, deadline.Token));
 
         Assert.Contains("refused", error.Message, StringComparison.Ordinal);
     }
@@ -76,7 +77,7 @@ public sealed class ListenerTests
         using var deadline = new CancellationTokenSource(TimeSpan.FromMilliseconds(100));
 
         await Assert.ThrowsAsync<PeerLostException>(() => LinkDialler.DialAsync(
-            Key, new DialTarget((IPEndPoint)silent.LocalEndpoint, "silent"), new ClusterSecret(Secret), deadline.Token)
+            Key, new DialTarget((IPEndPoint)silent.LocalEndpoint, "silent"), Credentials, deadline.Token)
             .WaitAsync(Patience, TestContext.Current.CancellationToken));
     }
 
@@ -98,7 +99,7 @@ public sealed class ListenerTests
         var dialling = LinkDialler.DialAsync(
             Key,
             new DialTarget((IPEndPoint)impostor.LocalEndpoint, "the impostor"),
-            new ClusterSecret(Secret),
+            Credentials,
             Deadline().Token);
 
         using var client = await impostor.AcceptSocketAsync(Deadline().Token);
@@ -273,9 +274,12 @@ public sealed class ListenerTests
 
     private static Task<SocketLink> Dial(DataPlaneListener listener, LinkKey key, string secret = Secret) =>
         LinkDialler.DialAsync(
-            key, new DialTarget(listener.Endpoint, "the listener"), new ClusterSecret(secret), Deadline().Token);
+            key,
+            new DialTarget(listener.Endpoint, "the listener"),
+            new LinkCredentials(new ClusterSecret(secret)),
+            Deadline().Token);
 
-    private static CancellationTokenSource Deadline()
+    internal static CancellationTokenSource Deadline()
     {
         var source = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         source.CancelAfter(Patience);
@@ -283,75 +287,4 @@ public sealed class ListenerTests
     }
 
     private static RawPeer Raw(DataPlaneListener listener) => new(listener.Endpoint);
-
-    /// <summary>A peer that does what a test makes it do, step by step.</summary>
-    private sealed class RawPeer : IDisposable
-    {
-        private readonly Socket _socket;
-        private readonly byte[] _challenge = new byte[Handshake.HelloBytes];
-
-        public RawPeer(IPEndPoint endpoint)
-        {
-            _socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-            _socket.Connect(endpoint);
-            Handshake.WriteHello(Hello, RandomNumberGenerator.GetBytes(Handshake.NonceBytes));
-        }
-
-        public byte[] Hello { get; } = new byte[Handshake.HelloBytes];
-
-        public byte[] Proof { get; } = new byte[Handshake.ProofBytes];
-
-        public async Task SendHelloAsync(byte[] hello)
-        {
-            await SendAsync(hello);
-            await ReceiveAsync(_challenge);
-        }
-
-        public async Task ProveAsync(LinkKey key, string secret)
-        {
-            await SendHelloAsync(Hello);
-            Handshake.WriteProof(Proof, key, new ClusterSecret(secret), Hello, _challenge);
-            await SendAsync(Proof);
-        }
-
-        public async Task<(HandshakeStatus Status, string Reason)> ReplyAsync()
-        {
-            var head = new byte[Handshake.ReplyHeadBytes];
-            await ReceiveAsync(head);
-            var reason = new byte[head[1]];
-            await ReceiveAsync(reason);
-            return ((HandshakeStatus)head[0], Encoding.UTF8.GetString(reason));
-        }
-
-        public async Task SendAsync(byte[] bytes) => await _socket.SendAsync(bytes, Deadline().Token);
-
-        public async Task<bool> IsClosedAsync()
-        {
-            try
-            {
-                var bytes = new byte[64];
-                while (await _socket.ReceiveAsync(bytes, Deadline().Token) > 0)
-                {
-                }
-
-                return true;
-            }
-            catch (SocketException)
-            {
-                return true;
-            }
-        }
-
-        public void Dispose() => _socket.Dispose();
-
-        private async Task ReceiveAsync(byte[] bytes)
-        {
-            for (var at = 0; at < bytes.Length;)
-            {
-                var count = await _socket.ReceiveAsync(bytes.AsMemory(at), Deadline().Token);
-                Assert.True(count > 0, "the listener closed the connection");
-                at += count;
-            }
-        }
-    }
 }

@@ -13,10 +13,11 @@ internal sealed class TransferPair : IDisposable
     public static readonly TimeSpan Patience = PatientTestKit.Patience;
     private static readonly DeviceId Device = new("source", 0);
 
-    public TransferPair(TransferOptions? options = null)
+    /// <param name="identity">What both encrypt with; null: they do not.</param>
+    public TransferPair(TransferOptions? options = null, ClusterIdentity? identity = null)
     {
-        Source = MakeNode(options);
-        Sink = MakeNode(options);
+        Source = MakeNode(options, identity);
+        Sink = MakeNode(options, identity);
     }
 
     public DataPlaneNode Source { get; }
@@ -30,14 +31,19 @@ internal sealed class TransferPair : IDisposable
         null,
         false);
 
-    public static DataPlaneNode MakeNode(TransferOptions? options = null) => new(
-        ListenerTests.Options() with { Transfer = options ?? new TransferOptions() }, TimeProvider.System);
+    public static DataPlaneNode MakeNode(TransferOptions? options = null, ClusterIdentity? identity = null) => new(
+        ListenerTests.Options() with { Transfer = options ?? new TransferOptions(), Identity = identity },
+        TimeProvider.System);
 
     /// <summary>Fetches into a block of this length through the proxy, or directly.</summary>
-    public async Task<byte[]> FetchAsync(int bytes, int runBytes = int.MaxValue, HostileProxy? proxy = null)
+    public Task<byte[]> FetchAsync(int bytes, int runBytes = int.MaxValue, HostileProxy? proxy = null) =>
+        FetchAsync(bytes, runBytes, proxy?.Endpoint ?? Source.Endpoint);
+
+    /// <summary>Fetches into a block of this length.</summary>
+    public async Task<byte[]> FetchAsync(int bytes, int runBytes, IPEndPoint endpoint)
     {
         var into = new MemoryBlock(new byte[bytes], runBytes);
-        await FetchAsync(Request, into, proxy?.Endpoint ?? Source.Endpoint);
+        await FetchAsync(Request, into, endpoint);
         return into.Content;
     }
 

@@ -19,8 +19,15 @@ public sealed class RecordingTests
         try
         {
             await using (var recorder = ClusterRecorder.Start(
-                path, new PlannerOptions { SecretMark = "mark", Wanted = new LayoutDegrees(1, 2, 1, 4) },
-                TimeProvider.System, _ => { }))
+                path,
+                new PlannerOptions
+                {
+                    SecretMark = "mark",
+                    RequiresEncryptedData = true,
+                    Wanted = new LayoutDegrees(1, 2, 1, 4),
+                },
+                TimeProvider.System,
+                _ => { }))
             {
                 recorder.Write(new RecordedEntry.Arrived(1, 1, 10, 20));
                 recorder.Write(new RecordedEntry.Ended(2.5, 1, null, 20, "Length"));
@@ -30,6 +37,8 @@ public sealed class RecordingTests
             var recording = Recording.Read(path, text);
             Assert.DoesNotContain("mark", text, StringComparison.Ordinal);
             Assert.Equal(new LayoutDegrees(1, 2, 1, 4), recording.Begun.Planner.Wanted);
+            // Simulated machines could not join.
+            Assert.False(recording.Begun.Planner.RequiresEncryptedData);
             Assert.Empty(recording.Notes);
             Assert.Contains(new RecordedEntry.Arrived(1, 1, 10, 20), recording.Entries);
             Assert.Contains(new RecordedEntry.Ended(2.5, 1, null, 20, "Length"), recording.Entries);

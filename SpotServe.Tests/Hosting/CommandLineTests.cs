@@ -39,6 +39,91 @@ public class CommandLineTests
     }
 
     [Theory]
+    [InlineData("--device", "gpu")]
+    [InlineData("--device", "CUDA")]
+    [InlineData("--device", "cuda:")]
+    [InlineData("--device", "cuda:x")]
+    [InlineData("--device", "cuda:-1")]
+    [InlineData("--device", "cuda:64")]
+    [InlineData("--dtype", "fp16")]
+    [InlineData("--dtype", "Float32")]
+    [InlineData("--numerics", "exact")]
+    public void Engine_s_option_with_a_word_that_is_none_is_refused_by_nodes_and_by_who_starts_them(
+        string option, string value)
+    {
+        foreach (var read in (Action<string[]>[])[ReadLocal, ReadNode])
+        {
+            var refusal = Assert.Throws<UsageException>(() => read([option, value]));
+
+            Assert.StartsWith($"{option} is {value}; it must be ", refusal.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
+    [InlineData("--fleet", "ec2")]
+    [InlineData("--migration", "move")]
+    [InlineData("--objective", "cost")]
+    [InlineData("--prefix-cache", "yes")]
+    [InlineData("--spot-chaos", "0")]
+    public void One_command_s_option_with_a_word_that_is_none_is_refused_before_anything_starts(
+        string option, string value)
+    {
+        var refusal = Assert.Throws<UsageException>(() => ReadLocal([option, value]));
+
+        Assert.StartsWith($"{option} is {value}; it must be ", refusal.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("--cloud", "ibm")]
+    [InlineData("--speed", "fast")]
+    public void Node_s_option_with_a_word_that_is_none_is_refused_before_it_opens_anything(string option, string value)
+    {
+        var refusal = Assert.Throws<UsageException>(() => ReadNode([option, value]));
+
+        Assert.StartsWith($"{option} is {value}; it must be ", refusal.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("cuda", 1, null, "no NVIDIA driver")]
+    [InlineData("cuda", 1, 0, "finds no GPU")]
+    [InlineData("cuda:2", 1, 2, "takes GPU 2 to 2, and this machine has 2")]
+    [InlineData("cuda:1", 2, 2, "takes GPU 1 to 2, and this machine has 2")]
+    public void Device_that_this_machine_has_not_is_refused_with_what_it_has(
+        string device, int count, int? gpus, string said)
+    {
+        var refusal = Assert.Throws<UsageException>(() => EngineValues.Device(device, count, () => gpus));
+
+        Assert.StartsWith("--device ", refusal.Message, StringComparison.Ordinal);
+        Assert.Contains(said, refusal.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("cuda", 1)]
+    [InlineData("cuda:1", 1)]
+    [InlineData("cuda:0", 2)]
+    public void Device_that_this_machine_has_is_taken(string device, int count) =>
+        Assert.Equal(device, EngineValues.Device(device, count, () => 2));
+
+    [Fact]
+    public void Cpu_needs_no_driver() =>
+        Assert.Equal("cpu", EngineValues.Device("cpu", 4, () => throw new InvalidOperationException("was asked")));
+
+    private static void ReadLocal(string[] words)
+    {
+        var root = new RootCommand();
+        var flags = LocalCommand.Configure(root);
+        LocalCommand.Read(flags, root.Parse(words));
+    }
+
+    private static void ReadNode(string[] words)
+    {
+        var root = new RootCommand();
+        var flags = new NodeFlags();
+        flags.AddTo(root);
+        flags.Read(root.Parse(["--seed", "127.0.0.1:5110", "--model", "none", "--insecure", .. words]));
+    }
+
+    [Theory]
     [InlineData("https://chat.example", true)]
     [InlineData("http://localhost:3000", true)]
     [InlineData("*", true)]

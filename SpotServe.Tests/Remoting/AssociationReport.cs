@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using SpotServe.Actors.DataPlane;
-using SpotServe.Actors.Remoting;
 using Xunit;
 
 namespace SpotServe.Tests.Remoting;

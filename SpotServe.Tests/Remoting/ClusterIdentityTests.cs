@@ -99,6 +99,24 @@ public sealed class ClusterIdentityTests : IDisposable
     }
 
     [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Data_plane_is_encrypted_with_what_the_control_plane_proves_and_never_without_a_secret(bool isInsecure)
+    {
+        var settings = new AccessSettings { EncryptsData = true };
+
+        var access = ClusterAccess.Read(settings with { SecretText = "a secret text" })!;
+        var refusal = Assert.Throws<ArgumentException>(
+            () => ClusterAccess.Read(settings with { IsInsecure = isInsecure }));
+
+        Assert.NotNull(access.DataIdentity);
+        Assert.Same(access.Identity, access.DataIdentity);
+        Assert.Null(ClusterAccess.Read(new AccessSettings { SecretText = "a secret text" })!.DataIdentity);
+        Assert.Contains("--data-tls", refusal.Message, StringComparison.Ordinal);
+        Assert.Contains("SPOTSERVE_SECRET", refusal.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("127.0.0.1", true)]
     [InlineData("127.3.2.1", true)]
     [InlineData("::1", true)]

@@ -202,7 +202,7 @@ public sealed class SecureTransportTests
     {
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
         await socket.ConnectAsync(IPAddress.Loopback, one.Port, Cancel);
-        var identity = ClusterIdentity.OfSecret(new Actors.DataPlane.ClusterSecret(Secret));
+        var identity = Actors.DataPlane.ClusterIdentity.OfSecret(new Actors.DataPlane.ClusterSecret(Secret));
         return (SslStream)await new FrameSecurity(identity).ConnectAsync(socket, Cancel);
     }
 

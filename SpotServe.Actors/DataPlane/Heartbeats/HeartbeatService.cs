@@ -13,22 +13,22 @@ namespace SpotServe.Actors.DataPlane;
 internal sealed class HeartbeatService : INodeLinkServer, IDisposable
 {
     private readonly HeartbeatOptions _options;
-    private readonly ClusterSecret _secret;
+    private readonly LinkCredentials _credentials;
     private readonly TimeProvider _time;
     private readonly long _origin;
     private readonly byte[] _beat = RandomNumberGenerator.GetBytes(WatchedPeer.BeatBytes);
     private readonly Lock _gate = new();
-    private readonly List<Socket> _followers = [];
+    private readonly List<ProvenSocket> _followers = [];
     private readonly Dictionary<IPEndPoint, WatchedPeer> _peers = [];
     private readonly PulseMonitor<WatchedPeer> _monitor;
     private readonly ManualResetEventSlim _stopped = new();
     private readonly BlockingCollection<WatchedPeer> _toDial = [];
     private readonly Thread _thread;
 
-    public HeartbeatService(HeartbeatOptions options, ClusterSecret secret, TimeProvider time)
+    public HeartbeatService(HeartbeatOptions options, LinkCredentials credentials, TimeProvider time)
     {
         _options = options;
-        _secret = secret;
+        _credentials = credentials;
         _time = time;
         _origin = time.GetTimestamp();
         _monitor = new PulseMonitor<WatchedPeer>(options);
@@ -65,14 +65,14 @@ internal sealed class HeartbeatService : INodeLinkServer, IDisposable
         lock (_gate) return !_stopped.IsSet && _followers.Count < _options.PeersMax;
     }
 
-    public void Take(Socket socket)
+    public void Take(ProvenSocket follower)
     {
         // The one place where a socket must not block: a follower that reads nothing must not hold up the others.
-        socket.Blocking = false;
+        follower.Socket.Blocking = false;
         lock (_gate)
         {
-            if (_stopped.IsSet || !Sends(socket)) socket.Dispose();
-            else _followers.Add(socket);
+            if (_stopped.IsSet || !Sends(follower)) follower.Dispose();
+            else _followers.Add(follower);
         }
     }
 
@@ -89,7 +89,7 @@ internal sealed class HeartbeatService : INodeLinkServer, IDisposable
         if (Thread.CurrentThread != _thread) _thread.Join(_options.Interval + _options.LostAfter);
         lock (_gate)
         {
-            foreach (var socket in _followers) socket.Dispose();
+            foreach (var follower in _followers) follower.Dispose();
             foreach (var peer in _peers.Values) peer.End();
             _followers.Clear();
             _peers.Clear();
@@ -100,7 +100,7 @@ internal sealed class HeartbeatService : INodeLinkServer, IDisposable
 
     private WatchedPeer Begin(string node, IPEndPoint endpoint)
     {
-        var peer = new WatchedPeer(node, endpoint, _secret);
+        var peer = new WatchedPeer(node, endpoint, _credentials);
         if (_peers.Remove(endpoint, out var former)) _monitor.Condemn(former, $"{node} took its place");
         _peers.Add(endpoint, peer);
         _monitor.Add(peer, Now);
@@ -127,7 +127,7 @@ internal sealed class HeartbeatService : INodeLinkServer, IDisposable
         peer.End();
     }
 
-    private void OnDialled(WatchedPeer peer, Socket? socket, string reason)
+    private void OnDialled(WatchedPeer peer, ProvenSocket? socket, string reason)
     {
         lock (_gate)
         {
@@ -168,7 +168,7 @@ internal sealed class HeartbeatService : INodeLinkServer, IDisposable
                 // First of all: others judge this node by it.
                 if (Now >= nextBeat)
                 {
-                    _followers.RemoveAll(socket => !Sends(socket) && IsOver(socket));
+                    _followers.RemoveAll(follower => !Sends(follower) && IsOver(follower));
                     // The pace is kept when one was late; those that were missed are not made up for.
                     nextBeat = nextBeat + _options.Interval > Now ? nextBeat + _options.Interval : Now;
                 }
@@ -178,7 +178,8 @@ internal sealed class HeartbeatService : INodeLinkServer, IDisposable
                 var judgedAt = Now;
                 FindReadable(readable);
                 foreach (var peer in _peers.Values.ToList()) ReadBeats(peer, readable);
-                _followers.RemoveAll(socket => readable.Contains(socket) && IsOver(socket));
+                _followers.RemoveAll(
+                    follower => readable.Contains(follower.Socket) && IsOver(follower));
                 lost = [.. _monitor.Check(judgedAt).Select(entry =>
                     (entry.Peer, entry.Reason, entry.Peer.Listeners.ToArray()))];
                 foreach (var (peer, _, _) in lost) Forget(peer);
@@ -216,13 +217,13 @@ internal sealed class HeartbeatService : INodeLinkServer, IDisposable
 
     private void AddAll(List<Socket> sockets)
     {
-        sockets.AddRange(_followers);
-        sockets.AddRange(_peers.Values.Select(peer => peer.Socket).OfType<Socket>());
+        sockets.AddRange(_followers.Select(follower => follower.Socket));
+        sockets.AddRange(_peers.Values.Select(peer => peer.Connection?.Socket).OfType<Socket>());
     }
 
     private void ReadBeats(WatchedPeer peer, List<Socket> readable)
     {
-        if (peer.Socket is not { } socket || !readable.Contains(socket)) return;
+        if (peer.Connection is not { } connection || !readable.Contains(connection.Socket)) return;
         var (isOpen, incarnation) = peer.Read();
         if (incarnation is { } process) _monitor.Beat(peer, process, Now);
         if (isOpen) return;
@@ -231,22 +232,12 @@ internal sealed class HeartbeatService : INodeLinkServer, IDisposable
         if (!_toDial.IsAddingCompleted) _toDial.Add(peer);
     }
 
-    private bool Sends(Socket socket)
-    {
-        try
-        {
-            return socket.Send(_beat) == _beat.Length;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
-    }
+    private bool Sends(ProvenSocket follower) => follower.TrySendAtOnce(_beat);
 
-    private static bool IsOver(Socket socket)
+    private static bool IsOver(ProvenSocket follower)
     {
         // Followers send nothing: one that can be read from has gone, or is none.
-        socket.Dispose();
+        follower.Dispose();
         return true;
     }
 

@@ -9,7 +9,7 @@ namespace SpotServe.Actors.DataPlane;
 /// The connection on which another node's beats come in. Dials, and dials again when it breaks, on a thread of its own
 /// for as long as that takes. Guarded by its owner's lock.
 /// </summary>
-internal sealed class WatchedPeer(string node, IPEndPoint endpoint, ClusterSecret secret)
+internal sealed class WatchedPeer(string node, IPEndPoint endpoint, LinkCredentials credentials)
 {
     public const int BeatBytes = sizeof(long);
 
@@ -24,7 +24,7 @@ internal sealed class WatchedPeer(string node, IPEndPoint endpoint, ClusterSecre
     public IPEndPoint Endpoint { get; } = endpoint;
 
     /// <summary>Null while it is being dialled.</summary>
-    public Socket? Socket { get; private set; }
+    public ProvenSocket? Connection { get; private set; }
 
     /// <summary>Those who want to hear of its loss.</summary>
     public List<Action<string, string>> Listeners { get; } = [];
@@ -33,15 +33,15 @@ internal sealed class WatchedPeer(string node, IPEndPoint endpoint, ClusterSecre
 
     /// <summary>Dials until there is a connection, it is refused for good, or the watch ends.</summary>
     /// <param name="done">From the dialling thread: the socket, or why there will be none.</param>
-    public void Dial(Action<WatchedPeer, Socket?, string> done)
+    public void Dial(Action<WatchedPeer, ProvenSocket?, string> done)
     {
-        Invariant.Holds(Socket is null);
+        Invariant.Holds(Connection is null);
         var target = new DialTarget(Endpoint, $"{Node} ({Endpoint})", Node);
         var thread = new Thread(() =>
         {
             try
             {
-                done(this, LinkDialler.Dial(Key, target, secret, _ended.Token), "");
+                done(this, LinkDialler.Dial(Key, target, credentials, _ended.Token), "");
             }
             catch (PeerLostException error)
             {
@@ -54,10 +54,10 @@ internal sealed class WatchedPeer(string node, IPEndPoint endpoint, ClusterSecre
     }
 
     /// <summary>Begins to read from a new connection.</summary>
-    public void Attach(Socket socket)
+    public void Attach(ProvenSocket connection)
     {
-        Invariant.Holds(Socket is null);
-        Socket = socket;
+        Invariant.Holds(Connection is null);
+        Connection = connection;
         _receivedBytes = 0;
     }
 
@@ -68,8 +68,7 @@ internal sealed class WatchedPeer(string node, IPEndPoint endpoint, ClusterSecre
     {
         try
         {
-            var count = Socket!.Available == 0 ? 0 : Socket.Receive(_received.AsSpan(_receivedBytes));
-            if (count == 0) return (false, null);
+            if (Connection!.ReceiveArrived(_received.AsSpan(_receivedBytes)) is not { } count) return (false, null);
             _receivedBytes += count;
         }
         catch (SocketException)
@@ -87,8 +86,8 @@ internal sealed class WatchedPeer(string node, IPEndPoint endpoint, ClusterSecre
 
     public void Detach()
     {
-        Socket?.Dispose();
-        Socket = null;
+        Connection?.Dispose();
+        Connection = null;
     }
 
     /// <summary>Ends the connection or the dialling.</summary>

@@ -72,7 +72,7 @@ internal sealed class SliceTransfer(
         }
     }
 
-    private (Socket Socket, bool IsKept)? Connect(CancellationToken cancel)
+    private (ProvenSocket Socket, bool IsKept)? Connect(CancellationToken cancel)
     {
         using var limit = new CancellationTokenSource(options.ProgressTimeout, time);
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancel);

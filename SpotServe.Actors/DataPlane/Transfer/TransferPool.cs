@@ -8,7 +8,8 @@ namespace SpotServe.Actors.DataPlane;
 /// Connections of this node to sources: kept when a fetch is done, so that the next one needs no handshake. Bounded
 /// per source and in all; those that nobody used for long go when the next one is put back.
 /// </summary>
-internal sealed class TransferPool(TransferOptions options, ClusterSecret secret, TimeProvider time) : IDisposable
+internal sealed class TransferPool(TransferOptions options, LinkCredentials credentials, TimeProvider time)
+    : IDisposable
 {
     private static readonly LinkKey Key = LinkKey.OfNodes(LinkKind.Transfer);
 
@@ -66,23 +67,24 @@ internal sealed class TransferPool(TransferOptions options, ClusterSecret secret
         while (TakeIdle(target.Endpoint) is { } kept)
         {
             // Readable without a request means closed by the source, or garbage.
-            if (!kept.Poll(TimeSpan.Zero, SelectMode.SelectRead)) return (new DialOutcome(kept, false, ""), true);
+            if (!kept.Socket.Poll(TimeSpan.Zero, SelectMode.SelectRead))
+                return (new DialOutcome(kept, false, ""), true);
             kept.Dispose();
         }
 
-        var outcome = LinkDialler.TryOnce(Key, target, secret, deadline);
+        var outcome = LinkDialler.TryOnce(Key, target, credentials, deadline);
         if (outcome.Socket is { } socket)
         {
-            socket.ReceiveTimeout = socket.SendTimeout = (int)options.ProgressTimeout.TotalMilliseconds;
+            socket.Socket.ReceiveTimeout = socket.Socket.SendTimeout = (int)options.ProgressTimeout.TotalMilliseconds;
         }
 
         return (outcome, false);
     }
 
     /// <summary>Keeps a connection on which nothing is under way.</summary>
-    public void Keep(IPEndPoint endpoint, Socket socket)
+    public void Keep(IPEndPoint endpoint, ProvenSocket socket)
     {
-        List<Socket> old = [];
+        List<ProvenSocket> old = [];
         var now = time.GetTimestamp();
         lock (_gate)
         {
@@ -111,7 +113,7 @@ internal sealed class TransferPool(TransferOptions options, ClusterSecret secret
         }
     }
 
-    private Socket? TakeIdle(IPEndPoint endpoint)
+    private ProvenSocket? TakeIdle(IPEndPoint endpoint)
     {
         lock (_gate)
         {
@@ -133,7 +135,7 @@ internal sealed class TransferPool(TransferOptions options, ClusterSecret secret
         }
     }
 
-    private sealed record Idle(IPEndPoint Endpoint, Socket Socket, long Since);
+    private sealed record Idle(IPEndPoint Endpoint, ProvenSocket Socket, long Since);
 
     private sealed class Slots(SemaphoreSlim free)
     {

@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using SpotServe.Actors.Execution;
 
 namespace SpotServe.Actors.DataPlane;
@@ -64,9 +63,9 @@ internal sealed class TransferServer(TransferOptions options, TransferPacer pace
         }
     }
 
-    public void Take(Socket socket)
+    public void Take(ProvenSocket socket)
     {
-        socket.NoDelay = true;
+        socket.Socket.NoDelay = true;
         var connection = new Connection(socket);
         lock (_gate)
         {
@@ -99,8 +98,8 @@ internal sealed class TransferServer(TransferOptions options, TransferPacer pace
         {
             var socket = new TransferSocket(connection.Socket);
             var bytes = new byte[TransferWire.RequestBytesMax];
-            connection.Socket.SendTimeout = (int)options.ProgressTimeout.TotalMilliseconds;
-            connection.Socket.ReceiveTimeout = (int)options.IdleTimeout.TotalMilliseconds;
+            connection.Socket.Socket.SendTimeout = (int)options.ProgressTimeout.TotalMilliseconds;
+            connection.Socket.Socket.ReceiveTimeout = (int)options.IdleTimeout.TotalMilliseconds;
             while (Receive(socket, connection, bytes) is { } request)
             {
                 Answer(socket, request);
@@ -186,9 +185,9 @@ internal sealed class TransferServer(TransferOptions options, TransferPacer pace
         socket.SendAll(reply[..TransferWire.WriteReply(reply, status, totalBytes, reason)]);
     }
 
-    private sealed class Connection(Socket socket)
+    private sealed class Connection(ProvenSocket socket)
     {
-        public Socket Socket { get; } = socket;
+        public ProvenSocket Socket { get; } = socket;
 
         /// <summary>Turn since which no request is answered on it; 0 while one is. Guarded by the server's
         /// lock.</summary>

@@ -5,10 +5,10 @@ using SpotServe.Actors.Execution;
 namespace SpotServe.Actors.DataPlane;
 
 /// <summary>
-/// Moves parts of a block over a blocking socket: straight from and into its memory where that is possible, else
+/// Moves parts of a block over a proven socket: straight from and into its memory where that is possible, else
 /// through a staging buffer. Not thread-safe; one per thread.
 /// </summary>
-internal sealed class TransferSocket(Socket socket)
+internal sealed class TransferSocket(ProvenSocket socket)
 {
     /// <summary>What is staged at once, and the most that is received before it is hashed: it is then still in the
     /// core's cache.</summary>
@@ -18,10 +18,7 @@ internal sealed class TransferSocket(Socket socket)
     private byte[]? _staging;
 
     /// <exception cref="SocketException">The connection broke or the peer took too long.</exception>
-    public void SendAll(ReadOnlySpan<byte> bytes)
-    {
-        while (bytes.Length > 0) bytes = bytes[socket.Send(bytes)..];
-    }
+    public void SendAll(ReadOnlySpan<byte> bytes) => socket.SendAll(bytes);
 
     /// <exception cref="SocketException">The connection broke or the peer took too long.</exception>
     public void ReceiveAll(Span<byte> bytes)

@@ -21,6 +21,10 @@ public sealed record PlannerOptions
     /// <summary>Mark of the cluster's secret; null takes that of the first node that reports.</summary>
     public string? SecretMark { get; init; }
 
+    /// <summary>Takes only nodes whose data plane is encrypted; else all must be as the first node that
+    /// reports.</summary>
+    public bool RequiresEncryptedData { get; init; }
+
     /// <summary>
     /// Devices to wait for before the first layout; fewer are used once <see cref="PlannerLimits.GatherMax"/> is over.
     /// </summary>

@@ -71,10 +71,29 @@ internal static class Reports
 
         var mark = turn.Options.SecretMark ?? turn.State.Nodes.Values.FirstOrDefault()?.Info.SecretMark;
         return mark is null || node.SecretMark == mark
-            ? null
+            ? MixedEncryption(turn, node)
             : $"Node {node.Node} has another secret than this cluster. " +
                 "Start it with the SPOTSERVE_SECRET of the control nodes and the other nodes.";
 
         static string? Short(string? hash) => hash?.Length > 16 ? hash[..16] : hash;
+    }
+
+    private static string? MixedEncryption(Turn turn, NodeInfo node)
+    {
+        if (turn.Options.RequiresEncryptedData)
+        {
+            return node.EncryptsData
+                ? null
+                : $"Node {node.Node} does not encrypt its data plane, and the control node was started with " +
+                    "--data-tls. Start the node with --data-tls as well.";
+        }
+
+        var other = turn.State.Nodes.Values.FirstOrDefault(
+            known => known.Info.Node != node.Node && known.Info.EncryptsData != node.EncryptsData);
+        if (other is null) return null;
+        return $"Node {node.Node} {Does(node)} its data plane and node {other.Info.Node} {Does(other.Info)}, so that " +
+            "they cannot connect. Start every node with --data-tls, or none.";
+
+        static string Does(NodeInfo node) => node.EncryptsData ? "encrypts" : "does not encrypt";
     }
 }

@@ -44,7 +44,8 @@ public sealed class RecordedView
                 && (ReferenceEquals(known, node) || IsSame(known, node))) continue;
             _nodes[node.Node] = node;
             // What tells of the secret, or of this machine's processes, is nobody's business later on.
-            entries.Add(new RecordedEntry.NodeSeen(seconds, node with { SecretMark = "", ProcessId = null }));
+            entries.Add(new RecordedEntry.NodeSeen(
+                seconds, node with { SecretMark = "", ProcessId = null, EncryptsData = false }));
         }
 
         foreach (var (node, deadline) in view.Leaving.OrderBy(entry => entry.Key, StringComparer.Ordinal))

@@ -1,15 +1,16 @@
 using System.Globalization;
 using System.Net.Security;
 using System.Numerics;
+using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
-using SpotServe.Actors.DataPlane;
 
-namespace SpotServe.Actors.Remoting;
+namespace SpotServe.Actors.DataPlane;
 
 /// <summary>
 /// What a process proves with that it belongs to the cluster, and what it takes for such a proof: a certificate with
-/// its private key, and a test of the peer's certificate. Both ends of every control-plane connection show theirs.
+/// its private key, and a test of the peer's certificate. Both ends of every control-plane connection show theirs, and
+/// those of the data plane where that is encrypted, too.
 /// </summary>
 public sealed class ClusterIdentity
 {
@@ -18,6 +19,9 @@ public sealed class ClusterIdentity
     /// second; a secret of 32 random bytes needs no such help.
     /// </summary>
     private const int Iterations = 50_000;
+
+    /// <summary>A name has to be sent, and means nothing here.</summary>
+    private const string PeerName = "spotserve";
 
     private const int ScalarBytes = 32;
 
@@ -96,6 +100,52 @@ public sealed class ClusterIdentity
     /// <summary>Whether a peer that has proven to have this certificate's key belongs to the cluster.</summary>
     public bool IsMember(X509Certificate? certificate, SslPolicyErrors errors) =>
         certificate is X509Certificate2 shown && _isMember(shown, errors);
+
+    /// <summary>How this process begins TLS 1.3 with a peer: both show certificates, and no session is resumed, so that
+    /// every connection is a proof of its own.</summary>
+    /// <param name="onStranger">Called when the peer's certificate is no member's, before it is refused.</param>
+    internal SslClientAuthenticationOptions ForDialler(Action onStranger) => new()
+    {
+        TargetHost = PeerName,
+        ClientCertificateContext = Certificate,
+        EnabledSslProtocols = SslProtocols.Tls13,
+        AllowTlsResume = false,
+        CertificateChainPolicy = Policy(),
+        RemoteCertificateValidationCallback = Check(onStranger),
+    };
+
+    /// <summary>The same for the side that was dialled.</summary>
+    /// <param name="onStranger">Called when the peer's certificate is no member's, before it is refused.</param>
+    internal SslServerAuthenticationOptions ForListener(Action onStranger) => new()
+    {
+        ServerCertificateContext = Certificate,
+        ClientCertificateRequired = true,
+        EnabledSslProtocols = SslProtocols.Tls13,
+        AllowTlsResume = false,
+        AllowRenegotiation = false,
+        CertificateChainPolicy = Policy(),
+        RemoteCertificateValidationCallback = Check(onStranger),
+    };
+
+    private RemoteCertificateValidationCallback Check(Action onStranger) => (_, shown, _, errors) =>
+    {
+        if (IsMember(shown, errors)) return true;
+        onStranger();
+        return false;
+    };
+
+    /// <summary>Nothing is fetched at a stranger's wish: a certificate can name addresses to ask.</summary>
+    private X509ChainPolicy Policy()
+    {
+        var policy = new X509ChainPolicy
+        {
+            DisableCertificateDownloads = true,
+            RevocationMode = X509RevocationMode.NoCheck,
+            TrustMode = X509ChainTrustMode.CustomRootTrust,
+        };
+        policy.CustomTrustStore.AddRange(Authorities);
+        return policy;
+    }
 
     private static ECDsa KeyOf(ClusterSecret secret)
     {
