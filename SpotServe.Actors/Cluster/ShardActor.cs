@@ -87,11 +87,10 @@ public sealed class ShardActor : ReceiveActor
         }
 
         _newest = command.Epoch;
-        // Whatever was being made ready before is not wanted any more; what runs goes on until it is released.
-        foreach (var (epoch, open) in _positions.ToArray())
-        {
-            if (!open.Report.IsRunning) Close(epoch, trim: false);
-        }
+        // The new position has room beside one that serves, if the planner says so, and beside nothing else: what was
+        // being made ready before is not wanted any more, nor what serves no longer.
+        foreach (var epoch in _positions.Keys.Where(epoch => epoch != command.Order.Predecessor).ToArray())
+            Close(epoch, trim: false);
 
         var actor = Context.Watch(Context.ActorOf(_positionProps(command), $"position-{command.Epoch.Value}"));
         _positions.Add(

@@ -69,7 +69,12 @@ public sealed record WeightOrder(WeightSlice Slice, DeviceId From);
 public sealed record PreparationOrder(
     StageAssignment Assignment, ImmutableArray<WeightOrder> Weights, Epoch? SharedPages)
 {
-    /// <summary>Weights that the assignment has no use for go before anything is loaded: memory is short.</summary>
+    /// <summary>Epoch of the one engine that the new one's pages have room beside: it serves until the new one does.
+    /// Null: the device has no room for another, and pages are made once every older engine is gone.</summary>
+    public Epoch? Predecessor { get; init; } = SharedPages;
+
+    /// <summary>Memory is short: weights that the assignment has no use for go before anything is loaded, and what
+    /// else no engine uses goes before pages are made.</summary>
     public bool FreesFirst { get; init; }
 
     /// <summary>Everything from the model folder and what the device holds.</summary>

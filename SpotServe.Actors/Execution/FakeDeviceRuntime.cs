@@ -72,6 +72,8 @@ public sealed class FakeDeviceRuntime : IDeviceRuntime
             progress, cancel).ConfigureAwait(false);
         try
         {
+            await _pages.OlderGoneAsync(assignment.Epoch, order.Predecessor, cancel).ConfigureAwait(false);
+            if (order.FreesFirst) _weights.Trim();
             return new FakeStageEngine(
                 assignment, Model, _pages, weights, order.SharedPages,
                 _beforeStep is null ? null : plan => _beforeStep(assignment, plan));

@@ -152,8 +152,8 @@ public sealed class FakeStageEngine : IStageEngine
 
     public void Dispose()
     {
-        _pages.Dispose();
         _weights?.Dispose();
+        _pages.Dispose();
     }
 
     private void Begin(StepPlan plan)

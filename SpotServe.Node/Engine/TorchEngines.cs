@@ -77,6 +77,7 @@ internal sealed class TorchEngines : IDisposable
                 need, order.Weights, assignment.Epoch, fetcher, BlocksAtOnce, progress, cancel,
                 hasThreads: _device.type == DeviceType.CUDA).ConfigureAwait(false);
             _timeline?.Reached("weights", weights.Bytes);
+            await RoomForPagesAsync(order, weights, cancel).ConfigureAwait(false);
             return Assemble(assignment, weights, order.SharedPages, usePlainOperations: false);
         }
         catch (ExternalException error)
@@ -92,6 +93,20 @@ internal sealed class TorchEngines : IDisposable
     public ITransferBlock? OpenPages(PageRun run) => _pages.Open(run);
 
     public void Dispose() => Weights.Dispose();
+
+    private async Task RoomForPagesAsync(PreparationOrder order, WeightSet weights, CancellationToken cancel)
+    {
+        try
+        {
+            await _pages.OlderGoneAsync(order.Assignment.Epoch, order.Predecessor, cancel).ConfigureAwait(false);
+            if (order.FreesFirst) Weights.Trim();
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
 
     /// <summary>Takes the weights over: they go with the engine, also when it cannot be made.</summary>
     private TorchStageEngine Assemble(

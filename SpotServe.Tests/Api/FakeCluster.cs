@@ -123,7 +123,7 @@ internal sealed class FakeCluster : IGenerationClient
     public async Task<RequestId> NextCancelledAsync(CancellationToken cancel)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        limit.CancelAfter(TimeSpan.FromSeconds(10));
+        limit.CancelAfter(PatientTestKit.Patience);
         return await _cancelled.Reader.ReadAsync(limit.Token);
     }
 

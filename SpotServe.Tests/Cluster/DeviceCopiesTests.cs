@@ -1,12 +1,11 @@
 using Akka.TestKit;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Cluster;
 using Xunit;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 
 namespace SpotServe.Tests.Cluster;
 
-public sealed class DeviceCopiesTests : TestKit
+public sealed class DeviceCopiesTests : PatientTestKit
 {
     private static readonly DevicePagesCopied Answer = new(new Epoch(1), 7, new DeviceId("a", 0), 100);
     private readonly DeviceCopies _copies = new();

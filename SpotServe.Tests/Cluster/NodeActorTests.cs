@@ -1,6 +1,5 @@
 using Akka.Actor;
 using Akka.TestKit;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using Xunit;
@@ -9,7 +8,7 @@ using static SpotServe.Actors.Cluster.ClusterProtocol;
 namespace SpotServe.Tests.Cluster;
 
 /// <summary>The node's actor between planner and shards: what it repeats, and whom it obeys.</summary>
-public sealed class NodeActorTests : TestKit
+public sealed class NodeActorTests : PatientTestKit
 {
     private static readonly NodeInfo Info = new("a:1#1", "127.0.0.1:1", [new DeviceInfo(0, "cpu", 8L << 30)]);
     private static readonly DeviceId Device = new(Info.Node, 0);

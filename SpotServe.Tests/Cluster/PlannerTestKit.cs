@@ -1,6 +1,5 @@
 using Akka.Actor;
 using Akka.TestKit;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Replica;
@@ -10,7 +9,7 @@ using static SpotServe.Actors.Cluster.ClusterProtocol;
 namespace SpotServe.Tests.Cluster;
 
 /// <summary>A planner on virtual time with scripted nodes.</summary>
-public abstract class PlannerTestKit : TestKit
+public abstract class PlannerTestKit : PatientTestKit
 {
     private const string Virtual = """
         akka.persistence.journal.plugin = akka.persistence.journal.inmem

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.TestKit;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.ModelFolder;
@@ -13,7 +12,7 @@ using static SpotServe.Actors.Replica.ReplicaControlProtocol;
 
 namespace SpotServe.Tests.Cluster;
 
-public sealed class ShardActorTests : TestKit
+public sealed class ShardActorTests : PatientTestKit
 {
     private static readonly DeviceId Device = new("a:1#1", 0);
     private readonly ManualDevice _device = new();
@@ -52,6 +51,18 @@ public sealed class ShardActorTests : TestKit
         Assert.False(engine.Disposed.IsCompleted);
         Assert.Equal([new Epoch(1), new Epoch(2)], holdings.Positions.Select(position => position.Epoch).Order());
         Assert.All(holdings.Positions, position => Assert.True(position.IsRunning));
+    }
+
+    [Fact]
+    public async Task Running_position_is_closed_by_one_that_has_no_room_beside_it()
+    {
+        var (shard, _, stage) = await RunningAsync(1, pipeline: null);
+
+        shard.Tell(Prepare(2));
+
+        await stage.Disposed.WaitAsync(Cancel);
+        stage.ThreadEnd.SetResult();
+        Assert.Equal(new Epoch(1), _node.ExpectMsg<PositionReleased>(cancellationToken: Cancel).Epoch);
     }
 
     [Fact]
@@ -198,7 +209,7 @@ public sealed class ShardActorTests : TestKit
     {
         shard ??= Shard(replica);
         var engine = new IdleEngine(Assignment(epoch));
-        shard.Tell(Prepare(epoch));
+        shard.Tell(Prepare(epoch, predecessor: epoch - 1));
         (await _device.NextLoadAsync(Cancel)).End.SetResult(engine);
         _node.ExpectMsg<DevicePrepared>(cancellationToken: Cancel);
         var stage = new IdleStage(pipeline);
@@ -211,8 +222,9 @@ public sealed class ShardActorTests : TestKit
     private static StageAssignment Assignment(long epoch) => new(
         new Epoch(epoch), new Position(0, 0, 0), new LayerRange(0, 8), 1, 1, PageCount: 8, 16, 4);
 
-    private static PreparePosition Prepare(long epoch) => new(
-        new Epoch(epoch), Device, PreparationOrder.FromFolder(Assignment(epoch)),
+    private static PreparePosition Prepare(long epoch, long? predecessor = null) => new(
+        new Epoch(epoch), Device,
+        PreparationOrder.FromFolder(Assignment(epoch)) with { Predecessor = predecessor is { } old ? new(old) : null },
         ImmutableDictionary<string, string>.Empty);
 
     private static ConnectPosition Connect(long epoch) => new(

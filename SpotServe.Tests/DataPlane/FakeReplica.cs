@@ -27,7 +27,7 @@ public enum Spread
 internal sealed class FakeReplica : IAsyncDisposable
 {
     public static readonly ModelSpec Model = FakeModel.Spec(layers: 5, contextMax: 256);
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    public static readonly TimeSpan Patience = PatientTestKit.Patience;
 
     private readonly List<DataPlaneNode> _nodes = [];
     private readonly BlockingCollection<StepResult> _results = [];

@@ -8,7 +8,7 @@ namespace SpotServe.Tests.DataPlane;
 
 public sealed class HeartbeatTests
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Patience = PatientTestKit.Patience;
 
     /// <summary>Losses that were reported, in order.</summary>
     private readonly Channel<(string Node, string Reason)> _lost =

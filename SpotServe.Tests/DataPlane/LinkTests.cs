@@ -8,7 +8,7 @@ namespace SpotServe.Tests.DataPlane;
 
 public sealed class LinkTests
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Patience = PatientTestKit.Patience;
 
     public static TheoryData<bool> Kinds => [true, false];
 

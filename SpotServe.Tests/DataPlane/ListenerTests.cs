@@ -11,7 +11,7 @@ namespace SpotServe.Tests.DataPlane;
 public sealed class ListenerTests
 {
     private const string Secret = "the cluster's secret";
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Patience = PatientTestKit.Patience;
     private static readonly LinkCredentials Credentials = new(new ClusterSecret(Secret));
     private static readonly LinkKey Key = LinkPairs.Key;
 

@@ -186,5 +186,5 @@ public sealed class ReplicaTests
     }
 
     private static Task<Exception> Within(Task<Exception> task) =>
-        task.WaitAsync(TimeSpan.FromSeconds(5), TestContext.Current.CancellationToken);
+        task.WaitAsync(FakeReplica.Patience, TestContext.Current.CancellationToken);
 }

@@ -10,7 +10,7 @@ namespace SpotServe.Tests.DataPlane;
 internal sealed class TransferPair : IDisposable
 {
     public static readonly Epoch Epoch = new(4);
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    public static readonly TimeSpan Patience = PatientTestKit.Patience;
     private static readonly DeviceId Device = new("source", 0);
 
     /// <param name="identity">What both encrypt with; null: they do not.</param>

@@ -155,7 +155,8 @@ public sealed class FakeDeviceMemoryTests
         var old = await runtime.PrepareAsync(
             PreparationOrder.FromFolder(Assignment(1, 0, 1)), NoPeers.Instance, NoProgress, Cancel);
         using var next = await runtime.PrepareAsync(
-            PreparationOrder.FromFolder(Assignment(2, 1, 2)), NoPeers.Instance, NoProgress, Cancel);
+            PreparationOrder.FromFolder(Assignment(2, 1, 2)) with { Predecessor = new Epoch(1) },
+            NoPeers.Instance, NoProgress, Cancel);
         runtime.Trim();
         Assert.Equal(2, runtime.Weights.Count(slice => slice.Group == TensorGroup.Layers));
 
@@ -173,7 +174,8 @@ public sealed class FakeDeviceMemoryTests
         var whole = await DeviceAsync(Assignment(1, 0, 1));
         using var runtime = await DeviceAsync(Assignment(1, 0, 4));
         using var quarter = await runtime.PrepareAsync(
-            PreparationOrder.FromFolder(Assignment(2, 1, 4)), NoPeers.Instance, NoProgress, Cancel);
+            PreparationOrder.FromFolder(Assignment(2, 1, 4)) with { Predecessor = new Epoch(1) },
+            NoPeers.Instance, NoProgress, Cancel);
         var geometry = new SliceGeometry(Model);
         var half = new WeightSlice(
             TensorGroup.Layers, new LayerRange(1, 2), geometry.ShareOf(TensorGroup.Layers, 0, 2));
@@ -235,6 +237,28 @@ public sealed class FakeDeviceMemoryTests
 
         Assert.Equal(
             new FakeModel(Model).NextToken(tokens, SamplingParameters.Greedy), Run(next, 19, 20, [4, 2], tokens));
+    }
+
+    [Fact]
+    public async Task Pages_are_made_once_the_older_engines_are_gone_that_they_have_no_room_beside()
+    {
+        using var runtime = new FakeDeviceRuntime(Model);
+        var serving = await runtime.PrepareAsync(
+            PreparationOrder.FromFolder(Assignment(1, 0, 1)), NoPeers.Instance, NoProgress, Cancel);
+        var givenUp = await runtime.PrepareAsync(
+            PreparationOrder.FromFolder(Assignment(2, 0, 1)) with { Predecessor = new Epoch(1) }, NoPeers.Instance,
+            NoProgress, Cancel);
+
+        var next = runtime.PrepareAsync(
+            PreparationOrder.FromFolder(Assignment(3, 0, 1)) with { Predecessor = new Epoch(1) }, NoPeers.Instance,
+            NoProgress, Cancel);
+
+        Assert.False(next.IsCompleted);
+        Assert.Equal([new Epoch(1), new Epoch(2)], runtime.Engines);
+        givenUp.Dispose();
+        using var third = await next;
+        Assert.Equal([new Epoch(1), new Epoch(3)], runtime.Engines);
+        serving.Dispose();
     }
 
     [Fact]

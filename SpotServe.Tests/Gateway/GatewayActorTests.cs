@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.TestKit;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Planning;
@@ -12,7 +11,7 @@ using static SpotServe.Actors.Requests.RequestProtocol;
 
 namespace SpotServe.Tests.Gateway;
 
-public sealed class GatewayActorTests : TestKit
+public sealed class GatewayActorTests : PatientTestKit
 {
     private static readonly GenerationParameters Greedy = new(8, SamplingParameters.Greedy, []);
     private readonly ManualClock _clock = new();

@@ -1,6 +1,5 @@
 using Akka.Actor;
 using Akka.TestKit;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Planning;
@@ -10,7 +9,7 @@ using static SpotServe.Actors.Requests.RequestProtocol;
 namespace SpotServe.Tests.Gateway;
 
 /// <summary>Which replica a request is sent to when the layout changes.</summary>
-public sealed class RoutingTests : TestKit
+public sealed class RoutingTests : PatientTestKit
 {
     private const int ReplicasMax = 4;
     private readonly ManualClock _clock = new();

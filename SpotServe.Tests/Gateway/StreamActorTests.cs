@@ -1,13 +1,12 @@
 using System.Threading.Channels;
 using Akka.Actor;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Gateway;
 using Xunit;
 using static SpotServe.Actors.Requests.RequestProtocol;
 
 namespace SpotServe.Tests.Gateway;
 
-public sealed class StreamActorTests : TestKit
+public sealed class StreamActorTests : PatientTestKit
 {
     private static readonly RequestId Id = new("cmpl-1");
     private readonly Channel<TokenBatch> _output = Channel.CreateUnbounded<TokenBatch>();

@@ -1,6 +1,5 @@
 using Akka.Actor;
 using Akka.TestKit;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Gateway;
 using Xunit;
@@ -9,7 +8,7 @@ using static SpotServe.Actors.Cluster.ClusterProtocol;
 namespace SpotServe.Tests.Gateway;
 
 /// <summary>A gateway keeps its view by what changed, and asks for a whole one when it missed something.</summary>
-public sealed class ViewChangeTests : TestKit
+public sealed class ViewChangeTests : PatientTestKit
 {
     private readonly ManualClock _clock = new();
     private readonly ClusterBoard _board = new();

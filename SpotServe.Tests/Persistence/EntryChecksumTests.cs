@@ -1,6 +1,5 @@
 using System.Text;
 using Akka.Actor;
-using Akka.TestKit.Xunit;
 using CsCheck;
 using SpotServe.Actors.Persistence;
 using SpotServe.Tests.Serialization;
@@ -9,7 +8,7 @@ using Xunit;
 namespace SpotServe.Tests.Persistence;
 
 /// <summary>What lies in the journal is read as what was written, or not at all.</summary>
-public sealed class EntryChecksumTests : TestKit
+public sealed class EntryChecksumTests : PatientTestKit
 {
     private JournalSerializer Serializer => new((ExtendedActorSystem)Sys, StoredEvents.Schema);
 

@@ -1,13 +1,12 @@
 using System.Collections.Concurrent;
 using Akka.TestKit;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Persistence;
 using Xunit;
 
 namespace SpotServe.Tests.Persistence;
 
 /// <summary>What is known of the journal's state, and since when.</summary>
-public sealed class JournalWatchTests : TestKit
+public sealed class JournalWatchTests : PatientTestKit
 {
     private readonly ManualClock _clock = new();
     private readonly JournalHealth _health = new();
@@ -57,7 +56,7 @@ public sealed class JournalWatchTests : TestKit
     }
 
     private void Await(Func<bool> condition) => AwaitCondition(
-        condition, TimeSpan.FromSeconds(10), cancellationToken: TestContext.Current.CancellationToken);
+        condition, Patience, cancellationToken: TestContext.Current.CancellationToken);
 
     private void Advance(TimeSpan time) => AwaitAssert(
         () =>
@@ -66,7 +65,7 @@ public sealed class JournalWatchTests : TestKit
             Time.Advance(time);
             Assert.True(_probe.TakeTried());
         },
-        TimeSpan.FromSeconds(10));
+        Patience);
 
     private sealed class ScriptedProbe : IJournalProbe
     {

@@ -260,7 +260,7 @@ public sealed class ReplicaActorLifeTests : ReplicaTestKit
         Sys.Stop(Replica);
 
         await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
-        await Pipeline.Disposed.WaitAsync(TimeSpan.FromSeconds(5), Cancel);
+        await Pipeline.Disposed.WaitAsync(Patience, Cancel);
     }
 
     [Fact]

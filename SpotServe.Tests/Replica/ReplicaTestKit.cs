@@ -1,6 +1,5 @@
 using Akka.Actor;
 using Akka.TestKit;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Scheduling;
 using SpotServe.Tests.Scheduling;
@@ -9,7 +8,7 @@ using Xunit;
 namespace SpotServe.Tests.Replica;
 
 /// <summary>A replica under a probe as its parent, on virtual time, over a pipeline that the test drives.</summary>
-public abstract class ReplicaTestKit : TestKit
+public abstract class ReplicaTestKit : PatientTestKit
 {
     private const string VirtualTime =
         """akka.scheduler.implementation = "Akka.TestKit.TestScheduler, Akka.TestKit" """;

@@ -1,6 +1,5 @@
 using Akka.Actor;
 using Akka.TestKit;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
 using Xunit;
@@ -9,7 +8,7 @@ using static SpotServe.Actors.Requests.RequestProtocol;
 namespace SpotServe.Tests.Requests;
 
 /// <summary>A request whose replicas are lost one after another, and one that is cancelled.</summary>
-public sealed class LostReplicaTests : TestKit
+public sealed class LostReplicaTests : PatientTestKit
 {
     private static readonly RequestId Id = new("cmpl-1");
     private readonly TestProbe _gateway;

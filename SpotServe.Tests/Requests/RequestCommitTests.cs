@@ -1,6 +1,5 @@
 using Akka.Actor;
 using Akka.TestKit;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
 using Xunit;
@@ -9,7 +8,7 @@ using static SpotServe.Actors.Requests.RequestProtocol;
 namespace SpotServe.Tests.Requests;
 
 /// <summary>What a client hears is in the database: nothing is said while the journal still writes it.</summary>
-public sealed class RequestCommitTests : TestKit
+public sealed class RequestCommitTests : PatientTestKit
 {
     private static readonly RequestId Id = new("cmpl-1");
     private static readonly GenerationParameters Greedy = new(8, SamplingParameters.Greedy, []);

@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Cluster.Sharding;
 using Akka.TestKit;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
 using SpotServe.Tests.Fragments;
@@ -11,7 +10,7 @@ using static SpotServe.Actors.Requests.RequestProtocol;
 
 namespace SpotServe.Tests.Requests;
 
-public sealed class RequestEntityTests : TestKit
+public sealed class RequestEntityTests : PatientTestKit
 {
     private static readonly RequestId Id = new("cmpl-1");
     private static readonly GenerationParameters Greedy = new(8, SamplingParameters.Greedy, []);

@@ -4,7 +4,6 @@ using Akka.Configuration;
 using Akka.Persistence;
 using Akka.Persistence.Journal;
 using Akka.TestKit;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
@@ -14,7 +13,7 @@ using static SpotServe.Actors.Requests.RequestProtocol;
 namespace SpotServe.Tests.Requests;
 
 /// <summary>A request whose journal takes no writes, or gives back what nobody can read.</summary>
-public sealed class RequestJournalTroubleTests : TestKit
+public sealed class RequestJournalTroubleTests : PatientTestKit
 {
     private static readonly RequestId Id = new("cmpl-1");
     private static readonly GenerationParameters Greedy = new(8, SamplingParameters.Greedy, []);

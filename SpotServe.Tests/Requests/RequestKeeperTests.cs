@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.TestKit;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Requests;
 using Xunit;
@@ -9,7 +8,7 @@ using static SpotServe.Actors.Requests.RequestProtocol;
 
 namespace SpotServe.Tests.Requests;
 
-public sealed class RequestKeeperTests : TestKit
+public sealed class RequestKeeperTests : PatientTestKit
 {
     private static readonly RequestKeeperOptions Options = new();
     private readonly ManualClock _clock = new();

@@ -1,6 +1,5 @@
 using Akka.Actor;
 using Akka.TestKit;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
 using Xunit;
@@ -9,7 +8,7 @@ using static SpotServe.Actors.Requests.RequestProtocol;
 namespace SpotServe.Tests.Requests;
 
 /// <summary>An entity takes routes from its gateway and tokens from the replica that it is routed to.</summary>
-public sealed class RequestSendersTests : TestKit
+public sealed class RequestSendersTests : PatientTestKit
 {
     private static readonly RequestId Id = new("cmpl-1");
     private static readonly Epoch Routed = new(3);

@@ -46,7 +46,6 @@ public sealed class EnginePages : IDisposable
         if (_disposed) return;
         _disposed = true;
         _store.Remove(this);
-        foreach (var pool in _pools) pool.Release();
     }
 }
 
@@ -57,6 +56,7 @@ public sealed class PageStore(long headBytes, int halves = 2)
 {
     private readonly Lock _gate = new();
     private readonly List<EnginePages> _engines = [];
+    private TaskCompletionSource _removed = new();
 
     /// <summary>Epochs of the engines that were added and not disposed.</summary>
     public ImmutableArray<Epoch> Epochs
@@ -78,6 +78,24 @@ public sealed class PageStore(long headBytes, int halves = 2)
 
     /// <summary>Bytes of a page of one layer.</summary>
     public long PageBytes(PageShape shape) => shape.Heads.Count * headBytes * halves;
+
+    /// <summary>Completes when no engine of an older epoch is left but the predecessor's: the others close, and what
+    /// they have is not free before they are gone. Goes on on the thread that the last one is disposed on.</summary>
+    /// <param name="predecessor">The older epoch that may stay; null for none.</param>
+    public async Task OlderGoneAsync(Epoch epoch, Epoch? predecessor, CancellationToken cancel)
+    {
+        while (true)
+        {
+            Task removed;
+            lock (_gate)
+            {
+                if (_engines.TrueForAll(engine => engine.Epoch >= epoch || engine.Epoch == predecessor)) return;
+                removed = _removed.Task;
+            }
+
+            await removed.WaitAsync(cancel).ConfigureAwait(false);
+        }
+    }
 
     /// <summary>Makes an engine's pools.</summary>
     /// <param name="sharedWith">Epoch of the engine whose pools are taken over, for the layers that it has with the
@@ -124,9 +142,14 @@ public sealed class PageStore(long headBytes, int halves = 2)
         }
     }
 
+    /// <summary>Takes an engine's pages out and gives their memory back.</summary>
     internal void Remove(EnginePages pages)
     {
         lock (_gate) _engines.Remove(pages);
+        foreach (var pool in pages.Pools) pool.Release();
+        TaskCompletionSource removed;
+        lock (_gate) (removed, _removed) = (_removed, new TaskCompletionSource());
+        removed.SetResult();
     }
 
     private TensorBytes? Shared(Epoch epoch, PageShape shape, int layer)

@@ -10,12 +10,15 @@ namespace SpotServe.Actors.Planning;
 /// with.</param>
 /// <param name="Homes">Per new replica, the old one whose page ids it keeps; null for none.</param>
 /// <param name="SharedOn">Devices whose new engine goes on with the old one's pages in place.</param>
+/// <param name="ShortOn">Devices on which the pages have no room beside all weights that are there: those that the
+/// layout has no use for have to go first.</param>
 public sealed record PagePlan(
     ImmutableArray<int> Counts,
     bool KeepsServing,
     ImmutableArray<Succession> Successions,
     ImmutableArray<int?> Homes,
-    ImmutableArray<DeviceId> SharedOn)
+    ImmutableArray<DeviceId> SharedOn,
+    ImmutableArray<DeviceId> ShortOn)
 {
     /// <summary>Sizes the pages and pairs the replicas.</summary>
     /// <exception cref="NoLayoutException">Not even alone does one full context fit.</exception>
@@ -32,8 +35,9 @@ public sealed record PagePlan(
         var room = new PageRoom(inputs, layout, homes);
         var (counts, keepsServing) = room.Choose();
         return keepsServing && inputs.Serving is not null && !successions.IsEmpty
-            ? new PagePlan(counts, true, successions, homes, room.SharedOn(counts))
-            : new PagePlan(counts, keepsServing, [], [.. homes.Select(_ => (int?)null)], []);
+            ? new PagePlan(counts, true, successions, homes, room.SharedOn(counts), [])
+            : new PagePlan(
+                counts, keepsServing, [], [.. homes.Select(_ => (int?)null)], [], room.ShortOn(counts, keepsServing));
     }
 
     /// <summary>Those that inherit requests, and one for each old replica that has none now: requests may come to it

@@ -73,6 +73,22 @@ internal sealed class PageRoom
         ];
     }
 
+    /// <summary>Devices that have too little memory for these counts beside the weights that they hold, and those of
+    /// which nobody said what they hold. None where a layout goes on serving: its counts leave room for them.</summary>
+    public ImmutableArray<DeviceId> ShortOn(ImmutableArray<int> pages, bool keepsServing)
+    {
+        if (keepsServing && _inputs.Serving is not null) return [];
+        return [.. _layout.Positions.Where(IsShort).Select(_layout.DeviceAt)];
+
+        bool IsShort(Position position)
+        {
+            var device = _layout.DeviceAt(position);
+            var pageBytes = LayoutAssembly.KvPageBytes(_inputs.Model, _layout, position) * pages[position.Replica];
+            return !_held.ContainsKey(device)
+                || BothWeights(device, position) + _inputs.WorkingBytes + pageBytes > _memory[device];
+        }
+    }
+
     /// <summary>Pages that fit on every device of a replica beside what the device has now.</summary>
     /// <param name="pagesToShare">Count at which layers that stay share their pages; null for no sharing.</param>
     private int Beside(ServingLayout serving, int replica, int? pagesToShare)

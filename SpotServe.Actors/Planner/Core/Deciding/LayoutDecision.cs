@@ -43,7 +43,7 @@ internal sealed record LayoutDecision(
             plan,
             OrdersOf(plan.Migration),
             [.. plan.Migration.Steps.OfType<MigrationStep.FreeWeights>().Where(free => free.Early)
-                .Select(free => free.Device)],
+                .Select(free => free.Device).Concat(plan.Pages.ShortOn)],
             OriginOf(plan, serving));
 
     private static ImmutableDictionary<DeviceId, ImmutableArray<WeightOrder>> OrdersOf(MigrationPlan migration) =>

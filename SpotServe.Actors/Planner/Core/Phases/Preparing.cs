@@ -68,6 +68,7 @@ internal sealed record Preparing(
                 decision.Orders.GetValueOrDefault(device, []),
                 shared.Contains(device) ? decision.Origin!.Epoch : null)
             {
+                Predecessor = decision.KeepsServing ? Change.Before?.Epoch : null,
                 FreesFirst = decision.FreesFirst.Contains(device),
             };
             turn.Command(device, new ClusterProtocol.PreparePosition(Epoch, device, order, endpoints)
