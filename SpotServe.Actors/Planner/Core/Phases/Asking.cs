@@ -104,6 +104,7 @@ internal sealed record Asking(
 
         // With each answer: of thousands of nodes, not all are looked up before all have answered.
         if (Holdings.Count < turn.State.Nodes.Count) return;
+        if (turn.State is { Claim: null, Active: { } asked } && Caches.Count < asked.Replicas.Count) return;
         if (turn.State.Nodes.Keys.Any(node => !Holdings.ContainsKey(node))) return;
         if (turn.State.Claim is not null)
         {
