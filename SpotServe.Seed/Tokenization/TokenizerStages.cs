@@ -37,7 +37,10 @@ internal static class TokenizerStages
                 return Replace(stage.Knowing("type", "pattern", "content"));
             case "Sequence":
                 return new NormalizerSequence(
-                    [.. Parts(stage.Knowing("type", "normalizers")["normalizers"]).Select(p => Normalizer(p)!)]);
+                    [
+                        .. Parts(stage.Knowing("type", "normalizers")["normalizers"]).Select(
+                            part => Normalizer(part) ?? throw part.Bad("must be an object")),
+                    ]);
             default:
                 throw Unsupported(
                     stage,
@@ -88,7 +91,11 @@ internal static class TokenizerStages
                 return new PatternSplit(RunePattern.Literal(NotEmpty(delimiter)), SplitBehavior.Removed);
             case "Sequence":
                 stage.Knowing("type", "pretokenizers");
-                return new PreTokenizerSequence([.. Parts(stage["pretokenizers"]).Select(p => PreTokenizer(p)!)]);
+                return new PreTokenizerSequence(
+                [
+                    .. Parts(stage["pretokenizers"]).Select(
+                        part => PreTokenizer(part) ?? throw part.Bad("must be an object")),
+                ]);
             default:
                 throw Unsupported(
                     stage,

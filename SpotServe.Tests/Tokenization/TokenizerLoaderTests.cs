@@ -18,6 +18,10 @@ public sealed class TokenizerLoaderTests
     [InlineData("\"a\":97", "\"a\":-1", "model.vocab[\"a\"]")]
     [InlineData("\"a\":97", "\"a\":2000000000", "model.vocab[\"a\"]")]
     [InlineData("\"normalizer\": null", "\"normalizer\": {\"type\": \"Nmt\"}", "normalizer.type")]
+    [InlineData(
+        "\"normalizer\": null", "\"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [null]}",
+        "normalizer.normalizers[0]")]
+    [InlineData("\"pretokenizers\": [", "\"pretokenizers\": [null, ", "pre_tokenizer.pretokenizers[0]")]
     [InlineData("\"post_processor\": null", "\"post_processor\": {\"type\": \"Bert\"}", "post_processor.type")]
     [InlineData("\"decoder\": {\"type\": \"ByteLevel\"}", "\"decoder\": {\"type\": \"CTC\"}", "decoder.type")]
     [InlineData("\"merges\": []", "\"merges\": [], \"dropout\": 0.1", "model.dropout")]
