@@ -300,11 +300,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         Become(Drained);
     }
 
-    private ReplicaControlProtocol.Drained DrainedAnswer() => new(
-        _epoch,
-        _replica,
-        [.. _scheduler.Sequences.Select(sequence => new ReplicaControlProtocol.DrainedSequence(
-            sequence.Id, sequence.GeneratedCount, sequence.CachedTokens))]);
+    private ReplicaControlProtocol.Drained DrainedAnswer() => new(_epoch, _replica);
 
     private void OnPipelineLost(string reason, HashSet<IActorRef> waiting)
     {

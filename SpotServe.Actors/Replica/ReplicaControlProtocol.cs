@@ -30,13 +30,7 @@ public static class ReplicaControlProtocol
         Epoch Epoch, int Replica, ImmutableArray<CachedRequest> Requests) : IEvent;
 
     /// <summary>No step runs any more, and none will in this epoch.</summary>
-    /// <param name="Sequences">All that were not over, waiting ones included.</param>
-    public sealed record Drained(Epoch Epoch, int Replica, ImmutableArray<DrainedSequence> Sequences) : IEvent;
-
-    /// <summary>A sequence as the drain left it.</summary>
-    /// <param name="GeneratedCount">Tokens generated, those it was submitted with included.</param>
-    /// <param name="CachedTokens">Tokens, prompt included, whose keys and values are in pages; 0 when it waits.</param>
-    public sealed record DrainedSequence(RequestId Id, int GeneratedCount, int CachedTokens);
+    public sealed record Drained(Epoch Epoch, int Replica) : IEvent;
 
     /// <summary>What the replica does at this moment. Its parent gets it every second.</summary>
     /// <param name="Queued">Requests without pages, suspended ones included.</param>

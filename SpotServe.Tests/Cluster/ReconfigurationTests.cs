@@ -199,7 +199,7 @@ public sealed class ReconfigurationTests : PlannerTestKit
     private static void CutOver(IActorRef planner, Epoch old, TestProbe oldReplica, Epoch epoch)
     {
         oldReplica.FishForMessage<ReplicaControlProtocol.Drain>(_ => true, cancellationToken: Cancel);
-        planner.Tell(new ReplicaControlProtocol.Drained(old, 0, []));
+        planner.Tell(new ReplicaControlProtocol.Drained(old, 0));
         planner.Tell(new HandoverProtocol.ReplicaServes(epoch, 0, 3, 1, 5, 4096));
     }
 

@@ -140,7 +140,7 @@ public sealed class SendersTests
     private static object[] WordsOfReplica(Epoch epoch, int replica) =>
     [
         new ReplicaStarted(epoch, replica, ActorRefs.Nobody),
-        new ReplicaControlProtocol.Drained(epoch, replica, []),
+        new ReplicaControlProtocol.Drained(epoch, replica),
         new ReplicaControlProtocol.ReplicaLoad(epoch, replica, 0, 0, 1, 1, 1, 0, 0, 0),
         new ReplicaControlProtocol.ReplicaLost(epoch, replica, "gone"),
         new ReplicaControlProtocol.ReplicaCacheReport(epoch, replica, []),

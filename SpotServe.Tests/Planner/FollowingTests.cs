@@ -156,7 +156,7 @@ public sealed class FollowingTests
             foreach (var replica in old?.Replicas.Keys ?? [])
             {
                 Hear(new Actors.Replica.HandoverProtocol.HandoverReady(old!.Epoch, replica, epoch));
-                Hear(new Actors.Replica.ReplicaControlProtocol.Drained(old.Epoch, replica, []));
+                Hear(new Actors.Replica.ReplicaControlProtocol.Drained(old.Epoch, replica));
             }
 
             for (var i = 0; i < layout.Degrees.Replicas; i++)

@@ -52,7 +52,7 @@ internal static class Rehearsal
             foreach (var old in active.Replicas.Keys)
             {
                 Hear(new HandoverProtocol.HandoverReady(active.Epoch, old, epoch));
-                Hear(new ReplicaControlProtocol.Drained(active.Epoch, old, []));
+                Hear(new ReplicaControlProtocol.Drained(active.Epoch, old));
             }
 
             for (var i = 0; i < replicas; i++) Hear(new HandoverProtocol.ReplicaServes(epoch, i, 1, 0, 0, 0));

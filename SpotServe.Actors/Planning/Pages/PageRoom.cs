@@ -49,9 +49,9 @@ internal sealed class PageRoom
         var counts = new int[_layout.Degrees.Replicas];
         for (var replica = 0; replica < counts.Length; replica++)
         {
-            var fitting = Beside(serving, replica, pagesToShare: null);
+            var fitting = FittingPages(serving, replica, pagesToShare: null);
             counts[replica] = _homes[replica] is { } home && serving.Pages[home] is var kept
-                && kept >= needed && kept * GrowthMin > fitting && Beside(serving, replica, kept) >= kept
+                && kept >= needed && kept * GrowthMin > fitting && FittingPages(serving, replica, kept) >= kept
                     ? kept
                     : Math.Min(fitting, alone[replica]);
         }
@@ -91,7 +91,7 @@ internal sealed class PageRoom
 
     /// <summary>Pages that fit on every device of a replica beside what the device has now.</summary>
     /// <param name="pagesToShare">Count at which layers that stay share their pages; null for no sharing.</param>
-    private int Beside(ServingLayout serving, int replica, int? pagesToShare)
+    private int FittingPages(ServingLayout serving, int replica, int? pagesToShare)
     {
         var fit = long.MaxValue;
         foreach (var position in _layout.PositionsOf(replica))

@@ -30,7 +30,7 @@ internal sealed partial class LiveCluster
                 break;
             case ReplicaControlProtocol.Drain:
                 replica.Held ??= replica.Serving.Stop();
-                Later(AnswerSeconds, new ReplicaControlProtocol.Drained(replica.Epoch, replica.Index, []));
+                Later(AnswerSeconds, new ReplicaControlProtocol.Drained(replica.Epoch, replica.Index));
                 if (!replica.Targets.IsEmpty) HandOver(replica);
                 break;
             case HandoverProtocol.CancelHandover:

@@ -202,7 +202,7 @@ internal sealed record CoreOperation(CoreOperation.Kind What, int Pick)
         yield return new ClusterProtocol.DeviceConnected(epoch, nobody);
         yield return new PlannerInputs.LeaderStarted(epoch, 7, node.Address);
         yield return new ClusterProtocol.DeviceLoading(epoch, nobody, new LoadProgress(1, 1, 1, 1));
-        yield return new ReplicaControlProtocol.Drained(epoch, 9, []);
+        yield return new ReplicaControlProtocol.Drained(epoch, 9);
         yield return new ReplicaControlProtocol.ReplicaCacheReport(state.Active?.Epoch ?? epoch, 9, []);
         yield return new ReplicaControlProtocol.ReplicaLoad(state.Active?.Epoch ?? epoch, 9, 0, 1, 8, 1, 9, 1, 1, 0);
         yield return new HandoverProtocol.ReplicaServes(epoch, 9, 1, 1, 1, 1);

@@ -118,7 +118,7 @@ internal sealed class CoreWorld
                 break;
             case ReplicaControlProtocol.Drain:
                 leader.IsDrained = true;
-                Mail.Add(new ReplicaControlProtocol.Drained(leader.Epoch, leader.Replica, []));
+                Mail.Add(new ReplicaControlProtocol.Drained(leader.Epoch, leader.Replica));
                 HandOver(leader, leader.Targets);
                 break;
             case HandoverProtocol.ServeNow:
