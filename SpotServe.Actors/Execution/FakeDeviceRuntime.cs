@@ -64,23 +64,26 @@ public sealed class FakeDeviceRuntime : IDeviceRuntime
         var assignment = order.Assignment;
         if (_beforeLoad is not null) await _beforeLoad(assignment, cancel).ConfigureAwait(false);
         cancel.ThrowIfCancellationRequested();
-        RequireMemory(assignment);
         ImmutableArray<WeightSlice> need = [.. _weights.Shape.Geometry.Need(assignment)];
         if (order.FreesFirst) _weights.TrimBeside(need);
         var weights = await _weights.PrepareAsync(
             need, order.Weights, assignment.Epoch, fetcher, blocksAtOnce: 1,
             progress, cancel).ConfigureAwait(false);
+        FakeStageEngine? engine = null;
         try
         {
             await _pages.OlderGoneAsync(assignment.Epoch, order.Predecessor, cancel).ConfigureAwait(false);
             if (order.FreesFirst) _weights.Trim();
-            return new FakeStageEngine(
+            engine = new FakeStageEngine(
                 assignment, Model, _pages, weights, order.SharedPages,
                 _beforeStep is null ? null : plan => _beforeStep(assignment, plan));
+            RequireMemory(assignment);
+            return engine;
         }
         catch
         {
-            weights.Dispose();
+            if (engine is null) weights.Dispose();
+            else engine.Dispose();
             throw;
         }
     }
@@ -103,16 +106,18 @@ public sealed class FakeDeviceRuntime : IDeviceRuntime
 
     public void Dispose() => _weights.Dispose();
 
-    /// <summary>The fake's own numbers are smaller; it charges what the model's would take.</summary>
-    private void RequireMemory(StageAssignment assignment)
+    /// <summary>The fake's own numbers are smaller; it charges what the model's would take: all weights that are
+    /// here, the pages of every engine, shared ones once, and the buffers of the newest.</summary>
+    private void RequireMemory(StageAssignment newest)
     {
-        var heads = TensorSlices.KvHeads(Model, assignment.Position.Rank, assignment.RankCount).Count;
-        var pages = (long)assignment.Layers.Count * assignment.PageCount * KvPage.Bytes(Model, heads);
-        var buffers = 3L * assignment.StepTokensMax * Model.HiddenSize * sizeof(float);
-        var weights = _weights.Shape.Geometry.Need(assignment).Sum(_weights.Shape.Geometry.Bytes);
+        var weights = _weights.Held.Sum(_weights.Shape.Geometry.Bytes);
+        var pages = _pages.Pools.Cast<FakePool>().Sum(
+            pool => pool.Shape.PageCount * KvPage.Bytes(Model, pool.Shape.Heads.Count));
+        var buffers = 3L * newest.StepTokensMax * Model.HiddenSize * sizeof(float);
         if (weights + pages + buffers <= MemoryBytes) return;
         throw new InvariantException(
-            $"{assignment.Position} needs {weights + pages + buffers} bytes of memory ({weights} of weights, {pages} "
-            + $"of pages), the device has {MemoryBytes}: give fewer pages or more devices");
+            $"{newest.Position} needs {weights + pages + buffers} bytes of memory ({weights} of weights, {pages} "
+            + $"of pages, epochs {string.Join(", ", _pages.Epochs)}), the device has {MemoryBytes}: give fewer "
+            + "pages or more devices");
     }
 }

@@ -17,6 +17,8 @@ internal sealed class FakePool(PageShape shape) : TensorBytes(
     private readonly int _pageLength = (int)shape.Heads.Count * KvPage.Tokens;
     private bool _isFreed;
 
+    public PageShape Shape => shape;
+
     /// <summary>Pages of fake engines: keys and values are one number.</summary>
     public static PageStore Store() => new(HeadBytes, halves: 1);
 

@@ -68,11 +68,14 @@ public sealed class PageStore(long headBytes, int halves = 2)
     }
 
     /// <summary>Bytes of all pools, shared ones once.</summary>
-    public long BytesHeld
+    public long BytesHeld => Pools.Sum(pool => pool.Length);
+
+    /// <summary>The pools of all engines, shared ones once.</summary>
+    internal ImmutableArray<TensorBytes> Pools
     {
         get
         {
-            lock (_gate) return _engines.SelectMany(engine => engine.Pools).Distinct().Sum(pool => pool.Length);
+            lock (_gate) return [.. _engines.SelectMany(engine => engine.Pools).Distinct()];
         }
     }
 

@@ -119,13 +119,26 @@ internal sealed class PageRoom
         ? PageMoves.InPlace(_inputs.Model, serving.Layout, home, _layout, position)
         : default;
 
-    /// <summary>What the device holds and what it will need, common slices once.</summary>
+    /// <summary>What the device holds and what it will need. A share of a layer that is cut anew is memory of its own
+    /// beside the one that it is copied from; only equal shares are there once.</summary>
     private long BothWeights(DeviceId device, Position position)
     {
-        var held = _held.GetValueOrDefault(device)?.Weights ?? [];
-        var need = PositionNeed.Of(_layout, position);
-        return held.Sum(_geometry.Bytes) + _geometry.NeedBytes(need) - _geometry.ReuseBytes(need, held);
+        var held = _held.GetValueOrDefault(device)?.Weights ?? ServedBy(device);
+        var need = _geometry.Need(PositionNeed.Of(_layout, position));
+        return held.Sum(_geometry.Bytes) + need.Sum(slice => AddedBytes(slice, held));
     }
+
+    /// <summary>What a device has at least of which nobody said what it holds.</summary>
+    private ImmutableArray<WeightSlice> ServedBy(DeviceId device) =>
+        _inputs.Serving is { Layout: var serving } && _before.TryGetValue(device, out var position)
+            ? [.. _geometry.Need(PositionNeed.Of(serving, position))]
+            : [];
+
+    private long AddedBytes(WeightSlice slice, ImmutableArray<WeightSlice> held) =>
+        Enumerable.Range(slice.Layers.First, slice.Layers.Count)
+            .Where(layer => !held.Any(
+                known => known.Group == slice.Group && known.Share == slice.Share && known.Layers.Contains(layer)))
+            .Sum(layer => _geometry.Bytes(slice with { Layers = new LayerRange(layer, layer + 1) }));
 
     private long Heads(Layout layout, Position position) =>
         TensorSlices.KvHeads(_inputs.Model, position.Rank, layout.Degrees.Ranks).Count;
