@@ -22,11 +22,13 @@ public sealed class AllNodesKilledTests(ITestOutputHelper output)
     {
         await using var cluster = await HandMadeCluster.StartAsync(Nodes, layout: "1,2,2", graceSeconds: 0);
         var journal = JournalOptions.Sqlite(cluster.Seed.DataFolder);
-        var requests = await OpenRequests.BeginAsync([cluster.Http], Streams);
-
-        foreach (var node in cluster.Nodes.ToArray()) cluster.End(node, "KILL");
+        DateTimeOffset killedAt = default;
+        var requests = await OpenRequests.BeginAsync([cluster.Http], Streams, () =>
+        {
+            foreach (var node in cluster.Nodes.ToArray()) cluster.End(node, "KILL");
+            killedAt = TimeProvider.System.GetUtcNow();
+        });
         Assert.False(requests.AllRead.IsCompleted);
-        var killedAt = TimeProvider.System.GetUtcNow();
         for (var i = 0; i < Nodes; i++) cluster.Add();
         await requests.AllRead.WaitAsync(StreamsMax, Cancel).ContinueWith(
             all => Assert.True(all.IsCompletedSuccessfully, $"{all.Exception}\n{cluster.WhatWasSaid()}"),

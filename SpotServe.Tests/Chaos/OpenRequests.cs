@@ -37,7 +37,10 @@ internal sealed class OpenRequests
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     /// <summary>Returns when all streams are under way.</summary>
-    public static async Task<OpenRequests> BeginAsync(IReadOnlyList<HttpClient> controls, int streams)
+    /// <param name="whenUnderway">Done at once when they are, before the last of them is read on: on a busy machine all
+    /// may be over when the caller gets to it.</param>
+    public static async Task<OpenRequests> BeginAsync(
+        IReadOnlyList<HttpClient> controls, int streams, Action? whenUnderway = null)
     {
         var waiting = streams;
         var underway = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -52,7 +55,9 @@ internal sealed class OpenRequests
             i % controls.Count,
             pieces =>
             {
-                if (pieces == PiecesToBeUnderway && Interlocked.Decrement(ref waiting) == 0) underway.TrySetResult();
+                if (pieces != PiecesToBeUnderway || Interlocked.Decrement(ref waiting) != 0) return;
+                whenUnderway?.Invoke();
+                underway.TrySetResult();
             },
             Cancel)));
         await Task.WhenAny(underway.Task, all).WaitAsync(UnderwayMax, Cancel);
