@@ -28,7 +28,7 @@ public sealed class AllNodesKilledTests(ITestOutputHelper output)
             foreach (var node in cluster.Nodes.ToArray()) cluster.End(node, "KILL");
             killedAt = TimeProvider.System.GetUtcNow();
         });
-        Assert.False(requests.AllRead.IsCompleted);
+        Assert.False(requests.AllRead.IsCompleted, $"all was over before: {requests.AllRead.Exception}");
         for (var i = 0; i < Nodes; i++) cluster.Add();
         await requests.AllRead.WaitAsync(StreamsMax, Cancel).ContinueWith(
             all => Assert.True(all.IsCompletedSuccessfully, $"{all.Exception}\n{cluster.WhatWasSaid()}"),
