@@ -141,8 +141,9 @@ internal sealed class HeartbeatService : INodeLinkServer, IDisposable
             }
             else
             {
-                peer.Attach(socket);
+                var beat = peer.Attach(socket);
                 _monitor.Connected(peer);
+                if (beat is { } process) _monitor.Beat(peer, process, Now);
             }
         }
     }

@@ -54,11 +54,21 @@ internal sealed class WatchedPeer(string node, IPEndPoint endpoint, LinkCredenti
     }
 
     /// <summary>Begins to read from a new connection.</summary>
-    public void Attach(ProvenSocket connection)
+    /// <returns>The process of a beat that came with the end of the handshake; null when none did.</returns>
+    public long? Attach(ProvenSocket connection)
     {
         Invariant.Holds(Connection is null);
         Connection = connection;
-        _receivedBytes = 0;
+        try
+        {
+            _receivedBytes = connection.ReceiveRead(_received);
+        }
+        catch (SocketException)
+        {
+            _receivedBytes = 0;   // The socket is readable now, and reading says so again.
+        }
+
+        return TakeLastBeat();
     }
 
     /// <summary>Reads the beats that have arrived. Called when the socket is readable; never blocks.</summary>
@@ -76,12 +86,7 @@ internal sealed class WatchedPeer(string node, IPEndPoint endpoint, LinkCredenti
             return (false, null);
         }
 
-        var whole = _receivedBytes / BeatBytes * BeatBytes;
-        if (whole == 0) return (true, null);
-        var incarnation = BinaryPrimitives.ReadInt64LittleEndian(_received.AsSpan(whole - BeatBytes));
-        _received.AsSpan(whole, _receivedBytes - whole).CopyTo(_received);
-        _receivedBytes -= whole;
-        return (true, incarnation);
+        return (true, TakeLastBeat());
     }
 
     public void Detach()
@@ -95,5 +100,16 @@ internal sealed class WatchedPeer(string node, IPEndPoint endpoint, LinkCredenti
     {
         _ended.Cancel();
         Detach();
+    }
+
+    /// <summary>The process that the last whole beat came from; what is left of the next stays.</summary>
+    private long? TakeLastBeat()
+    {
+        var whole = _receivedBytes / BeatBytes * BeatBytes;
+        if (whole == 0) return null;
+        var incarnation = BinaryPrimitives.ReadInt64LittleEndian(_received.AsSpan(whole - BeatBytes));
+        _received.AsSpan(whole, _receivedBytes - whole).CopyTo(_received);
+        _receivedBytes -= whole;
+        return incarnation;
     }
 }

@@ -136,30 +136,23 @@ internal sealed class ProvenSocket : IDisposable
     {
         if (Socket.Available == 0) return null;
         if (_tls is null) return Socket.Receive(into);
-        _arrived ??= new byte[ArrivedBytes];
         try
         {
             _wire!.Feed();
-            var total = 0;
-            while (into.Length - total >= ArrivedBytes)
-            {
-                // It stays pending until the whole of a record has been fed, however many calls that takes.
-                _arriving ??= TakeArrivedAsync(_tls);
-                if (!_arriving.IsCompleted) break;
-                if (_arriving.Exception is { } failure) throw Broken(failure.InnerException);
-                _arriving = null;
-                if (_arrivedBytes == 0) return null;
-                _arrived.AsSpan(0, _arrivedBytes).CopyTo(into[total..]);
-                total += _arrivedBytes;
-            }
-
-            return total;
         }
         catch (Exception error) when (IsTlsFault(error))
         {
             throw Broken(error);
         }
+
+        return TakeDecrypted(_tls, into);
     }
+
+    /// <summary>Takes what TLS read beside the end of its handshake, without blocking: the socket is not readable for it
+    /// any more. To be called once, before <see cref="ReceiveArrived"/>.</summary>
+    /// <returns>Bytes received, 0 when there are none.</returns>
+    /// <exception cref="SocketException">The connection broke.</exception>
+    public int ReceiveRead(Span<byte> into) => _tls is null ? 0 : TakeDecrypted(_tls, into) ?? 0;
 
     /// <summary>Closes at once, waking threads that block in a call of it: closing alone would wait for them.</summary>
     public void Abandon()
@@ -180,6 +173,33 @@ internal sealed class ProvenSocket : IDisposable
     {
         Socket.Dispose();
         _tls?.Dispose();
+    }
+
+    /// <returns>Bytes of all records that are there, 0 when none is whole; null at the end of the stream.</returns>
+    private int? TakeDecrypted(SslStream tls, Span<byte> into)
+    {
+        _arrived ??= new byte[ArrivedBytes];
+        try
+        {
+            var total = 0;
+            while (into.Length - total >= ArrivedBytes)
+            {
+                // It stays pending until the whole of a record has been fed, however many calls that takes.
+                _arriving ??= TakeArrivedAsync(tls);
+                if (!_arriving.IsCompleted) break;
+                if (_arriving.Exception is { } failure) throw Broken(failure.InnerException);
+                _arriving = null;
+                if (_arrivedBytes == 0) return null;
+                _arrived.AsSpan(0, _arrivedBytes).CopyTo(into[total..]);
+                total += _arrivedBytes;
+            }
+
+            return total;
+        }
+        catch (Exception error) when (IsTlsFault(error))
+        {
+            throw Broken(error);
+        }
     }
 
     private async Task TakeArrivedAsync(SslStream tls) =>
