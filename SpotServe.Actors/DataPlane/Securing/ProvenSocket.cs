@@ -148,8 +148,8 @@ internal sealed class ProvenSocket : IDisposable
         return TakeDecrypted(_tls, into);
     }
 
-    /// <summary>Takes what TLS read beside the end of its handshake, without blocking: the socket is not readable for it
-    /// any more. To be called once, before <see cref="ReceiveArrived"/>.</summary>
+    /// <summary>Takes what TLS read beside the end of its handshake, without blocking: the socket is not readable for
+    /// it any more. To be called once, before <see cref="ReceiveArrived"/>.</summary>
     /// <returns>Bytes received, 0 when there are none.</returns>
     /// <exception cref="SocketException">The connection broke.</exception>
     public int ReceiveRead(Span<byte> into) => _tls is null ? 0 : TakeDecrypted(_tls, into) ?? 0;
