@@ -120,8 +120,9 @@ public interface IDeviceRuntime : IDisposable
 
     /// <summary>
     /// Makes an engine: reuses what is in memory, fetches what the orders name, reads the rest from the model folder,
-    /// and allocates pages. Long: runs off the caller's thread, while older engines go on. Weights that were complete
-    /// when it was cancelled or failed stay.
+    /// and allocates pages. Long: runs off the caller's thread, while older engines go on. Pages are allocated once no
+    /// older engine is left but the order's predecessor: whoever closes them, and the caller's limit, end that wait.
+    /// Weights that were complete when it was cancelled or failed stay.
     /// </summary>
     /// <exception cref="ModelFormatException">The weights on disk are not those that the configuration
     /// promises.</exception>

@@ -51,6 +51,29 @@ internal sealed record ClusterDraw(
         ? new DeviceSpeed("slow", 1e10, 1e11, 2e-5)
         : new DeviceSpeed("fast", 2e10, 2e11, 2e-5);
 
+    /// <summary>Three nodes of one device, two of them in a pipeline, and no clients but a test's own.</summary>
+    public static ClusterDraw ThreeNodes(ModelSpec model, int controls, int stepTokensMax) => new(
+        SimTheme.AnyFaults,
+        controls,
+        Nodes: 3,
+        DevicesPerNode: 1,
+        Clients: 0,
+        ClientsUntil: TimeSpan.Zero,
+        model,
+        MemoryBytes: 40_000_000,
+        BytesPerSecond: 1e8,
+        DiskBytesPerSecond: 1e9,
+        Slowness: 1,
+        new PlannerOptions
+        {
+            Wanted = new LayoutDegrees(1, 2, 1, 4),
+            DevicesExpected = 3,
+            SequencesMax = 4,
+            StepTokensMax = stepTokensMax,
+            WorkingBytes = WorkingBytes,
+            Limits = new() { GatherMax = TimeSpan.FromSeconds(5) },
+        });
+
     public static ClusterDraw Of(Random random)
     {
         var drawn = AnyOf(random);

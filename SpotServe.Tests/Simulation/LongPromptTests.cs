@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planner;
 using Xunit;
 
 namespace SpotServe.Tests.Simulation;
@@ -62,7 +61,7 @@ public sealed class LongPromptTests
         var system = SimAkka.Create(isVerbose: false);
         world.Fragments.InstallIn(system);
         world.Fragments.WriteForReal(system);
-        var cluster = new SimCluster(world, system, Draw());
+        var cluster = new SimCluster(world, system, ClusterDraw.ThreeNodes(Model, controls: 3, stepTokensMax: 2_048));
         var random = new Random(1);
         var prompt = Enumerable.Range(0, PromptTokens).Select(_ => random.Next(16_384, Vocabulary)).ToImmutableArray();
         var sampling = SamplingParameters.Greedy;
@@ -104,28 +103,6 @@ public sealed class LongPromptTests
         control.Process.Spawn(
             Props.Create(() => new Asker(planner, onAnswer)), $"asker-{cluster.World.Now.Ticks}");
     }
-
-    private static ClusterDraw Draw() => new(
-        SimTheme.AnyFaults,
-        Controls: 3,
-        Nodes: 3,
-        DevicesPerNode: 1,
-        Clients: 0,
-        ClientsUntil: TimeSpan.Zero,
-        Model,
-        MemoryBytes: 40_000_000,
-        BytesPerSecond: 1e8,
-        DiskBytesPerSecond: 1e9,
-        Slowness: 1,
-        new PlannerOptions
-        {
-            Wanted = new LayoutDegrees(1, 2, 1, 4),
-            DevicesExpected = 3,
-            SequencesMax = 4,
-            StepTokensMax = 2_048,
-            WorkingBytes = 4_000,
-            Limits = new() { GatherMax = TimeSpan.FromSeconds(5) },
-        });
 
     private sealed class Asker : ReceiveActor
     {

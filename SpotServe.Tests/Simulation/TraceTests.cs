@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Diagnostics;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Planner;
 using SpotServe.Actors.Tracing;
 using Xunit;
 
@@ -83,7 +82,7 @@ public sealed class TraceTests
     {
         var system = SimAkka.Create(isVerbose: false);
         world.Fragments.InstallIn(system);
-        var cluster = new SimCluster(world, system, Draw());
+        var cluster = new SimCluster(world, system, ClusterDraw.ThreeNodes(Model, controls: 1, stepTokensMax: 64));
         ImmutableArray<int> prompt = [.. Enumerable.Range(0, 40).Select(i => i * 3 % Model.VocabularySize)];
         var sampling = SamplingParameters.Greedy;
         var client = new SimClient(
@@ -104,26 +103,4 @@ public sealed class TraceTests
     {
         if (!world.RunUntil(condition, world.Now + TimeSpan.FromSeconds(120))) world.Break($"{what} did not come");
     }
-
-    private static ClusterDraw Draw() => new(
-        SimTheme.AnyFaults,
-        Controls: 1,
-        Nodes: 3,
-        DevicesPerNode: 1,
-        Clients: 0,
-        ClientsUntil: TimeSpan.Zero,
-        Model,
-        MemoryBytes: 40_000_000,
-        BytesPerSecond: 1e8,
-        DiskBytesPerSecond: 1e9,
-        Slowness: 1,
-        new PlannerOptions
-        {
-            Wanted = new LayoutDegrees(1, 2, 1, 4),
-            DevicesExpected = 3,
-            SequencesMax = 4,
-            StepTokensMax = 64,
-            WorkingBytes = 4_000,
-            Limits = new() { GatherMax = TimeSpan.FromSeconds(5) },
-        });
 }

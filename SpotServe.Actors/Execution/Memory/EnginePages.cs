@@ -83,7 +83,8 @@ public sealed class PageStore(long headBytes, int halves = 2)
     public long PageBytes(PageShape shape) => shape.Heads.Count * headBytes * halves;
 
     /// <summary>Completes when no engine of an older epoch is left but the predecessor's: the others close, and what
-    /// they have is not free before they are gone. Goes on on the thread that the last one is disposed on.</summary>
+    /// they have is not free before they are gone. Goes on on the thread that the last one is disposed on. The limit of
+    /// this wait is the caller's.</summary>
     /// <param name="predecessor">The older epoch that may stay; null for none.</param>
     public async Task OlderGoneAsync(Epoch epoch, Epoch? predecessor, CancellationToken cancel)
     {
