@@ -25,7 +25,7 @@ internal sealed class PlannerCore(PlannerOptions options)
             Journal = journal,
             StartedAt = now,
             Phase = new Gathering(now),
-            Detail = "waiting for nodes",
+            StatusLine = "waiting for nodes",
             Claim = journal.Serving,
             Aftermath = new Aftermath(journal.Epoch),
             Wanted = options.Wanted,

@@ -14,7 +14,7 @@ internal sealed record PlannerState
     public required Phase Phase { get; init; }
 
     /// <summary>For a person: what the planner does or waits for.</summary>
-    public required string Detail { get; init; }
+    public required string StatusLine { get; init; }
 
     /// <summary>Nodes that report, in the order of their names: so placements are the same whoever came
     /// first.</summary>

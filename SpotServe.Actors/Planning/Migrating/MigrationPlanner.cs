@@ -96,7 +96,7 @@ public static class MigrationPlanner
                     notes.Add($"No KV pages are expected in time: their nodes leave too early. {Anew(kept)}");
                 return Noted(done.Plan, notes, cacheGivenUp: !problem.Inherited.Kept.IsEmpty);
             case DraftOutcome.Stuck stuck:
-                throw new MigrationMemoryException(stuck.Device, stuck.NeedBytes, stuck.BudgetBytes, stuck.Detail);
+                throw new MigrationMemoryException(stuck.Device, stuck.NeedBytes, stuck.BudgetBytes, stuck.Reason);
             default:
                 throw new System.Diagnostics.UnreachableException();
         }
@@ -126,7 +126,7 @@ public static class MigrationPlanner
             // Freed first, that slice would be gone for good: then there is no order, and the memory is the reason.
         }
 
-        throw new MigrationMemoryException(stuck.Device, stuck.NeedBytes, stuck.BudgetBytes, stuck.Detail);
+        throw new MigrationMemoryException(stuck.Device, stuck.NeedBytes, stuck.BudgetBytes, stuck.Reason);
     }
 
     private static string NoRoom(ImmutableArray<InheritedCache> kept) =>
