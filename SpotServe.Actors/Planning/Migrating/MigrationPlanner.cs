@@ -8,7 +8,7 @@ namespace SpotServe.Actors.Planning;
 /// </summary>
 /// <remarks>Algorithm 2 of SpotServe (ASPLOS '24), with copying while serving, storage as a source, and
 /// deadlines.</remarks>
-public static class MigrationPlanner
+internal static class MigrationPlanner
 {
     /// <summary>
     /// The plan, by the first of these that works: copy while serving; stop, and hold old and new side by side; the
