@@ -9,7 +9,7 @@ namespace SpotServe.Actors.DataPlane;
 /// log-probabilities, its index, their count, the token's own, and token and log-probability of each alternative (4
 /// bytes each, little-endian).
 /// </summary>
-public static class StepDrawsCodec
+internal static class StepDrawsCodec
 {
     private const int EntryBytes = 3 * sizeof(int);
 

@@ -4,8 +4,9 @@ namespace SpotServe.Actors.Hosting;
 
 /// <summary>
 /// Akka's logger for the time before the real loggers run and after they ended. The terminal is a person's: only what
-/// is broken is worth a line on it, while Akka itself says there at INFO that remoting was shut down. What remoting calls
-/// an error is told already by whoever starts the system, who gets it as an exception; at the end it is nobody's loss.
+/// is broken is worth a line on it, while Akka itself says there at INFO that remoting was shut down. What remoting
+/// calls an error is told already by whoever starts the system, who gets it as an exception; at the end it is nobody's
+/// loss.
 /// </summary>
 public sealed class LastLogger : MinimalLogger
 {

@@ -4,7 +4,7 @@ namespace SpotServe.Actors.Planning;
 
 /// <summary>Instances, counted by kind: what a search for layouts needs of them. Who plans looks for a better layout
 /// each second, and the fleet is seldom another one: it is checked and counted once.</summary>
-public sealed class CountedFleet
+internal sealed class CountedFleet
 {
     private readonly ImmutableArray<Instance> _instances;
     private ImmutableArray<KindFleet>? _kinds;

@@ -6,7 +6,7 @@ namespace SpotServe.Actors.Planning;
 /// <param name="Kind">The kind.</param>
 /// <param name="PerInstance">Device counts of its instances, the largest first, each with how many instances have
 /// it.</param>
-public sealed record KindFleet(DeviceKind Kind, ImmutableArray<(int Devices, int Instances)> PerInstance)
+internal sealed record KindFleet(DeviceKind Kind, ImmutableArray<(int Devices, int Instances)> PerInstance)
 {
     public int DeviceCount => PerInstance.Sum(p => p.Devices * p.Instances);
 

@@ -22,7 +22,7 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
         Run(new CountedFleet([.. instances]), load);
 
     /// <inheritdoc cref="Run(IReadOnlyCollection{Instance}, Workload)"/>
-    public SearchResult Run(CountedFleet counted, Workload load)
+    internal SearchResult Run(CountedFleet counted, Workload load)
     {
         counted.Require();
         load.Require();
@@ -54,7 +54,7 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
         Evaluate(new CountedFleet([.. instances]), load, degrees);
 
     /// <inheritdoc cref="Evaluate(IReadOnlyCollection{Instance}, Workload, LayoutDegrees)"/>
-    public Candidate? Evaluate(CountedFleet counted, Workload load, LayoutDegrees degrees)
+    internal Candidate? Evaluate(CountedFleet counted, Workload load, LayoutDegrees degrees)
     {
         var evaluator = new CandidateEvaluator(geometry, cost, options, load, counted.DeviceCount);
         var plan = evaluator.Plan(counted.Kinds, degrees.Ranks, degrees.Stages, degrees.BatchSize);
