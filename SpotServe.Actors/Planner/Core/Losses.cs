@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
 
 namespace SpotServe.Actors.Planner;
@@ -81,6 +82,7 @@ internal static class Losses
         turn.State = turn.State with
         {
             Nodes = turn.State.Nodes.Remove(node),
+            Names = turn.State.Names.Remove(node),
             Roster = turn.State.Roster + 1,
             Leaving = turn.State.Leaving.Remove(node),
             Accused = turn.State.Accused.Remove(node),
@@ -160,9 +162,5 @@ internal static class Losses
         _ => $"device {failed.Device} failed: {failed.Reason}",
     };
 
-    private static string[] NodesAt(Turn turn, string address)
-    {
-        var prefix = address + "#";
-        return [.. turn.State.Nodes.Keys.Where(node => node.StartsWith(prefix, StringComparison.Ordinal))];
-    }
+    private static ImmutableArray<string> NodesAt(Turn turn, string address) => turn.State.NamesFrom(address + "#");
 }

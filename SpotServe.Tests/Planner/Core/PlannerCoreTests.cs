@@ -82,6 +82,40 @@ public sealed class PlannerCoreTests
         Assert.Equal(new Departure(notice.Deadline, IsTold: true), run.State.Leaving[node.Name]);
     }
 
+    /// <summary>Each of thousands of devices would else be told of all the others, and told again twice a
+    /// second.</summary>
+    [Fact]
+    public void Device_is_told_where_its_own_sources_are_and_of_no_others()
+    {
+        var run = Serving(nodes: 3);
+        run.Muted = typeof(ClusterProtocol.DevicePrepared);
+        run.World.Join(devices: 1, memoryBytes: 64L << 20);
+
+        run.Pass(TimeSpan.FromSeconds(3), nodesReport: true, mailArrives: true);
+
+        var commands = Assert.IsType<Preparing>(run.State.Phase).Commands;
+        Assert.Equal(4, commands.Length);
+        Assert.Contains(commands, command => !command.Endpoints.IsEmpty);
+        Assert.All(commands, command => Assert.Equal(
+            command.Order.Weights.Select(piece => piece.From.Node).Distinct().Order(StringComparer.Ordinal),
+            command.Endpoints.Keys.Order(StringComparer.Ordinal)));
+    }
+
+    /// <summary>Two processes of one machine differ in the port alone, and 5000 begins like 50001.</summary>
+    [Fact]
+    public void Node_of_an_address_is_lost_and_none_whose_name_begins_alike()
+    {
+        var run = Serving(nodes: 3);
+        var node = run.World.Nodes[0].Name;
+
+        run.Hear(new MemberLost(CoreWorld.HostOf(run.World.Nodes[0])[..^1], "was downed"));
+        Assert.Equal(3, run.State.Nodes.Count);
+        run.Hear(new MemberLost(CoreWorld.HostOf(run.World.Nodes[0]), "was downed"));
+
+        Assert.Equal(2, run.State.Nodes.Count);
+        Assert.DoesNotContain(node, run.State.Nodes.Keys);
+    }
+
     private static CoreRun Serving(int nodes)
     {
         var run = new CoreRun(new PlannerOptions
