@@ -65,6 +65,7 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
                 ShowsSpecialTokens = !body.Flag("skip_special_tokens", true),
                 IncludesStop = body.Flag("include_stop_str_in_output", false),
                 TopLogprobs = prompt.TopLogprobs,
+                PromptLogprobs = SamplingFields.PromptLogprobs(body, prompt.Tokens.Length, stream),
             };
             return new GenerationSpec(prompt.Tokens, _sampling.Shaped(body, parameters))
             {

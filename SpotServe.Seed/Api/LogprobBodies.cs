@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 
 namespace SpotServe.Seed.Api;
 
@@ -51,5 +52,31 @@ internal sealed record TextLogprobsBody(
         foreach (var one in token.Top) top.TryAdd(one.Text, one.Logprob);
         top.TryAdd(token.Text, token.Logprob);
         return top;
+    }
+}
+
+/// <summary>What the model said of a token at a place of the prompt.</summary>
+/// <param name="Rank">1 for the likeliest.</param>
+internal sealed record PromptTokenBody(float Logprob, int Rank, string DecodedToken)
+{
+    /// <summary>By token id: the prompt's own token first, then the likeliest ones.</summary>
+    public static IReadOnlyList<Dictionary<string, PromptTokenBody>?> Of(ScoredPrompt prompt, TokenTexts texts)
+    {
+        var bodies = new List<Dictionary<string, PromptTokenBody>?>(prompt.Tokens.Length) { null };
+        for (var i = 0; i < prompt.Logprobs.Length; i++)
+        {
+            var one = prompt.Logprobs[i];
+            var body = new Dictionary<string, PromptTokenBody>();
+            Add(prompt.Tokens[i + 1], one.Logprob, one.Rank ?? 1);
+            var rank = 0;
+            foreach (var (token, logprob) in one.Top) Add(token, logprob, ++rank);
+            bodies.Add(body);
+
+            void Add(int token, float logprob, int at) => body.TryAdd(
+                token.ToString(CultureInfo.InvariantCulture),
+                new PromptTokenBody(TokenTexts.Finite(logprob), at, texts.TextOf(token)));
+        }
+
+        return bodies;
     }
 }

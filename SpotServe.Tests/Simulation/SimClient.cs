@@ -46,6 +46,9 @@ internal sealed class SimClient
     /// <summary>None where it wants none.</summary>
     public ImmutableArray<TokenLogprobs> ExpectedLogprobs { get; init; } = [];
 
+    /// <summary>What the model says of its prompt's tokens, where it asks for that.</summary>
+    public ImmutableArray<TokenLogprobs> ExpectedPrompt { get; init; } = [];
+
     /// <summary>Its request makes steps fail, after the expected tokens at the latest: it must end with an
     /// error.</summary>
     public bool IsPoison { get; init; }
@@ -143,6 +146,8 @@ internal sealed class SimClient
         var told = ExpectedLogprobs.Skip(batch.FirstIndex).Take(batch.Tokens.Length);
         if (!told.SequenceEqual(batch.Logprobs))
             _cluster.World.Break($"{this} was shown other log-probabilities from {batch.FirstIndex}");
+        if (batch is { FirstIndex: 0, Tokens.Length: > 0 } && !ExpectedPrompt.SequenceEqual(batch.PromptLogprobs))
+            _cluster.World.Break($"{this} was shown other log-probabilities of its prompt");
         foreach (var token in batch.Tokens)
         {
             if (_tokens.Count >= Expected.Length || Expected[_tokens.Count] != token)
