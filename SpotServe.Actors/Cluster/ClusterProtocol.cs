@@ -200,12 +200,13 @@ public static class ClusterProtocol
     /// in the order of names, numbers and positions.</summary>
     /// <param name="Epoch">The newest epoch that was decided.</param>
     /// <param name="ServingEpoch">The epoch of <paramref name="Replicas"/>.</param>
+    /// <param name="StatusLine">For a person: what the planner does or waits for.</param>
     /// <param name="Layout">The newest layout: it serves, or is being made ready.</param>
     /// <param name="Replicas">Who takes requests now, whatever the phase; empty when nobody does.</param>
     public sealed record PlannerView(
         Epoch Epoch,
         PlannerPhase Phase,
-        string Detail,
+        string StatusLine,
         ModelSpec? Model,
         Layout? Layout,
         Epoch ServingEpoch,
@@ -238,7 +239,7 @@ public static class ClusterProtocol
     /// <param name="From">Number of the view that it applies to.</param>
     /// <param name="To">Number of the view that it leads to.</param>
     public sealed record ViewChange(
-        long Term, long From, long To, Epoch Epoch, PlannerPhase Phase, string Detail, Epoch ServingEpoch)
+        long Term, long From, long To, Epoch Epoch, PlannerPhase Phase, string StatusLine, Epoch ServingEpoch)
         : IEpochMessage
     {
         /// <summary>Null when it is as before, as the next two.</summary>

@@ -11,7 +11,7 @@ namespace SpotServe.Actors.Cluster;
 /// One per node process: reports the node and its devices to the planner, and passes the planner's commands to the
 /// shard actor of the device that they name.
 /// </summary>
-public sealed class NodeActor : ReceiveActor, IWithTimers
+internal sealed class NodeActor : ReceiveActor, IWithTimers
 {
     private readonly ModelSpec _model;
     private readonly IActorRef _planner;

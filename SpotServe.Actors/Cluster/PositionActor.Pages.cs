@@ -7,7 +7,7 @@ namespace SpotServe.Actors.Cluster;
 
 /// <summary>The position's part in copying pages: for its own device, and for all of its replica on the
 /// leader's.</summary>
-public sealed partial class PositionActor
+internal sealed partial class PositionActor
 {
     private static readonly TimeSpan RepeatAfter = TimeSpan.FromMilliseconds(500);
 

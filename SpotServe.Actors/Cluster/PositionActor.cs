@@ -12,7 +12,7 @@ namespace SpotServe.Actors.Cluster;
 /// (the engine thread waits for steps; on (d,0,0) the replica actor is there), Closing. It never goes back: a failure
 /// is told to the parent, which closes it. On the leader's position it also has pages copied for its replica.
 /// </summary>
-public sealed partial class PositionActor : ReceiveActor, IWithTimers
+internal sealed partial class PositionActor : ReceiveActor, IWithTimers
 {
     /// <summary>Least time between two reports of how far loading is.</summary>
     private static readonly TimeSpan LoadingReportPeriod = TimeSpan.FromMilliseconds(200);

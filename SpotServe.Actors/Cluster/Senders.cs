@@ -7,7 +7,7 @@ namespace SpotServe.Actors.Cluster;
 internal sealed record SenderRoles(Func<Address, bool> IsControl, Func<Address, bool> IsGpu);
 
 /// <summary>A message that only control members have a reason to send, declared above this folder.</summary>
-public interface IControlsWord;
+internal interface IControlsWord;
 
 /// <summary>
 /// Whether a message of the cluster's protocol comes from whom it has to come from: what is said of a node from the

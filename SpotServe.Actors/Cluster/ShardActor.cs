@@ -12,7 +12,7 @@ namespace SpotServe.Actors.Cluster;
 /// Two live at once while one epoch follows the other: the older one serves, the newer one gets ready. An epoch that
 /// was released or followed by a newer preparation is never taken up again.
 /// </summary>
-public sealed class ShardActor : ReceiveActor
+internal sealed class ShardActor : ReceiveActor
 {
     private readonly DeviceId _device;
     private readonly IDeviceRuntime _runtime;

@@ -14,7 +14,7 @@ internal static class ViewDifference
         if (before.Term != after.Term || IsForgotten(before.Model, after.Model)
             || IsForgotten(before.Layout, after.Layout) || IsForgotten(before.Latest, after.Latest)) return null;
         return new ViewChange(
-            after.Term, before.Number, after.Number, after.Epoch, after.Phase, after.Detail, after.ServingEpoch)
+            after.Term, before.Number, after.Number, after.Epoch, after.Phase, after.StatusLine, after.ServingEpoch)
         {
             Model = before.Model?.Fingerprint == after.Model?.Fingerprint ? null : after.Model,
             Layout = IsSame(before.Layout, after.Layout) ? null : after.Layout,
@@ -36,7 +36,7 @@ internal static class ViewDifference
 
     /// <summary>Whether a change says anything but its number.</summary>
     public static bool IsEmpty(ViewChange change, PlannerView before) =>
-        change.Epoch == before.Epoch && change.Phase == before.Phase && change.Detail == before.Detail
+        change.Epoch == before.Epoch && change.Phase == before.Phase && change.StatusLine == before.StatusLine
         && change.ServingEpoch == before.ServingEpoch && change is { Model: null, Layout: null, Latest: null }
         && change.Replicas.IsEmpty && change.ReplicasGone.IsEmpty && change.Nodes.IsEmpty && change.NodesGone.IsEmpty
         && change.Loading.IsEmpty && change.LoadingGone.IsEmpty && change.Loads.IsEmpty && change.LoadsGone.IsEmpty
@@ -53,7 +53,7 @@ internal static class ViewDifference
             Number = change.To,
             Epoch = change.Epoch,
             Phase = change.Phase,
-            Detail = change.Detail,
+            StatusLine = change.StatusLine,
             ServingEpoch = change.ServingEpoch,
             Model = change.Model ?? view.Model,
             Layout = change.Layout ?? view.Layout,

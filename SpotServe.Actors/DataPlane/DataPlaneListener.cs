@@ -9,7 +9,7 @@ namespace SpotServe.Actors.DataPlane;
 /// connections whose handshake is not over, so a silent or hostile peer costs a slot for a bounded time, never a
 /// thread. A proven link that nobody expects yet waits a bounded time too.
 /// </summary>
-public sealed class DataPlaneListener : IDisposable
+internal sealed class DataPlaneListener : IDisposable
 {
     private const int Backlog = 256;
 

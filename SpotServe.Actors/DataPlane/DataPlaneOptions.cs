@@ -87,5 +87,5 @@ public sealed record DataPlaneOptions
 }
 
 /// <summary>Something of an epoch was asked for after a newer one had begun.</summary>
-public sealed class StaleEpochException(Epoch asked, Epoch current)
+internal sealed class StaleEpochException(Epoch asked, Epoch current)
     : Exception($"Epoch {asked} is over; the data plane is at {current}.");

@@ -3,7 +3,7 @@ using SpotServe.Actors.Execution;
 namespace SpotServe.Actors.DataPlane;
 
 /// <summary>A link between two positions of one process: frames are copied through memory, not a socket.</summary>
-public sealed class InProcessLink : ILink
+internal sealed class InProcessLink : ILink
 {
     private readonly FrameQueue _out;
     private readonly FrameQueue _in;

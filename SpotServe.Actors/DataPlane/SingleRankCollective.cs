@@ -3,7 +3,7 @@ using SpotServe.Actors.Execution;
 namespace SpotServe.Actors.DataPlane;
 
 /// <summary>A world of one rank: the sum of its values is its values.</summary>
-public sealed class SingleRankCollective : ICollective
+internal sealed class SingleRankCollective : ICollective
 {
     public int Rank => 0;
 

@@ -7,7 +7,7 @@ namespace SpotServe.Actors.DataPlane;
 /// A link over TCP. Only blocking calls: a socket that was never used asynchronously blocks in the kernel, which
 /// costs a third of what the runtime's emulation over epoll does.
 /// </summary>
-public sealed class SocketLink : ILink
+internal sealed class SocketLink : ILink
 {
     /// <summary>Small frames go out and come in with one system call through buffers of this size; what is longer
     /// goes straight from and into the caller's memory.</summary>

@@ -10,7 +10,7 @@ namespace SpotServe.Actors.DataPlane;
 /// log-probability of each alternative (4 bytes each, little-endian). Those of prompts' tokens follow, with indices
 /// that go on from the drawn ones.
 /// </summary>
-public static class StepDrawsCodec
+internal static class StepDrawsCodec
 {
     private const int EntryInts = 4;
 

@@ -9,7 +9,7 @@ namespace SpotServe.Actors.DataPlane;
 /// A step's failure as bytes: reason and trace, count of faults, then chunk and reason of each. A text is its length in
 /// 2 bytes and UTF-8, cut at its limit; numbers are 4 bytes, little-endian.
 /// </summary>
-public static class StepFailureCodec
+internal static class StepFailureCodec
 {
     /// <summary>Longest reason that travels.</summary>
     public const int TextBytesMax = 400;

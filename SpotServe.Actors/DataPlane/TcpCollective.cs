@@ -18,7 +18,7 @@ namespace SpotServe.Actors.DataPlane;
 /// this rank never abandons: its first frame of the next step shows it, and every step begins with a sum, in which all
 /// send before they wait.
 /// </remarks>
-public sealed class TcpCollective : ICollective
+internal sealed class TcpCollective : ICollective
 {
     /// <summary>Send buffer of collective links. Linux grants twice as much for its bookkeeping.</summary>
     public const int SendBufferBytes = 192 * 1024;

@@ -97,7 +97,7 @@ public sealed record SourceRates(double? Peer, double? Disk)
 }
 
 /// <summary>A slice cannot be had from where it was asked for: another source must do.</summary>
-public sealed class SliceLostException(SliceRequest request, string reason, Exception? inner = null)
+internal sealed class SliceLostException(SliceRequest request, string reason, Exception? inner = null)
     : Exception($"Cannot get {request}: {reason}", inner);
 
 /// <summary>For a device without others: whatever is asked for is not to be had.</summary>

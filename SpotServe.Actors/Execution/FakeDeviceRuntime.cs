@@ -9,7 +9,7 @@ namespace SpotServe.Actors.Execution;
 /// reused, fetched, shared and opened as a real device's, and checked. Nothing leaves the thread of the caller and of
 /// the fetcher, so that a simulation replays.
 /// </summary>
-public sealed class FakeDeviceRuntime : IDeviceRuntime
+internal sealed class FakeDeviceRuntime : IDeviceRuntime
 {
     private readonly Func<StageAssignment, CancellationToken, Task>? _beforeLoad;
     private readonly Action<StageAssignment, StepPlan>? _beforeStep;

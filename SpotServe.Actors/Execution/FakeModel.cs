@@ -7,7 +7,7 @@ namespace SpotServe.Actors.Execution;
 /// head, and on nothing else. Values are small integers held in floats, so sums are exact in any order: results are
 /// equal for every layout, batch and chunking, and a lost page, layer, head or activation changes them.
 /// </summary>
-public sealed class FakeModel
+internal sealed class FakeModel
 {
     /// <summary>Hidden values and cache entries are below this prime.</summary>
     private const int Modulus = 4093;

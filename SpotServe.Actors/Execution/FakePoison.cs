@@ -3,7 +3,7 @@ using System.Diagnostics;
 namespace SpotServe.Actors.Execution;
 
 /// <summary>In which way a sequence makes a fake engine's step fail.</summary>
-public enum FakePoisonKind
+internal enum FakePoisonKind
 {
     /// <summary>None: an ordinary sequence.</summary>
     None,
@@ -26,7 +26,7 @@ public enum FakePoisonKind
 /// its sampling, which is all that an engine knows of it besides tokens; it fails in each step that runs its token at a
 /// position of the maker's choice.
 /// </summary>
-public static class FakePoison
+internal static class FakePoison
 {
     /// <summary>The seed's upper half; no other test draws it.</summary>
     private const ulong Mark = 0x9015_0900;

@@ -7,7 +7,7 @@ namespace SpotServe.Actors.Execution;
 /// A stage of <see cref="FakeModel"/>, run as a real engine is: in chunks and batches, over KV pages that the plan
 /// names, with the rank's share of heads and vocabulary, sums over the ranks, and hidden states between stages.
 /// </summary>
-public sealed class FakeStageEngine : IStageEngine
+internal sealed class FakeStageEngine : IStageEngine
 {
     private readonly ModelSpec _model;
     private readonly Action<StepPlan>? _beforeStep;

@@ -4,7 +4,7 @@ namespace SpotServe.Actors.Execution;
 /// Draws a token from logits. The only randomness is a hash of (seed, position), so that a sequence goes on the same
 /// way in another batch, on another layout, or after a migration.
 /// </summary>
-public static class TokenSampler
+internal static class TokenSampler
 {
     /// <summary>Candidates are sought among weights above this share of the largest, then above ever smaller
     /// ones.</summary>

@@ -63,7 +63,7 @@ public sealed partial class GatewayActor
         if (!IsServing && _clock.GetUtcNow() - _unservedSince > _options.UnservedMax)
         {
             return new Admission.Unavailable(
-                $"No layout serves: {_view?.Detail ?? "the planner has not been heard yet"}.", _options.RetryAfter);
+                $"No layout serves: {_view?.StatusLine ?? "the planner has not been heard yet"}.", _options.RetryAfter);
         }
 
         if (_options.Journal.Trouble is { } trouble) return NotWritten(trouble);

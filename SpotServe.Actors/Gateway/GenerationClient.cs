@@ -47,7 +47,7 @@ public sealed class GenerationClient(
             var status = view is null
                 ? new ServiceStatus(false, "waiting for the planner", null, 0)
                 : new ServiceStatus(
-                    !view.Replicas.IsEmpty, view.Detail, view.Model?.Name, view.Model?.ContextMax ?? 0)
+                    !view.Replicas.IsEmpty, view.StatusLine, view.Model?.Name, view.Model?.ContextMax ?? 0)
                 {
                     Epoch = view.ServingEpoch,
                     Replicas = view.Loads,

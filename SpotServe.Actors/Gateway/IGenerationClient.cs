@@ -110,8 +110,8 @@ public sealed record TokenBatch(int FirstIndex, ImmutableArray<int> Tokens, Fini
 
 /// <summary>What is served now.</summary>
 /// <param name="Serving">True while a layout is active.</param>
-/// <param name="Detail">One line for people: the layout, or what is being waited for.</param>
-public sealed record ServiceStatus(bool Serving, string Detail, string? ModelName, int ContextMax)
+/// <param name="StatusLine">One line for people: the layout, or what is being waited for.</param>
+public sealed record ServiceStatus(bool Serving, string StatusLine, string? ModelName, int ContextMax)
 {
     public Epoch Epoch { get; init; }
 

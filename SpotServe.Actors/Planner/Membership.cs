@@ -5,7 +5,7 @@ using Akka.Remote;
 namespace SpotServe.Actors.Planner;
 
 /// <summary>Tells the planner which members leave or are lost. Simulations have their own.</summary>
-public interface IMembership
+internal interface IMembership
 {
     /// <summary>Tells this actor <see cref="MemberLost"/>, <see cref="MemberUnreachable"/>,
     /// <see cref="MemberSuspected"/> and <see cref="MemberLeaving"/>.</summary>
@@ -14,23 +14,23 @@ public interface IMembership
 
 /// <summary>The connection to a member broke: it may be gone, or it may not; asking it tells.</summary>
 /// <param name="Address">"host:port" of its actor system.</param>
-public sealed record MemberSuspected(string Address) : INoSerializationVerificationNeeded;
+internal sealed record MemberSuspected(string Address) : INoSerializationVerificationNeeded;
 
 /// <summary>Some member cannot reach this one: whether nobody can is not said.</summary>
 /// <param name="Address">"host:port" of its actor system.</param>
-public sealed record MemberUnreachable(string Address) : INoSerializationVerificationNeeded;
+internal sealed record MemberUnreachable(string Address) : INoSerializationVerificationNeeded;
 
 /// <summary>A member is gone.</summary>
 /// <param name="Address">"host:port" of its actor system.</param>
 /// <param name="How">E.g. "was downed".</param>
-public sealed record MemberLost(string Address, string How) : INoSerializationVerificationNeeded;
+internal sealed record MemberLost(string Address, string How) : INoSerializationVerificationNeeded;
 
 /// <summary>A member has begun to leave the cluster, with or without a notice.</summary>
 /// <param name="Address">"host:port" of its actor system.</param>
-public sealed record MemberLeaving(string Address) : INoSerializationVerificationNeeded;
+internal sealed record MemberLeaving(string Address) : INoSerializationVerificationNeeded;
 
 /// <summary>Membership as Akka.Cluster sees it.</summary>
-public sealed class AkkaMembership : IMembership
+internal sealed class AkkaMembership : IMembership
 {
     public static AkkaMembership Instance { get; } = new();
 

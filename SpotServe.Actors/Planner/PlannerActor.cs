@@ -14,7 +14,7 @@ namespace SpotServe.Actors.Planner;
 /// Cluster singleton around the <see cref="PlannerCore"/>: its mailbox, its journal, its clock and its way to send.
 /// What it is told becomes a step of the core; what follows an entry of the journal is done once that is written.
 /// </summary>
-public sealed class PlannerActor : ReceivePersistentActor, IWithTimers
+internal sealed class PlannerActor : ReceivePersistentActor, IWithTimers
 {
     private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(50);
 

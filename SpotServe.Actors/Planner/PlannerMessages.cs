@@ -61,7 +61,7 @@ internal static class PlannerMessages
         return new PlannerView(
             state.Journal.Epoch,
             state.Phase.Name,
-            state.Detail,
+            state.StatusLine,
             state.Model,
             change?.Layout ?? state.ServedLast,
             state.Active?.Epoch ?? state.Claim?.Epoch ?? Epoch.None,

@@ -52,7 +52,7 @@ internal sealed class ViewFeed(PlannerPost post)
 
     /// <summary>That nothing is new, which a gateway that missed what was sent before understands as well.</summary>
     private static ViewChange Nothing(PlannerView view) => new(
-        view.Term, view.Number, view.Number, view.Epoch, view.Phase, view.Detail, view.ServingEpoch);
+        view.Term, view.Number, view.Number, view.Epoch, view.Phase, view.StatusLine, view.ServingEpoch);
 
     private void SendWhole(IAddress gateway)
     {

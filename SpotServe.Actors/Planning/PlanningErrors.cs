@@ -24,7 +24,7 @@ public sealed class DuplicateIdException(string kind, string id)
 }
 
 /// <summary>The model's heads cannot be cut into this many equal ranks.</summary>
-public sealed class RankCountException(int ranks, int headCount)
+internal sealed class RankCountException(int ranks, int headCount)
     : PlanningException(
         $"{headCount} attention heads cannot be cut into {ranks} equal tensor ranks. "
         + $"Choose M among the divisors of {headCount} (at most 64).");
@@ -32,7 +32,7 @@ public sealed class RankCountException(int ranks, int headCount)
 /// <summary>No layout fits into the devices' memory.</summary>
 /// <param name="needBytes">Bytes per device of the layout that comes closest.</param>
 /// <param name="haveBytes">Bytes of the device that is too small.</param>
-public sealed class MemoryShortException(string detail, long needBytes, long haveBytes)
+internal sealed class MemoryShortException(string detail, long needBytes, long haveBytes)
     : PlanningException(
         $"No layout fits: {detail} It needs {Sizes.Text(needBytes)} per device, {Sizes.Text(haveBytes)} "
         + $"are there: short by {Sizes.Text(needBytes - haveBytes)}. Add devices, or choose larger ones.")
@@ -41,18 +41,18 @@ public sealed class MemoryShortException(string detail, long needBytes, long hav
 }
 
 /// <summary>Enough memory, yet no combination of D, P, M and B can be placed on these devices.</summary>
-public sealed class NoLayoutException(string why)
+internal sealed class NoLayoutException(string why)
     : PlanningException($"No layout can be placed: {why}");
 
 /// <summary>A slice that the new layout needs is held by nobody who can still send it.</summary>
-public sealed class SourceLostException(string slice, DeviceId destination)
+internal sealed class SourceLostException(string slice, DeviceId destination)
     : PlanningException(
         $"{slice}, needed on {destination}, is held by no device that can send it in time, and neither a local disk "
         + "nor a model store was given. Name a model store, so that it can be loaded again.");
 
 /// <summary>No order of transfers and frees was found that keeps a device within its memory: ADR 0012 says how far
 /// the search goes.</summary>
-public sealed class MigrationMemoryException(DeviceId device, long needBytes, long budgetBytes, string detail)
+internal sealed class MigrationMemoryException(DeviceId device, long needBytes, long budgetBytes, string detail)
     : PlanningException(
         $"No order of the migration was found to fit: {detail} {device} would need {Sizes.Text(needBytes)}, its budget "
         + $"is {Sizes.Text(budgetBytes)}: short by {Sizes.Text(needBytes - budgetBytes)}.")

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -8,7 +9,19 @@ namespace SpotServe.Actors.Planning;
 /// <param name="Decided">What the latest decision was made from.</param>
 /// <param name="Present">What a decision would be made from now, with what nodes said at the latest one that they
 /// hold; null while no node is there.</param>
-public sealed record PlanningRecord(long? DecidedEpoch, PlanningInputs? Decided, PlanningInputs? Present);
+public sealed record PlanningRecord(long? DecidedEpoch, PlanningInputs? Decided, PlanningInputs? Present)
+{
+    /// <summary>Of the latest decision, as its executors were told of them. Not read: who reads the inputs plans the
+    /// same, and can compare.</summary>
+    public ImmutableArray<PlannedStep> Steps { get; init; } = [];
+}
+
+/// <summary>A step of a migration, for people, with its expected times from the plan's start.</summary>
+public sealed record PlannedStep(string Text, double BeginSeconds, double EndSeconds)
+{
+    public static PlannedStep Of(MigrationStep step) =>
+        new(step.ToString(), step.Start.TotalSeconds, step.Finish.TotalSeconds);
+}
 
 /// <summary>Planning inputs as JSON. Sizes are bytes, rates bytes per second, durations "hh:mm:ss".</summary>
 public static class PlanningInputsJson

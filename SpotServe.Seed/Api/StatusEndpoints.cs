@@ -50,7 +50,7 @@ internal sealed class StatusEndpoints(
                 Reason(status),
                 model.Name,
                 status.ContextMax,
-                new LayoutPart(status.Serving, status.Epoch.Value, status.Detail),
+                new LayoutPart(status.Serving, status.Epoch.Value, status.StatusLine),
                 new JournalPart(status.JournalTrouble is null, status.JournalTrouble, status.JournalDamages),
                 new GatewayPart(
                     status.GatewayTrouble is null, status.GatewayTrouble, status.OpenRequests, status.OpenRequestsMax)),
@@ -62,7 +62,7 @@ internal sealed class StatusEndpoints(
     private static string Reason(ServiceStatus status) =>
         status.JournalTrouble is { } journal ? $"the journal takes no writes: {journal}"
         : status.GatewayTrouble is { } gateway ? gateway
-        : status.Detail;
+        : status.StatusLine;
 
     /// <summary>The replicas' queues and pages, as they last reported them.</summary>
     public Task GetReplicasAsync(HttpContext http)
@@ -82,7 +82,7 @@ internal sealed class StatusEndpoints(
         http.Response.ContentType = "text/plain; charset=utf-8";
         return http.Response.WriteAsync(
             $$"""
-            SpotServe serves {{model.Name}} ({{(status.Serving ? "ready" : "not ready")}}: {{status.Detail}})
+            SpotServe serves {{model.Name}} ({{(status.Serving ? "ready" : "not ready")}}: {{status.StatusLine}})
 
             curl -N {{http.Request.Scheme}}://{{http.Request.Host}}/v1/completions \
               -H 'Content-Type: application/json' -d '{{Example}}'

@@ -26,7 +26,7 @@ internal sealed record ClusterBody(
     public static ClusterBody Of(ClusterSnapshot now, NodeNames names) => new(
         now.Model,
         Texts.Phase(now.Phase),
-        names.InWords(now.Detail),
+        names.InWords(now.StatusLine),
         now.Epoch,
         now.Serves,
         now.Load.TokensPerSecond,

@@ -150,7 +150,7 @@ internal sealed class SeedHost : IAsyncDisposable
 
     private void OnView(ClusterProtocol.PlannerView view)
     {
-        if (view.Phase == PlannerPhase.CannotServe) _cannotServe.TrySetResult(view.Detail);
+        if (view.Phase == PlannerPhase.CannotServe) _cannotServe.TrySetResult(view.StatusLine);
     }
 
     /// <summary>

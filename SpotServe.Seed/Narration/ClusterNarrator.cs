@@ -24,7 +24,7 @@ public sealed class ClusterNarrator(TextWriter output)
         switch (view.Phase)
         {
             case PlannerPhase.Gathering:
-                Say($"  {view.Detail}");
+                Say($"  {view.StatusLine}");
                 break;
             case PlannerPhase.PreCopying:
                 TellLoading(view);
@@ -32,7 +32,7 @@ public sealed class ClusterNarrator(TextWriter output)
             case PlannerPhase.CannotServe:
                 break;   // the command's own last line says why
             default:
-                Say($"  {view.Detail}");
+                Say($"  {view.StatusLine}");
                 break;
         }
     }

@@ -31,8 +31,8 @@ internal sealed class StoryNarrator(NodeNames names, TextWriter output)
         foreach (var old in _told.Keys.Except(now.Nodes.Select(node => node.Id)).ToArray()) _told.Remove(old);
         foreach (var change in now.Timeline.Reverse().Where(IsNews)) TellChange(change);
         foreach (var change in now.Timeline.Reverse()) TellResumed(change, now.At);
-        if (now.Phase == PlannerPhase.Gathering && now.Detail != _waiting)
-            output.WriteLine($"  {names.InWords(_waiting = now.Detail)}");
+        if (now.Phase == PlannerPhase.Gathering && now.StatusLine != _waiting)
+            output.WriteLine($"  {names.InWords(_waiting = now.StatusLine)}");
     }
 
     private bool IsNews(ReconfigurationRecord change) =>

@@ -23,11 +23,12 @@ public sealed class SpotChaosTests
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
+    /// <summary>Also with all of the data plane in TLS, which the one command hands on to its nodes.</summary>
     [Fact]
     public async Task Nodes_go_with_notice_and_without_new_ones_come_and_every_stream_is_that_of_an_undisturbed_run()
     {
         var (seed, http) = await SeedProcess.StartAsync(
-            "--port", "0", "--nodes", $"{Nodes}", "--spot-chaos", "20");
+            "--port", "0", "--nodes", $"{Nodes}", "--spot-chaos", "20", "--data-tls");
         await using var _ = seed;
         using var __ = http;
         using var load = await RunningLoad.StartAsync(http, 8, () => seed.Output);

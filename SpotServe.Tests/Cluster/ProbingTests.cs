@@ -43,6 +43,29 @@ public sealed class ProbingTests : PlannerTestKit
     }
 
     [Fact]
+    public void First_nodes_are_asked_one_after_the_other_once_a_layout_serves_and_each_once()
+    {
+        var options = new PlannerOptions();
+        var planner = Planner(devices: 2, wanted: null, options);
+        var nodes = Join(planner, "a:1#1", "b:1#1");
+        Serve(planner, nodes);
+
+        Tick(planner);
+        nodes[0].Commands.FishForMessage<ProbeSources>(_ => true, cancellationToken: Cancel);
+        Assert.False(nodes[1].Commands.HasMessages);
+        nodes[0].Rates = new SourceRates(1e9, 2e9);
+        Register(planner, nodes[0]);
+        Tick(planner);
+        nodes[1].Commands.FishForMessage<ProbeSources>(_ => true, cancellationToken: Cancel);
+        Tick(planner, options.Limits.ProbeMax);
+        Tick(planner);
+
+        Assert.False(nodes[0].Commands.HasMessages);
+        Assert.False(nodes[1].Commands.HasMessages);
+        Assert.Equal(PlannerPhase.Serving, View(planner).Phase);
+    }
+
+    [Fact]
     public void Nothing_is_measured_where_the_operator_has_stated_the_rates()
     {
         var options = new PlannerOptions { Stated = new SourceRates(1e9, 1e8) };

@@ -113,7 +113,7 @@ public sealed class SendersTests
         {
             Journal = JournalState.Empty,
             Phase = new Gathering(default),
-            Detail = "",
+            StatusLine = "",
             Active = new ActiveEpoch(
                 new ServingEpoch(new Epoch(5), layout, [8, 8]), ImmutableSortedDictionary<int, IAddress>.Empty,
                 ImmutableSortedDictionary<int, LoadReport>.Empty),

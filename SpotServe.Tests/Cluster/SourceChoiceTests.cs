@@ -56,7 +56,7 @@ public sealed class SourceChoiceTests
         {
             Journal = JournalState.Empty,
             Phase = new Gathering(default),
-            Detail = "",
+            StatusLine = "",
             Wanted = new LayoutDegrees(2, 1, 1, options.SequencesMax),
             Heard = new HeardHoldings(
                 [new HeldDevice(new DeviceId("a", 0), all, []), new HeldDevice(new DeviceId("b", 0), [], [])], []),

@@ -10,6 +10,12 @@ internal sealed partial class SeedProcess : IAsyncDisposable
 {
     private static readonly TimeSpan StartMax = TimeSpan.FromSeconds(120);
     private static readonly TimeSpan StopMax = TimeSpan.FromSeconds(10);
+
+    /// <summary>Flags that each seed and node gets as well, so that all that is tried here can be tried with them:
+    /// SPOTSERVE_TEST_FLAGS="--data-tls".</summary>
+    private static readonly string[] Everywhere = (Environment.GetEnvironmentVariable("SPOTSERVE_TEST_FLAGS") ?? "")
+        .Split(' ', StringSplitOptions.RemoveEmptyEntries);
+
     private readonly Process _process;
     private readonly ConcurrentQueue<string> _lines = new();
     private readonly ConcurrentQueue<string> _errors = new();
@@ -136,7 +142,7 @@ internal sealed partial class SeedProcess : IAsyncDisposable
         // replaced, as is ip before it.
         string[] command = ["env", "--default-signal=INT", "dotnet"];
         if (space is not null) command = ["ip", "netns", "exec", space, .. command];
-        return Begin([.. command, program, .. arguments], dataFolder, environment);
+        return Begin([.. command, program, .. arguments, .. Everywhere], dataFolder, environment);
     }
 
     private static SeedProcess Begin(string[] command, string dataFolder, Dictionary<string, string> environment)

@@ -35,7 +35,7 @@ public sealed class ViewChangeTests : PatientTestKit
         _gateway.Tell(Change(1, 4, 5, "loading"));
 
         AwaitCondition(() => _board.View is { Number: 6 }, cancellationToken: Cancel);
-        Assert.Equal("serving", _board.View!.Detail);
+        Assert.Equal("serving", _board.View!.StatusLine);
         Assert.Equal(new ViewVersion(1, 6), NextKnown());
     }
 
@@ -66,12 +66,12 @@ public sealed class ViewChangeTests : PatientTestKit
         _gateway.Tell(Change(2, 4, 5, "of another planner"));
 
         Assert.Null(_planner.FishForMessage<RegisterGateway>(_ => true, cancellationToken: Cancel).Known);
-        Assert.Equal("whole", _board.View!.Detail);
+        Assert.Equal("whole", _board.View!.StatusLine);
         _gateway.Tell(Whole(term: 2, number: 1));
         _gateway.Tell(Change(1, 4, 5, "of the old planner"));
         AwaitCondition(() => _board.View is { Term: 2 }, cancellationToken: Cancel);
         Assert.Equal(new ViewVersion(2, 1), NextKnown());
-        Assert.Equal("whole", _board.View.Detail);
+        Assert.Equal("whole", _board.View.StatusLine);
     }
 
     [Fact]
@@ -83,7 +83,7 @@ public sealed class ViewChangeTests : PatientTestKit
 
         AwaitCondition(() => _board.View is { Number: 5 }, cancellationToken: Cancel);
         Assert.Equal(new ViewVersion(1, 5), NextKnown());
-        Assert.Equal("serving", _board.View!.Detail);
+        Assert.Equal("serving", _board.View!.StatusLine);
     }
 
     /// <summary>What the gateway says that it has, in the next of its registrations.</summary>

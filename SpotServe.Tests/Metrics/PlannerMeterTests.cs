@@ -21,7 +21,7 @@ public sealed class PlannerMeterTests : IDisposable
     {
         Journal = JournalState.Empty,
         Phase = new Gathering(Start),
-        Detail = "",
+        StatusLine = "",
     };
 
     public PlannerMeterTests()

@@ -23,7 +23,7 @@ public sealed class OneDecisionTests : PlannerTestKit
     [InlineData(null)]
     [InlineData(Objective.Latency)]
     [InlineData(Objective.Throughput)]
-    public void Plan_of_the_live_planners_inputs_is_the_layout_the_pages_and_the_transfers_that_it_ordered(
+    public void Plan_of_the_live_planners_inputs_is_what_it_decided_and_what_its_nodes_are_told_to_move(
         Objective? objective)
     {
         var planner = Planner(devices: 3, wanted: null, new PlannerOptions
@@ -64,17 +64,27 @@ public sealed class OneDecisionTests : PlannerTestKit
             order.Order.Assignment.PageCount,
             plan.RootElement.GetProperty("layout").GetProperty("pages")[order.Order.Assignment.Position.Replica]
                 .GetInt32()));
+        var steps = plan.RootElement.GetProperty("migration").GetProperty("steps").EnumerateArray().ToList();
+        Assert.Equal(
+            PlanningInputsJson.Read(told).Steps,
+            steps.Select(step => new PlannedStep(
+                step.GetProperty("text").GetString()!,
+                step.GetProperty("beginSeconds").GetDouble(),
+                step.GetProperty("endSeconds").GetDouble())));
         var ordered = orders.SelectMany(order => order.Order.Weights.Select(
             weights => $"{weights.From} -> {order.Device}: {weights.Slice},")).Order().ToList();
         Assert.NotEmpty(ordered);
-        var planned = plan.RootElement.GetProperty("migration").GetProperty("steps").EnumerateArray()
-            .Select(step => step.GetProperty("text").GetString()!)
-            .Where(step => step.Contains("->", StringComparison.Ordinal)
-                && !step.Contains("KV", StringComparison.Ordinal)
-                && !step.StartsWith("local", StringComparison.Ordinal))
-            .Select(step => step[..(step.LastIndexOf(',') + 1)])
-            .Order().ToList();
-        Assert.Equal(ordered, planned);
+        Assert.Equal(
+            ordered,
+            TextsOf(steps, "copyWeights").Where(step => !step.StartsWith("local", StringComparison.Ordinal))
+                .Select(step => step[..(step.LastIndexOf(',') + 1)]).Order());
+        foreach (var order in orders) planner.Tell(new DevicePrepared(old.Next, order.Device, 0.1));
+        var connects = nodes.Where(node => layout.Placement.Contains(node.Device)).Select(node =>
+            node.Commands.FishForMessage<ConnectPosition>(
+                connect => connect.Epoch == old.Next, cancellationToken: Cancel));
+        Assert.Equal(
+            connects.SelectMany(connect => PagesTo(connect, layout.PositionOf(connect.Device))).Order(),
+            TextsOf(steps, "copyCache").Select(WithoutRequests).Distinct().Order());
     }
 
     [Fact]
@@ -95,6 +105,26 @@ public sealed class OneDecisionTests : PlannerTestKit
         Assert.Equal(told, PlanningInputsJson.Write(PlanningInputsJson.Read(told)));
         Assert.Equal(1e9 / 3, PlanningInputsJson.Read(told).Present!.LinksOf["a:1#1"].InterNode);
     }
+
+    private static IEnumerable<string> TextsOf(IEnumerable<JsonElement> steps, string kind) => steps
+        .Where(step => step.GetProperty("kind").GetString() == kind)
+        .Select(step => step.GetProperty("text").GetString()!);
+
+    /// <summary>E.g. "a/0 -> b/0: KV of replica 0, layers [0,2), kv heads 0..2": full pages and last ones take the
+    /// same way.</summary>
+    private static string WithoutRequests(string step) =>
+        step[..step.IndexOf(" of ", step.IndexOf("heads", StringComparison.Ordinal), StringComparison.Ordinal)]
+            .Replace(", last pages", "", StringComparison.Ordinal);
+
+    /// <summary>What the position's device copies of the replicas that hand over to it, as a plan's steps have
+    /// it.</summary>
+    private static IEnumerable<string> PagesTo(ConnectPosition connect, Position position) =>
+        from old in connect.Origin?.Replicas ?? []
+        from move in PageMoves.Of(TestModels.Small, old, old.Replica, connect.Replica, position, inPlace: default)
+        where move.From != connect.Device
+        let heads = move.KvHeads
+        let slice = new CacheSlice(old.Replica, move.Layers, (int)heads.First, (int)heads.End)
+        select $"{move.From} -> {connect.Device}: {slice}";
 
     private static ImmutableArray<WeightSlice> WeightsOf(ScriptedNode node) =>
         [.. new SliceGeometry(TestModels.Small).Need(node.Positions[^1].Assignment)];

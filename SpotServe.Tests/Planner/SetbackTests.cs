@@ -24,7 +24,7 @@ public sealed class SetbackTests : PlannerTestKit
         planner.Tell(ModelFailed(prepare.Epoch, nodes[0].Device));
 
         Assert.Equal(PlannerPhase.CannotServe, View(planner).Phase);
-        Assert.Contains("l.3.q is missing", View(planner).Detail, StringComparison.Ordinal);
+        Assert.Contains("l.3.q is missing", View(planner).StatusLine, StringComparison.Ordinal);
         foreach (var node in nodes)
         {
             var refused = node.Commands.FishForMessage<NodeRefused>(_ => true, cancellationToken: Cancel);
@@ -53,7 +53,7 @@ public sealed class SetbackTests : PlannerTestKit
 
         var view = Published(planner, PlannerPhase.Serving);
         Assert.Equal((new Epoch(3), serving), (view.Epoch, view.ServingEpoch));
-        Assert.Contains("is not tried again", view.Detail, StringComparison.Ordinal);
+        Assert.Contains("is not tried again", view.StatusLine, StringComparison.Ordinal);
         Alive(TimeSpan.FromSeconds(60));
         Assert.Equal(new Epoch(3), View(planner).Epoch);
         planner.Tell(new ChangeLayout(null), TestActor);

@@ -93,7 +93,7 @@ internal sealed class ClusterSimulation
             var open = _cluster.Clients.Where(client => !client.IsDone);
             _world.Break(
                 $"{Patience.TotalSeconds:0} s after healing these are not done: {string.Join("; ", open)}; "
-                + $"the planner says {_view?.Phase}, {_view?.Detail}");
+                + $"the planner says {_view?.Phase}, {_view?.StatusLine}");
         }
 
         var quietFrom = _world.Now;
@@ -154,7 +154,7 @@ internal sealed class ClusterSimulation
     private string? IsQuiet()
     {
         if (_view is not { Phase: PlannerPhase.Serving } view)
-            return $"the planner is at {_view?.Phase}: {_view?.Detail}";
+            return $"the planner is at {_view?.Phase}: {_view?.StatusLine}";
         if (view.Loads.Length < view.Replicas.Length) return "not all replicas have reported";
         foreach (var load in view.Loads)
         {
@@ -199,7 +199,7 @@ internal sealed class ClusterSimulation
         _view = view;
         if (view.Phase == _phase) return;
         _phase = view.Phase;
-        _world.Say($"{view.Phase} {view.Epoch}: {view.Detail}");
+        _world.Say($"{view.Phase} {view.Epoch}: {view.StatusLine}");
         _faults.OnPhase(view.Phase);
     }
 }

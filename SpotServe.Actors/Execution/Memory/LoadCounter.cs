@@ -1,7 +1,7 @@
 namespace SpotServe.Actors.Execution.Memory;
 
 /// <summary>Adds up where the bytes of a preparation come from, and reports each addition. Thread-safe.</summary>
-public sealed class LoadCounter
+internal sealed class LoadCounter
 {
     private readonly Lock _gate = new();
     private readonly IProgress<LoadProgress>? _progress;

@@ -39,7 +39,7 @@ public sealed class Segment
 }
 
 /// <summary>Rectangles of tensors as one run of bytes.</summary>
-public sealed class RectangleView : ITransferBlock
+internal sealed class RectangleView : ITransferBlock
 {
     /// <summary>Shorter runs are copied through the caller's buffer rather than given to a socket one by one.</summary>
     public const int DirectBytesMin = 64 << 10;

@@ -4,7 +4,7 @@ using SpotServe.Actors.Planning;
 namespace SpotServe.Actors.Execution.Memory;
 
 /// <summary>The wire form of shares, over blocks that hold them whole or in parts.</summary>
-public static class WeightViews
+internal static class WeightViews
 {
     private const int CopyBytes = 1 << 20;
 

@@ -25,7 +25,7 @@ internal sealed class PlannerCore(PlannerOptions options)
             Journal = journal,
             StartedAt = now,
             Phase = new Gathering(now),
-            Detail = "waiting for nodes",
+            StatusLine = "waiting for nodes",
             Claim = journal.Serving,
             Aftermath = new Aftermath(journal.Epoch),
             Wanted = options.Wanted,
@@ -60,7 +60,10 @@ internal sealed class PlannerCore(PlannerOptions options)
 
     /// <summary>What the latest decision was made from, and what one would be made from now.</summary>
     public PlanningRecord Record(PlannerState state, DateTimeOffset now) => new(
-        state.Planned?.Epoch.Value, state.Planned?.Inputs, DecisionInputs.Of(state, options, now));
+        state.Planned?.Epoch.Value, state.Planned?.Inputs, DecisionInputs.Of(state, options, now))
+    {
+        Steps = [.. state.Planned?.Migration.Steps.Select(PlannedStep.Of) ?? []],
+    };
 
     private static void Handle(Turn turn, object happened)
     {

@@ -5,7 +5,7 @@ using SpotServe.Actors.Planning;
 namespace SpotServe.Actors.Planner;
 
 /// <summary>What the planner's journal holds: decisions and the timeline, never tensors.</summary>
-public static class PlannerEvents
+internal static class PlannerEvents
 {
     public interface IPlannerEvent
     {
@@ -70,7 +70,7 @@ public static class PlannerEvents
 
 /// <summary>What an operator had layouts chosen for, and what was stated on the command line then: another statement
 /// later on counts more.</summary>
-public sealed record ChosenObjective(LayoutObjective? Chosen, LayoutObjective? Stated);
+internal sealed record ChosenObjective(LayoutObjective? Chosen, LayoutObjective? Stated);
 
 /// <summary>An epoch that serves. Its pages are not part of it: its devices know them.</summary>
-public sealed record CheckpointedEpoch(Epoch Epoch, Layout Layout);
+internal sealed record CheckpointedEpoch(Epoch Epoch, Layout Layout);

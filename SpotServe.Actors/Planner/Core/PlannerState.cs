@@ -14,7 +14,7 @@ internal sealed record PlannerState
     public required Phase Phase { get; init; }
 
     /// <summary>For a person: what the planner does or waits for.</summary>
-    public required string Detail { get; init; }
+    public required string StatusLine { get; init; }
 
     /// <summary>Nodes that report, in the order of their names: so placements are the same whoever came
     /// first.</summary>
@@ -127,8 +127,10 @@ internal sealed record KnownNode(NodeInfo Info, ModelSpec Model, IAddress Addres
     /// <summary>When it was last told that it may go.</summary>
     public DateTimeOffset ToldToGoAt { get; init; }
 
-    /// <summary>Until then its rates are waited for.</summary>
-    public DateTimeOffset ProbeUntil { get; init; }
+    /// <summary>Until then its rates are waited for; null while it was not asked for them.</summary>
+    public DateTimeOffset? ProbeUntil { get; init; }
+
+    public bool WasProbed => ProbeUntil is not null;
 
     public bool IsProbing(DateTimeOffset now) => Info.Rates is null && now < ProbeUntil;
 }

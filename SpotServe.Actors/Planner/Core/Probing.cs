@@ -3,16 +3,29 @@ using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Planner;
 
-/// <summary>Joins: how fast does the new node get weights from its peers, and how fast from its own disk?</summary>
+/// <summary>How fast does a node get weights from its peers, and how fast from its own disk? One that joins is asked
+/// before the next plan; the first ones, when a layout serves and there are weights to try it with.</summary>
 internal static class Probing
 {
     /// <returns>Whether there is something to wait for.</returns>
     public static bool Begin(Turn turn, string name)
     {
-        if (turn.Options.Stated is { Peer: not null, Disk: not null } || !AskForRates(turn, name)) return false;
+        if (IsStated(turn) || !AskForRates(turn, name)) return false;
         var node = turn.State.Nodes[name] with { ProbeUntil = turn.Now + turn.Limits.ProbeMax };
         turn.State = turn.State with { Nodes = turn.State.Nodes.SetItem(name, node) };
         return true;
+    }
+
+    /// <summary>Nothing is under way: the next node that was never asked is, one at a time, since each takes from the
+    /// links of another. One that does not answer is not asked for ever.</summary>
+    public static void OnServing(Turn turn)
+    {
+        if (IsStated(turn)) return;
+        var nodes = turn.State.Nodes.Values;
+        if (nodes.Any(node => node.IsProbing(turn.Now))) return;
+        var next = nodes.FirstOrDefault(node => node is { Info.Rates: null, WasProbed: false }
+            && !node.Info.Devices.IsEmpty && !turn.State.Leaving.ContainsKey(node.Info.Node));
+        if (next is not null) Begin(turn, next.Info.Node);
     }
 
     /// <summary>With each report of the node: asks again, or goes on with what it measured.</summary>
@@ -24,6 +37,8 @@ internal static class Probing
         if (turn.State.Due is { } due && !turn.State.Nodes.Values.Any(other => other.IsProbing(turn.Now)))
             turn.PlanAfter(due.Cause, turn.Limits.Coalesce / 3);
     }
+
+    private static bool IsStated(Turn turn) => turn.Options.Stated is { Peer: not null, Disk: not null };
 
     /// <returns>False when no other node has weights to try it with.</returns>
     private static bool AskForRates(Turn turn, string name)

@@ -26,13 +26,13 @@ internal sealed class Turn(PlannerState state, PlannerOptions options, DateTimeO
 
     /// <summary>Another phase, which a person and the gateways are told of.</summary>
     /// <returns>The phase as it was entered: its change knows since when.</returns>
-    public T Enter<T>(T phase, string detail)
+    public T Enter<T>(T phase, string statusLine)
         where T : Phase
     {
         if (phase is ChangingPhase changing && phase.Name != State.Phase.Name)
             phase = (T)(Phase)(changing with { Change = changing.Change.Enter(phase.Name, Now) });
-        State = State with { Phase = phase, Detail = detail };
-        Info("{Phase}: {Detail}", phase.Name, detail);
+        State = State with { Phase = phase, StatusLine = statusLine };
+        Info("{Phase}: {StatusLine}", phase.Name, statusLine);
         Publish();
         return phase;
     }
@@ -41,19 +41,19 @@ internal sealed class Turn(PlannerState state, PlannerOptions options, DateTimeO
     public void Stay(Phase phase) => State = State with { Phase = phase };
 
     /// <summary>The phase in which nothing is under way.</summary>
-    public void Rest(string detail)
+    public void Rest(string statusLine)
     {
         if (State.Active is { IsServing: true } active)
-            Enter(new Serving(), ServingDetail(active));
+            Enter(new Serving(), ServingLine(active));
         else
-            Enter(new Gathering(Now), detail);
+            Enter(new Gathering(Now), statusLine);
     }
 
-    public void Detail(string detail)
+    public void ShowStatus(string statusLine)
     {
-        if (State.Detail == detail) return;
-        State = State with { Detail = detail };
-        Info("{Detail}", detail);
+        if (State.StatusLine == statusLine) return;
+        State = State with { StatusLine = statusLine };
+        Info("{StatusLine}", statusLine);
         Publish();
     }
 
@@ -129,7 +129,7 @@ internal sealed class Turn(PlannerState state, PlannerOptions options, DateTimeO
 
     public void Warn(string template, params object?[] values) => Log(LogSeverity.Warning, template, values);
 
-    private string ServingDetail(ActiveEpoch active)
+    private string ServingLine(ActiveEpoch active)
     {
         var serving = $"serving {State.Model?.Name} on {active.Layout.Degrees}, {active.Epoch}";
         return State.Setback?.Verdict is { } verdict ? $"{serving}; {verdict}" : serving;

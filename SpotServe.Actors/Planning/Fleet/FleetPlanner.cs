@@ -4,7 +4,7 @@ namespace SpotServe.Actors.Planning;
 
 /// <summary>The controller's other half: delta = what the wanted layout takes - what there is.</summary>
 /// <remarks>Algorithm 1 of SpotServe (ASPLOS '24), lines 6 to 10, for several types of machines.</remarks>
-public static class FleetPlanner
+internal static class FleetPlanner
 {
     /// <summary>What the load wants of machines.</summary>
     /// <param name="inputs">Its instances are those that are here and stay, the ones just granted included.</param>

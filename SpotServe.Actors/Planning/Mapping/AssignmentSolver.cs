@@ -12,7 +12,7 @@ namespace SpotServe.Actors.Planning;
 /// O(rows² columns) at worst. A greedy phase with prices places most rows; each of the rest is one Dijkstra over the
 /// columns, a vectorised pass per step. Ties go to the lowest column, so equal inputs give equal outputs.
 /// </remarks>
-public sealed class AssignmentSolver
+internal sealed class AssignmentSolver
 {
     /// <summary>Largest rows x |weight| that is solved: keeps every path length exact in 64 bits.</summary>
     public const long MagnitudeMax = 1L << 60;

@@ -107,7 +107,7 @@ public sealed record CacheInheritance(
 }
 
 /// <summary>Which replicas' caches are still there in full.</summary>
-public static class CacheSurvey
+internal static class CacheSurvey
 {
     /// <summary>Replicas of which every layer's every key/value head is on at least one device.</summary>
     public static IReadOnlySet<int> Whole(SliceGeometry geometry, IEnumerable<Holding> holdings)

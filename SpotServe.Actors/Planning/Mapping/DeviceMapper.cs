@@ -5,7 +5,7 @@ namespace SpotServe.Actors.Planning;
 /// are. Equal choices leave devices where they are; equal inputs give equal outputs.
 /// </summary>
 /// <remarks>Maximum-weight bipartite matching in one or two levels, as in SpotServe, ASPLOS '24, section 3.3.</remarks>
-public static class DeviceMapper
+internal static class DeviceMapper
 {
     /// <summary>Maps a layout.</summary>
     /// <param name="levels">Two levels fall back to one where the machines do not divide into groups of

@@ -20,7 +20,7 @@ public enum MappingLevels
 /// <param name="Holdings">What their devices hold; a device without an entry is empty. Others are ignored.</param>
 /// <param name="Inherited">Which new replica goes on with which old replica's requests.</param>
 /// <param name="Current">The layout that serves now, if one does: equal choices prefer its positions.</param>
-public sealed record MappingProblem(
+internal sealed record MappingProblem(
     SliceGeometry Geometry,
     LayoutDegrees Degrees,
     ImmutableArray<LayerRange> StageLayers,

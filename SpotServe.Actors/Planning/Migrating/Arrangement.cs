@@ -59,7 +59,7 @@ public abstract record CutOver
 /// <param name="NoticeLeft">T-: until the first preempted instance goes; null when none does.</param>
 /// <param name="JoinIn">T+: until the instances that are starting are ready; null when none is.</param>
 /// <param name="StepsMax">Steps until the last running request is done: there is no use in waiting longer.</param>
-public sealed record ArrangementInput(
+internal sealed record ArrangementInput(
     StepClock Clock, TimeSpan? NoticeLeft, TimeSpan? JoinIn, int StepsMax = int.MaxValue);
 
 /// <summary>
@@ -67,7 +67,7 @@ public sealed record ArrangementInput(
 /// (section 4.1): as many as the grace period allows, or until the new instance is ready. Copy-while-serving: until the
 /// copies are in, as early as that, since every further step only adds to what must still move.
 /// </summary>
-public static class Arrangement
+internal static class Arrangement
 {
     /// <exception cref="PlanningInputException">A time is negative or not a number.</exception>
     public static CutOver Decide(ArrangementInput input, MigrationPlan plan) =>

@@ -8,7 +8,7 @@ namespace SpotServe.Actors.Planning;
 /// </summary>
 /// <remarks>Algorithm 2 of SpotServe (ASPLOS '24), with copying while serving, storage as a source, and
 /// deadlines.</remarks>
-public static class MigrationPlanner
+internal static class MigrationPlanner
 {
     /// <summary>
     /// The plan, by the first of these that works: copy while serving; stop, and hold old and new side by side; the
@@ -96,7 +96,7 @@ public static class MigrationPlanner
                     notes.Add($"No KV pages are expected in time: their nodes leave too early. {Anew(kept)}");
                 return Noted(done.Plan, notes, cacheGivenUp: !problem.Inherited.Kept.IsEmpty);
             case DraftOutcome.Stuck stuck:
-                throw new MigrationMemoryException(stuck.Device, stuck.NeedBytes, stuck.BudgetBytes, stuck.Detail);
+                throw new MigrationMemoryException(stuck.Device, stuck.NeedBytes, stuck.BudgetBytes, stuck.Reason);
             default:
                 throw new System.Diagnostics.UnreachableException();
         }
@@ -126,7 +126,7 @@ public static class MigrationPlanner
             // Freed first, that slice would be gone for good: then there is no order, and the memory is the reason.
         }
 
-        throw new MigrationMemoryException(stuck.Device, stuck.NeedBytes, stuck.BudgetBytes, stuck.Detail);
+        throw new MigrationMemoryException(stuck.Device, stuck.NeedBytes, stuck.BudgetBytes, stuck.Reason);
     }
 
     private static string NoRoom(ImmutableArray<InheritedCache> kept) =>

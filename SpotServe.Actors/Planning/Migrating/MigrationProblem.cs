@@ -5,7 +5,7 @@ namespace SpotServe.Actors.Planning;
 /// <summary>What is to be moved: from what the devices hold to what the target layout needs.</summary>
 /// <param name="Holdings">Of every device that can be reached, those that are leaving included.</param>
 /// <param name="Inherited">Which requests' pages go to which new replica.</param>
-public sealed record MigrationProblem(
+internal sealed record MigrationProblem(
     SliceGeometry Geometry,
     Layout Target,
     ImmutableArray<Holding> Holdings,

@@ -7,7 +7,7 @@ namespace SpotServe.Actors.Planning;
 /// <param name="Duration">When the new layout served.</param>
 /// <param name="PeakBytes">Most bytes that each device held at once.</param>
 /// <param name="Violations">Laws that were broken, in a person's words; empty for a sound plan.</param>
-public sealed record MigrationReplay(
+internal sealed record MigrationReplay(
     ImmutableArray<TimeSpan> Finish,
     TimeSpan Duration,
     ImmutableDictionary<DeviceId, long> PeakBytes,
@@ -18,7 +18,7 @@ public sealed record MigrationReplay(
 /// are confirmed and its links are at its turn. Checks what a migration must hold to: slices are read where they are,
 /// arrive once, and are freed after their last reader; memory stays within the budgets; in the end all needs are met.
 /// </summary>
-public static class MigrationSimulator
+internal static class MigrationSimulator
 {
     /// <param name="actual">Rates of the replay, if they differ from those that the plan reckoned with.</param>
     public static MigrationReplay Replay(MigrationProblem problem, MigrationPlan plan, LinkRates? actual = null)

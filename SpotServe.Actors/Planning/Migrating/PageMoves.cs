@@ -3,10 +3,10 @@ using System.Collections.Immutable;
 namespace SpotServe.Actors.Planning;
 
 /// <summary>A rectangle of KV pages to be copied from one device.</summary>
-public readonly record struct PageMove(DeviceId From, LayerRange Layers, AxisRange KvHeads);
+internal readonly record struct PageMove(DeviceId From, LayerRange Layers, AxisRange KvHeads);
 
 /// <summary>Which pages a position of a new layout gets from where, in closed form from the two layouts.</summary>
-public static class PageMoves
+internal static class PageMoves
 {
     /// <summary>Layers whose pages stay where they are: the device had them in the home replica, over the same
     /// key/value heads. Empty when there are none.</summary>

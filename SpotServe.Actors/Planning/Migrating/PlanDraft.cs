@@ -12,7 +12,7 @@ internal abstract record DraftOutcome
     public sealed record Done(MigrationPlan Plan) : DraftOutcome;
 
     /// <summary>A device would need more memory than its budget at some moment.</summary>
-    public sealed record Stuck(DeviceId Device, long NeedBytes, long BudgetBytes, string Detail) : DraftOutcome;
+    public sealed record Stuck(DeviceId Device, long NeedBytes, long BudgetBytes, string Reason) : DraftOutcome;
 
     /// <summary>KV pages are only on nodes that are gone before they are sent.</summary>
     public sealed record CacheLate(InheritedCache Inherited) : DraftOutcome;

@@ -5,7 +5,7 @@ namespace SpotServe.Actors.Planning;
 /// <summary>Devices of one kind, counted: how many tensor groups of M they can form.</summary>
 /// <param name="Kind">The kind.</param>
 /// <param name="PerInstance">Device counts of its instances, each with how many instances have it.</param>
-public sealed record KindFleet(DeviceKind Kind, ImmutableArray<(int Devices, int Instances)> PerInstance)
+internal sealed record KindFleet(DeviceKind Kind, ImmutableArray<(int Devices, int Instances)> PerInstance)
 {
     public int DeviceCount => PerInstance.Sum(p => p.Devices * p.Instances);
 

@@ -7,7 +7,7 @@ namespace SpotServe.Actors.Planning;
 /// </summary>
 /// <param name="Wait">Mean, in seconds; infinite when more arrives than can be served.</param>
 /// <param name="WaitsProbability">Share of requests that wait at all.</param>
-public readonly record struct QueueEstimate(double Wait, double WaitsProbability)
+internal readonly record struct QueueEstimate(double Wait, double WaitsProbability)
 {
     /// <param name="arrivals">Requests per second.</param>
     /// <param name="capacity">Requests per second that the layout can serve.</param>

@@ -6,7 +6,7 @@ namespace SpotServe.Actors.Planning;
 /// Cuts the layers into stages: equal on equal devices, in proportion to speed on unequal ones, and never more than a
 /// device's memory holds. Also says what a stage needs of a device.
 /// </summary>
-public sealed class StageCutter(SliceGeometry geometry, SearchOptions options, Workload load)
+internal sealed class StageCutter(SliceGeometry geometry, SearchOptions options, Workload load)
 {
     private readonly Dictionary<int, ImmutableArray<LayerRange>> _even = [];
     private readonly Dictionary<int, (long Layer, long Front, long Back, int Heads)> _perRank = [];

@@ -1,7 +1,7 @@
 namespace SpotServe.Actors.Planning;
 
 /// <summary>What remains of a share after others were taken out of it. Mutable, one owner.</summary>
-public sealed class ShareGaps
+internal sealed class ShareGaps
 {
     private readonly List<(int First, int End)> _even = new(2);
     private readonly List<(int First, int End)> _heads = new(2);

@@ -14,7 +14,7 @@ internal sealed record ClusterSnapshot
     public PlannerPhase Phase { get; init; } = PlannerPhase.Gathering;
 
     /// <summary>One line for people: what is served, or what is waited for.</summary>
-    public string Detail { get; init; } = "waiting for the planner";
+    public string StatusLine { get; init; } = "waiting for the planner";
 
     /// <summary>The epoch that serves; 0 before the first.</summary>
     public long Epoch { get; init; }

@@ -27,7 +27,7 @@ internal sealed class SnapshotBuilder(NodeNames names, LocalNodes local)
     public ClusterSnapshot Build(ClusterSnapshot snapshot, PlannerView view) => snapshot with
     {
         Phase = view.Phase,
-        Detail = view.Detail,
+        StatusLine = view.StatusLine,
         Epoch = view.ServingEpoch.Value,
         Degrees = view.Layout is { } layout ? Degrees(layout.Degrees) : null,
         Serves = !view.Replicas.IsDefaultOrEmpty,

@@ -46,7 +46,9 @@ public sealed class SlowLinkTests(ITestOutputHelper output)
         double bitsPerSecond, int graceSeconds, double? whenPagesGo = null)
     {
         await using var cluster = await NetworkCluster.StartAsync(
-            4, ["--layout", "1,3,1"], ["--memory", "2", "--grace", $"{graceSeconds}"]);
+            4,
+            ["--layout", "1,3,1", "--disk-rate", "0.001"],   // the slowest, so that weights come from peers
+            ["--memory", "2", "--grace", $"{graceSeconds}"]);
         using var load = await RunningLoad.StartAsync(cluster.Http, Streams, cluster.WhatWasSaid);
         var leaving = cluster.Nodes[1];
 

@@ -74,7 +74,7 @@ internal static class Decision
 
         var epoch = state.Journal.Epoch.Next;
         turn.Persist(new LayoutDecided(epoch, turn.Now, asked.Cause.ToString(), decision.Layout));
-        turn.State = turn.State with { Planned = new PlannedChange(epoch, inputs) };
+        turn.State = turn.State with { Planned = new PlannedChange(epoch, inputs, decision.Plan.Migration) };
         turn.Info("{Epoch}: {Degrees} because {Cause}", epoch, decision.Layout.Degrees, asked.Cause);
         foreach (var note in decision.Notes) turn.Info("{Note}", note);
         var change = new Change(

@@ -12,7 +12,7 @@ internal sealed record HeardHoldings(ImmutableArray<HeldDevice> Devices, Immutab
 }
 
 /// <summary>The latest decision.</summary>
-internal sealed record PlannedChange(Epoch Epoch, PlanningInputs Inputs);
+internal sealed record PlannedChange(Epoch Epoch, PlanningInputs Inputs, MigrationPlan Migration);
 
 /// <summary>The planner's state as the one decision takes it.</summary>
 internal static class DecisionInputs

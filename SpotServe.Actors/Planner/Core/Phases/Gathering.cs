@@ -22,6 +22,6 @@ internal sealed record Gathering(DateTimeOffset Since) : IdlePhase
         if (devices > 0 && (isComplete || turn.Now - Since >= waitMax))
             turn.PlanAfter("the first nodes are there", TimeSpan.Zero);
         else
-            turn.Detail($"waiting for nodes: {devices} of {options.DevicesExpected} devices");
+            turn.ShowStatus($"waiting for nodes: {devices} of {options.DevicesExpected} devices");
     }
 }

@@ -11,6 +11,7 @@ internal sealed record Serving : IdlePhase
     {
         Departures.ReleaseThoseThatMayGo(turn);
         Apart.ReuniteThoseWhoseTimeIsOver(turn);
+        Probing.OnServing(turn);
         Following.OnTick(turn);
         Fleet.OnTick(turn);
     }
