@@ -78,4 +78,6 @@ internal sealed record WholeChoice(
 }
 
 /// <summary>A prompt's tokens, and the log-probabilities of all but the first.</summary>
-internal sealed record ScoredPrompt(ImmutableArray<int> Tokens, ImmutableArray<TokenLogprobs> Logprobs);
+/// <param name="IsEchoed">They stand before those of the choice's own tokens, as its text does.</param>
+internal sealed record ScoredPrompt(
+    ImmutableArray<int> Tokens, ImmutableArray<TokenLogprobs> Logprobs, bool IsEchoed);

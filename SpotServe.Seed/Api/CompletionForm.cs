@@ -14,7 +14,7 @@ internal readonly record struct ChoiceDelta(
 /// <param name="model">Its name stands in every body.</param>
 internal abstract class CompletionForm(CompletionModel model)
 {
-    private readonly TokenTexts _texts = new(model.Tokenizer);
+    protected TokenTexts Texts { get; } = new(model.Tokenizer);
 
     protected string ModelName => model.Name;
 
@@ -33,7 +33,7 @@ internal abstract class CompletionForm(CompletionModel model)
 
     /// <summary>Null where none are wanted.</summary>
     protected IReadOnlyList<Dictionary<string, PromptTokenBody>?>? PromptLogprobsOf(WholeChoice choice) =>
-        choice.Prompt is { } prompt ? PromptTokenBody.Of(prompt, _texts) : null;
+        choice.Prompt is { IsEchoed: false } prompt ? PromptTokenBody.Of(prompt, Texts) : null;
 }
 
 /// <summary>"text_completion", of /v1/completions.</summary>
@@ -62,10 +62,17 @@ internal sealed class TextForm(CompletionModel model) : CompletionForm(model)
 
     private ChoiceBody ChoiceOf(WholeChoice choice) => new(
         choice.Index, choice.Text, choice.FinishReason,
-        choice.Logprobs is { } logprobs ? TextLogprobsBody.Of(logprobs, 0) : null)
+        choice.Logprobs is { } logprobs ? TextLogprobsBody.Of(EchoOf(choice), logprobs) : null)
     {
         PromptLogprobs = PromptLogprobsOf(choice),
     };
+
+    /// <summary>The prompt's tokens as they stand before the choice's own; the first has no log-probability.</summary>
+    private (string First, IReadOnlyList<TokenLogprobText> Others)? EchoOf(WholeChoice choice) =>
+        choice.Prompt is { IsEchoed: true } prompt
+            ? (Texts.TextOf(prompt.Tokens[0]),
+                [.. prompt.Logprobs.Select((one, i) => Texts.Of(prompt.Tokens[i + 1], one))])
+            : null;
 
     private CompletionBody Body(Answer answer, IReadOnlyList<ChoiceBody> choices, UsageBody? usage) =>
         new(answer.Id.Value, "text_completion", answer.At.ToUnixTimeSeconds(), ModelName, choices, usage);

@@ -23,10 +23,22 @@ internal sealed record ChatTopTokenBody(string Token, float Logprob, ImmutableAr
 /// <param name="TextOffset">Where each token begins in the choice's text, in UTF-16 units.</param>
 internal sealed record TextLogprobsBody(
     IReadOnlyList<string> Tokens,
-    IReadOnlyList<float> TokenLogprobs,
-    IReadOnlyList<Dictionary<string, float>> TopLogprobs,
+    IReadOnlyList<float?> TokenLogprobs,
+    IReadOnlyList<Dictionary<string, float>?> TopLogprobs,
     IReadOnlyList<int> TextOffset)
 {
+    /// <summary>Of a choice's tokens behind those of its prompt, where this is echoed. The prompt's first has no
+    /// log-probability: null.</summary>
+    public static TextLogprobsBody Of(
+        (string First, IReadOnlyList<TokenLogprobText> Others)? echo, IReadOnlyList<TokenLogprobText> tokens)
+    {
+        if (echo is not var (first, others)) return Of(tokens, 0);
+        var rest = Of([.. others, .. tokens], first.Length);
+        return new TextLogprobsBody(
+            [first, .. rest.Tokens], [null, .. rest.TokenLogprobs], [null, .. rest.TopLogprobs],
+            [0, .. rest.TextOffset]);
+    }
+
     /// <param name="offset">Characters of the choice before the first of the tokens.</param>
     public static TextLogprobsBody Of(IReadOnlyList<TokenLogprobText> tokens, int offset)
     {
@@ -39,7 +51,7 @@ internal sealed record TextLogprobsBody(
 
         return new TextLogprobsBody(
             [.. tokens.Select(one => one.Text)],
-            [.. tokens.Select(one => one.Logprob)],
+            [.. tokens.Select(one => (float?)one.Logprob)],
             [.. tokens.Select(TopOf)],
             offsets);
     }

@@ -53,11 +53,18 @@ internal sealed class SamplingFields(CompletionModel model)
         var top = (int)body.Integer(PromptLogprobsField, 0, 0, TokenLogprobs.TopMax);
         if (stream)
             throw body.Bad(PromptLogprobsField, "must be null in a stream: a prompt's come with a whole answer");
+        return CheckedPromptLogprobs(PromptLogprobsField, top, promptTokens);
+    }
+
+    /// <param name="field">Which asks for them.</param>
+    /// <exception cref="ApiException">They are too many.</exception>
+    public static int CheckedPromptLogprobs(string field, int top, int promptTokens)
+    {
         var all = promptTokens * (1L + top);
         return all <= TokenLogprobs.PromptMax
             ? top
             : throw ApiException.BadField(
-                PromptLogprobsField,
+                field,
                 $"asks for {all:N0} log-probabilities of {promptTokens:N0} tokens; the limit is " +
                 $"{TokenLogprobs.PromptMax:N0}. Ask for fewer alternatives, or shorten the prompt.");
     }

@@ -43,7 +43,9 @@ internal sealed class WholeChoiceBuilder(OpenChoice choice)
         var mean = _logprobs.Count == 0 ? double.NegativeInfinity : _logprobs.Average(one => (double)one.Logprob);
         return new WholeChoice(choice.Index, _text.ToString(), _finish, wants ? _logprobs : null, mean)
         {
-            Prompt = choice.ScoredPrompt.IsEmpty ? null : new ScoredPrompt(choice.ScoredPrompt, _prompt),
+            Prompt = choice.ScoredPrompt.IsEmpty
+                ? null
+                : new ScoredPrompt(choice.ScoredPrompt, _prompt, IsEchoed: wants && choice.Echo.Length > 0),
         };
     }
 }

@@ -143,6 +143,42 @@ public sealed class ChoicesTests
     }
 
     [Fact]
+    public async Task Echo_with_logprobs_has_those_of_the_prompt_before_those_of_the_completion()
+    {
+        await using var server = await ApiServer.StartAsync();
+        server.Cluster.Script =
+        [
+            Batch(0, 393, new TokenLogprobs(-1, [])) with
+            {
+                PromptLogprobs =
+                [
+                    new TokenLogprobs(-2, [new TopToken(300, -0.5f)]) { Rank = 9 },
+                    new TokenLogprobs(-3, []) { Rank = 4 },
+                ],
+            },
+            new TokenBatch(1, [], FinishReason.Length, null),
+        ];
+
+        var (response, body) = await server.PostAsync("""{"prompt": [5, 394, 300], "echo": true, "logprobs": 1}""");
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        Assert.Equal(1, server.Cluster.Last.Parameters.PromptLogprobs);
+        var choice = body.GetProperty("choices")[0];
+        Assert.False(choice.TryGetProperty("prompt_logprobs", out _));
+        var logprobs = choice.GetProperty("logprobs");
+        Assert.Equal(
+            [null, -2, -3, -1],
+            logprobs.GetProperty("token_logprobs").EnumerateArray()
+                .Select(one => one.ValueKind == JsonValueKind.Null ? null : (double?)one.GetDouble()));
+        var texts = logprobs.GetProperty("tokens").EnumerateArray().Select(one => one.GetString()!).ToArray();
+        var offsets = logprobs.GetProperty("text_offset").EnumerateArray().Select(one => one.GetInt32()).ToArray();
+        Assert.Equal((4, 4), (texts.Length, offsets.Length));
+        for (var i = 0; i < 4; i++) Assert.Equal(texts[..i].Sum(text => text.Length), offsets[i]);
+        Assert.Equal(JsonValueKind.Null, logprobs.GetProperty("top_logprobs")[0].ValueKind);
+        Assert.Equal(2, logprobs.GetProperty("top_logprobs")[1].EnumerateObject().Count());
+    }
+
+    [Fact]
     public async Task Prompt_whose_log_probabilities_are_too_many_is_refused_by_their_number()
     {
         await using var server = await ApiServer.StartAsync();

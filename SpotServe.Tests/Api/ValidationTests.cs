@@ -21,7 +21,10 @@ public sealed class ValidationTests
     [InlineData("""{"prompt": "a", "n": 3, "best_of": 2}""", "best_of", "at least \"n\"; it is 2")]
     [InlineData("""{"prompt": "a", "best_of": 2, "stream": true}""", "best_of", "in a stream")]
     [InlineData("""{"prompt": ["a", "b"], "n": 65}""", "prompt", "makes 130 completions")]
-    [InlineData("""{"prompt": "a", "echo": true, "logprobs": 0}""", "echo", "must be false with \"logprobs\"")]
+    [InlineData(
+        """{"prompt": "a", "echo": true, "logprobs": 0, "stream": true}""", "echo", "must be false in a stream")]
+    [InlineData(
+        """{"prompt": "a", "echo": true, "logprobs": 0, "prompt_logprobs": 1}""", "prompt_logprobs", "must be null")]
     [InlineData("""{"prompt": "a", "prompt_logprobs": 21}""", "prompt_logprobs", "20")]
     [InlineData("""{"prompt": "a", "prompt_logprobs": true}""", "prompt_logprobs", "true")]
     [InlineData(
