@@ -130,6 +130,7 @@ internal sealed class ClusterSimulation
             {
                 ExpectedLogprobs = alone.Logprobs,
                 ExpectedPrompt = alone.Prompt,
+                Timeout = prompt.Length % 7 == 3 ? TimeSpan.FromSeconds(tokens % 20) : null,
             };
             _cluster.Clients.Add(client);
             _world.At(_world.Between(1, _draw.ClientsUntil.TotalSeconds), client.Connect);

@@ -56,6 +56,17 @@ internal sealed class SimClient
     /// <summary>The client's trace; null for none.</summary>
     public string? TraceParent { get; init; }
 
+    /// <summary>What it gives itself from its first connection on; null for no limit.</summary>
+    public TimeSpan? Timeout { get; init; }
+
+    /// <summary>When its time is over, once it has connected.</summary>
+    public DateTimeOffset? Deadline { get; private set; }
+
+    /// <summary>Clients of all kinds are in each other's way, and every request ends with its tokens all the
+    /// same.</summary>
+    public Standing Standing => new(
+        $"client {Prompt.Length % 3}", 1 + (Prompt.Length % 4), (Prompt.Length % 5) - 2);
+
     public RequestId? Id { get; private set; }
 
     public bool IsDone { get; private set; }
@@ -71,6 +82,7 @@ internal sealed class SimClient
     public void Connect()
     {
         if (IsDone) return;
+        Deadline ??= _cluster.World.Clock.GetUtcNow() + Timeout;
         var connection = ++_connection;
         var ready = _cluster.Controls.Where(control => control.IsReady).ToArray();
         if (ready.Length == 0)
@@ -164,6 +176,8 @@ internal sealed class SimClient
         {
             IsDone = true;
             if (IsPoison && reason == FinishReason.Failed) _cluster.World.Say($"{this} ended: {batch.Error}");
+            else if (reason == FinishReason.TimedOut && Deadline <= _cluster.World.Clock.GetUtcNow())
+                _cluster.World.Say($"{this} ended: {batch.Error}");
             else if (IsPoison || reason != FinishReason.Length || _tokens.Count != Expected.Length)
                 _cluster.World.Break($"{this} ended with {reason} ({batch.Error})");
         }
@@ -219,11 +233,8 @@ internal sealed class SimClient
             {
                 SharesPrompt = _client.Prompt.Length % 2 == 0,
                 TraceParent = _client.TraceParent,
-                // Clients of all kinds are in each other's way, and every request ends with its tokens all the same.
-                Standing = new Standing(
-                    $"client {_client.Prompt.Length % 3}",
-                    1 + (_client.Prompt.Length % 4),
-                    (_client.Prompt.Length % 5) - 2),
+                Standing = _client.Standing,
+                Deadline = _client.Deadline,
             };
             _control.Gateway!.Tell(new GatewayProtocol.Generate(spec));
             SetReceiveTimeout(AnswerMax);
