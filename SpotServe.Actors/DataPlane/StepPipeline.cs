@@ -16,6 +16,7 @@ public sealed class StepPipeline : IStepPipeline
     private readonly List<LinkWriter> _writers = [];
     private readonly int[] _sampleCounts;
     private readonly int[] _chunkCounts;
+    private readonly int[] _scoredCounts;
     private readonly Thread _reader;
     private readonly Thread _watcher;
     private Action<StepResult>? _onResult;
@@ -33,6 +34,7 @@ public sealed class StepPipeline : IStepPipeline
         _limits = limits;
         _sampleCounts = new int[StepsInFlightMax(links.StageCount)];
         _chunkCounts = new int[_sampleCounts.Length];
+        _scoredCounts = new int[_sampleCounts.Length];
         _reader = new Thread(ReadResults) { IsBackground = true, Name = $"results-{links.Results.Key}" };
         _watcher = new Thread(Watch) { IsBackground = true, Name = $"watcher-{links.Results.Key}" };
     }
@@ -73,6 +75,7 @@ public sealed class StepPipeline : IStepPipeline
         StepPlanCodec.Encode(plan, encoded);
         _sampleCounts[plan.StepId % _sampleCounts.Length] = plan.SampleCount;
         _chunkCounts[plan.StepId % _chunkCounts.Length] = plan.Chunks.Length;
+        _scoredCounts[plan.StepId % _scoredCounts.Length] = plan.ScoredRows.Length;
         Volatile.Write(ref _submitted, plan.StepId);
         // Remote ranks first: their plans have the longer way.
         foreach (var writer in _writers) writer.Write(plan.StepId, encoded);
@@ -132,8 +135,9 @@ public sealed class StepPipeline : IStepPipeline
             return;
         }
 
-        link.Check(frame, FrameKind.Tokens, step, StepDrawsCodec.BytesMax(_limits.SequencesMax));
         var sampleCount = _sampleCounts[step % _sampleCounts.Length];
+        var scoredCount = _scoredCounts[step % _scoredCounts.Length];
+        link.Check(frame, FrameKind.Tokens, step, StepDrawsCodec.BytesMax(sampleCount, scoredCount));
         if (frame.PayloadBytes < sizeof(int) * sampleCount)
         {
             throw link.Lost($"it sent {frame.PayloadBytes} bytes for {sampleCount} tokens of step {step}");
@@ -141,8 +145,9 @@ public sealed class StepPipeline : IStepPipeline
 
         var payload = new byte[frame.PayloadBytes];
         link.ReceivePayload(payload);
-        if (StepDrawsCodec.Decode(payload, step, sampleCount, _limits.VocabularySize, out var result) is { } violation)
-            throw link.Lost($"it sent {violation} in step {step}");
+        var violation = StepDrawsCodec.Decode(
+            payload, step, sampleCount, scoredCount, _limits.VocabularySize, out var result);
+        if (violation is not null) throw link.Lost($"it sent {violation} in step {step}");
         Tell(result!);
     }
 

@@ -43,7 +43,7 @@ public sealed record StepPlanLimits(
 public static class StepPlanCodec
 {
     internal const int HeadBytes = 24;
-    internal const int ChunkBytes = 56;
+    internal const int ChunkBytes = 64;
 
     static StepPlanCodec()
     {
@@ -128,6 +128,8 @@ public static class StepPlanCodec
 
             if (chunk.Samples is not (0 or 1)) return $"a chunk with samples = {chunk.Samples}";
             if (chunk.Replays is not (0 or 1)) return $"a chunk with replays = {chunk.Replays}";
+            if (chunk.Scores is < 0 or > TokenLogprobs.TopMax + 1) return $"a chunk with scores = {chunk.Scores}";
+            if ((uint)chunk.Follower >= (uint)limits.VocabularySize) return $"a chunk before token {chunk.Follower}";
             var sampling = chunk.Sampling;
             var isSamplingSane = float.IsFinite(sampling.Temperature) && sampling.Temperature >= 0
                 && sampling.TopP is >= 0 and <= 1 && sampling.TopK >= 0;

@@ -96,18 +96,11 @@ internal sealed class FakeStageEngine : IStageEngine
         }
 
         if (!Assignment.IsLast) return;
-        _faults.Clear();
-        var drawn = 0;
-        for (var index = 0; index < plan.Chunks.Length; index++)
+        DrawAll(plan, Assignment.Position.Rank == 0 ? draws : null, (chunk, row) =>
         {
-            ref readonly var chunk = ref plan.Chunks[index];
-            if (chunk.Samples == 0) continue;
-            ScoreChunk(chunk);
+            ScoreRow(chunk, row);
             collective.GatherToFirst(_scores, _allScores);
-            if (Assignment.Position.Rank == 0) Draw(plan, index, drawn++, draws);
-        }
-
-        ThrowFor(_faults);
+        });
     }
 
     /// <summary>Runs a step on all ranks of a stage at once, on the caller's thread: what <see cref="Step"/> does on
@@ -132,22 +125,15 @@ internal sealed class FakeStageEngine : IStageEngine
         }
 
         if (!first.Assignment.IsLast) return;
-        first._faults.Clear();
-        var drawn = 0;
-        for (var index = 0; index < plan.Chunks.Length; index++)
+        var all = ranks.ToArray();
+        first.DrawAll(plan, draws, (chunk, row) =>
         {
-            ref readonly var chunk = ref plan.Chunks[index];
-            if (chunk.Samples == 0) continue;
-            for (var i = 0; i < ranks.Length; i++)
+            for (var i = 0; i < all.Length; i++)
             {
-                ranks[i].ScoreChunk(chunk);
-                ranks[i]._scores.CopyTo(first._allScores, i * first._scores.Length);
+                all[i].ScoreRow(chunk, row);
+                all[i]._scores.CopyTo(first._allScores, i * first._scores.Length);
             }
-
-            first.Draw(plan, index, drawn++, draws);
-        }
-
-        ThrowFor(first._faults);
+        });
     }
 
     public void Dispose()
@@ -231,11 +217,37 @@ internal sealed class FakeStageEngine : IStageEngine
         }
     }
 
-    private void ScoreChunk(in SequenceChunk chunk)
+    /// <summary>Draws and scores what the plan asks for.</summary>
+    /// <param name="draws">Null on ranks that only take part.</param>
+    /// <param name="gather">Brings all ranks' scores of a chunk's row together.</param>
+    private void DrawAll(StepPlan plan, StepDraws? draws, Action<SequenceChunk, int> gather)
+    {
+        _faults.Clear();
+        var (drawn, scored) = (0, 0);
+        for (var index = 0; index < plan.Chunks.Length; index++)
+        {
+            var chunk = plan.Chunks[index];
+            for (var row = 0; row < chunk.ScoredRows; row++)
+            {
+                gather(chunk, row);
+                if (draws is null) continue;
+                GatherLogits();
+                draws.SetScore(scored, HostSampler.Score(_logits, plan.ScoredRows[scored]));
+                scored++;
+            }
+
+            if (chunk.Samples == 0) continue;
+            gather(chunk, chunk.Count - 1);
+            if (draws is not null) Draw(plan, index, drawn++, draws);
+        }
+
+        if (draws is not null) ThrowFor(_faults);
+    }
+
+    private void ScoreRow(in SequenceChunk chunk, int row)
     {
         var vocabulary = TensorSlices.Even(_model.VocabularySize, Assignment.Position.Rank, Assignment.RankCount);
-        var wish = FakeModel.Wish(
-            HiddenOf(chunk.TokenOffset + chunk.Count - 1), chunk.Start + chunk.Count, chunk.Sampling);
+        var wish = FakeModel.Wish(HiddenOf(chunk.TokenOffset + row), chunk.Start + row + 1, chunk.Sampling);
         _scores.AsSpan().Fill(-1);
         for (var token = (int)vocabulary.First; token < vocabulary.End; token++)
         {

@@ -31,6 +31,24 @@ public sealed class HostSampler : ISampler
         draws.Set(sample, token, logprobs);
     }
 
+    /// <summary>Scores a token of a prompt.</summary>
+    /// <param name="logits">Of the row before it, as the model gave them.</param>
+    /// <exception cref="ArithmeticException">The logits are no numbers.</exception>
+    public static TokenLogprobs Score(ReadOnlySpan<float> logits, in ScoredRow row)
+    {
+        var rank = 1;
+        foreach (var logit in logits)
+        {
+            if (float.IsNaN(logit)) throw new ArithmeticException("A logit is not a number.");
+            if (logit > logits[row.Target]) rank++;
+        }
+
+        var score = LogprobsOf(logits, row.Target, row.Top) with { Rank = rank };
+        return float.IsNaN(score.Logprob)
+            ? throw new ArithmeticException("The logits have no largest one that is a number.")
+            : score;
+    }
+
     /// <param name="position">Index in the sequence of the token to draw.</param>
     /// <param name="logprobs">Where the shape asks for them; else null.</param>
     public int Draw(

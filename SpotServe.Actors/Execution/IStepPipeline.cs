@@ -28,6 +28,9 @@ public sealed record StepResult(long StepId, ImmutableArray<int> Tokens)
     /// <summary>As many as tokens, null where a chunk asked for none; empty where no chunk did.</summary>
     public ImmutableArray<TokenLogprobs?> Logprobs { get; init; } = [];
 
+    /// <summary>One for each of the plan's <see cref="StepPlan.ScoredRows"/>.</summary>
+    public ImmutableArray<TokenLogprobs> Scores { get; init; } = [];
+
     /// <summary>Set when the step failed: it drew nothing, and nothing that it wrote into pages counts.</summary>
     public StepFailure? Failure { get; init; }
 }

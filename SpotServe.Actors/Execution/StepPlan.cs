@@ -14,6 +14,10 @@ namespace SpotServe.Actors.Execution;
 /// had.</param>
 /// <param name="ShapeOffset">Where its <see cref="DrawShape"/> begins in <see cref="StepPlan.Shapes"/>.</param>
 /// <param name="ShapeLength">Numbers of its shape; 0 where the token is drawn from the logits as they are.</param>
+/// <param name="Scores">1 + the alternatives wanted, where log-probabilities of the prompt's tokens are: of each token
+/// that follows one of the chunk's in the prompt; else 0.</param>
+/// <param name="Follower">The prompt's token after the chunk's last, where the chunk scores and the prompt goes
+/// on.</param>
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 public readonly record struct SequenceChunk(
     int Start,
@@ -25,7 +29,21 @@ public readonly record struct SequenceChunk(
     SamplingParameters Sampling,
     int Replays = 0,
     int ShapeOffset = 0,
-    int ShapeLength = 0);
+    int ShapeLength = 0,
+    int Scores = 0,
+    int Follower = 0)
+{
+    /// <summary>First rows of the chunk whose next token is the prompt's and is scored. What a chunk draws follows its
+    /// last row, so that this has nothing to be scored.</summary>
+    public int ScoredRows => Scores == 0 ? 0 : Count - Samples;
+}
+
+/// <summary>A row of a step whose logits score the prompt's token that follows it.</summary>
+/// <param name="Chunk">Index of its chunk.</param>
+/// <param name="Row">Row of the step's token matrix.</param>
+/// <param name="Target">The token that is scored.</param>
+/// <param name="Top">Alternatives that are wanted with it.</param>
+public readonly record struct ScoredRow(int Chunk, int Row, int Target, int Top);
 
 /// <summary>
 /// One engine iteration of a replica, the same for all of its ranks: sequence chunks with their tokens and full page
@@ -38,6 +56,7 @@ public sealed class StepPlan
     private readonly List<int> _tokens = [];
     private readonly List<int> _pages = [];
     private readonly List<int> _shapes = [];
+    private readonly List<ScoredRow> _scored = [];
 
     /// <summary>Number of the step in its replica and epoch, from 1, without gaps.</summary>
     public long StepId { get; set; }
@@ -46,6 +65,9 @@ public sealed class StepPlan
 
     /// <summary>Tokens that the step draws: one for each chunk with Samples = 1, in chunk order.</summary>
     public int SampleCount { get; private set; }
+
+    /// <summary>Rows that score tokens of prompts, in the order of chunks and of rows in them.</summary>
+    public ReadOnlySpan<ScoredRow> ScoredRows => CollectionsMarshal.AsSpan(_scored);
 
     public ReadOnlySpan<SequenceChunk> Chunks => CollectionsMarshal.AsSpan(_chunks);
 
@@ -78,25 +100,29 @@ public sealed class StepPlan
         _tokens.Clear();
         _pages.Clear();
         _shapes.Clear();
+        _scored.Clear();
     }
 
     /// <summary>
     /// Appends a chunk. <paramref name="pages"/> covers the sequence from position 0 to the chunk's end.
     /// </summary>
     /// <param name="shape">As <see cref="DrawShape"/> is written; empty for none.</param>
+    /// <param name="scores">See <see cref="SequenceChunk.Scores"/>.</param>
+    /// <param name="follower">See <see cref="SequenceChunk.Follower"/>.</param>
     public void Add(
         int start, ReadOnlySpan<int> tokens, ReadOnlySpan<int> pages, bool samples, SamplingParameters sampling,
-        bool replays = false, ReadOnlySpan<int> shape = default)
+        bool replays = false, ReadOnlySpan<int> shape = default, int scores = 0, int follower = 0)
     {
         Invariant.Holds(tokens.Length > 0);
         Invariant.Holds(pages.Length == KvPage.Count(start + tokens.Length));
         _chunks.Add(new SequenceChunk(
             start, tokens.Length, _tokens.Count, _pages.Count, pages.Length, samples ? 1 : 0, sampling,
-            replays ? 1 : 0, _shapes.Count, shape.Length));
+            replays ? 1 : 0, _shapes.Count, shape.Length, scores, follower));
         _tokens.AddRange(tokens);
         _pages.AddRange(pages);
         _shapes.AddRange(shape);
         if (samples) SampleCount++;
+        AddScoredRows(_chunks.Count - 1);
     }
 
     /// <summary>Takes over parts that were checked while decoding, in place of what it held.</summary>
@@ -110,5 +136,17 @@ public sealed class StepPlan
         _pages.AddRange(pages);
         _shapes.AddRange(shapes);
         foreach (ref readonly var chunk in chunks) SampleCount += chunk.Samples;
+        for (var index = 0; index < _chunks.Count; index++) AddScoredRows(index);
+    }
+
+    private void AddScoredRows(int index)
+    {
+        var chunk = _chunks[index];
+        for (var i = 0; i < chunk.ScoredRows; i++)
+        {
+            var row = chunk.TokenOffset + i;
+            var target = i == chunk.Count - 1 ? chunk.Follower : _tokens[row + 1];
+            _scored.Add(new ScoredRow(index, row, target, chunk.Scores - 1));
+        }
     }
 }

@@ -102,6 +102,10 @@ public sealed record TokenBatch(int FirstIndex, ImmutableArray<int> Tokens, Fini
 
     /// <summary>Tokens of the prompt that were not computed, because kept pages held them.</summary>
     public int ReusedTokens { get; init; }
+
+    /// <summary>With the first batch from the start: of the prompt's tokens from the second on, where the request wants
+    /// them.</summary>
+    public ImmutableArray<TokenLogprobs> PromptLogprobs { get; init; } = [];
 }
 
 /// <summary>What is served now.</summary>

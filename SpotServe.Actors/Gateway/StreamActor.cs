@@ -67,6 +67,7 @@ internal sealed class StreamActor : ReceiveActor, IWithTimers
         {
             Logprobs = logprobs.IsEmpty ? [] : logprobs[^tokens.Length..],
             ReusedTokens = available.ReusedTokens,
+            PromptLogprobs = available.PromptLogprobs,
         });
         _nextIndex += tokens.Length;
         if (available.Finished is not null) Stop(error: null);

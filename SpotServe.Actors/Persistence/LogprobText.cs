@@ -5,19 +5,22 @@ namespace SpotServe.Actors.Persistence;
 
 /// <summary>
 /// Log-probabilities as journal text: base64 of, for each token, the count of alternatives (4 bytes), its own (4), then
-/// token and log-probability of each alternative (4 each), little-endian.
+/// token and log-probability of each alternative (4 each), little-endian. Of a prompt's tokens also their rank (4),
+/// behind their own.
 /// </summary>
 internal static class LogprobText
 {
     private const int HeadBytes = 2 * sizeof(int);
 
-    public static string Write(ImmutableArray<TokenLogprobs> logprobs)
+    /// <param name="ranked">Of a prompt.</param>
+    public static string Write(ImmutableArray<TokenLogprobs> logprobs, bool ranked = false)
     {
         var numbers = new List<int>();
         foreach (var one in logprobs)
         {
             numbers.Add(one.Top.Length);
             numbers.Add(BitConverter.SingleToInt32Bits(one.Logprob));
+            if (ranked) numbers.Add(one.Rank ?? throw new InvariantException("a prompt's token has its rank"));
             numbers.AddRange(MemoryMarshal.Cast<TopToken, int>(one.Top.AsSpan()));
         }
 
@@ -25,8 +28,9 @@ internal static class LogprobText
     }
 
     /// <exception cref="JournalFormatException">The text is no base64, or not of log-probabilities.</exception>
-    public static ImmutableArray<TokenLogprobs> Read(string text)
+    public static ImmutableArray<TokenLogprobs> Read(string text, bool ranked = false)
     {
+        var headBytes = ranked ? HeadBytes + sizeof(int) : HeadBytes;
         try
         {
             ReadOnlySpan<byte> bytes = Convert.FromBase64String(text);
@@ -37,9 +41,12 @@ internal static class LogprobText
                 var own = BitConverter.ToSingle(bytes[sizeof(int)..]);
                 if (count is < 0 or > TokenLogprobs.TopMax)
                     throw new FormatException($"{count} alternatives of a token");
-                var top = MemoryMarshal.Cast<byte, TopToken>(bytes.Slice(HeadBytes, count * 2 * sizeof(int)));
-                logprobs.Add(new TokenLogprobs(own, [.. top]));
-                bytes = bytes[(HeadBytes + (count * 2 * sizeof(int)))..];
+                var top = MemoryMarshal.Cast<byte, TopToken>(bytes.Slice(headBytes, count * 2 * sizeof(int)));
+                logprobs.Add(new TokenLogprobs(own, [.. top])
+                {
+                    Rank = ranked ? BitConverter.ToInt32(bytes[HeadBytes..]) : null,
+                });
+                bytes = bytes[(headBytes + (count * 2 * sizeof(int)))..];
             }
 
             return logprobs.ToImmutable();

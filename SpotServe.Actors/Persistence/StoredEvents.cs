@@ -29,18 +29,22 @@ public static class StoredEvents
 
     /// <param name="Logprobs">Left out where the request wants none.</param>
     /// <param name="Reused">Left out where it is none.</param>
+    /// <param name="PromptLogprobs">With the first tokens, where the request wants them.</param>
     private sealed record TokensCommittedV2(
-        string Id, int FirstIndex, string Tokens, string? Logprobs = null, int? Reused = null) : IJournalForm
+        string Id, int FirstIndex, string Tokens, string? Logprobs = null, int? Reused = null,
+        string? PromptLogprobs = null) : IJournalForm
     {
         public static TokensCommittedV2 Of(RequestEvents.TokensCommitted e) => new(
             e.Id.Value, e.FirstIndex, TokenText.Write(e.Tokens),
-            e.Logprobs.IsEmpty ? null : LogprobText.Write(e.Logprobs), e.ReusedTokens > 0 ? e.ReusedTokens : null);
+            e.Logprobs.IsEmpty ? null : LogprobText.Write(e.Logprobs), e.ReusedTokens > 0 ? e.ReusedTokens : null,
+            e.PromptLogprobs.IsEmpty ? null : LogprobText.Write(e.PromptLogprobs, ranked: true));
 
         public object ToEvent() =>
             new RequestEvents.TokensCommitted(new RequestId(Id), FirstIndex, TokenText.Read(Tokens))
             {
                 Logprobs = Logprobs is null ? [] : LogprobText.Read(Logprobs),
                 ReusedTokens = Reused ?? 0,
+                PromptLogprobs = PromptLogprobs is null ? [] : LogprobText.Read(PromptLogprobs, ranked: true),
             };
     }
 

@@ -32,7 +32,8 @@ internal sealed record StoredSpec(
     string? Client = null,
     int? Weight = null,
     int? Priority = null,
-    DateTimeOffset? Deadline = null)
+    DateTimeOffset? Deadline = null,
+    int? PromptLogprobs = null)
 {
     public static StoredSpec Of(GenerationSpec spec)
     {
@@ -50,7 +51,7 @@ internal sealed record StoredSpec(
                 : [.. spec.Parameters.Biases.Select(one => new StoredBias(one.Token, one.Bias))],
             spec.Parameters.TopLogprobs, spec.SharesPrompt ? true : null, spec.TraceParent,
             spec.Standing.Client.Length == 0 ? null : spec.Standing.Client, Unless(spec.Standing.Weight, 1),
-            Unless(spec.Standing.Priority, 0), spec.Deadline);
+            Unless(spec.Standing.Priority, 0), spec.Deadline, spec.Parameters.PromptLogprobs);
     }
 
     public GenerationSpec ToSpec() => new(
@@ -66,6 +67,7 @@ internal sealed record StoredSpec(
                 MinP ?? 0, PresencePenalty ?? 0, FrequencyPenalty ?? 0, RepetitionPenalty ?? 1),
             Biases = [.. (Biases ?? []).Select(one => new TokenBias(one.Token, one.Bias))],
             TopLogprobs = TopLogprobs,
+            PromptLogprobs = PromptLogprobs,
         })
     {
         Kind = KindOf(Kind),

@@ -62,7 +62,8 @@ public sealed partial class ReplicaActor
     {
         if (!_scheduler.TryGet(submit.Id, out var sequence)) return TryAnswerFinished(submit);
         if (Agree(sequence.Generated, submit.Request.Committed.AsSpan())
-            && Resend(submit, sequence.Generated, sequence.Logprobs, null, sequence.ReusedTokens))
+            && Resend(
+                submit, sequence.Generated, sequence.Logprobs, null, sequence.ReusedTokens, sequence.PromptLogprobs))
         {
             _subscribers.Attach(submit.Id, Sender);
             Timers.Cancel(OrphanKey(submit.Id));
@@ -96,19 +97,24 @@ public sealed partial class ReplicaActor
 
     /// <summary>Sends what was generated after the committed tokens.</summary>
     /// <param name="logprobs">Of the last so many of them.</param>
+    /// <param name="promptLogprobs">Of the prompt; not kept for requests that finished.</param>
     /// <returns>False when some of it is not known here any more, so that it has to be generated again.</returns>
     private bool Resend(
         ReplicaProtocol.Submit submit, ReadOnlySpan<int> generated, ReadOnlySpan<TokenLogprobs> logprobs,
-        FinishReason? finished, int reusedTokens = 0)
+        FinishReason? finished, int reusedTokens = 0, ReadOnlySpan<TokenLogprobs> promptLogprobs = default)
     {
         var from = Math.Min(submit.Request.Committed.Length, generated.Length);
         if (from == generated.Length && finished is null) return true;
         var count = submit.Request.Spec.Parameters.TopLogprobs is null ? 0 : generated.Length - from;
         if (logprobs.Length < count) return false;
+        var spec = submit.Request.Spec;
+        var scored = from == 0 && spec.Parameters.PromptLogprobs is not null ? spec.Prompt.Length - 1 : 0;
+        if (promptLogprobs.Length < scored) return false;
         var resent = new ReplicaProtocol.TokensGenerated(_epoch, submit.Id, from, [.. generated[from..]], finished)
         {
             Logprobs = [.. logprobs[^count..]],
             ReusedTokens = from == 0 ? reusedTokens : 0,
+            PromptLogprobs = [.. promptLogprobs[..scored]],
         };
         // The sender submits again when it misses tokens.
         if (_large.Tell(Sender, resent, Self) is { } refusal)

@@ -263,6 +263,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
             {
                 Logprobs = outcome.Logprobs is { } logprobs ? [logprobs] : [],
                 ReusedTokens = outcome.Index == 0 ? outcome.Sequence.ReusedTokens : 0,
+                PromptLogprobs = outcome.Index == 0 ? [.. outcome.Sequence.PromptLogprobs] : [],
             };
             _subscribers.Tell(id, generated, Self);
             if (outcome.Finished is not { } reason) continue;

@@ -60,8 +60,12 @@ public static class ReplicaProtocol
         /// them.</summary>
         public int ReusedTokens { get; init; }
 
-        long IVariableSize.BytesMax =>
-            SizeBounds.Frame + SizeBounds.Tokens(Tokens.Length) + SizeBounds.Logprobs(Logprobs);
+        /// <summary>With the first token, or with the end where there is none: of the prompt's tokens from the second
+        /// on, where the request wants them.</summary>
+        public ImmutableArray<TokenLogprobs> PromptLogprobs { get; init; } = [];
+
+        long IVariableSize.BytesMax => SizeBounds.Frame + SizeBounds.Tokens(Tokens.Length)
+            + SizeBounds.Logprobs(Logprobs) + SizeBounds.Logprobs(PromptLogprobs);
     }
 
     /// <summary>

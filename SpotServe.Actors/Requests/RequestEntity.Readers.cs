@@ -48,6 +48,7 @@ public sealed partial class RequestEntity
         {
             Logprobs = _state.LogprobsFrom(from),
             ReusedTokens = _state.ReusedTokens,
+            PromptLogprobs = from == 0 ? _state.PromptLogprobs : [],
         };
         if (_large.Tell(subscriber, shown, Self) is { } refusal)
         {

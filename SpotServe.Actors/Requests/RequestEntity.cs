@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Cluster.Sharding;
 using Akka.Event;
@@ -35,6 +36,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     private RequestFinished? _ending;
     private IActorRef? _acceptedFor;
     private int _reusedTokens;
+    private ImmutableArray<TokenLogprobs> _promptLogprobs = [];
     private bool _writing;
     private bool _asksForRoute;
     private bool _isHandedOver;
@@ -276,7 +278,8 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
             return;
         }
 
-        if (_intake.NextIndex == 0) _reusedTokens = generated.ReusedTokens;
+        if (_intake.NextIndex == 0)
+            (_reusedTokens, _promptLogprobs) = (generated.ReusedTokens, generated.PromptLogprobs);
         var tokens = _stop.Take(generated.FirstIndex, generated.Tokens);
         var logprobs = generated.Logprobs;
         _intake.Offer(generated.FirstIndex, tokens, logprobs.IsEmpty ? [] : logprobs[..tokens.Length]);
@@ -325,14 +328,18 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
     {
         if (_writing) return;
         var batch = new List<IRequestEvent>(4);
-        if (_intake.HasPending)
+        var isFirst = _state.Tokens.Count == 0;
+        // One that ends before its first token has a prompt that was scored.
+        if (_intake.HasPending || (isFirst && _ending is not null && !_promptLogprobs.IsEmpty))
         {
             var (tokens, logprobs) = _intake.Take();
             batch.Add(new TokensCommitted(_id, _state.Tokens.Count, tokens)
             {
                 Logprobs = logprobs,
-                ReusedTokens = _state.Tokens.Count == 0 ? _reusedTokens : 0,
+                ReusedTokens = isFirst ? _reusedTokens : 0,
+                PromptLogprobs = isFirst ? _promptLogprobs : [],
             });
+            _promptLogprobs = [];
         }
 
         AddReplays(batch);

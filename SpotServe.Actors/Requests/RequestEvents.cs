@@ -26,6 +26,10 @@ public static class RequestEvents
         /// <summary>With the first token: how many of the prompt were not computed, because kept pages held
         /// them.</summary>
         public int ReusedTokens { get; init; }
+
+        /// <summary>With the first token, or with the end where there is none: of the prompt's tokens from the second
+        /// on, where the request wants them.</summary>
+        public ImmutableArray<TokenLogprobs> PromptLogprobs { get; init; } = [];
     }
 
     /// <summary>The replica was lost with the request in its step, as far as is known.</summary>

@@ -88,8 +88,12 @@ public static class RequestProtocol
         /// <summary>Tokens of the prompt that were not computed, because kept pages held them.</summary>
         public int ReusedTokens { get; init; }
 
+        /// <summary>To a reader from the start: of the prompt's tokens from the second on, where the request wants
+        /// them.</summary>
+        public ImmutableArray<TokenLogprobs> PromptLogprobs { get; init; } = [];
+
         long IVariableSize.BytesMax => SizeBounds.Frame + SizeBounds.Tokens(Tokens.Length)
-            + SizeBounds.Logprobs(Logprobs) + SizeBounds.Text(Error);
+            + SizeBounds.Logprobs(Logprobs) + SizeBounds.Logprobs(PromptLogprobs) + SizeBounds.Text(Error);
     }
 
     /// <summary>What the journal has of the request cannot be read; it can only be deleted, by

@@ -20,6 +20,9 @@ public sealed class RequestState
     /// them.</summary>
     public int ReusedTokens { get; private set; }
 
+    /// <summary>Of the prompt's tokens from the second on; empty while they are not known, or not wanted.</summary>
+    public ImmutableArray<TokenLogprobs> PromptLogprobs { get; private set; } = [];
+
     /// <summary>What the losses of its replicas so far mean for its next attempt.</summary>
     public ReplayBudget Replays { get; private set; } = ReplayBudget.Full;
 
@@ -42,6 +45,7 @@ public sealed class RequestState
                 _tokens.AddRange(committed.Tokens);
                 _logprobs.AddRange(committed.Logprobs);
                 ReusedTokens += committed.ReusedTokens;
+                if (committed.FirstIndex == 0) PromptLogprobs = committed.PromptLogprobs;
                 Invariant.Holds(_logprobs.Count == 0 || _logprobs.Count == _tokens.Count);
                 Replays = Replays.OnCommitted(_tokens.Count);
                 break;

@@ -85,7 +85,8 @@ public sealed partial class ReplicaScheduler
 
     private void TakeOverPages(Sequence sequence, SequenceState state)
     {
-        if (state.Pages.IsEmpty || _running.Count >= _limits.SequencesMax) return;
+        // One whose prompt was being scored begins anew: the scores so far do not come along.
+        if (state.Pages.IsEmpty || sequence.NeedsScores || _running.Count >= _limits.SequencesMax) return;
         Invariant.Holds(state.CachedTokens > 0 && state.CachedTokens < sequence.TokenCount);
         Invariant.Holds(state.Pages.Length == KvPage.Count(state.CachedTokens));
         _pages.Take(state.Pages.AsSpan(), sequence.PageList);

@@ -160,6 +160,7 @@ public sealed partial class ReplicaScheduler
         var samples = start + count == sequence.TokenCount;
         _shape.Clear();
         if (samples) sequence.WriteShape(_shape);
+        var scores = sequence.NeedsScores ? sequence.Parameters.PromptLogprobs + 1 ?? 0 : 0;
         plan.Add(
             start,
             sequence.Tokens.Slice(start, count),
@@ -167,8 +168,12 @@ public sealed partial class ReplicaScheduler
             samples,
             sequence.Sampling,
             replays: start >= sequence.PromptCount,
-            CollectionsMarshal.AsSpan(_shape));
+            CollectionsMarshal.AsSpan(_shape),
+            scores,
+            scores > 0 && !samples ? sequence.Tokens[start + count] : 0);
         sequence.TokensInFlight = count;
+        sequence.ScoresInFlight = plan.Chunks[^1].ScoredRows;
+        step.ScoreCount += sequence.ScoresInFlight;
         sequence.SamplesInFlight = samples;
         step.Sequences.Add(sequence);
     }

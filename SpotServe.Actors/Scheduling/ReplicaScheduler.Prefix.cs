@@ -47,6 +47,7 @@ public sealed partial class ReplicaScheduler
     /// <summary>Takes kept pages in place of those that the sequence would compute next.</summary>
     private void Reuse(Sequence sequence)
     {
+        if (sequence.NeedsScores) return;
         var max = Math.Min(sequence.Keys.Length * KvPage.Tokens, sequence.TokenCount - 1);
         while (sequence.Cuts.NextShared(sequence.CachedTokens, max) is { } end)
         {
@@ -85,7 +86,7 @@ public sealed partial class ReplicaScheduler
     /// <summary>Whether another one computes what this one wants next, so that it need not.</summary>
     private bool IsComputedByAnother(Sequence sequence)
     {
-        if (_computing.Count == 0) return false;
+        if (_computing.Count == 0 || sequence.NeedsScores) return false;
         var max = Math.Min(sequence.Keys.Length * KvPage.Tokens, sequence.TokenCount - 1);
         if (sequence.Cuts.NextShared(sequence.CachedTokens, max) is not { } end) return false;
         return _computing.TryGetValue(sequence.Keys[(end / KvPage.Tokens) - 1], out var other)

@@ -192,11 +192,15 @@ public sealed partial class ReplicaScheduler
     {
         Invariant.Holds(result.Tokens.Length == step.SampleCount, "a step draws a token for each sampling chunk");
         Invariant.Holds(result.Logprobs.IsEmpty || result.Logprobs.Length == step.SampleCount);
+        Invariant.Holds(result.Scores.Length == step.ScoreCount, "a step scores the rows that its plan names");
         UnexplainedEndsInARow = 0;
-        var drawn = 0;
+        var (drawn, scored) = (0, 0);
         foreach (var sequence in step.Sequences)
         {
             int? sample = sequence.SamplesInFlight ? drawn++ : null;
+            var scores = result.Scores.AsSpan().Slice(scored, sequence.ScoresInFlight);
+            sequence.TakeScores(sequence.CachedTokens, scores);
+            scored += scores.Length;
             Count(sequence);
             if (sequence.CachedTokens > sequence.ApartUntil)
             {

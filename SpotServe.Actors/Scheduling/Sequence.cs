@@ -31,6 +31,7 @@ public sealed class Sequence
 {
     private readonly List<int> _tokens;
     private readonly List<TokenLogprobs>? _logprobs;
+    private readonly List<TokenLogprobs>? _promptLogprobs;
     private readonly Dictionary<int, int>? _seen;
 
     internal Sequence(GenerationRequest request, long ticket, SchedulerLimits limits)
@@ -48,6 +49,8 @@ public sealed class Sequence
         _tokens.AddRange(Spec.Prompt.AsSpan());
         _tokens.AddRange(request.Committed.AsSpan());
         if (Parameters.TopLogprobs is not null) _logprobs = [];
+        // Whoever has tokens of it already has these, too.
+        if (Parameters.PromptLogprobs is not null && SubmittedCount == 0) _promptLogprobs = [];
         if (HasPenalties) _seen = CountTokens();
         Cuts = PromptCuts.Of(Spec, limits.PrefillChunkTokensMax);
         Keys = limits.PrefixRoot is { } root ? Cuts.Keys(root, Spec.Prompt.AsSpan()) : [];
@@ -132,6 +135,9 @@ public sealed class Sequence
     /// <summary>Whether the step in flight draws a token for it.</summary>
     public bool SamplesInFlight { get; internal set; }
 
+    /// <summary>How many tokens of its prompt the step in flight scores.</summary>
+    internal int ScoresInFlight { get; set; }
+
     /// <summary>It runs apart from others until more tokens than these are in the cache; null when it runs with
     /// all.</summary>
     internal int? ApartUntil { get; set; }
@@ -165,6 +171,13 @@ public sealed class Sequence
     /// before they came here. None where none are wanted.</summary>
     public ReadOnlySpan<TokenLogprobs> Logprobs => CollectionsMarshal.AsSpan(_logprobs);
 
+    /// <summary>Log-probabilities of the prompt's tokens from the second on, as far as they are computed. None where
+    /// none are wanted, or where the request came with tokens.</summary>
+    public ReadOnlySpan<TokenLogprobs> PromptLogprobs => CollectionsMarshal.AsSpan(_promptLogprobs);
+
+    /// <summary>Its prompt has yet to be scored, so that each of its tokens has to be computed.</summary>
+    internal bool NeedsScores => _promptLogprobs is { } scored && scored.Count < PromptCount - 1;
+
     private bool HasPenalties => Parameters.Penalties with { MinP = 0 } != LogitPenalties.None;
 
     /// <summary>Writes what the next draw needs besides its sampling; nothing for most requests. Made of the tokens
@@ -174,6 +187,17 @@ public sealed class Sequence
         into.Clear();
         if (Parameters.IsPlain) return;
         DrawShape.Write(into, Parameters.Penalties, Parameters.TopLogprobs, _seen, NextBiases());
+    }
+
+    /// <summary>Takes in the scores of a chunk.</summary>
+    /// <param name="start">Where the chunk began. One that was suspended is computed again from its start; what it was
+    /// told first stays.</param>
+    internal void TakeScores(int start, ReadOnlySpan<TokenLogprobs> scores)
+    {
+        if (scores.IsEmpty) return;
+        Invariant.Holds(_promptLogprobs is not null && _promptLogprobs.Count >= start);
+        _promptLogprobs.AddRange(scores[Math.Min(_promptLogprobs.Count - start, scores.Length)..]);
+        Invariant.Holds(_promptLogprobs.Count < PromptCount);
     }
 
     internal void Append(int token, TokenLogprobs? logprobs)

@@ -35,6 +35,7 @@ internal sealed class StepsInFlight
         var step = _ring[(_oldest + Count) % _ring.Length];
         Invariant.Holds(step.Sequences.Count == 0);
         step.Id = id;
+        step.ScoreCount = 0;
         return step;
     }
 
@@ -54,5 +55,7 @@ internal sealed class StepsInFlight
         public List<Sequence> Sequences { get; } = [];
 
         public int SampleCount { get; set; }
+
+        public int ScoreCount { get; set; }
     }
 }

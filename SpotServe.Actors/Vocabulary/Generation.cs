@@ -35,6 +35,10 @@ public sealed record GenerationParameters(
     /// <see cref="TokenLogprobs.TopMax"/>; null where no log-probabilities are wanted.</summary>
     public int? TopLogprobs { get; init; }
 
+    /// <summary>Alternatives that are wanted with the log-probability of each of the prompt's tokens but the first, 0
+    /// to <see cref="TokenLogprobs.TopMax"/>; null where none are wanted of the prompt.</summary>
+    public int? PromptLogprobs { get; init; }
+
     /// <summary>Whether tokens are drawn from the logits as they are, and nothing else is wanted of them.</summary>
     internal bool IsPlain => Penalties == LogitPenalties.None && Biases.IsEmpty && TokensMin == 0
         && TopLogprobs is null;

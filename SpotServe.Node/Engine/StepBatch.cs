@@ -38,7 +38,7 @@ internal sealed unsafe class StepBatch : IDisposable
     public StepBatch(StageAssignment assignment, ModelSpec model, Device device)
     {
         // Padded page tables are at most [SequencesMax, pages of the longest context].
-        _capacity = checked((assignment.StepTokensMax * 5) + assignment.SequencesMax
+        _capacity = checked((assignment.StepTokensMax * 6) + assignment.SequencesMax
             + (assignment.SequencesMax * KvPage.Count(model.ContextMax)));
         var host = zeros([_capacity], ScalarType.Int64);
         var onCpu = device.type == DeviceType.CPU;
@@ -76,6 +76,9 @@ internal sealed unsafe class StepBatch : IDisposable
     /// <summary>Rows whose next token is drawn, [samples].</summary>
     public Tensor SampleRows { get; private set; } = null!;
 
+    /// <summary>Rows that score a token of a prompt, [scored].</summary>
+    public Tensor ScoredRows { get; private set; } = null!;
+
     /// <summary>Fills the tensors from a plan within its bounds. Call inside the step's dispose scope.</summary>
     public void Prepare(StepPlan plan)
     {
@@ -86,7 +89,9 @@ internal sealed unsafe class StepBatch : IDisposable
         _used = 0;
         int tokens = Reserve(TokenCount), positions = _positionsAt = Reserve(TokenCount),
             pages = _pagesAt = Reserve(TokenCount), offsets = _offsetsAt = Reserve(TokenCount),
-            samples = Reserve(SampleCount), fresh = Reserve(FreshPageCount(plan));
+            samples = Reserve(SampleCount), fresh = Reserve(FreshPageCount(plan)),
+            scored = Reserve(plan.ScoredRows.Length);
+        for (var i = 0; i < plan.ScoredRows.Length; i++) _data[scored + i] = plan.ScoredRows[i].Row;
 
         var (sample, freshCount) = (0, 0);
         foreach (ref readonly var chunk in plan.Chunks)
@@ -113,6 +118,7 @@ internal sealed unsafe class StepBatch : IDisposable
         SlotOffsets = View(offsets, TokenCount);
         SampleRows = View(samples, SampleCount);
         FreshPages = View(fresh, freshCount);
+        ScoredRows = View(scored, plan.ScoredRows.Length);
     }
 
     /// <summary>Position of a row's token, read on the host.</summary>

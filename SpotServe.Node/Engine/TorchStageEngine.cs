@@ -198,10 +198,10 @@ internal sealed class TorchStageEngine : IStageEngine
     private void RunApart(StepPlan plan, StepDraws draws, List<ChunkFault> faults)
     {
         if (_division.Columns.Length > 0) Decode(plan, draws, faults);
-        foreach (var (own, firstRow, sample) in _division.Prompts)
+        foreach (var (own, firstRow, sample, firstScore) in _division.Prompts)
         {
             using var scope = NewDisposeScope();
-            RunPlain(own, firstRow, new Drawing(plan, draws, faults, sample ?? 0));
+            RunPlain(own, firstRow, new Drawing(plan, draws, faults, sample ?? 0, firstScore));
         }
     }
 
@@ -219,7 +219,7 @@ internal sealed class TorchStageEngine : IStageEngine
     /// <param name="drawing">Takes what is drawn in.</param>
     private void RunPlain(StepPlan plan, int firstRow, in Drawing drawing)
     {
-        var (whole, draws, faults, firstSample) = drawing;
+        var (whole, draws, faults, firstSample, firstScore) = drawing;
         var batch = _stage.Batch;
         batch.Prepare(plan);
         _stage.Chunks?.Prepare(plan);
@@ -232,6 +232,7 @@ internal sealed class TorchStageEngine : IStageEngine
 
         if (_back is not null)
         {
+            _back.Score(residual, (index, logits) => Score(whole, firstScore + index, logits, draws, faults));
             _back.Apply(
                 residual,
                 sample => LogitsObserved is not null || !KernelSampling.Knows(ChunkOf(whole, firstSample + sample)),
@@ -297,6 +298,7 @@ internal sealed class TorchStageEngine : IStageEngine
     private void Draw(StepPlan plan, int sample, float[] logits, StepDraws draws, List<ChunkFault> faults)
     {
         LogitsObserved?.Invoke(sample, logits);
+        if (faults.Exists(fault => fault.Chunk == plan.ChunkOfSample(sample))) return;
         try
         {
             _sampler.Draw(plan, sample, logits, draws);
@@ -304,6 +306,21 @@ internal sealed class TorchStageEngine : IStageEngine
         catch (ArithmeticException error)
         {
             faults.Add(new ChunkFault(plan.ChunkOfSample(sample), error.Message.TrimEnd('.')));
+        }
+    }
+
+    /// <param name="index">Among the step's scored rows.</param>
+    private static void Score(StepPlan plan, int index, float[] logits, StepDraws draws, List<ChunkFault> faults)
+    {
+        var row = plan.ScoredRows[index];
+        if (faults.Exists(fault => fault.Chunk == row.Chunk)) return;
+        try
+        {
+            draws.SetScore(index, HostSampler.Score(logits, row));
+        }
+        catch (ArithmeticException error)
+        {
+            faults.Add(new ChunkFault(row.Chunk, error.Message.TrimEnd('.')));
         }
     }
 
@@ -341,6 +358,7 @@ internal sealed class TorchStageEngine : IStageEngine
     /// <param name="Whole">The step.</param>
     /// <param name="Draws">The whole step's.</param>
     /// <param name="FirstSample">Index in the step of the plan's first drawn token.</param>
+    /// <param name="FirstScore">Index in the step of the plan's first scored row.</param>
     private readonly record struct Drawing(
-        StepPlan Whole, StepDraws Draws, List<ChunkFault> Faults, int FirstSample = 0);
+        StepPlan Whole, StepDraws Draws, List<ChunkFault> Faults, int FirstSample = 0, int FirstScore = 0);
 }

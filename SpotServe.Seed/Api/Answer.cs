@@ -5,7 +5,11 @@ namespace SpotServe.Seed.Api;
 
 /// <summary>A request to the cluster whose completion is one of an answer's choices.</summary>
 /// <param name="Echo">Text that the choice begins with.</param>
-internal sealed record OpenChoice(int Index, RequestId Id, RequestDescription Notes, string Echo);
+internal sealed record OpenChoice(int Index, RequestId Id, RequestDescription Notes, string Echo)
+{
+    /// <summary>Tokens of the prompt, where their log-probabilities are wanted of this request; else none.</summary>
+    public ImmutableArray<int> ScoredPrompt { get; init; } = [];
+}
 
 /// <summary>What one HTTP response answers with: the completions of one or more requests to the cluster.</summary>
 /// <param name="Candidates">Prompt by prompt; at least one.</param>
@@ -48,10 +52,12 @@ internal sealed record Answer(
     /// <param name="whole">The candidates, complete.</param>
     public IReadOnlyList<WholeChoice> Best(IReadOnlyList<WholeChoice> whole)
     {
-        if (CandidatesEach == ChoicesEach) return whole;
+        // A prompt is scored with the first of its candidates.
+        WholeChoice[] all = [.. whole.Select((one, i) => one with { Prompt = whole[i - (i % CandidatesEach)].Prompt })];
+        if (CandidatesEach == ChoicesEach) return all;
         return
         [
-            .. whole.Chunk(CandidatesEach)
+            .. all.Chunk(CandidatesEach)
                 .SelectMany(candidates => candidates.OrderByDescending(one => one.MeanLogprob).Take(ChoicesEach))
                 .Select((choice, index) => choice with
                 {
@@ -65,4 +71,13 @@ internal sealed record Answer(
 /// <summary>A choice that is complete.</summary>
 /// <param name="Logprobs">Of its tokens; null where none are wanted.</param>
 internal sealed record WholeChoice(
-    int Index, string Text, string FinishReason, IReadOnlyList<TokenLogprobText>? Logprobs, double MeanLogprob);
+    int Index, string Text, string FinishReason, IReadOnlyList<TokenLogprobText>? Logprobs, double MeanLogprob)
+{
+    /// <summary>Null where no log-probabilities of the prompt are wanted.</summary>
+    public ScoredPrompt? Prompt { get; init; }
+}
+
+/// <summary>A prompt's tokens, and the log-probabilities of all but the first.</summary>
+/// <param name="IsEchoed">They stand before those of the choice's own tokens, as its text does.</param>
+internal sealed record ScoredPrompt(
+    ImmutableArray<int> Tokens, ImmutableArray<TokenLogprobs> Logprobs, bool IsEchoed);

@@ -15,7 +15,13 @@ internal sealed record CompletionBody(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] UsageBody? Usage);
 
 /// <param name="Logprobs">Null where none are wanted; clients expect the field.</param>
-internal sealed record ChoiceBody(int Index, string Text, string? FinishReason, TextLogprobsBody? Logprobs = null);
+internal sealed record ChoiceBody(int Index, string Text, string? FinishReason, TextLogprobsBody? Logprobs = null)
+{
+    /// <summary>As vLLM has it: for each token of the prompt, by token id; null for the first one. Left out where none
+    /// are wanted.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<Dictionary<string, PromptTokenBody>?>? PromptLogprobs { get; init; }
+}
 
 internal sealed record UsageBody(int PromptTokens, int CompletionTokens, int TotalTokens)
 {

@@ -7,7 +7,12 @@ namespace SpotServe.Seed.Api;
 /// <summary>OpenAI's "chat.completion".</summary>
 /// <param name="Created">Seconds since 1970.</param>
 internal sealed record ChatBody(
-    string Id, string Object, long Created, string Model, IReadOnlyList<ChatChoiceBody> Choices, UsageBody Usage);
+    string Id, string Object, long Created, string Model, IReadOnlyList<ChatChoiceBody> Choices, UsageBody Usage)
+{
+    /// <summary>As of <see cref="ChoiceBody"/>; of the prompt that all choices have.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<Dictionary<string, PromptTokenBody>?>? PromptLogprobs { get; init; }
+}
 
 /// <param name="Logprobs">Null where none are wanted; clients expect the field.</param>
 internal sealed record ChatChoiceBody(

@@ -82,7 +82,10 @@ internal sealed class CompletionEndpoints(
                 var asked = spec with { Standing = client.StandingOf(spec.Standing), Deadline = deadline };
                 var admission = await cluster.SubmitAsync(asked, CancellationToken.None).ConfigureAwait(false);
                 var (id, at) = Accepted(admission);
-                open.Add(new OpenChoice(open.Count, id, RequestDescription.Of(at, spec), echo));
+                open.Add(new OpenChoice(open.Count, id, RequestDescription.Of(at, spec), echo)
+                {
+                    ScoredPrompt = spec.Parameters.PromptLogprobs is null ? [] : spec.Prompt,
+                });
             }
         }
         catch

@@ -11,10 +11,12 @@ internal readonly record struct ChoiceDelta(
 
 /// <summary>The form in which a client gets an answer: OpenAI's text completion or its chat completion. Stateless: any
 /// number of responses share one.</summary>
-/// <param name="modelName">Stands in every body.</param>
-internal abstract class CompletionForm(string modelName)
+/// <param name="model">Its name stands in every body.</param>
+internal abstract class CompletionForm(CompletionModel model)
 {
-    protected string ModelName => modelName;
+    protected TokenTexts Texts { get; } = new(model.Tokenizer);
+
+    protected string ModelName => model.Name;
 
     /// <summary>Adds the event that begins a choice, if the form has one.</summary>
     public abstract void AddStart(SseWriter events, Answer answer, OpenChoice choice);
@@ -28,10 +30,14 @@ internal abstract class CompletionForm(string modelName)
     /// <summary>Writes the whole answer.</summary>
     public abstract Task WriteAsync(
         HttpContext http, Answer answer, IReadOnlyList<WholeChoice> choices, UsageBody usage);
+
+    /// <summary>Null where none are wanted.</summary>
+    protected IReadOnlyList<Dictionary<string, PromptTokenBody>?>? PromptLogprobsOf(WholeChoice choice) =>
+        choice.Prompt is { IsEchoed: false } prompt ? PromptTokenBody.Of(prompt, Texts) : null;
 }
 
 /// <summary>"text_completion", of /v1/completions.</summary>
-internal sealed class TextForm(CompletionModel model) : CompletionForm(model.Name)
+internal sealed class TextForm(CompletionModel model) : CompletionForm(model)
 {
     public override void AddStart(SseWriter events, Answer answer, OpenChoice choice)
     {
@@ -54,16 +60,26 @@ internal sealed class TextForm(CompletionModel model) : CompletionForm(model.Nam
             ApiJson.Plain.CompletionBody,
             cancellationToken: http.RequestAborted);
 
-    private static ChoiceBody ChoiceOf(WholeChoice choice) => new(
+    private ChoiceBody ChoiceOf(WholeChoice choice) => new(
         choice.Index, choice.Text, choice.FinishReason,
-        choice.Logprobs is { } logprobs ? TextLogprobsBody.Of(logprobs, 0) : null);
+        choice.Logprobs is { } logprobs ? TextLogprobsBody.Of(EchoOf(choice), logprobs) : null)
+    {
+        PromptLogprobs = PromptLogprobsOf(choice),
+    };
+
+    /// <summary>The prompt's tokens as they stand before the choice's own; the first has no log-probability.</summary>
+    private (string First, IReadOnlyList<TokenLogprobText> Others)? EchoOf(WholeChoice choice) =>
+        choice.Prompt is { IsEchoed: true } prompt
+            ? (Texts.TextOf(prompt.Tokens[0]),
+                [.. prompt.Logprobs.Select((one, i) => Texts.Of(prompt.Tokens[i + 1], one))])
+            : null;
 
     private CompletionBody Body(Answer answer, IReadOnlyList<ChoiceBody> choices, UsageBody? usage) =>
         new(answer.Id.Value, "text_completion", answer.At.ToUnixTimeSeconds(), ModelName, choices, usage);
 }
 
 /// <summary>"chat.completion", of /v1/chat/completions.</summary>
-internal sealed class ChatForm(CompletionModel model) : CompletionForm(model.Name)
+internal sealed class ChatForm(CompletionModel model) : CompletionForm(model)
 {
     private const string Assistant = "assistant";
 
@@ -92,7 +108,10 @@ internal sealed class ChatForm(CompletionModel model) : CompletionForm(model.Nam
                 answer.At.ToUnixTimeSeconds(),
                 ModelName,
                 [.. choices.Select(ChoiceOf)],
-                usage),
+                usage)
+            {
+                PromptLogprobs = PromptLogprobsOf(choices[0]),
+            },
             ChatJson.Plain.ChatBody,
             cancellationToken: http.RequestAborted);
 

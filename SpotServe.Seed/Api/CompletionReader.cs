@@ -23,6 +23,9 @@ internal abstract record CompletionPiece
     {
         /// <summary>Tokens of the prompt that were not computed, because kept pages held them.</summary>
         public int ReusedTokens { get; init; }
+
+        /// <summary>Of the prompt's tokens from the second on, where the request wants them.</summary>
+        public ImmutableArray<TokenLogprobs> PromptLogprobs { get; init; } = [];
     }
 
     /// <summary>It cannot go on.</summary>
@@ -59,6 +62,7 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
     {
         var completion = new CompletionText(model.Tokenizer, notes);
         var (count, reused) = (0, 0);
+        ImmutableArray<TokenLogprobs> prompt = [];
         await foreach (var batch in cluster.StreamAsync(id, 0, cancel).ConfigureAwait(false))
         {
             if (batch.FirstIndex != count)
@@ -69,6 +73,7 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
             }
 
             reused = batch.ReusedTokens;
+            if (batch.FirstIndex == 0) prompt = batch.PromptLogprobs;
             for (var i = 0; i < batch.Tokens.Length; i++)
             {
                 count++;
@@ -77,7 +82,11 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
                 if (!completion.Stopped) continue;
 
                 if (batch.Finished is null) cluster.Cancel(id);
-                yield return new CompletionPiece.End(count, "", "stop") { ReusedTokens = reused };
+                yield return new CompletionPiece.End(count, "", "stop")
+                {
+                    ReusedTokens = reused,
+                    PromptLogprobs = prompt,
+                };
                 yield break;
             }
 
@@ -99,6 +108,7 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
             return new CompletionPiece.End(count, rest, completion.Stopped ? "stop" : NameOf(reason))
             {
                 ReusedTokens = reused,
+                PromptLogprobs = prompt,
             };
         }
     }

@@ -39,7 +39,12 @@ internal sealed record CompletionRequest(
         var sampling = parameters.Sampling with { Seed = unchecked(parameters.Sampling.Seed + (ulong)candidate) };
         var reseeded = prompt.Spec with
         {
-            Parameters = parameters with { Sampling = sampling },
+            Parameters = parameters with
+            {
+                Sampling = sampling,
+                // Of a prompt, one candidate's are all candidates'.
+                PromptLogprobs = candidate == 0 ? parameters.PromptLogprobs : null,
+            },
             SharesPrompt = candidates > 1,
         };
         return prompt with { Spec = reseeded };

@@ -28,19 +28,30 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
         var tokens = (int)body.Integer("max_tokens", options.CompletionTokensDefault, 1, options.CompletionTokensMax);
         int? top = body.Has("logprobs") ? (int)body.Integer("logprobs", 0, 0, TokenLogprobs.TopMax) : null;
         var echoes = body.Flag("echo", false);
-        if (echoes && top is not null)
-            throw body.Bad("echo", "must be false with \"logprobs\": those of prompts are not computed");
+        if (echoes && top is not null) CheckScoredEcho(body);
         var prompts = new List<ReadPrompt>();
         foreach (var (name, element) in Prompts(body))
         {
             var prompt = Prompt(name, element);
             _fields.CheckPrompt(name, prompt);
             GenerationFields.CheckContext(name, prompt.Length, "max_tokens", tokens, contextMax);
-            prompts.Add(new ReadPrompt(prompt, tokens, top, echoes ? Echo(element, prompt) : ""));
+            prompts.Add(new ReadPrompt(prompt, tokens, top, echoes ? Echo(element, prompt) : "")
+            {
+                IsEchoScored = echoes && top is not null,
+            });
         }
 
         var request = _fields.Read(root, Known, CompletionKind.Text, prompts);
         return _fields.Checked(WithBest(body, request), "prompt");
+    }
+
+    /// <summary>What is echoed has log-probabilities, too, which come with a whole answer only.</summary>
+    private static void CheckScoredEcho(RequestFields body)
+    {
+        if (body.Flag("stream", false))
+            throw body.Bad("echo", "must be false in a stream with \"logprobs\": a prompt's come with a whole answer");
+        if (body.Has("prompt_logprobs"))
+            throw body.Bad("prompt_logprobs", "must be null with \"echo\" and \"logprobs\", which ask for the same");
     }
 
     /// <summary>Several candidates are generated, and their log-probabilities, to find the likeliest of them.</summary>

@@ -65,6 +65,9 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
                 ShowsSpecialTokens = !body.Flag("skip_special_tokens", true),
                 IncludesStop = body.Flag("include_stop_str_in_output", false),
                 TopLogprobs = prompt.TopLogprobs,
+                PromptLogprobs = prompt is { IsEchoScored: true, TopLogprobs: { } top }
+                    ? SamplingFields.CheckedPromptLogprobs("logprobs", top, prompt.Tokens.Length)
+                    : SamplingFields.PromptLogprobs(body, prompt.Tokens.Length, stream),
             };
             return new GenerationSpec(prompt.Tokens, _sampling.Shaped(body, parameters))
             {
@@ -269,4 +272,8 @@ internal sealed class GenerationFields(CompletionModel model, ApiOptions options
 /// <param name="TopLogprobs">As of <see cref="GenerationParameters"/>.</param>
 /// <param name="Echo">Text that its choices begin with.</param>
 internal sealed record ReadPrompt(
-    ImmutableArray<int> Tokens, int CompletionTokens, int? TopLogprobs, string Echo = "");
+    ImmutableArray<int> Tokens, int CompletionTokens, int? TopLogprobs, string Echo = "")
+{
+    /// <summary>Whether the log-probabilities are wanted of what is echoed as well.</summary>
+    public bool IsEchoScored { get; init; }
+}

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 
 namespace SpotServe.Seed.Api;
 
@@ -22,10 +23,22 @@ internal sealed record ChatTopTokenBody(string Token, float Logprob, ImmutableAr
 /// <param name="TextOffset">Where each token begins in the choice's text, in UTF-16 units.</param>
 internal sealed record TextLogprobsBody(
     IReadOnlyList<string> Tokens,
-    IReadOnlyList<float> TokenLogprobs,
-    IReadOnlyList<Dictionary<string, float>> TopLogprobs,
+    IReadOnlyList<float?> TokenLogprobs,
+    IReadOnlyList<Dictionary<string, float>?> TopLogprobs,
     IReadOnlyList<int> TextOffset)
 {
+    /// <summary>Of a choice's tokens behind those of its prompt, where this is echoed. The prompt's first has no
+    /// log-probability: null.</summary>
+    public static TextLogprobsBody Of(
+        (string First, IReadOnlyList<TokenLogprobText> Others)? echo, IReadOnlyList<TokenLogprobText> tokens)
+    {
+        if (echo is not var (first, others)) return Of(tokens, 0);
+        var rest = Of([.. others, .. tokens], first.Length);
+        return new TextLogprobsBody(
+            [first, .. rest.Tokens], [null, .. rest.TokenLogprobs], [null, .. rest.TopLogprobs],
+            [0, .. rest.TextOffset]);
+    }
+
     /// <param name="offset">Characters of the choice before the first of the tokens.</param>
     public static TextLogprobsBody Of(IReadOnlyList<TokenLogprobText> tokens, int offset)
     {
@@ -38,7 +51,7 @@ internal sealed record TextLogprobsBody(
 
         return new TextLogprobsBody(
             [.. tokens.Select(one => one.Text)],
-            [.. tokens.Select(one => one.Logprob)],
+            [.. tokens.Select(one => (float?)one.Logprob)],
             [.. tokens.Select(TopOf)],
             offsets);
     }
@@ -51,5 +64,31 @@ internal sealed record TextLogprobsBody(
         foreach (var one in token.Top) top.TryAdd(one.Text, one.Logprob);
         top.TryAdd(token.Text, token.Logprob);
         return top;
+    }
+}
+
+/// <summary>What the model said of a token at a place of the prompt.</summary>
+/// <param name="Rank">1 for the likeliest.</param>
+internal sealed record PromptTokenBody(float Logprob, int Rank, string DecodedToken)
+{
+    /// <summary>By token id: the prompt's own token first, then the likeliest ones.</summary>
+    public static IReadOnlyList<Dictionary<string, PromptTokenBody>?> Of(ScoredPrompt prompt, TokenTexts texts)
+    {
+        var bodies = new List<Dictionary<string, PromptTokenBody>?>(prompt.Tokens.Length) { null };
+        for (var i = 0; i < prompt.Logprobs.Length; i++)
+        {
+            var one = prompt.Logprobs[i];
+            var body = new Dictionary<string, PromptTokenBody>();
+            Add(prompt.Tokens[i + 1], one.Logprob, one.Rank ?? 1);
+            var rank = 0;
+            foreach (var (token, logprob) in one.Top) Add(token, logprob, ++rank);
+            bodies.Add(body);
+
+            void Add(int token, float logprob, int at) => body.TryAdd(
+                token.ToString(CultureInfo.InvariantCulture),
+                new PromptTokenBody(TokenTexts.Finite(logprob), at, texts.TextOf(token)));
+        }
+
+        return bodies;
     }
 }

@@ -11,6 +11,7 @@ internal sealed class SamplingFields(CompletionModel model)
     /// <summary>Most tokens that a request may bias; OpenAI's limit.</summary>
     private const int BiasesMax = 300;
 
+    private const string PromptLogprobsField = "prompt_logprobs";
     private const double BiasMax = 100;
     private const double PenaltyMax = 2;
     private const double RepetitionMax = 100;
@@ -18,7 +19,7 @@ internal sealed class SamplingFields(CompletionModel model)
     public static ImmutableArray<string> Known { get; } =
     [
         "temperature", "top_p", "top_k", "min_p", "seed", "presence_penalty", "frequency_penalty", "repetition_penalty",
-        "logit_bias", "min_tokens", "prompt_logprobs",
+        "logit_bias", "min_tokens", PromptLogprobsField,
     ];
 
     /// <exception cref="ApiException">A field cannot be what it is.</exception>
@@ -31,8 +32,6 @@ internal sealed class SamplingFields(CompletionModel model)
     /// <summary>Adds what goes beyond <see cref="Sampling"/>.</summary>
     public GenerationParameters Shaped(RequestFields body, GenerationParameters parameters)
     {
-        if (body.Has("prompt_logprobs"))
-            throw body.Bad("prompt_logprobs", "must be null: log-probabilities of prompts are not computed");
         return parameters with
         {
             TokensMin = (int)body.Integer("min_tokens", 0, 0, parameters.TokensMax),
@@ -44,6 +43,30 @@ internal sealed class SamplingFields(CompletionModel model)
                     "repetition_penalty", model.Defaults.RepetitionPenalty ?? 1, float.Epsilon, RepetitionMax)),
             Biases = Biases(body),
         };
+    }
+
+    /// <summary>Alternatives that are wanted with each token of a prompt; null where nothing is wanted of it.</summary>
+    /// <param name="promptTokens">Tokens of the prompt.</param>
+    public static int? PromptLogprobs(RequestFields body, int promptTokens, bool stream)
+    {
+        if (!body.Has(PromptLogprobsField)) return null;
+        var top = (int)body.Integer(PromptLogprobsField, 0, 0, TokenLogprobs.TopMax);
+        if (stream)
+            throw body.Bad(PromptLogprobsField, "must be null in a stream: a prompt's come with a whole answer");
+        return CheckedPromptLogprobs(PromptLogprobsField, top, promptTokens);
+    }
+
+    /// <param name="field">Which asks for them.</param>
+    /// <exception cref="ApiException">They are too many.</exception>
+    public static int CheckedPromptLogprobs(string field, int top, int promptTokens)
+    {
+        var all = promptTokens * (1L + top);
+        return all <= TokenLogprobs.PromptMax
+            ? top
+            : throw ApiException.BadField(
+                field,
+                $"asks for {all:N0} log-probabilities of {promptTokens:N0} tokens; the limit is " +
+                $"{TokenLogprobs.PromptMax:N0}. Ask for fewer alternatives, or shorten the prompt.");
     }
 
     /// <summary>0, -1 and whatever exceeds the vocabulary ask for all tokens, as elsewhere.</summary>

@@ -21,14 +21,22 @@ internal sealed class TokenTexts(ITokenizer tokenizer)
     public TokenLogprobText Of(int token, TokenLogprobs logprobs) => Of(
         token, logprobs.Logprob, [.. logprobs.Top.Select(top => Of(top.Token, top.Logprob, []))]);
 
+    /// <summary>As it reads after other text: with the space that it begins with.</summary>
+    public string TextOf(int token)
+    {
+        var decoder = tokenizer.ContinueDecoding([], hasMore: true, skipSpecialTokens: false);
+        return decoder.Push(token) + decoder.Finish();
+    }
+
+    /// <summary>A log-probability as JSON can have it.</summary>
+    public static float Finite(float logprob) => Math.Max(logprob, LogprobMin);
+
     private TokenLogprobText Of(int token, float logprob, ImmutableArray<TokenLogprobText> top)
     {
-        // As it reads after other text: with the space that it begins with.
-        var decoder = tokenizer.ContinueDecoding([], hasMore: true, skipSpecialTokens: false);
-        var text = decoder.Push(token) + decoder.Finish();
+        var text = TextOf(token);
         ImmutableArray<int>? bytes = text.Contains(Replacement, StringComparison.Ordinal)
             ? null
             : [.. Encoding.UTF8.GetBytes(text).Select(one => (int)one)];
-        return new TokenLogprobText(text, bytes, Math.Max(logprob, LogprobMin), top);
+        return new TokenLogprobText(text, bytes, Finite(logprob), top);
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text;
 
 namespace SpotServe.Seed.Api;
@@ -7,6 +8,7 @@ internal sealed class WholeChoiceBuilder(OpenChoice choice)
 {
     private readonly StringBuilder _text = new(choice.Echo);
     private readonly List<TokenLogprobText> _logprobs = [];
+    private ImmutableArray<TokenLogprobs> _prompt = [];
     private string? _finish;
 
     public int TokenCount { get; private set; }
@@ -27,6 +29,7 @@ internal sealed class WholeChoiceBuilder(OpenChoice choice)
                 _finish = end.FinishReason;
                 TokenCount = end.TokenCount;
                 ReusedTokens = end.ReusedTokens;
+                _prompt = end.PromptLogprobs;
                 break;
             default:
                 throw new System.Diagnostics.UnreachableException();
@@ -38,6 +41,11 @@ internal sealed class WholeChoiceBuilder(OpenChoice choice)
         Actors.Invariant.Holds(_finish is not null, "a completion's pieces end with its end");
         var wants = choice.Notes.Tail.Parameters.TopLogprobs is not null;
         var mean = _logprobs.Count == 0 ? double.NegativeInfinity : _logprobs.Average(one => (double)one.Logprob);
-        return new WholeChoice(choice.Index, _text.ToString(), _finish, wants ? _logprobs : null, mean);
+        return new WholeChoice(choice.Index, _text.ToString(), _finish, wants ? _logprobs : null, mean)
+        {
+            Prompt = choice.ScoredPrompt.IsEmpty
+                ? null
+                : new ScoredPrompt(choice.ScoredPrompt, _prompt, IsEchoed: wants && choice.Echo.Length > 0),
+        };
     }
 }

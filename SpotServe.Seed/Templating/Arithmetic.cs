@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace SpotServe.Seed.Templating;
 
 /// <summary>The operators between two values, as Python has them.</summary>
@@ -118,7 +120,8 @@ internal static class Arithmetic
     {
         if (count <= 0 || text.Value.Length == 0) return Value.Of("");
         budget.Charge(Charge(text.Value.Length, count), line);
-        return Value.Of(string.Concat(Enumerable.Repeat(text.Value, (int)count)));
+        var length = text.Value.Length * (int)count;
+        return Value.Of(new StringBuilder(length).Insert(0, text.Value, (int)count).ToString());
     }
 
     private static ListValue Repeated(ListValue list, long count, int line, TemplateBudget budget)

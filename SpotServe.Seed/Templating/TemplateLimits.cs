@@ -20,7 +20,8 @@ internal sealed record TemplateLimits
     /// </summary>
     public long WorkMax { get; init; } = 50_000_000;
 
-    /// <summary>Characters of the result.</summary>
+    /// <summary>Characters of the result, and characters or elements of any value that is made at one go: what is
+    /// longer could not be shown, and would leave memory of its length with whatever made it.</summary>
     public int OutputCharsMax { get; init; } = 4 << 20;
 }
 
@@ -35,6 +36,12 @@ internal sealed class TemplateBudget(TemplateLimits limits)
     /// <exception cref="TemplateException">The rendering has done more than it may.</exception>
     public void Charge(long work, int line)
     {
+        if (work > limits.OutputCharsMax)
+        {
+            throw new TemplateException(
+                line, $"a value of {work:N0} characters or elements; the limit is {limits.OutputCharsMax:N0}");
+        }
+
         _work += work;
         if (_work > limits.WorkMax)
             throw new TemplateException(line, $"the template does more than {limits.WorkMax:N0} steps, the limit");

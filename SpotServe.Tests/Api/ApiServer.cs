@@ -39,6 +39,7 @@ internal sealed class ApiServer : IAsyncDisposable
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     /// <param name="vocabulary">Tokens that the model has; null is as many as its tokenizer.</param>
+    /// <param name="client">Takes what clients ask for; null is <see cref="Cluster"/>.</param>
     public static async Task<ApiServer> StartAsync(
         ApiOptions? options = null,
         AccessOptions? access = null,
@@ -46,13 +47,14 @@ internal sealed class ApiServer : IAsyncDisposable
         GenerationDefaults? defaults = null,
         ChatTemplate? chatTemplate = null,
         int? vocabulary = null,
-        IClusterMetrics? metrics = null)
+        IClusterMetrics? metrics = null,
+        IGenerationClient? client = null)
     {
         var cluster = new FakeCluster();
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Logging.ClearProviders();
-        builder.Services.AddSingleton<IGenerationClient>(cluster);
+        builder.Services.AddSingleton(client ?? cluster);
         builder.Services.AddSingleton<IClusterOperator>(cluster.Operator);
         builder.Services.AddSingleton<IFleetOperator>(cluster.Operator);
         var words = tokenizer ?? TokenizerFiles.Bundled;

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json;
 using SpotServe.Actors.Gateway;
+using SpotServe.Seed.Templating;
 using Xunit;
 
 namespace SpotServe.Tests.Api;
@@ -95,6 +96,99 @@ public sealed class ChoicesTests
             one => one.Json.GetProperty("usage").GetProperty("completion_tokens").GetInt32()).ToArray();
         Assert.Equal(counts.Order(), counts);
         Assert.Equal(3 * ApiServer.Ids(Words).Length, counts[^1]);
+    }
+
+    [Theory]
+    [InlineData("/v1/completions", """{"prompt": [1, 393, 394], "prompt_logprobs": 1, "n": 2}""")]
+    [InlineData(
+        "/v1/chat/completions",
+        """{"messages": [{"role": "user", "content": "a"}], "prompt_logprobs": 1, "n": 2}""")]
+    public async Task Log_probabilities_of_a_prompt_are_asked_for_once_and_come_as_vLLM_gives_them(
+        string path, string body)
+    {
+        await using var server = await ApiServer.StartAsync(chatTemplate: ChatTemplate.Of(
+            "{{ messages[0].content }} b c d", new Dictionary<string, Value>()));
+        server.Cluster.Script = [.. FakeCluster.Tokens(ApiServer.Ids(Words)).Select((batch, i) => batch with
+        {
+            PromptLogprobs = i > 0
+                ? []
+                :
+                [
+                    new TokenLogprobs(-2, [new TopToken(393, -0.5f)]) { Rank = 9 },
+                    new TokenLogprobs(float.NegativeInfinity, [new TopToken(393, -0.5f)]) { Rank = 500 },
+                ],
+        })];
+
+        var (response, answer) = await server.PostAsync(body, path);
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        var submitted = server.Cluster.Submitted.ToArray();
+        Assert.Equal([1, null], submitted.Select(one => one.Parameters.PromptLogprobs));
+        var choices = answer.GetProperty("choices").EnumerateArray().ToArray();
+        var isChat = path.Contains("chat", StringComparison.Ordinal);
+        JsonElement[] holders = isChat ? [answer] : choices;
+        Assert.Equal(isChat ? 1 : 2, holders.Length);
+        foreach (var holder in holders)
+        {
+            var prompt = holder.GetProperty("prompt_logprobs");
+            Assert.Equal(3, prompt.GetArrayLength());
+            Assert.Equal(JsonValueKind.Null, prompt[0].ValueKind);
+            var own = prompt[1].GetProperty($"{submitted[0].Prompt[1]}");
+            Assert.Equal((-2, 9), (own.GetProperty("logprob").GetDouble(), own.GetProperty("rank").GetInt32()));
+            Assert.Equal(1, prompt[2].GetProperty("393").GetProperty("rank").GetInt32());
+            Assert.NotEmpty(prompt[2].GetProperty("393").GetProperty("decoded_token").GetString()!);
+            Assert.Equal(
+                -9999, prompt[2].GetProperty($"{submitted[0].Prompt[2]}").GetProperty("logprob").GetDouble());
+        }
+    }
+
+    [Fact]
+    public async Task Echo_with_logprobs_has_those_of_the_prompt_before_those_of_the_completion()
+    {
+        await using var server = await ApiServer.StartAsync();
+        server.Cluster.Script =
+        [
+            Batch(0, 393, new TokenLogprobs(-1, [])) with
+            {
+                PromptLogprobs =
+                [
+                    new TokenLogprobs(-2, [new TopToken(300, -0.5f)]) { Rank = 9 },
+                    new TokenLogprobs(-3, []) { Rank = 4 },
+                ],
+            },
+            new TokenBatch(1, [], FinishReason.Length, null),
+        ];
+
+        var (response, body) = await server.PostAsync("""{"prompt": [5, 394, 300], "echo": true, "logprobs": 1}""");
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        Assert.Equal(1, server.Cluster.Last.Parameters.PromptLogprobs);
+        var choice = body.GetProperty("choices")[0];
+        Assert.False(choice.TryGetProperty("prompt_logprobs", out _));
+        var logprobs = choice.GetProperty("logprobs");
+        Assert.Equal(
+            [null, -2, -3, -1],
+            logprobs.GetProperty("token_logprobs").EnumerateArray()
+                .Select(one => one.ValueKind == JsonValueKind.Null ? null : (double?)one.GetDouble()));
+        var texts = logprobs.GetProperty("tokens").EnumerateArray().Select(one => one.GetString()!).ToArray();
+        var offsets = logprobs.GetProperty("text_offset").EnumerateArray().Select(one => one.GetInt32()).ToArray();
+        Assert.Equal((4, 4), (texts.Length, offsets.Length));
+        for (var i = 0; i < 4; i++) Assert.Equal(texts[..i].Sum(text => text.Length), offsets[i]);
+        Assert.Equal(JsonValueKind.Null, logprobs.GetProperty("top_logprobs")[0].ValueKind);
+        Assert.Equal(2, logprobs.GetProperty("top_logprobs")[1].EnumerateObject().Count());
+    }
+
+    [Fact]
+    public async Task Prompt_whose_log_probabilities_are_too_many_is_refused_by_their_number()
+    {
+        await using var server = await ApiServer.StartAsync();
+        server.Cluster.Status = server.Cluster.Status with { ContextMax = 100_000 };
+        var prompt = string.Join(',', Enumerable.Repeat("5", 1_600));
+
+        var (response, body) = await server.PostAsync($$"""{"prompt": [{{prompt}}], "prompt_logprobs": 20}""");
+
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.Contains("33,600", body.GetProperty("error").GetProperty("message").GetString());
     }
 
     [Fact]

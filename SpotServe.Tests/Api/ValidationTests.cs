@@ -21,8 +21,14 @@ public sealed class ValidationTests
     [InlineData("""{"prompt": "a", "n": 3, "best_of": 2}""", "best_of", "at least \"n\"; it is 2")]
     [InlineData("""{"prompt": "a", "best_of": 2, "stream": true}""", "best_of", "in a stream")]
     [InlineData("""{"prompt": ["a", "b"], "n": 65}""", "prompt", "makes 130 completions")]
-    [InlineData("""{"prompt": "a", "echo": true, "logprobs": 0}""", "echo", "must be false with \"logprobs\"")]
-    [InlineData("""{"prompt": "a", "prompt_logprobs": 1}""", "prompt_logprobs", "must be null")]
+    [InlineData(
+        """{"prompt": "a", "echo": true, "logprobs": 0, "stream": true}""", "echo", "must be false in a stream")]
+    [InlineData(
+        """{"prompt": "a", "echo": true, "logprobs": 0, "prompt_logprobs": 1}""", "prompt_logprobs", "must be null")]
+    [InlineData("""{"prompt": "a", "prompt_logprobs": 21}""", "prompt_logprobs", "20")]
+    [InlineData("""{"prompt": "a", "prompt_logprobs": true}""", "prompt_logprobs", "true")]
+    [InlineData(
+        """{"prompt": "a", "prompt_logprobs": 1, "stream": true}""", "prompt_logprobs", "must be null in a stream")]
     [InlineData("""{"prompt": "a", "response_format": {"type": "json_object"}}""", "response_format", "must be null")]
     [InlineData("""{"prompt": "a", "response_format": "text"}""", "response_format", "must be null")]
     [InlineData("""{"prompt": "a", "logit_bias": {"1": 1, "01": 2}}""", "logit_bias", "token 1 more than once")]

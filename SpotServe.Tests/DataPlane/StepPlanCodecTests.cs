@@ -27,7 +27,8 @@ public sealed class StepPlanCodecTests
                         samples,
                         new SamplingParameters(0.7f, 0.9f, 40, seed),
                         replays: seed % 2 == 0,
-                        samples && seed % 3 == 0 ? Shape(numbers) : []);
+                        samples && seed % 3 == 0 ? Shape(numbers) : [],
+                        scores: (int)(seed % 4), follower: numbers.Next(500));
                 }
 
                 return plan;
@@ -42,6 +43,7 @@ public sealed class StepPlanCodecTests
 
         Assert.Equal(plan.StepId, decoded.StepId);
         Assert.Equal(plan.SampleCount, decoded.SampleCount);
+        Assert.Equal(plan.ScoredRows, decoded.ScoredRows);
         Assert.Equal(plan.Chunks, decoded.Chunks);
         Assert.Equal(plan.Tokens, decoded.Tokens);
         Assert.Equal(plan.Pages, decoded.Pages);
@@ -81,14 +83,16 @@ public sealed class StepPlanCodecTests
     [InlineData(20, 1 << 30, "shapes of 1073741824 numbers")]
     [InlineData(72, 1, "a shape of 11 numbers at 1")]
     [InlineData(76, 12, "a shape of 12 numbers at 0 of 11")]
-    [InlineData(92, 100, "page 100; there are 100")]
-    [InlineData(96, 0x7fc00000, "MinP = NaN")]
-    [InlineData(108, 0, "Repetition = 0")]
-    [InlineData(112, 22, "wants 21 log-probabilities")]
-    [InlineData(116, 2, "2 tokens and 1 biases")]
-    [InlineData(124, 500, "seen token 500")]
-    [InlineData(132, -1, "for token -1")]
-    [InlineData(136, 0x7f800000, "bias ")]
+    [InlineData(80, 22, "scores = 22")]
+    [InlineData(84, 500, "before token 500")]
+    [InlineData(100, 100, "page 100; there are 100")]
+    [InlineData(104, 0x7fc00000, "MinP = NaN")]
+    [InlineData(116, 0, "Repetition = 0")]
+    [InlineData(120, 22, "wants 21 log-probabilities")]
+    [InlineData(124, 2, "2 tokens and 1 biases")]
+    [InlineData(132, 500, "seen token 500")]
+    [InlineData(140, -1, "for token -1")]
+    [InlineData(144, 0x7f800000, "bias ")]
     public void Decoding_says_what_is_wrong_when_a_number_is(int at, int number, string violation)
     {
         var plan = new StepPlan();
@@ -108,27 +112,33 @@ public sealed class StepPlanCodecTests
         var plan = new StepPlan();
         plan.Clear(9);
         for (var i = 0; i < 3; i++) plan.Add(0, [1], [i], samples: true, SamplingParameters.Greedy);
+        plan.Add(0, [1, 2], [3], samples: false, SamplingParameters.Greedy, scores: 2, follower: 3);
         var draws = new StepDraws();
         draws.Begin(plan);
         draws.Set(0, 4, new TokenLogprobs(-1.5f, [new TopToken(6, -0.25f), new TopToken(4, -1.5f)]));
         draws.Set(1, 5);
         draws.Set(2, 6, new TokenLogprobs(-2, []));
+        draws.SetScore(0, new TokenLogprobs(-3, [new TopToken(8, -0.5f)]) { Rank = 7 });
+        draws.SetScore(1, new TokenLogprobs(-0.5f, [new TopToken(3, -0.5f)]) { Rank = 1 });
         byte[] buffer = [];
 
         var bytes = StepDrawsCodec.Encode(draws, ref buffer).ToArray();
 
-        Assert.Null(StepDrawsCodec.Decode(bytes, 9, 3, 500, out var result));
+        Assert.Null(StepDrawsCodec.Decode(bytes, 9, 3, 2, 500, out var result));
         Assert.Equal([4, 5, 6], result!.Tokens);
         Assert.Equal(draws.Logprobs.ToArray(), result.Logprobs);
-        Assert.Null(StepDrawsCodec.Decode(bytes.AsSpan(0, 12), 9, 3, 500, out var plain));
+        Assert.Equal(draws.Scores.ToArray(), result.Scores);
+        Assert.Null(StepDrawsCodec.Decode(bytes.AsSpan(0, 12), 9, 3, 0, 500, out var plain));
         Assert.Empty(plain!.Logprobs);
-        Assert.NotNull(StepDrawsCodec.Decode(bytes, 9, 3, 6, out _));
+        Assert.NotNull(StepDrawsCodec.Decode(bytes, 9, 3, 2, 6, out _));
+        // Of what was drawn, what is cut between two tokens' log-probabilities says less, and nothing wrong.
+        int[] whole = [12, 12 + 32, 12 + 32 + 16];
         for (var length = 0; length < bytes.Length; length++)
         {
-            // What is cut between two tokens' log-probabilities says less, and nothing wrong.
-            var isWhole = length is 12 or 40;
-            var violation = StepDrawsCodec.Decode(bytes.AsSpan(0, length), 9, 3, 500, out _);
-            Assert.True(isWhole == violation is null, $"{length}: {violation}");
+            Assert.NotNull(StepDrawsCodec.Decode(bytes.AsSpan(0, length), 9, 3, 2, 500, out _));
+            if (length > whole[^1]) continue;
+            var violation = StepDrawsCodec.Decode(bytes.AsSpan(0, length), 9, 3, 0, 500, out _);
+            Assert.True(whole.Contains(length) == violation is null, $"{length}: {violation}");
         }
     }
 
@@ -167,6 +177,12 @@ public sealed class StepPlanCodecTests
             _ = plan.Tokens.Slice(chunk.TokenOffset, chunk.Count);
             Assert.Equal(KvPage.Count(chunk.Start + chunk.Count), chunk.PageCount);
             _ = plan.Pages.Slice(chunk.PageOffset, chunk.PageCount);
+            foreach (var scored in plan.ScoredRows)
+            {
+                Assert.InRange(scored.Row, 0, plan.TokenCount - 1);
+                Assert.InRange(scored.Top, 0, TokenLogprobs.TopMax);
+            }
+
             var shape = plan.ShapeOf(chunk);
             foreach (var (token, _) in shape.Seen) Assert.InRange(token, 0, Limits.VocabularySize - 1);
             foreach (var (token, _) in shape.Biases) Assert.InRange(token, 0, Limits.VocabularySize - 1);

@@ -9,6 +9,7 @@ namespace SpotServe.Tests.Engine;
 internal sealed class TestSequence(IEnumerable<int> prompt, SamplingParameters sampling, IEnumerable<int> pages)
 {
     private readonly int[] _pages = [.. pages];
+    private readonly int _promptCount = prompt.Count();
 
     public List<int> Tokens { get; } = [.. prompt];
 
@@ -16,6 +17,11 @@ internal sealed class TestSequence(IEnumerable<int> prompt, SamplingParameters s
     public Func<IReadOnlyList<int>, int[]>? Shape { get; init; }
 
     public List<TokenLogprobs> Logprobs { get; } = [];
+
+    /// <summary>Alternatives that are wanted with each token of the prompt; null where it is not scored.</summary>
+    public int? Scores { get; init; }
+
+    public List<TokenLogprobs> PromptLogprobs { get; } = [];
 
     /// <summary>Tokens whose keys and values are in the pages.</summary>
     public int Cached { get; private set; }
@@ -29,7 +35,8 @@ internal sealed class TestSequence(IEnumerable<int> prompt, SamplingParameters s
         var samples = end == Tokens.Count;
         plan.Add(
             Cached, Tokens.GetRange(Cached, count).ToArray(), _pages.AsSpan(0, KvPage.Count(end)), samples, sampling,
-            replays: false, samples && Shape is not null ? Shape(Tokens) : []);
+            replays: false, samples && Shape is not null ? Shape(Tokens) : [],
+            Tokens.Count == _promptCount ? Scores + 1 ?? 0 : 0, samples ? 0 : Tokens[end]);
         Cached = end;
         return samples;
     }
@@ -80,6 +87,8 @@ internal sealed class ReplicaHarness : IDisposable
         var drawing = sequences.Where(sequence => sequence.AddTo(_plan, chunkMax)).ToArray();
         Logits.Clear();
         var tokens = _replica.Step(_plan);
+        if (sequences.Count == 1)
+            sequences[0].PromptLogprobs.AddRange(_replica.Draws.ToResult(_step).Scores);
         for (var i = 0; i < drawing.Length; i++)
         {
             drawing[i].Tokens.Add(tokens[i]);

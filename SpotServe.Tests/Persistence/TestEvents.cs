@@ -38,6 +38,10 @@ internal static class TestEvents
         },
         Accepted([]) with { Spec = Accepted([]).Spec with { Standing = new Standing("key alice", 4, -2) } },
         Accepted([]) with { Spec = Accepted([]).Spec with { Deadline = At.AddSeconds(30) } },
+        Accepted([]) with
+        {
+            Spec = Accepted([]).Spec with { Parameters = Accepted([]).Spec.Parameters with { PromptLogprobs = 1 } },
+        },
         new RequestEvents.TokensCommitted(new RequestId("cmpl-01"), 12, [300, 0, 70_000]),
         new RequestEvents.TokensCommitted(new RequestId("cmpl-01"), 0, [300, 7])
         {
@@ -45,6 +49,14 @@ internal static class TestEvents
             [
                 new TokenLogprobs(-0.5f, [new TopToken(300, -0.5f), new TopToken(1, -1.25f)]),
                 new TokenLogprobs(float.NegativeInfinity, []),
+            ],
+        },
+        new RequestEvents.TokensCommitted(new RequestId("cmpl-01"), 0, [300])
+        {
+            PromptLogprobs =
+            [
+                new TokenLogprobs(-0.5f, [new TopToken(300, -0.5f)]) { Rank = 1 },
+                new TokenLogprobs(-9, []) { Rank = 70_000 },
             ],
         },
         new RequestEvents.LossCounted(new RequestId("cmpl-01"), At),

@@ -21,6 +21,9 @@ internal sealed class ManualPipeline(int stageCount, int pageCount) : IStepPipel
     /// <summary>Chunks of each step that was submitted.</summary>
     public ConcurrentQueue<int> Chunks { get; } = [];
 
+    /// <summary>First token of each prompt, in the order in which they came to be computed.</summary>
+    public ConcurrentQueue<int> Begun { get; } = [];
+
     /// <summary>Thrown by the next submission instead of taking it.</summary>
     public Exception? BrokenBy { get; set; }
 
@@ -34,7 +37,14 @@ internal sealed class ManualPipeline(int stageCount, int pageCount) : IStepPipel
     {
         if (BrokenBy is not null) throw BrokenBy;
         Chunks.Enqueue(plan.Chunks.Length);
-        Xunit.Assert.True(_results.Writer.TryWrite(new StepResult(plan.StepId, _model.Run(plan))));
+        foreach (var chunk in plan.Chunks)
+        {
+            if (chunk.Start == 0) Begun.Enqueue(plan.Tokens[chunk.TokenOffset]);
+        }
+
+        var drawn = _model.Run(plan);
+        Xunit.Assert.True(
+            _results.Writer.TryWrite(new StepResult(plan.StepId, drawn) { Scores = _model.Scores(plan) }));
     }
 
     /// <summary>Waits for the next step to be submitted, but does not complete it.</summary>

@@ -1,6 +1,5 @@
 using Akka.Actor;
 using Akka.TestKit;
-using Akka.TestKit.Xunit;
 using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
 using Xunit;
@@ -9,7 +8,7 @@ using static SpotServe.Actors.Requests.RequestProtocol;
 namespace SpotServe.Tests.Requests;
 
 /// <summary>A request's time ends at an instant that its journal has, wherever it is by then.</summary>
-public sealed class RequestDeadlineTests : TestKit
+public sealed class RequestDeadlineTests : PatientTestKit
 {
     private static readonly RequestId Id = new("cmpl-1");
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(20);

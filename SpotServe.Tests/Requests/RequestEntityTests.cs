@@ -55,6 +55,36 @@ public sealed class RequestEntityTests : PatientTestKit
         _gateway.FishForMessage(message => message is RouteEnded, cancellationToken: Cancel);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Reader_from_the_start_is_told_of_the_prompt_also_where_it_ends_without_a_token(bool hasToken)
+    {
+        ImmutableArray<TokenLogprobs> scored = [new(-1, []) { Rank = 3 }, new(-2, []) { Rank = 4 }];
+        var entity = RoutedEntity(new Epoch(1));
+        entity.Tell(new Subscribe(Id, 0), _reader);
+
+        entity.Tell(
+            new ReplicaProtocol.TokensGenerated(new Epoch(1), Id, 0, hasToken ? [10] : [], FinishReason.Stop)
+            {
+                PromptLogprobs = scored,
+            },
+            _replica);
+        AssertShown();
+        Watch(entity);
+        Sys.Stop(entity);
+        ExpectTerminated(entity, cancellationToken: Cancel);
+        Entity().Tell(new Subscribe(Id, 0), _reader);
+        AssertShown();
+
+        void AssertShown()
+        {
+            var shown = _reader.ExpectMsg<TokensAvailable>(cancellationToken: Cancel);
+            Assert.Equal(scored, shown.PromptLogprobs);
+            Assert.Equal(hasToken ? 1 : 0, shown.Tokens.Length);
+        }
+    }
+
     [Fact]
     public void Missing_tokens_make_the_entity_submit_again_from_what_is_committed()
     {

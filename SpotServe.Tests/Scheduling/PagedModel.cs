@@ -32,6 +32,27 @@ internal sealed class PagedModel(int pageCount, int vocabularySize = 97)
         return drawn.MoveToImmutable();
     }
 
+    /// <summary>What a step scores, behind its run: the log-probability of a token is a number of what its pages hold
+    /// before it, and of the token.</summary>
+    public ImmutableArray<TokenLogprobs> Scores(StepPlan plan)
+    {
+        var scores = ImmutableArray.CreateBuilder<TokenLogprobs>(plan.ScoredRows.Length);
+        foreach (var scored in plan.ScoredRows)
+        {
+            var chunk = plan.Chunks[scored.Chunk];
+            var pages = plan.Pages.Slice(chunk.PageOffset, chunk.PageCount);
+            var prefix = new int[chunk.Start + scored.Row - chunk.TokenOffset + 1];
+            for (var i = 0; i < prefix.Length; i++) prefix[i] = _slots[SlotOf(pages, i)];
+            scores.Add(Score(prefix, scored.Target));
+        }
+
+        return scores.MoveToImmutable();
+    }
+
+    /// <summary>The score of a token after others.</summary>
+    public static TokenLogprobs Score(ReadOnlySpan<int> prefix, int target) =>
+        new(-Next(prefix, new SamplingParameters(0, 1, 0, (ulong)target), vocabularySize: 1 << 20), []) { Rank = 1 };
+
     /// <summary>Copies what a page of another replica holds now.</summary>
     public void CopyPage(PagedModel from, int page, int to) =>
         from._slots.AsSpan(page * KvPage.Tokens, KvPage.Tokens).CopyTo(_slots.AsSpan(to * KvPage.Tokens));

@@ -33,6 +33,9 @@ internal sealed class SchedulerFixture
 
     public Dictionary<string, FinishReason> Finished { get; } = [];
 
+    /// <summary>Of requests' prompts, as they came with the first token.</summary>
+    public Dictionary<string, TokenLogprobs[]> PromptLogprobs { get; } = [];
+
     /// <summary>Chunks of the last planned step, as (start, count, samples).</summary>
     public List<(int Start, int Count, bool Samples)> Planned { get; } = [];
 
@@ -103,7 +106,7 @@ internal sealed class SchedulerFixture
         var drawn = _model.Run(_plan);
         _results.Enqueue(Fails(_plan) is { } failure
             ? new StepResult(_plan.StepId, []) { Failure = failure }
-            : new StepResult(_plan.StepId, drawn));
+            : new StepResult(_plan.StepId, drawn) { Scores = _model.Scores(_plan) });
         Scheduler.CheckLaws();
         return true;
     }
@@ -116,6 +119,7 @@ internal sealed class SchedulerFixture
             var id = outcome.Sequence.Id.Value;
             if (outcome.Finished is { } reason) Finished[id] = reason;
             if (outcome.Error is { } error) Errors[id] = error;
+            if (outcome.Index == 0) PromptLogprobs[id] = [.. outcome.Sequence.PromptLogprobs];
             if (outcome.Token is not { } token) continue;
             Xunit.Assert.Equal(Generated[id].Count, outcome.Index);
             Generated[id].Add(token);

@@ -129,6 +129,8 @@ internal sealed class ClusterSimulation
                 _world.Chance(0.1) ? _world.Random.Next(tokens) : -1)
             {
                 ExpectedLogprobs = alone.Logprobs,
+                ExpectedPrompt = alone.Prompt,
+                Timeout = prompt.Length % 7 == 3 ? TimeSpan.FromSeconds(tokens % 20) : null,
             };
             _cluster.Clients.Add(client);
             _world.At(_world.Between(1, _draw.ClientsUntil.TotalSeconds), client.Connect);
@@ -146,6 +148,7 @@ internal sealed class ClusterSimulation
             Penalties = new LogitPenalties(0, 4, 2, prompt.Length % 2 == 0 ? 1 : 1.5f),
             Biases = [new TokenBias(prompt[0], 3), new TokenBias((prompt[0] + 1) % 8, -16)],
             TopLogprobs = prompt.Length % 4,
+            PromptLogprobs = prompt.Length % 3 == 0 ? prompt.Length % 5 : null,
         };
 
     /// <summary>Null when nothing is left of what went on, else what is.</summary>

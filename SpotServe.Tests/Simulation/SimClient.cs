@@ -46,12 +46,26 @@ internal sealed class SimClient
     /// <summary>None where it wants none.</summary>
     public ImmutableArray<TokenLogprobs> ExpectedLogprobs { get; init; } = [];
 
+    /// <summary>What the model says of its prompt's tokens, where it asks for that.</summary>
+    public ImmutableArray<TokenLogprobs> ExpectedPrompt { get; init; } = [];
+
     /// <summary>Its request makes steps fail, after the expected tokens at the latest: it must end with an
     /// error.</summary>
     public bool IsPoison { get; init; }
 
     /// <summary>The client's trace; null for none.</summary>
     public string? TraceParent { get; init; }
+
+    /// <summary>What it gives itself from its first connection on; null for no limit.</summary>
+    public TimeSpan? Timeout { get; init; }
+
+    /// <summary>When its time is over, once it has connected.</summary>
+    public DateTimeOffset? Deadline { get; private set; }
+
+    /// <summary>Clients of all kinds are in each other's way, and every request ends with its tokens all the
+    /// same.</summary>
+    public Standing Standing => new(
+        $"client {Prompt.Length % 3}", 1 + (Prompt.Length % 4), (Prompt.Length % 5) - 2);
 
     public RequestId? Id { get; private set; }
 
@@ -68,6 +82,7 @@ internal sealed class SimClient
     public void Connect()
     {
         if (IsDone) return;
+        Deadline ??= _cluster.World.Clock.GetUtcNow() + Timeout;
         var connection = ++_connection;
         var ready = _cluster.Controls.Where(control => control.IsReady).ToArray();
         if (ready.Length == 0)
@@ -143,6 +158,8 @@ internal sealed class SimClient
         var told = ExpectedLogprobs.Skip(batch.FirstIndex).Take(batch.Tokens.Length);
         if (!told.SequenceEqual(batch.Logprobs))
             _cluster.World.Break($"{this} was shown other log-probabilities from {batch.FirstIndex}");
+        if (batch is { FirstIndex: 0, Tokens.Length: > 0 } && !ExpectedPrompt.SequenceEqual(batch.PromptLogprobs))
+            _cluster.World.Break($"{this} was shown other log-probabilities of its prompt");
         foreach (var token in batch.Tokens)
         {
             if (_tokens.Count >= Expected.Length || Expected[_tokens.Count] != token)
@@ -159,6 +176,8 @@ internal sealed class SimClient
         {
             IsDone = true;
             if (IsPoison && reason == FinishReason.Failed) _cluster.World.Say($"{this} ended: {batch.Error}");
+            else if (reason == FinishReason.TimedOut && Deadline <= _cluster.World.Clock.GetUtcNow())
+                _cluster.World.Say($"{this} ended: {batch.Error}");
             else if (IsPoison || reason != FinishReason.Length || _tokens.Count != Expected.Length)
                 _cluster.World.Break($"{this} ended with {reason} ({batch.Error})");
         }
@@ -214,11 +233,8 @@ internal sealed class SimClient
             {
                 SharesPrompt = _client.Prompt.Length % 2 == 0,
                 TraceParent = _client.TraceParent,
-                // Clients of all kinds are in each other's way, and every request ends with its tokens all the same.
-                Standing = new Standing(
-                    $"client {_client.Prompt.Length % 3}",
-                    1 + (_client.Prompt.Length % 4),
-                    (_client.Prompt.Length % 5) - 2),
+                Standing = _client.Standing,
+                Deadline = _client.Deadline,
             };
             _control.Gateway!.Tell(new GatewayProtocol.Generate(spec));
             SetReceiveTimeout(AnswerMax);

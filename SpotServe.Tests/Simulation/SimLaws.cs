@@ -66,9 +66,22 @@ internal sealed class SimLaws
             case ReplicaProtocol.TokensGenerated { Tokens.IsEmpty: false } generated when message.From is { } replica:
                 OnGenerated(generated, replica);
                 break;
+            case ReplicaProtocol.Submit submit:
+                CheckAsked(submit);
+                break;
             default:
                 break;
         }
+    }
+
+    /// <summary>Whatever was lost meanwhile, a request comes to a replica with the turn and the time that its client
+    /// asked for.</summary>
+    private void CheckAsked(ReplicaProtocol.Submit submit)
+    {
+        if (_cluster.Clients.Find(one => one.Id == submit.Id) is not { } client) return;
+        var spec = submit.Request.Spec;
+        if (spec.Standing != client.Standing || spec.Deadline != client.Deadline)
+            _world.Break($"{client} is submitted as {spec.Standing} until {spec.Deadline:O}");
     }
 
     /// <summary>An old replica gives each of its requests to one new replica of an epoch, however often it says

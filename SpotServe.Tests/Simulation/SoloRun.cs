@@ -11,7 +11,8 @@ internal static class SoloRun
         Run(model, prompt, new GenerationParameters(count, sampling, [])).Tokens;
 
     /// <summary>All that a request may generate; of stops it knows nothing.</summary>
-    public static (ImmutableArray<int> Tokens, ImmutableArray<TokenLogprobs> Logprobs) Run(
+    public static (
+        ImmutableArray<int> Tokens, ImmutableArray<TokenLogprobs> Logprobs, ImmutableArray<TokenLogprobs> Prompt) Run(
         ModelSpec model, ImmutableArray<int> prompt, GenerationParameters parameters)
     {
         var (count, sampling, _) = parameters;
@@ -22,6 +23,7 @@ internal static class SoloRun
         using var engine = new FakeStageEngine(assignment, model);
         List<int> tokens = [.. prompt];
         List<TokenLogprobs> logprobs = [];
+        ImmutableArray<TokenLogprobs> scored = [];
         var plan = new StepPlan();
         var draws = new StepDraws();
         var cached = 0;
@@ -34,15 +36,17 @@ internal static class SoloRun
                 pages.AsSpan(0, KvPage.Count(tokens.Count)),
                 samples: true,
                 sampling,
-                shape: Shape(parameters, prompt, tokens).ToArray());
+                shape: Shape(parameters, prompt, tokens).ToArray(),
+                scores: cached == 0 ? parameters.PromptLogprobs + 1 ?? 0 : 0);
             draws.Begin(plan);
             FakeStageEngine.StepTogether([engine], plan, draws);
             cached = tokens.Count;
             tokens.Add(draws.Tokens[0]);
+            if (step == 1) scored = draws.ToResult(step).Scores;
             if (draws.Logprobs[0] is { } drawn) logprobs.Add(drawn);
         }
 
-        return ([.. tokens.Skip(prompt.Length)], [.. logprobs]);
+        return ([.. tokens.Skip(prompt.Length)], [.. logprobs], scored);
     }
 
     /// <summary>Counted anew for each token.</summary>

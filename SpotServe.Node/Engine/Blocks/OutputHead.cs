@@ -14,10 +14,13 @@ internal sealed record LogitOptions(double Divisor = 1, double SoftCap = 0)
 
 /// <summary>
 /// Final norm and the product with the vocabulary, cut over the vocabulary: rank 0 gathers the logits of the rows whose
-/// next token is drawn.
+/// next token is drawn, or scored.
 /// </summary>
 internal sealed class OutputHead
 {
+    /// <summary>Most rows whose logits are there at once while a prompt is scored.</summary>
+    private const int ScoredAtOnceMax = 64;
+
     private readonly StageContext _stage;
     private readonly INormalization _norm;
     private readonly ColumnLinear _weight;
@@ -57,14 +60,42 @@ internal sealed class OutputHead
     {
         var samples = _stage.Batch.SampleCount;
         if (samples == 0) return;
-        var rows = _norm.Apply(residual.index_select(0, _stage.Batch.SampleRows));
-        var onDevice = Scaled(_stage.MultiplyWide(_weight, rows, _stage.Model.VocabularySize)).contiguous();
+        var onDevice = Logits(residual, _stage.Batch.SampleRows);
         if (_stage is { RankCount: 1, Chunks: { } chunks })
         {
             Draw(onDevice, chunks.Draw(onDevice), drawsOnHost, drawn, use);
             return;
         }
 
+        Read(onDevice, samples, use);
+    }
+
+    /// <summary>Computes the logits of the step's scored rows, a few at a time, and on rank 0 hands each row's to
+    /// <paramref name="use"/>.</summary>
+    public void Score(Tensor residual, Action<int, float[]> use)
+    {
+        var scored = _stage.Batch.ScoredRows;
+        var count = (int)scored.shape[0];
+        var atOnce = Math.Min(ScoredAtOnceMax, _stage.Assignment.SequencesMax);
+        for (var begin = 0; begin < count; begin += atOnce)
+        {
+            using var scope = NewDisposeScope();
+            var first = begin;
+            var rows = Math.Min(atOnce, count - first);
+            Read(Logits(residual, scored.narrow(0, first, rows)), rows, (row, logits) => use(first + row, logits));
+        }
+    }
+
+    /// <summary>This rank's share of the logits of some rows.</summary>
+    private Tensor Logits(Tensor residual, Tensor rows)
+    {
+        var normed = _norm.Apply(residual.index_select(0, rows));
+        return Scaled(_stage.MultiplyWide(_weight, normed, _stage.Model.VocabularySize)).contiguous();
+    }
+
+    /// <summary>Brings logits to the host, and all ranks' together on rank 0.</summary>
+    private void Read(Tensor onDevice, int samples, Action<int, float[]> use)
+    {
         var logits = onDevice.cpu();
         CopyRows(TensorMemory.Floats(logits), samples);
         var block = _mine.AsSpan(0, samples * _width);
