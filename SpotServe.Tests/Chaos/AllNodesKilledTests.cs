@@ -13,7 +13,7 @@ public sealed class AllNodesKilledTests(ITestOutputHelper output)
     private const int Nodes = 4;
     private const int Streams = 32;
     private const string AcceptedSql = "SELECT COUNT(*) FROM journal WHERE manifest LIKE 'request-accepted.%'";
-    private static readonly TimeSpan StreamsMax = TimeSpan.FromSeconds(100);
+    private static readonly TimeSpan StreamsMax = TimeSpan.FromMinutes(5);
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 

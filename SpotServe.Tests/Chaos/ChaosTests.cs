@@ -19,6 +19,7 @@ public sealed class ChaosTests(ITestOutputHelper output)
     private const int Streams = 16;
     private const int GraceSeconds = 8;
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -93,7 +94,7 @@ public sealed class ChaosTests(ITestOutputHelper output)
         using var enough = new CancellationTokenSource();
         var underway = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var streams = load.RunAsync(Streams, int.MaxValue, enough.Token, underway);
-        await underway.Task.WaitAsync(TimeSpan.FromMinutes(1), Cancel);
+        await underway.Task.WaitAsync(Patience, Cancel);
         var poison = new PoisonClient(
             cluster.Http, PoisonedStories.Token, contextMax: 1024, new Random(random.Next()));
         var poisoning = poison.RunAsync(enough.Token);
@@ -102,7 +103,7 @@ public sealed class ChaosTests(ITestOutputHelper output)
         await disturb(Stopwatch.GetTimestamp());
 
         await enough.CancelAsync();
-        await Task.WhenAll(streams, poisoning, watching).WaitAsync(TimeSpan.FromMinutes(2), Cancel);
+        await Task.WhenAll(streams, poisoning, watching).WaitAsync(Patience, Cancel);
         output.WriteLine($"{load.Finished} streams; {load.Gaps()}; poison: {poison.Summary}");
         if (load.Wrong.Count + poison.Wrong.Count > 0) TellWhatTheSeedSaid(cluster);
         foreach (var line in await ReconfigurationLine.AllAsync(cluster.Http)) output.WriteLine(line.ToString());

@@ -14,7 +14,7 @@ namespace SpotServe.Tests.Chaos;
 public sealed class ControlFailureTests(ITestOutputHelper output)
 {
     private const int Nodes = 4;
-    private static readonly TimeSpan StreamsMax = TimeSpan.FromSeconds(100);
+    private static readonly TimeSpan StreamsMax = TimeSpan.FromMinutes(5);
     private static readonly IReadOnlyList<GoldenStories.Story> Stories = GoldenStories.Load();
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;

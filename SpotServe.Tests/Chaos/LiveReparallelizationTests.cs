@@ -22,7 +22,7 @@ public sealed class LiveReparallelizationTests
         var load = new StreamLoad(http, GoldenStories.Load());
         var underway = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var streams = load.RunAsync(Streams, int.MaxValue, enough.Token, underway);
-        await underway.Task.WaitAsync(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
+        await underway.Task.WaitAsync(TimeSpan.FromMinutes(5), TestContext.Current.CancellationToken);
 
         List<ReconfigurationLine> lines = [];
         foreach (var layout in (string[])["2,2,1", "1,2,2", "2,1,2", "1,1,4"])

@@ -14,8 +14,8 @@ internal sealed class OpenRequests
     private const int Unread = 3;
     private const int PiecesToBeUnderway = 3;
     private const string EndedSql = "SELECT COUNT(*) FROM journal WHERE manifest LIKE 'request-finished.%'";
-    private static readonly TimeSpan UnderwayMax = TimeSpan.FromSeconds(100);
-    private static readonly TimeSpan EndMax = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan UnderwayMax = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan EndMax = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan Period = TimeSpan.FromMilliseconds(200);
     private static readonly IReadOnlyList<GoldenStories.Story> Stories = GoldenStories.Load();
     private readonly (string Id, GoldenStories.Story Story)[] _unread;

@@ -6,8 +6,8 @@ namespace SpotServe.Tests.Chaos;
 /// <summary>Streams that run beside a test until it has done what it does.</summary>
 internal sealed class RunningLoad : IDisposable
 {
-    private static readonly TimeSpan UnderwayMax = TimeSpan.FromMinutes(1);
-    private static readonly TimeSpan FinishMax = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan UnderwayMax = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan FinishMax = TimeSpan.FromMinutes(5);
     private readonly HttpClient _http;
     private readonly Func<string> _explain;
     private readonly StreamLoad _load;

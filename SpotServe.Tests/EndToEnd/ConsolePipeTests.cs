@@ -9,7 +9,7 @@ namespace SpotServe.Tests.EndToEnd;
 public sealed class ConsolePipeTests
 {
     private static readonly TimeSpan StartMax = TimeSpan.FromSeconds(120);
-    private static readonly TimeSpan StopMax = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan StopMax = TimeSpan.FromSeconds(60);
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 

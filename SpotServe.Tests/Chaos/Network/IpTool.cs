@@ -7,7 +7,7 @@ namespace SpotServe.Tests.Chaos.Network;
 /// <summary>The system's `ip`, `tc` and `sh`, by which namespaces are made and changed.</summary>
 internal static class IpTool
 {
-    private static readonly TimeSpan RunMax = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan RunMax = TimeSpan.FromSeconds(60);
 
     /// <summary>Skips the test, saying why, where network namespaces cannot be made.</summary>
     public static void SkipWhereImpossible()
