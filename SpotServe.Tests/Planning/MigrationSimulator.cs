@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using SpotServe.Actors;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Tests.Planning;
