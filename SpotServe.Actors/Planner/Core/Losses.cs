@@ -17,6 +17,12 @@ internal static class Losses
             Suspect(turn, node, Signs.ControlClosed, Cause.Accused(node, NoticedBy.ClosedConnections));
     }
 
+    public static void OnMemberRefuses(Turn turn, MemberRefuses member)
+    {
+        foreach (var node in NodesAt(turn, member.Address))
+            Suspect(turn, node, Signs.NobodyListens, Cause.Accused(node, NoticedBy.ClosedConnections));
+    }
+
     /// <summary>Some member says so. If it is a node that cannot reach another one, this is no loss.</summary>
     public static void OnMemberUnreachable(Turn turn, MemberUnreachable member)
     {

@@ -171,9 +171,17 @@ internal enum Signs
     /// <summary>It closed its control connection.</summary>
     ControlClosed = 2,
 
-    /// <summary>Only the end of a process closes both. A node that is wrongly taken for gone joins anew with its next
-    /// report, and has lost no more than the replica that it had broken anyway.</summary>
-    ProcessEnded = LinksClosed | ControlClosed,
+    /// <summary>Its machine says that nobody listens where its control plane did.</summary>
+    NobodyListens = 4,
+}
+
+internal static class SignsExtensions
+{
+    /// <summary>Only the end of a process closes its control connection and either its links or the port that it
+    /// listened on. A node that is wrongly taken for gone joins anew with its next report, and has lost no more than
+    /// the replica that it had broken anyway.</summary>
+    public static bool ProveTheEnd(this Signs signs) =>
+        signs.HasFlag(Signs.ControlClosed) && (signs & (Signs.LinksClosed | Signs.NobodyListens)) != 0;
 }
 
 /// <param name="Since">Without a break.</param>

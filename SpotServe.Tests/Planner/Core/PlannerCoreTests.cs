@@ -30,6 +30,26 @@ public sealed class PlannerCoreTests
         Assert.Equal(at, run.State.Journal.Decided.At);
     }
 
+    /// <summary>A node that no other one has links to is known by its connection and its port.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Process_without_links_is_not_waited_for_when_its_port_is_refused_whichever_sign_is_first(bool refused)
+    {
+        var run = Serving(nodes: 3);
+        var (before, at) = (run.State.Journal.Epoch, run.Now);
+        var node = run.World.Nodes[1];
+        object[] signs = [new MemberSuspected(CoreWorld.HostOf(node)), new MemberRefuses(CoreWorld.HostOf(node))];
+
+        run.World.End(node);
+        run.World.Mail.Clear();   // nobody else saw anything
+        foreach (var sign in refused ? signs.Reverse() : signs) run.Hear(sign);
+        run.DeliverAll();
+
+        Assert.Equal(before.Next, run.State.Journal.Epoch);
+        Assert.Equal(at, run.State.Journal.Decided!.At);
+    }
+
     /// <summary>One sign alone may be the end of a link: the node has a moment to answer, and no more.</summary>
     [Fact]
     public void Node_with_one_sign_against_it_is_waited_for_as_long_as_an_accused_one_may_take()
