@@ -97,7 +97,7 @@ public sealed class ShardActorTests : PatientTestKit
     }
 
     [Fact]
-    public async Task Release_of_what_is_not_there_is_confirmed_at_once()
+    public async Task Release_of_what_is_not_there_is_confirmed_at_once_and_it_is_not_prepared_any_more()
     {
         var shard = Shard();
 
@@ -105,6 +105,7 @@ public sealed class ShardActorTests : PatientTestKit
 
         Assert.Equal(new Epoch(7), _node.ExpectMsg<PositionReleased>(cancellationToken: Cancel).Epoch);
         shard.Tell(Prepare(7));
+        Assert.Empty((await shard.Ask<DeviceHoldings>(new GetHoldings(1), Cancel)).Positions);
         shard.Tell(Prepare(8));
         Assert.Equal(8, (await _device.NextLoadAsync(Cancel)).Order!.Assignment.Epoch.Value);
     }
