@@ -133,6 +133,7 @@ internal sealed partial class PositionActor : ReceiveActor, IWithTimers
     {
         Receive<EngineGone>(gone =>
         {
+            if (gone.Fault is { } fault) _log.Error(fault, "The stage of {Epoch} did not end as it should", _epoch);
             Context.Parent.Tell(new Closed(_epoch, gone.Trim));
             Context.Stop(Self);
         });
@@ -219,11 +220,12 @@ internal sealed partial class PositionActor : ReceiveActor, IWithTimers
     {
         Become(Closing);
         var trim = command.Trim;
-        DropEverything().PipeTo(Self, success: () => new EngineGone(trim));
+        DropEverything().PipeTo(
+            Self, success: () => new EngineGone(trim, Fault: null), failure: fault => new EngineGone(trim, fault));
     }
 
-    /// <summary>Completes, never faulted, when the engine is gone. What is under way is waited for: an engine or stage
-    /// that comes late goes, too, and a step that computes cannot be interrupted.</summary>
+    /// <summary>Completes when the engine is gone, faulted if the way there failed. What is under way is waited for: an
+    /// engine or stage that comes late goes, too, and a step that computes cannot be interrupted.</summary>
     private Task DropEverything()
     {
         if (!_work.IsCancellationRequested) _work.Cancel();
@@ -241,19 +243,31 @@ internal sealed partial class PositionActor : ReceiveActor, IWithTimers
 
     private static async Task EndAsync(Task<IStageEngine> preparation, Task<IRunningStage>? launch)
     {
-        if (launch is not null)
+        try
         {
-            await Task.WhenAny(launch).ConfigureAwait(false);
-            if (launch.IsCompletedSuccessfully)
-            {
-                var stage = await launch.ConfigureAwait(false);
-                stage.Dispose();
-                await stage.Stopped.ConfigureAwait(false);
-            }
+            if (launch is not null) await EndStageAsync(launch).ConfigureAwait(false);
         }
+        finally
+        {
+            // Whatever became of the stage: every later position of the device waits for this engine's memory.
+            await Task.WhenAny(preparation).ConfigureAwait(false);
+            if (preparation.IsCompletedSuccessfully) (await preparation.ConfigureAwait(false)).Dispose();
+        }
+    }
 
-        await Task.WhenAny(preparation).ConfigureAwait(false);
-        if (preparation.IsCompletedSuccessfully) (await preparation.ConfigureAwait(false)).Dispose();
+    private static async Task EndStageAsync(Task<IRunningStage> launch)
+    {
+        await Task.WhenAny(launch).ConfigureAwait(false);
+        if (!launch.IsCompletedSuccessfully) return;
+        var stage = await launch.ConfigureAwait(false);
+        try
+        {
+            stage.Dispose();
+        }
+        finally
+        {
+            await stage.Stopped.ConfigureAwait(false);
+        }
     }
 
     /// <summary>Stop everything of the epoch; answered to the parent by <see cref="Closed"/>.</summary>
@@ -271,7 +285,7 @@ internal sealed partial class PositionActor : ReceiveActor, IWithTimers
 
     private sealed record StageLaunched(IRunningStage Stage) : INoSerializationVerificationNeeded;
 
-    private sealed record EngineGone(bool Trim) : INoSerializationVerificationNeeded;
+    private sealed record EngineGone(bool Trim, Exception? Fault) : INoSerializationVerificationNeeded;
 
     private sealed record Broken(string What, Exception Error) : INoSerializationVerificationNeeded;
 

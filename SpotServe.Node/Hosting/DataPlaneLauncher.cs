@@ -73,9 +73,16 @@ internal sealed class DataPlaneLauncher(DataPlaneNode dataPlane, ModelSpec model
 
         public void Dispose()
         {
-            _watch.Dispose();
-            Pipeline?.Dispose();
-            _runner.Dispose();
+            // The thread ends whatever the others bring: its engine is waited for.
+            try
+            {
+                _watch.Dispose();
+                Pipeline?.Dispose();
+            }
+            finally
+            {
+                _runner.Dispose();
+            }
         }
     }
 }

@@ -78,7 +78,7 @@ internal static class PlanRequestBuilder
 
     private static ModelSpec Config(string json, string path)
     {
-        using var document = JsonDocument.Parse(json);
+        using var document = ConfigDocument(json, path);
         var root = document.RootElement;
         var heads = Int("num_attention_heads");
         var shape = new TransformerShape(
@@ -86,22 +86,42 @@ internal static class PlanRequestBuilder
             Int("num_hidden_layers"),
             Int("hidden_size"),
             heads,
-            root.TryGetProperty("num_key_value_heads", out var kv) ? kv.GetInt32() : heads,
+            root.TryGetProperty("num_key_value_heads", out _) ? Int("num_key_value_heads") : heads,
             Int("intermediate_size"),
             Int("vocab_size"),
             Int("max_position_embeddings"),
             Type(Text("dtype") ?? Text("torch_dtype") ?? "float32"),
-            root.TryGetProperty("tie_word_embeddings", out var tied) && tied.GetBoolean());
+            root.TryGetProperty("tie_word_embeddings", out var tied) && tied.ValueKind == JsonValueKind.True);
         return (root.TryGetProperty("head_dim", out var size) && size.ValueKind == JsonValueKind.Number
-            ? shape with { HeadSize = size.GetInt32() }
+            ? shape with { HeadSize = Int("head_dim") }
             : shape).ToModelSpec();
 
-        int Int(string name) => root.TryGetProperty(name, out var value) && value.TryGetInt32(out var number)
+        int Int(string name) => root.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number
+            && value.TryGetInt32(out var number)
             ? number
             : throw new PlanningInputException(
                 $"{name} in {path}", null, "a whole number, as LLaMA-like models have it");
 
-        string? Text(string name) => root.TryGetProperty(name, out var value) ? value.GetString() : null;
+        string? Text(string name) => root.TryGetProperty(name, out var value)
+            && value.ValueKind == JsonValueKind.String
+            ? value.GetString()
+            : null;
+    }
+
+    private static JsonDocument ConfigDocument(string json, string path)
+    {
+        try
+        {
+            var document = JsonDocument.Parse(json);
+            if (document.RootElement.ValueKind == JsonValueKind.Object) return document;
+            document.Dispose();
+            throw new PlanningInputException($"The configuration {path}", "no JSON object", "a model's config.json");
+        }
+        catch (JsonException error)
+        {
+            throw new PlanningInputException(
+                $"The configuration {path}", $"no JSON: {error.Message}", "a model's config.json");
+        }
     }
 
     private static ElementType Type(string name) => name switch

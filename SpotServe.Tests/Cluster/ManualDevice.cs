@@ -107,5 +107,12 @@ internal sealed class IdleStage(IStepPipeline? pipeline) : IRunningStage
 
     public Task Stopped => ThreadEnd.Task;
 
-    public void Dispose() => _disposed.TrySetResult();
+    /// <summary>Thrown by its disposal; null lets that succeed.</summary>
+    public Exception? Fault { get; set; }
+
+    public void Dispose()
+    {
+        _disposed.TrySetResult();
+        if (Fault is { } fault) throw fault;
+    }
 }

@@ -80,6 +80,22 @@ public sealed class ShardActorTests : PatientTestKit
         Assert.Equal(1, _device.Trims);
     }
 
+    /// <summary>Every later position of the device waits for the engine's memory: one that stays would block the
+    /// device for ever.</summary>
+    [Fact]
+    public async Task Engine_goes_and_is_confirmed_gone_when_the_end_of_its_stage_fails()
+    {
+        var (shard, engine, stage) = await RunningAsync(1, pipeline: null);
+        stage.Fault = new InvalidOperationException("a link does not close");
+
+        shard.Tell(new ReleasePosition(new Epoch(1), Device, Trim: false));
+        await stage.Disposed.WaitAsync(Cancel);
+        stage.ThreadEnd.SetResult();
+
+        await engine.Disposed.WaitAsync(Cancel);
+        Assert.Equal(new Epoch(1), _node.ExpectMsg<PositionReleased>(cancellationToken: Cancel).Epoch);
+    }
+
     [Fact]
     public async Task Release_of_what_is_not_there_is_confirmed_at_once_and_it_is_not_prepared_any_more()
     {

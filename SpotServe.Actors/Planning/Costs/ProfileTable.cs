@@ -33,25 +33,26 @@ public sealed record ProfileTable(
     {
         using var document = ParseDocument(json);
         var root = document.RootElement;
-        var layers = (int)Number(root, "layer_num");
+        var layers = Count(root, "layer_num");
         var ranks = ImmutableSortedDictionary.CreateBuilder<int, ImmutableArray<ProfilePoint>>();
         foreach (var entry in root.EnumerateObject().Where(e => e.Name.StartsWith("tp-", StringComparison.Ordinal)))
-        {
-            ranks.Add(Suffix(entry.Name), [.. entry.Value.EnumerateObject()
-                .Select(e => new ProfilePoint(Suffix(e.Name), Number(e.Value, "init"), Number(e.Value, "incr")))
-                .OrderBy(point => point.Batch)]);
-        }
+            ranks[Suffix(entry.Name)] = Points(entry);
 
         if (ranks.Count == 0) throw new PlanningInputException("The profile's tp-M tables", null, "at least one");
+        var embed = Property(root, "embed");
+        if (embed.ValueKind != JsonValueKind.Array)
+            throw new PlanningInputException("The profile's embed", Short(embed), "a list of times");
         return new ProfileTable(
-            root.TryGetProperty("name", out var name) ? name.GetString() ?? "profile" : "profile",
+            root.TryGetProperty("name", out var name) && name.ValueKind == JsonValueKind.String
+                ? name.GetString()!
+                : "profile",
             layers,
-            root.TryGetProperty("padded_layer_num", out var padded) ? padded.GetInt32() : layers,
-            root.TryGetProperty("max_tp", out var ranksMax) ? ranksMax.GetInt32() : ranks.Keys.Max(),
+            root.TryGetProperty("padded_layer_num", out _) ? Count(root, "padded_layer_num") : layers,
+            root.TryGetProperty("max_tp", out _) ? Count(root, "max_tp") : ranks.Keys.Max(),
             Number(root, "final_fix_factor"),
             Number(root, "pp_init_comm"),
             Number(root, "pp_incr_comm"),
-            [.. Property(root, "embed").EnumerateArray().Select(e => Inputs.Positive(e.GetDouble(), "embed"))],
+            [.. embed.EnumerateArray().Select(e => Time(e, "The profile's embed"))],
             ranks.ToImmutable());
     }
 
@@ -71,11 +72,30 @@ public sealed record ProfileTable(
             batch, low.Init + (part * (high.Init - low.Init)), low.Incr + (part * (high.Incr - low.Incr)));
     }
 
+    private static ImmutableArray<ProfilePoint> Points(JsonProperty table)
+    {
+        if (table.Value.ValueKind != JsonValueKind.Object || !table.Value.EnumerateObject().Any())
+        {
+            throw new PlanningInputException(
+                $"The profile's {table.Name}", Short(table.Value), "like {\"bsz-1\": {\"init\": 9.1, \"incr\": 1.2}}");
+        }
+
+        return
+        [
+            .. table.Value.EnumerateObject()
+                .Select(e => new ProfilePoint(Suffix(e.Name), Number(e.Value, "init"), Number(e.Value, "incr")))
+                .OrderBy(point => point.Batch),
+        ];
+    }
+
     private static JsonDocument ParseDocument(string json)
     {
         try
         {
-            return JsonDocument.Parse(json);
+            var document = JsonDocument.Parse(json);
+            if (document.RootElement.ValueKind == JsonValueKind.Object) return document;
+            document.Dispose();
+            throw new PlanningInputException("The profile", "no JSON object", "one with tp-M tables");
         }
         catch (JsonException error)
         {
@@ -89,10 +109,31 @@ public sealed record ProfileTable(
             : throw new PlanningInputException("A profile key", name, "like tp-4 or bsz-2");
 
     private static JsonElement Property(JsonElement element, string name) =>
-        element.TryGetProperty(name, out var value)
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value)
             ? value
             : throw new PlanningInputException($"The profile's {name}", null, "given");
 
+    private static int Count(JsonElement element, string name)
+    {
+        const int Most = 65_536;
+        var value = Property(element, name);
+        return value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var count) && count is >= 1 and <= Most
+            ? count
+            : throw new PlanningInputException(
+                $"The profile's {name}", Short(value), $"a whole number of 1 to {Most}");
+    }
+
     private static double Number(JsonElement element, string name) =>
-        Inputs.Positive(Property(element, name).GetDouble(), $"The profile's {name}");
+        Time(Property(element, name), $"The profile's {name}");
+
+    private static double Time(JsonElement value, string what) => value.ValueKind == JsonValueKind.Number
+        ? Inputs.Positive(value.GetDouble(), what)
+        : throw new PlanningInputException(what, Short(value), "a positive number");
+
+    private static string Short(JsonElement value)
+    {
+        const int CharactersMax = 60;
+        var text = value.GetRawText();
+        return text.Length <= CharactersMax ? text : text[..CharactersMax] + "...";
+    }
 }

@@ -64,7 +64,8 @@ internal sealed partial class LiveCluster
             // Machines come as the trace has it: nobody acts on a wish.
             Fleet = setup.Planner.Fleet with { Period = SilenceMax },
         });
-        (_state, var effects) = _core.Begin(JournalState.Empty, Now);
+        var begin = DateTimeOffset.UnixEpoch + TimeSpan.FromSeconds(setup.BeginSeconds);
+        (_state, var effects) = _core.Begin(JournalState.Empty, begin);
         foreach (var effect in effects) Do(effect);
         Hear(new PlannerInputs.GatewayReported(GatewayAddress.One));
     }

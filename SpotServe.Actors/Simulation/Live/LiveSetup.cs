@@ -35,6 +35,9 @@ public sealed record LiveSetup(
     /// until then.</summary>
     public double? RateAtStart { get; init; }
 
+    /// <summary>When the planner begins to wait for nodes.</summary>
+    public double BeginSeconds { get; init; }
+
     /// <summary>From a process's end until its peers have told the planner.</summary>
     public double DetectionSeconds { get; init; } = 0.5;
 

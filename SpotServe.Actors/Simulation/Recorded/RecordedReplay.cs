@@ -67,6 +67,9 @@ public static class RecordedReplay
         return usual with
         {
             Planner = planner,
+            // A recording begins before its planner does, which waits for all nodes from its own beginning on: on a
+            // loaded machine that is a minute later.
+            BeginSeconds = recording.Entries.OfType<RecordedEntry.NodeSeen>().First().Seconds,
             // The recording says when the planner knew of a loss.
             DetectionSeconds = 0,
             ConnectSeconds = changes.Median(PlannerPhase.PreCopying) ?? usual.ConnectSeconds,

@@ -90,7 +90,7 @@ public static class ArrivalReader
             }
             catch (Exception error) when (error is JsonException or InvalidOperationException)
             {
-                throw new TraceException(source.File, number, "it is no JSON object", error.Message.TrimEnd('.'));
+                throw new TraceException(source.File, number, "it is no JSON object", TraceText.Why(error));
             }
 
             if (seconds is not { } at || prompt is not { } tokens || output is not { } generated)

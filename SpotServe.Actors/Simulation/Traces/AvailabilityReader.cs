@@ -21,6 +21,12 @@ public static class AvailabilityReader
         if (first[0] == '[') return Segments(source);
         if (first[0] == '{') return SkyPilot(source);
         var fields = first.Split(',');
+        if (IsOwn(first) && fields.Length != 2)
+        {
+            throw new TraceException(file, number, $"the header is \"{TraceText.Short(first)}\"",
+                "of such a file it is seconds,machines and no more; a pool's price is said with --availability");
+        }
+
         if (fields.Length == 3) return Events(source);
         if (fields.Length == 2) return Counts(source, first);
         throw new TraceException(file, number, $"\"{TraceText.Short(first)}\" is of no known form",
@@ -90,6 +96,12 @@ public static class AvailabilityReader
             }
 
             var seconds = source.Number(number, fields[0], "The time") / 1000;
+            if (string.IsNullOrWhiteSpace(fields[2]))
+            {
+                throw new TraceException(source.File, number, $"\"{TraceText.Short(line)}\" names no machine",
+                    "expected is milliseconds,add|remove,node");
+            }
+
             ImmutableArray<string> node = [fields[2]];
             fleet.Change(
                 number, seconds, fields[1] == "add" ? node : [], fields[1] == "remove" ? node : [], rate: null);
@@ -102,7 +114,7 @@ public static class AvailabilityReader
     /// "-to-...-23"), or milliseconds (Parcae's); ours says so: "seconds,machines".</summary>
     private static Availability Counts(TraceText source, string first)
     {
-        var hasHeader = first.StartsWith("seconds,", StringComparison.OrdinalIgnoreCase);
+        var hasHeader = IsOwn(first);
         var steps = new List<(double Seconds, int Count)>();
         foreach (var (number, line) in source.Lines().Skip(hasHeader ? 1 : 0))
         {
@@ -114,6 +126,9 @@ public static class AvailabilityReader
             }
 
             var time = source.Number(number, fields[0], "The time");
+            // Bamboo's are read off a plot: 7.0 and 7.3 are seven machines.
+            if (fields[1].Contains('.', StringComparison.Ordinal))
+                source.Number(number, fields[1], "The number of machines");
             var count = source.Count(
                 number, fields[1].Split('.')[0], "The number of machines", 0, MachinesMax);
             if (steps.Count > 0 && time < steps[^1].Seconds)
@@ -128,6 +143,8 @@ public static class AvailabilityReader
         var scaled = steps.ConvertAll(step => (step.Seconds * unit, step.Count));
         return Availability.OfCounts(source.File, scaled, scaled[^1].Item1, []);
     }
+
+    private static bool IsOwn(string first) => first.StartsWith("seconds,", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Days of availability are some ten hours, ten thousand seconds or ten million milliseconds.</summary>
     private static double UnitOf(string file, double last)
@@ -154,10 +171,30 @@ public static class AvailabilityReader
             .Select(name => $"{source.File}: the key {name} is not known and was passed over");
         var tick = source.Number(1, gap.GetRawText(), "gap_seconds");
         if (tick <= 0) throw new TraceException(source.File, 1, $"gap_seconds is {tick}", "it must be more than 0");
-        var steps = data.EnumerateArray().Select((count, i) =>
-            (i * tick, source.Count(1, count.GetRawText(), $"data[{i}]", 0, MachinesMax)));
+        var steps = data.EnumerateArray().Select((count, i) => (i * tick, Machines(source, count, i)));
         return Availability.OfCounts(
             source.File, [.. steps], data.GetArrayLength() * tick, [.. unknown]);
+    }
+
+    private static int Machines(TraceText source, JsonElement count, int index) =>
+        count.ValueKind == JsonValueKind.Number && count.TryGetInt32(out var machines)
+            && machines is >= 0 and <= MachinesMax
+            ? machines
+            : source.Count(LineOf(source.Text, index), count.GetRawText(), $"data[{index}]", 0, MachinesMax);
+
+    /// <summary>The line in which an entry of "data" stands.</summary>
+    private static int LineOf(string text, int index)
+    {
+        var bytes = System.Text.Encoding.UTF8.GetBytes(text);
+        var reader = new Utf8JsonReader(bytes);
+        while (reader.Read() && !(reader.CurrentDepth == 1 && reader.TokenType == JsonTokenType.PropertyName
+            && reader.ValueTextEquals("data")))
+        {
+        }
+
+        reader.Read();
+        for (var i = 0; i <= index && reader.Read(); i++) if (i < index) reader.Skip();
+        return bytes.AsSpan(0, (int)reader.TokenStartIndex).Count((byte)'\n') + 1;
     }
 
     private static ImmutableArray<string> Nodes(TraceText source, int number, JsonElement nodes)
@@ -180,7 +217,7 @@ public static class AvailabilityReader
         catch (JsonException error)
         {
             var line = number + (int)(error.LineNumber ?? 0);
-            throw new TraceException(source.File, line, "it is no JSON", error.Message.TrimEnd('.'));
+            throw new TraceException(source.File, line, "it is no JSON", TraceText.Why(error));
         }
     }
 }

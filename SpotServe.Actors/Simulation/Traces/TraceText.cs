@@ -53,7 +53,18 @@ internal sealed class TraceText(string file, string text)
     {
         if (int.TryParse(value, NumberStyles.Integer, CultureInfo.InvariantCulture, out var number)
             && number >= least && number <= most) return number;
-        throw new TraceException(file, line, $"{what} is \"{Short(value)}\"", $"it must be {least} to {most}");
+        throw new TraceException(
+            file, line, $"{what} is \"{Short(value)}\"", $"it must be a whole number of {least} to {most}");
+    }
+
+    /// <summary>What is wrong with JSON, and where in its line; the line's own number is the trace's.</summary>
+    public static string Why(Exception error)
+    {
+        var end = error.Message.IndexOf(" LineNumber:", StringComparison.Ordinal);
+        var text = (end > 0 ? error.Message[..end] : error.Message).TrimEnd('.');
+        return error is System.Text.Json.JsonException { BytePositionInLine: { } position }
+            ? FormattableString.Invariant($"{text}, at byte {position + 1} of the line")
+            : text;
     }
 
     public static string Short(string text) => text.Length <= 60 ? text : text[..60] + "...";

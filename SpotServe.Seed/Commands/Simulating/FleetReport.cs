@@ -42,9 +42,11 @@ internal static class FleetReport
             if (fleet.Changes[0].Added.IsEmpty && fleet.Changes.Length == 1) continue;
             first ??= fleet;
             var watch = Stopwatch.StartNew();
+            var played = setup(name, fleet);
             runs.Add(LiveSimulation.Run(
-                setup(name, fleet), fleet, arrivals,
+                played, fleet, arrivals,
                 progress is null ? null : at => progress($"{name}: {at / end:P0}")));
+            if (runs.Count == 1 && runs[0].Reconfigurations.IsEmpty) RequireLayout(played, fleet);
             // Of this machine, so not of the report, which is the same everywhere.
             progress?.Invoke(FormattableString.Invariant(
                 $"{name}: {runs[^1].Events} events in {watch.Elapsed.TotalSeconds:0.0} s, ")
@@ -58,6 +60,31 @@ internal static class FleetReport
             .. notes.Concat(pools.SelectMany(pool => pool.Offered.Notes)).Select(note => new Text(note)),
             new Heading("Latency, seconds"), Latencies(runs, slo), new Heading("Cost and changes"), Costs(runs),
             new Heading("Figures"), .. Figures([.. runs], first)]);
+    }
+
+    /// <summary>Nothing ever served: says why, if the most machines that ever were there are too few or too
+    /// small.</summary>
+    private static void RequireLayout(LiveSetup setup, Availability fleet)
+    {
+        var (present, most) = (new HashSet<string>(), Array.Empty<string>());
+        foreach (var change in fleet.Changes)
+        {
+            present.ExceptWith(change.Removed);
+            present.UnionWith(change.Added);
+            if (present.Count > most.Length) most = [.. present];
+        }
+
+        var options = new SearchOptions
+        {
+            BatchSizes = [setup.Planner.SequencesMax],
+            MigrationBufferBytes = setup.Planner.WorkingBytes,
+        };
+        new LayoutSearch(new SliceGeometry(setup.Model), setup.Cost, options).Run(
+            [
+                .. most.Select(machine => (machine, Offer: setup.OfferOf(machine)))
+                    .Select(one => new Instance(one.machine, one.Offer.Kind, one.Offer.Devices)),
+            ],
+            new Workload(setup.RateAtStart ?? 0, setup.PromptTokens, setup.OutputTokens));
     }
 
     private static IEnumerable<ReportBlock> Figures(ImmutableArray<SimulationOutcome> runs, Availability first) =>
