@@ -62,7 +62,8 @@ public static class NodeHosting
     {
         var cluster = Akka.Cluster.Cluster.Get(system);
         system.ActorOf(
-            Props.Create(() => new NoticeActor(departure, node, () => cluster.Leave(cluster.SelfAddress))), "notices");
+            Props.Create(() => new DepartureActor(departure, node, () => cluster.Leave(cluster.SelfAddress))),
+            "departure");
         var shutdown = CoordinatedShutdown.Get(system);
         shutdown.AddTask(CoordinatedShutdown.PhaseBeforeServiceUnbind, "release", async () =>
         {

@@ -1,6 +1,7 @@
 using Akka.Actor;
 using Akka.Cluster;
 using Akka.Remote;
+using SpotServe.Actors.Remoting;
 
 namespace SpotServe.Actors.Planner;
 
@@ -8,13 +9,17 @@ namespace SpotServe.Actors.Planner;
 internal interface IMembership
 {
     /// <summary>Tells this actor <see cref="MemberLost"/>, <see cref="MemberUnreachable"/>,
-    /// <see cref="MemberSuspected"/> and <see cref="MemberLeaving"/>.</summary>
+    /// <see cref="MemberSuspected"/>, <see cref="MemberRefuses"/> and <see cref="MemberLeaving"/>.</summary>
     void Subscribe(IActorContext context, IActorRef subscriber);
 }
 
 /// <summary>The connection to a member broke: it may be gone, or it may not; asking it tells.</summary>
 /// <param name="Address">"host:port" of its actor system.</param>
 internal sealed record MemberSuspected(string Address) : INoSerializationVerificationNeeded;
+
+/// <summary>Where the member listened, its machine refuses connections: no process has that port any more.</summary>
+/// <param name="Address">"host:port" of its actor system.</param>
+internal sealed record MemberRefuses(string Address) : INoSerializationVerificationNeeded;
 
 /// <summary>Some member cannot reach this one: whether nobody can is not said.</summary>
 /// <param name="Address">"host:port" of its actor system.</param>
@@ -54,10 +59,23 @@ internal sealed class AkkaMembership : IMembership
                 gone => subscriber.Tell(new MemberUnreachable(NameOf(gone.Member))));
             Receive<ClusterEvent.IMemberEvent>(_ => { });
             // The first sign of a process that was killed, long before the failure detector is sure.
-            Receive<DisassociatedEvent>(broken => subscriber.Tell(new MemberSuspected(NameOf(broken.RemoteAddress))));
+            Receive<DisassociatedEvent>(broken =>
+            {
+                subscriber.Tell(new MemberSuspected(NameOf(broken.RemoteAddress)));
+                // Akka itself lets a second pass before it connects again.
+                _ = ListeningPort.IsRefusedAsync(broken.RemoteAddress, RefusalMax).PipeTo(
+                    Self, success: isRefused => new Knocked(NameOf(broken.RemoteAddress), isRefused));
+            });
+            Receive<Knocked>(knocked =>
+            {
+                if (knocked.IsRefused) subscriber.Tell(new MemberRefuses(knocked.Address));
+            });
 
             void Lost(Member member, string how) => subscriber.Tell(new MemberLost(NameOf(member), how));
         }
+
+        /// <summary>A machine that is there refuses within a round trip; one that is gone never does.</summary>
+        private static TimeSpan RefusalMax => TimeSpan.FromSeconds(1);
 
         protected override void PreStart() =>
             Context.System.EventStream.Subscribe(Self, typeof(DisassociatedEvent));
@@ -67,5 +85,7 @@ internal sealed class AkkaMembership : IMembership
         private static string NameOf(Member member) => NameOf(member.Address);
 
         private static string NameOf(Address address) => $"{address.Host}:{address.Port}";
+
+        private sealed record Knocked(string Address, bool IsRefused) : INoSerializationVerificationNeeded;
     }
 }

@@ -115,6 +115,7 @@ internal sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         Command<ReplicaControlProtocol.IEvent>(Step);
         Command<MemberLost>(Step);
         Command<MemberSuspected>(Step);
+        Command<MemberRefuses>(Step);
         Command<MemberUnreachable>(Step);
         Command<MemberLeaving>(Step);
         // The journal.

@@ -20,9 +20,6 @@ internal sealed class PlannerPost(ActorSystem system, IActorRef planner)
         if (_large.Tell(target, message, planner) is { } refusal) Note(message, target, refusal);
     }
 
-    /// <summary>Sends what is always short, in its place behind what is not.</summary>
-    public void SendShort(IActorRef target, object message) => _large.TellInOrder(target, message, planner);
-
     /// <summary>Sends the cluster as it is now, which makes any view worthless that still waits to be sent.</summary>
     public void SendView(IActorRef gateway, ClusterProtocol.PlannerView view)
     {

@@ -11,6 +11,22 @@ namespace SpotServe.Actors.Planning;
 public sealed record PlanningInputs(
     ModelSpec Model, ImmutableArray<Instance> Instances, Workload Load, LinkRates Links)
 {
+    private CountedFleet? _counted;
+
+    /// <summary>Machines that stay, or have joined.</summary>
+    public ImmutableArray<Instance> Instances
+    {
+        get;
+        init => (field, _counted) = (value, null);
+    } = Instances;
+
+    /// <summary>The instances, counted by kind.</summary>
+    internal CountedFleet Counted
+    {
+        get => _counted ??= new CountedFleet(Instances);
+        init => _counted = value;
+    }
+
     /// <summary>Rates of nodes that differ from <see cref="Links"/>.</summary>
     public ImmutableDictionary<string, LinkRates> LinksOf { get; init; } =
         ImmutableDictionary<string, LinkRates>.Empty;
@@ -71,23 +87,21 @@ public sealed record PlanningInputs(
         Profile is { } profile ? new ProfileCostModel(profile) : new RooflineCostModel(new SliceGeometry(Model), Links),
         Corrections);
 
-    /// <summary>Whether devices differ, so that stages are cut for their kinds.</summary>
-    public bool IsMixed() => Instances.Select(instance => instance.Kind.Name).Distinct().Skip(1).Any();
-
     /// <exception cref="PlanningException">A name is doubled, or a number is not usable.</exception>
     public void Require()
     {
-        Instance.Require(Instances);
+        Counted.Require();
         Load.Require();
         Links.Require();
         Corrections.Require();
         Inputs.Positive(Margin, "The margin by which a layout has to be better");
         Inputs.Between(SequencesMax, 1, SearchOptions.BatchSizeMax, "The sequences of a replica");
         Inputs.AtLeast(WorkingBytes, 0, "The memory kept free for buffers");
-        foreach (var node in Leaving.Keys)
+        if (Leaving.IsEmpty) return;
+        foreach (var instance in Instances)
         {
-            if (Instances.Any(instance => instance.Node == node))
-                throw new DuplicateIdException("instance (it both stays and leaves)", node);
+            if (Leaving.ContainsKey(instance.Node))
+                throw new DuplicateIdException("instance (it both stays and leaves)", instance.Node);
         }
     }
 }

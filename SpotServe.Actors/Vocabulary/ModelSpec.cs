@@ -72,11 +72,7 @@ public sealed record ModelSpec(
     ElementType WeightType,
     ImmutableArray<TensorSpec> Front,
     ImmutableArray<TensorSpec> Layer,
-    ImmutableArray<TensorSpec> Back)
-{
-    /// <summary>Bytes of one token's keys and values in one layer, all heads, in the weights' element type.</summary>
-    public long KvBytesPerTokenPerLayer => 2L * KvHeadCount * HeadSize * WeightType.Bytes();
-}
+    ImmutableArray<TensorSpec> Back);
 
 /// <summary>Elements [First, End) of an axis.</summary>
 public readonly record struct AxisRange(long First, long End)

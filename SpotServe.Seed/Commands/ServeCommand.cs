@@ -36,14 +36,15 @@ internal static class ServeCommand
 
     private static readonly Option<string> Fleet = new("--fleet")
     {
-        Description = "Who starts and stops machines: none (nodes are started by hand), or ec2, as --fleet-file says.",
-        HelpName = "none|ec2",
+        Description = "Who starts and stops machines: none (nodes are started by hand), or ec2 or kubernetes, as "
+            + "--fleet-file says.",
+        HelpName = "none|ec2|kubernetes",
         DefaultValueFactory = _ => "none",
     };
 
     private static readonly Option<string?> FleetFile = new("--fleet-file")
     {
-        Description = "JSON file with region, launch template, types, subnets and limits (docs/clouds.md).",
+        Description = "JSON file that says which machines there may be, of which kinds and how many (docs/clouds.md).",
         HelpName = "FILE",
     };
 
@@ -138,18 +139,24 @@ internal static class ServeCommand
             case "none":
                 return parsed.GetValue(FleetFile) is null
                     ? null
-                    : throw new UsageException("--fleet-file needs --fleet ec2.");
+                    : throw new UsageException("--fleet-file needs --fleet ec2 or --fleet kubernetes.");
             case "ec2":
-                var ec2 = Ec2Options.Read(parsed.GetValue(FleetFile)
-                    ?? throw new UsageException("--fleet ec2 needs --fleet-file FILE."));
+                var ec2 = Ec2Options.Read(RequiredFile(parsed));
                 var client = new AmazonEC2Client(Ec2Cloud.Config(ec2));
                 return new FleetSetup(
                     new Ec2Cloud(client, ec2, TimeProvider.System),
                     ec2.Limits(options.DevicesExpected, options.Fleet.Spares));
+            case "kubernetes":
+                var kubernetes = KubernetesOptions.Read(RequiredFile(parsed));
+                return new FleetSetup(
+                    kubernetes.Open(), kubernetes.Limits(options.DevicesExpected, options.Fleet.Spares));
             case var other:
-                throw new UsageException($"--fleet is {other}; it must be none or ec2.");
+                throw new UsageException($"--fleet is {other}; it must be none, ec2 or kubernetes.");
         }
     }
+
+    private static string RequiredFile(ParseResult parsed) => parsed.GetValue(FleetFile)
+        ?? throw new UsageException($"--fleet {parsed.GetValue(Fleet)} needs --fleet-file FILE.");
 
     private static string Told((string? Value, string? Refusal) read) =>
         read.Value ?? throw new UsageException(read.Refusal!);

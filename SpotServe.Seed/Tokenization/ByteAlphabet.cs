@@ -25,8 +25,6 @@ internal static class ByteAlphabet
         }
     }
 
-    public static char CharOf(byte value) => Chars[value];
-
     /// <summary>A text's bytes in UTF-8, each as its stand-in.</summary>
     public static string Spell(string text)
     {

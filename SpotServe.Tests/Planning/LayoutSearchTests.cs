@@ -199,6 +199,20 @@ public sealed class LayoutSearchTests
         Assert.Throws<NoLayoutException>(() => ReconfigurationPlanner.Plan(inputs));
     }
 
+    [Fact]
+    public void Inputs_with_other_instances_are_counted_anew()
+    {
+        var inputs = new PlanningInputs(Small.Model, Fleet(2, 4), new Workload(1, 64, 32), Links);
+        Assert.Equal((8, 2), (inputs.Counted.DeviceCount, inputs.Counted.InstanceCount));
+
+        var more = inputs with { Instances = Fleet(3, 4) };
+
+        Assert.Equal(12, more.Counted.DeviceCount);
+        Assert.Same(more.Counted, (more with { Margin = 0.5 }).Counted);
+        var doubled = more with { Instances = [.. Fleet(1, 4), .. Fleet(1, 4)] };
+        Assert.Throws<DuplicateIdException>(doubled.Require);
+    }
+
     private static ImmutableArray<Instance> Fleet(int machines, int devices) =>
         [.. Enumerable.Range(0, machines).Select(i => new Instance($"m{i}", Kind, devices))];
 

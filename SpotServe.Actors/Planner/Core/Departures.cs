@@ -25,8 +25,7 @@ internal static class Departures
 
     public static void OnMemberLeaving(Turn turn, MemberLeaving leaving)
     {
-        foreach (var node in turn.State.Nodes.Keys.Where(
-            node => node.StartsWith(leaving.Address + "#", StringComparison.Ordinal)))
+        foreach (var node in turn.State.NamesFrom(leaving.Address + "#"))
         {
             if (turn.State.Leaving.ContainsKey(node)) continue;
             // Without a notice there is no deadline; it waits for its release as long as its own limits allow.

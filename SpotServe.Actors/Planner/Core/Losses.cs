@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
 
 namespace SpotServe.Actors.Planner;
@@ -14,6 +15,12 @@ internal static class Losses
     {
         foreach (var node in NodesAt(turn, suspected.Address))
             Suspect(turn, node, Signs.ControlClosed, Cause.Accused(node, NoticedBy.ClosedConnections));
+    }
+
+    public static void OnMemberRefuses(Turn turn, MemberRefuses member)
+    {
+        foreach (var node in NodesAt(turn, member.Address))
+            Suspect(turn, node, Signs.NobodyListens, Cause.Accused(node, NoticedBy.ClosedConnections));
     }
 
     /// <summary>Some member says so. If it is a node that cannot reach another one, this is no loss.</summary>
@@ -81,6 +88,7 @@ internal static class Losses
         turn.State = turn.State with
         {
             Nodes = turn.State.Nodes.Remove(node),
+            Names = turn.State.Names.Remove(node),
             Roster = turn.State.Roster + 1,
             Leaving = turn.State.Leaving.Remove(node),
             Accused = turn.State.Accused.Remove(node),
@@ -160,9 +168,5 @@ internal static class Losses
         _ => $"device {failed.Device} failed: {failed.Reason}",
     };
 
-    private static string[] NodesAt(Turn turn, string address)
-    {
-        var prefix = address + "#";
-        return [.. turn.State.Nodes.Keys.Where(node => node.StartsWith(prefix, StringComparison.Ordinal))];
-    }
+    private static ImmutableArray<string> NodesAt(Turn turn, string address) => turn.State.NamesFrom(address + "#");
 }

@@ -113,6 +113,9 @@ internal sealed class PlannerCore(PlannerOptions options)
             case MemberSuspected suspected:
                 Losses.OnMemberSuspected(turn, suspected);
                 break;
+            case MemberRefuses refuses:
+                Losses.OnMemberRefuses(turn, refuses);
+                break;
             case MemberUnreachable unreachable:
                 Losses.OnMemberUnreachable(turn, unreachable);
                 break;

@@ -21,6 +21,10 @@ internal sealed record PlannerState
     public ImmutableSortedDictionary<string, KnownNode> Nodes { get; init; } =
         ImmutableSortedDictionary.Create<string, KnownNode>(StringComparer.Ordinal);
 
+    /// <summary>Their names: of thousands, those of one address are found without looking through all.</summary>
+    public ImmutableSortedSet<string> Names { get; init; } =
+        ImmutableSortedSet.Create<string>(StringComparer.Ordinal);
+
     /// <summary>Counts the changes of who is there and what nodes say of themselves.</summary>
     public long Roster { get; init; }
 
@@ -117,6 +121,21 @@ internal sealed record PlannerState
             !Leaving.ContainsKey(node.Node) && !node.Devices.IsEmpty && !LeftOut.Contains(node.Node)),
     ];
 
+    /// <summary>Names of the nodes whose names begin like this.</summary>
+    public ImmutableArray<string> NamesFrom(string prefix)
+    {
+        var found = ImmutableArray.CreateBuilder<string>();
+        var at = Names.IndexOf(prefix);
+        // The complement of where it would be.
+        for (var i = at < 0 ? ~at : at; i < Names.Count; i++)
+        {
+            if (!Names[i].StartsWith(prefix, StringComparison.Ordinal)) break;
+            found.Add(Names[i]);
+        }
+
+        return found.ToImmutable();
+    }
+
     /// <summary>Whether a replica that serves or may serve has a position on this node.</summary>
     public bool ServesOn(string node) => ServedLast is { } layout && layout.Uses(node);
 }
@@ -152,9 +171,17 @@ internal enum Signs
     /// <summary>It closed its control connection.</summary>
     ControlClosed = 2,
 
-    /// <summary>Only the end of a process closes both. A node that is wrongly taken for gone joins anew with its next
-    /// report, and has lost no more than the replica that it had broken anyway.</summary>
-    ProcessEnded = LinksClosed | ControlClosed,
+    /// <summary>Its machine says that nobody listens where its control plane did.</summary>
+    NobodyListens = 4,
+}
+
+internal static class SignsExtensions
+{
+    /// <summary>Only the end of a process closes its control connection and either its links or the port that it
+    /// listened on. A node that is wrongly taken for gone joins anew with its next report, and has lost no more than
+    /// the replica that it had broken anyway.</summary>
+    public static bool ProveTheEnd(this Signs signs) =>
+        signs.HasFlag(Signs.ControlClosed) && (signs & (Signs.LinksClosed | Signs.NobodyListens)) != 0;
 }
 
 /// <param name="Since">Without a break.</param>

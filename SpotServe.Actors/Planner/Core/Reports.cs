@@ -23,6 +23,7 @@ internal static class Reports
         turn.State = turn.State with
         {
             Nodes = turn.State.Nodes.SetItem(name, node),
+            Names = before is null ? turn.State.Names.Add(name) : turn.State.Names,
             Roster = before is not null && SaysTheSame(before.Info, node.Info)
                 ? turn.State.Roster
                 : turn.State.Roster + 1,
@@ -102,9 +103,9 @@ internal static class Reports
                     "--data-tls. Start the node with --data-tls as well.";
         }
 
-        var other = turn.State.Nodes.Values.FirstOrDefault(
-            known => known.Info.Node != node.Node && known.Info.EncryptsData != node.EncryptsData);
-        if (other is null) return null;
+        // Those that are here were each asked the same, so that any of them speaks for all.
+        var other = turn.State.Nodes.Values.FirstOrDefault(known => known.Info.Node != node.Node);
+        if (other is null || other.Info.EncryptsData == node.EncryptsData) return null;
         return $"Node {node.Node} {Does(node)} its data plane and node {other.Info.Node} {Does(other.Info)}, so that " +
             "they cannot connect. Start every node with --data-tls, or none.";
 

@@ -119,9 +119,16 @@ internal sealed class Turn(PlannerState state, PlannerOptions options, DateTimeO
     }
 
     /// <summary>Data-plane endpoints of those nodes that are known.</summary>
-    public ImmutableDictionary<string, string> Endpoints(IEnumerable<string> nodes) => nodes.Distinct()
-        .Where(State.Nodes.ContainsKey)
-        .ToImmutableDictionary(name => name, name => State.Nodes[name].Info.Endpoint);
+    public ImmutableDictionary<string, string> Endpoints(IEnumerable<string> nodes)
+    {
+        var endpoints = ImmutableDictionary.CreateBuilder<string, string>();
+        foreach (var name in nodes.Distinct())
+        {
+            if (State.Nodes.TryGetValue(name, out var node)) endpoints.Add(name, node.Info.Endpoint);
+        }
+
+        return endpoints.ToImmutable();
+    }
 
     public void Debug(string template, params object?[] values) => Log(LogSeverity.Debug, template, values);
 

@@ -22,6 +22,7 @@ internal sealed record ReplicaPlan(
     public double Slowdown(ReplicaRun run, ReplicaCost cost, double busyReplicas)
     {
         // With fewer micro-batches than stages some stages always wait for their turn.
+        if (!run.SharesProcessors) return 1;
         var running = busyReplicas * Ranks * Math.Min(Stages, cost.StepParts);
         return run.Kinds.Max(kind => kind.Slowdown(Math.Min(1, running / FleetDevices)));
     }
@@ -72,7 +73,11 @@ internal sealed record ReplicaPlan(
 
 /// <summary>Replicas that are alike, with their costs at rising batch sizes up to B.</summary>
 internal sealed record ReplicaRun(
-    int Count, ImmutableArray<LayerRange> Layers, ImmutableArray<DeviceKind> Kinds, ReplicaCost[] Costs);
+    int Count, ImmutableArray<LayerRange> Layers, ImmutableArray<DeviceKind> Kinds, ReplicaCost[] Costs)
+{
+    /// <summary>Whether a device of it may have to share its processor with others.</summary>
+    public bool SharesProcessors { get; } = Kinds.Any(kind => kind.Crowding > 1);
+}
 
 /// <summary>Lays replicas over the devices and works out what they would give.</summary>
 /// <param name="fleetDevices">Devices in all.</param>
@@ -80,7 +85,7 @@ internal sealed class CandidateEvaluator(
     SliceGeometry geometry, ICostModel cost, SearchOptions options, Workload load, int fleetDevices)
 {
     private readonly StageCutter _cutter = new(geometry, options, load);
-    private readonly Dictionary<(string Stages, int Ranks, int Batch), ReplicaCost> _costs = [];
+    private readonly Dictionary<(StagesKey Stages, int Ranks, int Batch), ReplicaCost> _costs = [];
 
     /// <summary>The replicas of this shape that the kinds can hold, or null when there is none.</summary>
     public ReplicaPlan? Plan(ImmutableArray<KindFleet> kinds, int ranks, int stages, int batch)
@@ -192,18 +197,19 @@ internal sealed class CandidateEvaluator(
         return seconds;
     }
 
-    private static (int Instances, double PricePerHour) Occupied(ReplicaPlan plan, IEnumerable<ReplicaTemplate> taken)
+    private static (int Instances, double PricePerHour) Occupied(
+        ReplicaPlan plan, ImmutableArray<ReplicaTemplate>.Builder taken)
     {
-        var groups = new Dictionary<DeviceKind, int>();
-        foreach (var template in taken)
-        {
-            foreach (var kind in template.Kinds) groups[kind] = groups.GetValueOrDefault(kind) + template.Count;
-        }
-
         var (instances, price) = (0, 0.0);
         foreach (var fleet in plan.Kinds)
         {
-            if (!groups.TryGetValue(fleet.Kind, out var count)) continue;
+            var count = 0;
+            foreach (var template in taken)
+            {
+                foreach (var kind in template.Kinds) count += kind == fleet.Kind ? template.Count : 0;
+            }
+
+            if (count == 0) continue;
             var used = fleet.InstancesFor(count, plan.Ranks);
             instances += used;
             price += used * fleet.Kind.PricePerHour * fleet.DevicesMax;
@@ -242,16 +248,19 @@ internal sealed class CandidateEvaluator(
 
     /// <summary>Shapes of one key cost the same. Stages of one kind are told apart by the longest and the last alone:
     /// their sum is the model's.</summary>
-    private static string Key(ReplicaShape shape)
+    private static StagesKey Key(ReplicaShape shape)
     {
-        var first = shape.Stages[0];
+        var (stages, first, last) = (shape.Stages.Length, shape.Stages[0], shape.Stages[^1].Layers);
         foreach (var stage in shape.Stages)
         {
             if (ReferenceEquals(stage.Kind, first.Kind)) continue;
-            return string.Join(',', shape.Stages.Select(s => $"{s.Layers}{s.Kind.Name}{s.SpansInstances}"));
+            var text = string.Join(',', shape.Stages.Select(s => $"{s.Layers}{s.Kind.Name}{s.SpansInstances}"));
+            return new StagesKey(text, stages, shape.LayersMax, last, first.SpansInstances);
         }
 
-        var (stages, last) = (shape.Stages.Length, shape.Stages[^1].Layers);
-        return $"{stages}x{shape.LayersMax}+{last}{first.Kind.Name}{first.SpansInstances}";
+        return new StagesKey(first.Kind.Name, stages, shape.LayersMax, last, first.SpansInstances);
     }
+
+    /// <param name="Kinds">The kind's name; of mixed stages what each of them is.</param>
+    private readonly record struct StagesKey(string Kinds, int Count, int Longest, int Last, bool SpansInstances);
 }

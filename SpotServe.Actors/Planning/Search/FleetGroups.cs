@@ -4,7 +4,8 @@ namespace SpotServe.Actors.Planning;
 
 /// <summary>Devices of one kind, counted: how many tensor groups of M they can form.</summary>
 /// <param name="Kind">The kind.</param>
-/// <param name="PerInstance">Device counts of its instances, each with how many instances have it.</param>
+/// <param name="PerInstance">Device counts of its instances, the largest first, each with how many instances have
+/// it.</param>
 internal sealed record KindFleet(DeviceKind Kind, ImmutableArray<(int Devices, int Instances)> PerInstance)
 {
     public int DeviceCount => PerInstance.Sum(p => p.Devices * p.Instances);
@@ -34,7 +35,7 @@ internal sealed record KindFleet(DeviceKind Kind, ImmutableArray<(int Devices, i
     public int InstancesFor(int groups, int ranks)
     {
         var used = 0;
-        foreach (var (devices, instances) in PerInstance.OrderByDescending(p => p.Devices))
+        foreach (var (devices, instances) in PerInstance)
         {
             if (groups <= 0) break;
             var perInstance = devices / ranks;

@@ -18,9 +18,13 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
     /// <exception cref="RankCountException">A rank count that was insisted on does not divide the heads.</exception>
     /// <exception cref="MemoryShortException">Nothing fits into the devices' memory; says by how much.</exception>
     /// <exception cref="NoLayoutException">No combination can be placed.</exception>
-    public SearchResult Run(IReadOnlyCollection<Instance> instances, Workload load)
+    public SearchResult Run(IReadOnlyCollection<Instance> instances, Workload load) =>
+        Run(new CountedFleet([.. instances]), load);
+
+    /// <inheritdoc cref="Run(IReadOnlyCollection{Instance}, Workload)"/>
+    internal SearchResult Run(CountedFleet counted, Workload load)
     {
-        Instance.Require(instances);
+        counted.Require();
         load.Require();
         options.Require();
         if (options.RequireRanks)
@@ -28,16 +32,15 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
             foreach (var ranks in options.RankCounts) geometry.RequireRanks(ranks);
         }
 
-        var fleet = KindFleet.Of(instances);
-        var evaluator = new CandidateEvaluator(
-            geometry, cost, options, load, instances.Sum(instance => instance.DeviceCount));
+        var fleet = counted.Kinds;
+        var evaluator = new CandidateEvaluator(geometry, cost, options, load, counted.DeviceCount);
         var shapes = Shapes(fleet, evaluator);
         if (shapes.Count == 0) throw Nothing(fleet, load);
         var (chosen, overloaded, all) = Choose(shapes, evaluator, load);
         return new SearchResult(
             chosen,
             overloaded,
-            instances.Count - chosen.InstanceCount,
+            counted.InstanceCount - chosen.InstanceCount,
             all.Count,
             [
                 .. all.DistinctBy(candidate => (candidate.Degrees, candidate.CostPerHour, candidate.LatencySeconds))
@@ -47,11 +50,14 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
 
     /// <summary>What certain degrees would give.</summary>
     /// <returns>Null when they do not fit these instances.</returns>
-    public Candidate? Evaluate(IReadOnlyCollection<Instance> instances, Workload load, LayoutDegrees degrees)
+    public Candidate? Evaluate(IReadOnlyCollection<Instance> instances, Workload load, LayoutDegrees degrees) =>
+        Evaluate(new CountedFleet([.. instances]), load, degrees);
+
+    /// <inheritdoc cref="Evaluate(IReadOnlyCollection{Instance}, Workload, LayoutDegrees)"/>
+    internal Candidate? Evaluate(CountedFleet counted, Workload load, LayoutDegrees degrees)
     {
-        var evaluator = new CandidateEvaluator(
-            geometry, cost, options, load, instances.Sum(instance => instance.DeviceCount));
-        var plan = evaluator.Plan(KindFleet.Of(instances), degrees.Ranks, degrees.Stages, degrees.BatchSize);
+        var evaluator = new CandidateEvaluator(geometry, cost, options, load, counted.DeviceCount);
+        var plan = evaluator.Plan(counted.Kinds, degrees.Ranks, degrees.Stages, degrees.BatchSize);
         return plan is null || plan.ReplicasMax < degrees.Replicas ? null : evaluator.Evaluate(plan, degrees.Replicas);
     }
 

@@ -22,7 +22,7 @@ public static class LayoutSelection
     public static SelectedLayout Of(PlanningInputs inputs)
     {
         var model = inputs.Model;
-        var devices = inputs.Instances.Sum(instance => instance.DeviceCount);
+        var devices = inputs.Counted.DeviceCount;
         if (devices == 0) throw new NoDevicesException();
         if (inputs.Wanted is { } wanted
             && LayoutConstraints.Violation(wanted, model.LayerCount, model.HeadCount, devices) is null)
@@ -42,14 +42,14 @@ public static class LayoutSelection
     /// context. Null when the degrees do not fit so.</summary>
     private static SelectedLayout? Fitted(PlanningInputs inputs, LayoutDegrees degrees)
     {
-        if (!inputs.IsMixed()) return Even(degrees, inputs.Model);
+        if (!inputs.Counted.IsMixed) return Even(degrees, inputs.Model);
         var context = Math.Max(2, inputs.Model.ContextMax);
         var search = new LayoutSearch(
             new SliceGeometry(inputs.Model),
             inputs.CostModel(),
             new SearchOptions { BatchSizes = [1], MigrationBufferBytes = inputs.WorkingBytes });
         return search.Evaluate(
-            inputs.Instances,
+            inputs.Counted,
             new Workload(0, context - (context / 2), context / 2),
             degrees with { BatchSize = 1 }) is { } candidate
                 ? new SelectedLayout(degrees, candidate.StageLayers(), candidate.StageKinds())
@@ -62,10 +62,10 @@ public static class LayoutSelection
     private static SelectedLayout Best(PlanningInputs inputs, SearchOptions options)
     {
         var search = new LayoutSearch(new SliceGeometry(inputs.Model), inputs.CostModel(), options);
-        var found = search.Run(inputs.Instances, inputs.Load);
+        var found = search.Run(inputs.Counted, inputs.Load);
         var best = found.Chosen;
         var present = inputs.Serving is { } serving
-            ? search.Evaluate(inputs.Instances, inputs.Load, serving.Layout.Degrees)
+            ? search.Evaluate(inputs.Counted, inputs.Load, serving.Layout.Degrees)
             : null;
         if (present is not null && !IsBetter(options, best, present, inputs.Load, inputs.Margin))
         {
@@ -83,7 +83,7 @@ public static class LayoutSelection
     private static SelectedLayout Selected(PlanningInputs inputs, Candidate candidate, SearchResult search) => new(
         candidate.Degrees,
         candidate.StageLayers(),
-        inputs.IsMixed() ? candidate.StageKinds() : [],
+        inputs.Counted.IsMixed ? candidate.StageKinds() : [],
         search);
 
     /// <summary>By more than the margin, so that estimates that waver move nothing.</summary>

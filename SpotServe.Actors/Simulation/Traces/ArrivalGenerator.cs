@@ -71,8 +71,6 @@ internal sealed class SplitMix(ulong seed)
 
     public double Normal() => Math.Sqrt(-2 * Math.Log(Unit())) * Math.Cos(2 * Math.PI * Unit());
 
-    public double Exponential() => -Math.Log(Unit());
-
     /// <summary>Of scale 1 (Marsaglia and Tsang, with the boost for shapes below 1).</summary>
     public double Gamma(double shape)
     {

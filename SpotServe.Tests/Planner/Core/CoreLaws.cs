@@ -94,6 +94,7 @@ internal sealed class CoreLaws
                 && journal with { Timeline = Written.Timeline } == Written,
             "the fold of what is written is the journal's state", journal);
         var nodes = state.Nodes;
+        Law(state.Names.SequenceEqual(nodes.Keys), "the names are the nodes'", string.Join(", ", state.Names));
         Law(state.Accused.Keys.All(nodes.ContainsKey), "only nodes that are there are accused", state.Accused);
         Law(state.LeftOut.Count <= nodes.Count + 8, "few nodes are left out", state.LeftOut);
         Law(state.Leaving.Count <= nodes.Count + 8, "few nodes leave", state.Leaving);

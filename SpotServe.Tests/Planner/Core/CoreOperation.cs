@@ -143,7 +143,8 @@ internal sealed record CoreOperation(CoreOperation.Kind What, int Pick)
                 world.End(node);
                 break;
             case Kind.Silence:
-                if (Pick % 2 == 0) run.Hear(new MemberUnreachable(CoreWorld.HostOf(node)));
+                if (Pick % 3 == 0) run.Hear(new MemberUnreachable(CoreWorld.HostOf(node)));
+                else if (Pick % 3 == 1) run.Hear(new MemberRefuses(CoreWorld.HostOf(node)));
                 else run.Hear(new MemberSuspected(CoreWorld.HostOf(node)));
                 break;
             case Kind.Forget:

@@ -30,6 +30,26 @@ public sealed class PlannerCoreTests
         Assert.Equal(at, run.State.Journal.Decided.At);
     }
 
+    /// <summary>A node that no other one has links to is known by its connection and its port.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Process_without_links_is_not_waited_for_when_its_port_is_refused_whichever_sign_is_first(bool refused)
+    {
+        var run = Serving(nodes: 3);
+        var (before, at) = (run.State.Journal.Epoch, run.Now);
+        var node = run.World.Nodes[1];
+        object[] signs = [new MemberSuspected(CoreWorld.HostOf(node)), new MemberRefuses(CoreWorld.HostOf(node))];
+
+        run.World.End(node);
+        run.World.Mail.Clear();   // nobody else saw anything
+        foreach (var sign in refused ? signs.Reverse() : signs) run.Hear(sign);
+        run.DeliverAll();
+
+        Assert.Equal(before.Next, run.State.Journal.Epoch);
+        Assert.Equal(at, run.State.Journal.Decided!.At);
+    }
+
     /// <summary>One sign alone may be the end of a link: the node has a moment to answer, and no more.</summary>
     [Fact]
     public void Node_with_one_sign_against_it_is_waited_for_as_long_as_an_accused_one_may_take()
@@ -80,6 +100,40 @@ public sealed class PlannerCoreTests
         run.Hear(isHintFirst ? notice : hint);
 
         Assert.Equal(new Departure(notice.Deadline, IsTold: true), run.State.Leaving[node.Name]);
+    }
+
+    /// <summary>Each of thousands of devices would else be told of all the others, and told again twice a
+    /// second.</summary>
+    [Fact]
+    public void Device_is_told_where_its_own_sources_are_and_of_no_others()
+    {
+        var run = Serving(nodes: 3);
+        run.Muted = typeof(ClusterProtocol.DevicePrepared);
+        run.World.Join(devices: 1, memoryBytes: 64L << 20);
+
+        run.Pass(TimeSpan.FromSeconds(3), nodesReport: true, mailArrives: true);
+
+        var commands = Assert.IsType<Preparing>(run.State.Phase).Commands;
+        Assert.Equal(4, commands.Length);
+        Assert.Contains(commands, command => !command.Endpoints.IsEmpty);
+        Assert.All(commands, command => Assert.Equal(
+            command.Order.Weights.Select(piece => piece.From.Node).Distinct().Order(StringComparer.Ordinal),
+            command.Endpoints.Keys.Order(StringComparer.Ordinal)));
+    }
+
+    /// <summary>Two processes of one machine differ in the port alone, and 5000 begins like 50001.</summary>
+    [Fact]
+    public void Node_of_an_address_is_lost_and_none_whose_name_begins_alike()
+    {
+        var run = Serving(nodes: 3);
+        var node = run.World.Nodes[0].Name;
+
+        run.Hear(new MemberLost(CoreWorld.HostOf(run.World.Nodes[0])[..^1], "was downed"));
+        Assert.Equal(3, run.State.Nodes.Count);
+        run.Hear(new MemberLost(CoreWorld.HostOf(run.World.Nodes[0]), "was downed"));
+
+        Assert.Equal(2, run.State.Nodes.Count);
+        Assert.DoesNotContain(node, run.State.Nodes.Keys);
     }
 
     private static CoreRun Serving(int nodes)

@@ -40,6 +40,7 @@ internal static class DecisionInputs
         return new PlanningInputs(
             model, survey.Instances, Demand.Planned(state, options, now), survey.Links.Usual)
         {
+            Counted = survey.Counted,
             LinksOf = survey.Links.Of,
             Profile = options.Profile,
             Corrections = state.Learned,

@@ -21,6 +21,9 @@ internal sealed record DeviceSurvey(
     private ImmutableSortedDictionary<string, Departure>? _leaving;
     private ImmutableSortedSet<string>? _leftOut;
 
+    /// <summary>The instances, counted by kind.</summary>
+    public CountedFleet Counted { get; } = new(Instances);
+
     /// <summary>The state with its survey.</summary>
     public static PlannerState Ensure(PlannerState state, PlannerOptions options) =>
         state.Survey?.IsOf(state) == true ? state : state with { Survey = Of(state, options) };

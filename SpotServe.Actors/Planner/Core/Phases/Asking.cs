@@ -94,7 +94,7 @@ internal sealed record Asking(
     /// <summary>Decides once all have answered that may live.</summary>
     public override void Settle(Turn turn)
     {
-        var ended = turn.State.Accused.FirstOrDefault(accused => accused.Value == Signs.ProcessEnded
+        var ended = turn.State.Accused.FirstOrDefault(accused => accused.Value.ProveTheEnd()
             && turn.State.Nodes.ContainsKey(accused.Key) && !Holdings.ContainsKey(accused.Key)).Key;
         if (ended is not null)
         {

@@ -15,7 +15,13 @@ internal sealed record CannotServe(string Reason, string Fingerprint) : Phase
         var model = turn.State.Model;
         var nodes = turn.State.Nodes;
         var line = $"Model {model.Name} cannot be served: {reason}";
-        turn.State = turn.State with { Nodes = nodes.Clear(), Roster = turn.State.Roster + 1, Due = null };
+        turn.State = turn.State with
+        {
+            Nodes = nodes.Clear(),
+            Names = turn.State.Names.Clear(),
+            Roster = turn.State.Roster + 1,
+            Due = null,
+        };
         turn.Enter(new CannotServe(line, model.Fingerprint), line);
         var refusal = new ClusterProtocol.NodeRefused(line) { Term = turn.State.Journal.Term };
         foreach (var node in nodes.Values) turn.Send(node.Address, refusal);

@@ -6,8 +6,14 @@ namespace SpotServe.Actors.Planner;
 
 /// <summary>Devices get the weights of their positions, from peers or their folder, and make room for pages.</summary>
 /// <param name="WaitingFor">Devices that are not ready.</param>
+/// <param name="Commands">What each device is told, and told again until it is ready: made once, because a large
+/// layout's are many.</param>
 internal sealed record Preparing(
-    Change Change, DateTimeOffset Limit, DateTimeOffset RepeatAt, ImmutableSortedSet<DeviceId> WaitingFor)
+    Change Change,
+    DateTimeOffset Limit,
+    DateTimeOffset RepeatAt,
+    ImmutableSortedSet<DeviceId> WaitingFor,
+    ImmutableArray<ClusterProtocol.PreparePosition> Commands)
     : GettingReady(Change, Limit, RepeatAt)
 {
     protected override string Missing => string.Join(", ", WaitingFor);
@@ -17,7 +23,7 @@ internal sealed record Preparing(
         var preparing = turn.Enter(
             new Preparing(
                 change, turn.Now + turn.Limits.ProgressMax, turn.Now + turn.Limits.RepeatAfter,
-                [.. change.Layout.Placement]),
+                [.. change.Layout.Placement], CommandsOf(turn, change)),
             $"getting {change.Layout.Degrees} ready");
         var lost = change.Layout.Placement.Select(device => device.Node)
             .FirstOrDefault(node => !turn.State.Nodes.ContainsKey(node));
@@ -43,38 +49,49 @@ internal sealed record Preparing(
 
     protected override void Repeat(Turn turn)
     {
-        var decision = Change.Decision;
-        var endpoints = turn.Endpoints(decision.Orders.Values.SelectMany(orders => orders)
-            .Select(order => order.From.Node));
-        var shared = decision.Origin?.SharedOn.ToHashSet() ?? [];
-        foreach (var position in Layout.Positions)
+        foreach (var command in Commands)
         {
-            var device = Layout.DeviceAt(position);
-            if (!WaitingFor.Contains(device)) continue;
+            if (WaitingFor.Contains(command.Device)) turn.Command(command.Device, command);
+        }
+    }
+
+    private static ImmutableArray<ClusterProtocol.PreparePosition> CommandsOf(Turn turn, Change change)
+    {
+        var (decision, layout) = (change.Decision, change.Layout);
+        var shared = decision.Origin?.SharedOn.ToHashSet() ?? [];
+        var commands = ImmutableArray.CreateBuilder<ClusterProtocol.PreparePosition>(layout.Placement.Length);
+        foreach (var position in layout.Positions)
+        {
+            var device = layout.DeviceAt(position);
             var assignment = new StageAssignment(
-                Epoch,
+                change.Epoch,
                 position,
-                Layout.LayersOf(position),
-                Layout.Degrees.Stages,
-                Layout.Degrees.Ranks,
+                layout.LayersOf(position),
+                layout.Degrees.Stages,
+                layout.Degrees.Ranks,
                 decision.Pages[position.Replica],
                 turn.Options.StepTokensMax,
                 turn.Options.SequencesMax)
             {
                 KeepsPrefixes = turn.Options.KeepsPrefixes,
             };
+            var weights = decision.Orders.GetValueOrDefault(device, []);
             var order = new PreparationOrder(
                 assignment,
-                decision.Orders.GetValueOrDefault(device, []),
+                weights,
                 shared.Contains(device) ? decision.Origin!.Epoch : null)
             {
-                Predecessor = decision.KeepsServing ? Change.Before?.Epoch : null,
+                Predecessor = decision.KeepsServing ? change.Before?.Epoch : null,
                 FreesFirst = decision.FreesFirst.Contains(device),
             };
-            turn.Command(device, new ClusterProtocol.PreparePosition(Epoch, device, order, endpoints)
+            // Of its own sources only: thousands of devices are not each told of all others.
+            var endpoints = turn.Endpoints(weights.Select(piece => piece.From.Node));
+            commands.Add(new ClusterProtocol.PreparePosition(change.Epoch, device, order, endpoints)
             {
                 Term = turn.State.Journal.Term,
             });
         }
+
+        return commands.MoveToImmutable();
     }
 }

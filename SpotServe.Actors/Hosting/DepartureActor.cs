@@ -9,12 +9,12 @@ namespace SpotServe.Actors.Hosting;
 /// actor. The cluster then lets the node exit, which begins the coordinated shutdown, whose first phase waits for the
 /// <see cref="NodeDeparture"/>; until then remoting and all actors work.
 /// </summary>
-internal sealed class NoticeActor : ReceiveActor
+internal sealed class DepartureActor : ReceiveActor
 {
     private readonly ILoggingAdapter _log = Context.GetLogger();
 
     /// <param name="leave">Starts leaving the cluster; called once.</param>
-    public NoticeActor(NodeDeparture departure, IActorRef node, Action leave)
+    public DepartureActor(NodeDeparture departure, IActorRef node, Action leave)
     {
         var leaving = false;
         Receive<PreemptionNotice>(notice =>

@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
+using SpotServe.Actors;
+using SpotServe.Actors.Planning;
 
-namespace SpotServe.Actors.Planning;
+namespace SpotServe.Tests.Planning;
 
 /// <summary>What a replayed plan did.</summary>
 /// <param name="Finish">When each step was done, in the order of the plan.</param>

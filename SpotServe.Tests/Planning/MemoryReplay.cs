@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Planning;
 
-namespace SpotServe.Actors.Planning;
+namespace SpotServe.Tests.Planning;
 
 /// <summary>What each device holds while a plan is replayed, and the laws that it breaks, if it does.</summary>
 internal sealed class MemoryReplay
