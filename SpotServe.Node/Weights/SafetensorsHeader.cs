@@ -80,13 +80,28 @@ internal static class SafetensorsHeader
         }
     }
 
+    /// <summary>A field of a tensor's entry; also one that is there may have names beside it that are not valid
+    /// text.</summary>
+    private static JsonElement? FieldOf(
+        string path, string name, JsonElement entry, string field, JsonValueKind kind)
+    {
+        if (entry.ValueKind != JsonValueKind.Object) return null;
+        try
+        {
+            return entry.TryGetProperty(field, out var value) && value.ValueKind == kind ? value : null;
+        }
+        catch (InvalidOperationException error)
+        {
+            throw new ModelFormatException($"{path}: tensor {name} has a field whose name is not valid text.", error);
+        }
+    }
+
     private static StoredTensor ParseTensor(
         string path, string name, JsonElement entry, long dataStart, long fileBytes)
     {
-        if (entry.ValueKind != JsonValueKind.Object
-            || !entry.TryGetProperty("dtype", out var type) || type.ValueKind != JsonValueKind.String
-            || !entry.TryGetProperty("shape", out var shape) || shape.ValueKind != JsonValueKind.Array
-            || !entry.TryGetProperty("data_offsets", out var offsets) || offsets.ValueKind != JsonValueKind.Array
+        if (FieldOf(path, name, entry, "dtype", JsonValueKind.String) is not { } type
+            || FieldOf(path, name, entry, "shape", JsonValueKind.Array) is not { } shape
+            || FieldOf(path, name, entry, "data_offsets", JsonValueKind.Array) is not { } offsets
             || offsets.GetArrayLength() != 2)
         {
             throw new ModelFormatException($"{path}: tensor {name} lacks dtype, shape or two data_offsets.");

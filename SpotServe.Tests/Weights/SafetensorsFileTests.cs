@@ -47,6 +47,7 @@ public sealed class SafetensorsFileTests
     [InlineData("""{"b":{"dtype":7,"shape":[2],"data_offsets":[0,8]}}""", 8, "dtype")]
     [InlineData("""{"b":{"dtype":"F32","shape":2,"data_offsets":[0,8]}}""", 8, "shape")]
     [InlineData("""{"b":{"dtype":"F32","shape":[2],"data_offsets":[0]}}""", 8, "data_offsets")]
+    [InlineData("""{"b":{"dtype":"F32","shape":[2],"\ud800":1,"offsets":[0,8]}}""", 8, "not valid text")]
     [InlineData("""{"b":[]}""", 0, "lacks")]
     [InlineData("""[1,2]""", 0, "object")]
     [InlineData("""{"b":""", 0, "JSON")]
