@@ -30,8 +30,9 @@ public sealed class ChaosTests(ITestOutputHelper output)
         await using var cluster = await HandMadeCluster.StartAsync(
             Nodes, layout: null, GraceSeconds, PoisonedStories.Write());
         var load = new StreamLoad(cluster.Http, GoldenStories.Load());
+        var watch = new FlatnessWatch(cluster, () => load.Pieces, output.WriteLine);
 
-        await UnderLoadAsync(cluster, load, new FlatnessWatch(cluster, output.WriteLine), random, async began =>
+        await UnderLoadAsync(cluster, load, watch, random, async began =>
         {
             while (Stopwatch.GetElapsedTime(began) < time && load.Wrong.Count == 0)
             {
@@ -53,7 +54,8 @@ public sealed class ChaosTests(ITestOutputHelper output)
         await using var cluster = await HandMadeCluster.StartAsync(
             Nodes, layout: null, GraceSeconds, PoisonedStories.Write(), postgres?.Connection);
         var load = new StreamLoad(cluster.Http, GoldenStories.Load()) { ComesBack = postgres is not null };
-        var watch = new FlatnessWatch(cluster, output.WriteLine, postgres is null ? null : postgres.BytesAsync);
+        var watch = new FlatnessWatch(
+            cluster, () => load.Pieces, output.WriteLine, postgres is null ? null : postgres.BytesAsync);
 
         await UnderLoadAsync(cluster, load, watch, random, async began =>
         {

@@ -11,15 +11,19 @@ namespace SpotServe.Tests.Chaos;
 /// lives through all of it, memory of the largest node, which are others all the time, KV pages that are taken, and the
 /// journal's size.
 /// </summary>
+/// <param name="tokens">How many tokens were read so far, by which the journal's size is judged: it holds those of its
+/// last minutes, and how fast they come depends on what else the machine does.</param>
 /// <param name="journalBytes">What the journal takes; null is that of the SQLite files.</param>
 internal sealed class FlatnessWatch(
-    HandMadeCluster cluster, Action<string> tell, Func<Task<long>>? journalBytes = null)
+    HandMadeCluster cluster, Func<int> tokens, Action<string> tell, Func<Task<long>>? journalBytes = null)
 {
     /// <summary>Caches still fill in shorter runs: they are told of and not judged.</summary>
     public static readonly TimeSpan JudgedFrom = TimeSpan.FromMinutes(10);
 
-    /// <summary>A request leaves the journal ten minutes after its end: before twice that its size says
-    /// nothing.</summary>
+    /// <summary>A request leaves the journal so long after its end.</summary>
+    private static readonly TimeSpan Retention = TimeSpan.FromMinutes(10);
+
+    /// <summary>Before twice the retention the journal's size says nothing.</summary>
     private static readonly TimeSpan JournalJudgedFrom = TimeSpan.FromMinutes(25);
 
     private static readonly TimeSpan Every = TimeSpan.FromSeconds(10);
@@ -27,7 +31,8 @@ internal sealed class FlatnessWatch(
     private readonly long _started = Stopwatch.GetTimestamp();
 
     private sealed record Sample(
-        TimeSpan At, long MegaBytes, int Handles, int Threads, long NodeMegaBytes, int? PagesTaken, long JournalBytes);
+        TimeSpan At, long MegaBytes, int Handles, int Threads, long NodeMegaBytes, int? PagesTaken, long JournalBytes,
+        int Tokens);
 
     public async Task RunAsync(CancellationToken until)
     {
@@ -65,14 +70,28 @@ internal sealed class FlatnessWatch(
         Judge("memory of a node, MB", early.NodeMegaBytes, late.NodeMegaBytes, 64 + (early.NodeMegaBytes / 5));
         Judge("KV pages that are taken", early.PagesTaken ?? 0, late.PagesTaken ?? 0, 64 + (early.PagesTaken ?? 0));
         if (ran >= JournalJudgedFrom)
-            Judge("bytes of the journal", early.JournalBytes, late.JournalBytes, early.JournalBytes / 2);
+            JudgeJournal();
         return grown;
 
         void Judge(string what, long before, long after, long most)
         {
             if (after - before > most) grown.Add($"{what}: {before:N0}, later {after:N0}; {most:N0} more is the most");
         }
+
+        // Its file keeps the size of the busiest minutes that it has seen.
+        void JudgeJournal()
+        {
+            var half = _samples.Count / 2;
+            var busier = (double)MostTokens(_samples.Count) / Math.Max(1, MostTokens(half));
+            var before = (long)(early.JournalBytes * Math.Max(1, busier));
+            Judge($"bytes of the journal, {busier:0.0} times as busy", before, late.JournalBytes, before / 2);
+        }
     }
+
+    /// <summary>The most tokens within one retention among the first samples.</summary>
+    private int MostTokens(int samples) => Enumerable.Range(0, samples).Max(last =>
+        _samples[last].Tokens
+        - _samples.First(sample => sample.At >= _samples[last].At - Retention).Tokens);
 
     private async Task<Sample> LookAsync(CancellationToken cancel)
     {
@@ -85,7 +104,8 @@ internal sealed class FlatnessWatch(
             seed.Threads.Count,
             nodes.DefaultIfEmpty().Max() >> 20,
             await PagesTakenAsync(cancel),
-            await JournalBytesAsync());
+            await JournalBytesAsync(),
+            tokens());
     }
 
     /// <summary>As it was last while its server is restarted.</summary>
@@ -124,7 +144,7 @@ internal sealed class FlatnessWatch(
         return new Sample(
             samples[^1].At, (long)Of(one => one.MegaBytes), (int)Of(one => one.Handles), (int)Of(one => one.Threads),
             samples.Max(one => one.NodeMegaBytes), (int)Of(one => one.PagesTaken ?? 0),
-            (long)Of(one => one.JournalBytes));
+            (long)Of(one => one.JournalBytes), samples[^1].Tokens);
 
         double Of(Func<Sample, double> what) => samples.Select(what).Order().ElementAt(samples.Count / 2);
     }
