@@ -37,7 +37,9 @@ internal sealed class ClusterSimulation
     private readonly SimCluster _cluster;
     private readonly SimFaults _faults;
     private readonly SimLaws _laws;
-    private readonly HashSet<object> _judged = new(ReferenceEqualityComparer.Instance);
+
+    /// <summary>Long messages that were judged when they were sent, and to whom: one may go to several.</summary>
+    private readonly Dictionary<object, HashSet<IActorRef>> _judged = new(ReferenceEqualityComparer.Instance);
     private PlannerPhase _phase;
     private readonly SimViews _views = new();
     private ClusterProtocol.PlannerView? _view;
@@ -177,12 +179,13 @@ internal sealed class ClusterSimulation
     private void OnMessage(SimMessage message)
     {
         // A long message is judged when it is sent, as others are, not when it has arrived.
-        if (_judged.Contains(message.Content)) return;
+        if (_judged.TryGetValue(message.Content, out var judged) && judged.Contains(message.To)) return;
         if (message.Content is FragmentRelay.Enqueue { Message: var outgoing })
         {
             var (sender, target) = outgoing.Pair;
             OnMessage(new SimMessage(outgoing.Message, sender, target));
-            _judged.Add(outgoing.Message);
+            if (!_judged.TryGetValue(outgoing.Message, out var targets)) _judged.Add(outgoing.Message, targets = []);
+            targets.Add(target);
             return;
         }
 
