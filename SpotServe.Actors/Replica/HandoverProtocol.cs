@@ -39,8 +39,8 @@ public static class HandoverProtocol
         int PageCount,
         int ReservedPages);
 
-    /// <summary>The change that the handover was for is off: set-aside pages are free again, decoding goes
-    /// on.</summary>
+    /// <summary>The change that the handover was for is off, and so is any before it: set-aside pages are free again,
+    /// decoding goes on.</summary>
     public sealed record CancelHandover(Epoch Epoch, Epoch NewEpoch) : IMessage;
 
     /// <summary>Old replica to planner: full pages are over, but for what decoding adds.</summary>

@@ -49,7 +49,7 @@ public sealed partial class ReplicaActor
     {
         Receive<BeginHandover>(begin => begin.Epoch == _epoch, OnBeginHandover);
         Receive<CancelHandover>(
-            cancel => cancel.Epoch == _epoch && cancel.NewEpoch == _outgoing?.NewEpoch, _ => StopHandover());
+            cancel => cancel.Epoch == _epoch && cancel.NewEpoch >= _outgoing?.NewEpoch, _ => StopHandover());
         Receive<PagesTaken>(taken => taken.Epoch == _outgoing?.NewEpoch, taken => _outgoing!.OnTaken(taken));
         Receive<HandoverTick>(_ => OnHandoverTick());
         Receive<ServeNow>(IsForThis, _ => TellServes());

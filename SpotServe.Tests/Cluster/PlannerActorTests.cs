@@ -2,6 +2,7 @@ using Akka.Actor;
 using Akka.TestKit;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Planner;
+using SpotServe.Actors.Replica;
 using Xunit;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 
@@ -195,7 +196,7 @@ public sealed class PlannerActorTests : PlannerTestKit
     }
 
     [Fact]
-    public void Restarted_planner_goes_on_with_the_epoch_that_still_serves()
+    public void Restarted_planner_goes_on_with_the_epoch_that_still_serves_and_calls_off_what_it_was_to_hand_over()
     {
         var planner = Planner(devices: 2, TwoStages);
         var nodes = Join(planner, "a:1#1", "b:1#1");
@@ -205,6 +206,8 @@ public sealed class PlannerActorTests : PlannerTestKit
         var second = Planner(devices: 2, TwoStages);
         foreach (var node in nodes) Register(second, node);
         Tick(second);
+        replicas[0].FishForMessage<HandoverProtocol.CancelHandover>(
+            cancel => cancel.Epoch == epoch && cancel.NewEpoch >= epoch, cancellationToken: Cancel);
         AnswerEmptyCache(replicas[0], epoch, 0);
 
         var view = Published(second, PlannerPhase.Serving);

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Replica;
 
 namespace SpotServe.Actors.Planner;
 
@@ -38,5 +39,8 @@ internal static class Recovery
                 ImmutableSortedDictionary<int, LoadReport>.Empty),
         };
         turn.Info("{Epoch} still serves with {Count} replicas", claim.Epoch, leaders.Count);
+        // The planner before may have begun to move them, and what they set aside for that would be missed for ever.
+        foreach (var leader in leaders.Values)
+            turn.Send(leader, new HandoverProtocol.CancelHandover(claim.Epoch, turn.State.Journal.Epoch));
     }
 }
