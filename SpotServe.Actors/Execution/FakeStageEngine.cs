@@ -96,10 +96,10 @@ internal sealed class FakeStageEngine : IStageEngine
         }
 
         if (!Assignment.IsLast) return;
-        DrawAll(plan, Assignment.Position.Rank == 0 ? draws : null, (chunk, row) =>
+        DrawAll(plan, Assignment.Position.Rank == 0 ? draws : null, collective, static (engine, with, chunk, row) =>
         {
-            ScoreRow(chunk, row);
-            collective.GatherToFirst(_scores, _allScores);
+            engine.ScoreRow(chunk, row);
+            with.GatherToFirst(engine._scores, engine._allScores);
         });
     }
 
@@ -125,8 +125,7 @@ internal sealed class FakeStageEngine : IStageEngine
         }
 
         if (!first.Assignment.IsLast) return;
-        var all = ranks.ToArray();
-        first.DrawAll(plan, draws, (chunk, row) =>
+        first.DrawAll(plan, draws, ranks.ToArray(), static (first, all, chunk, row) =>
         {
             for (var i = 0; i < all.Length; i++)
             {
@@ -219,8 +218,11 @@ internal sealed class FakeStageEngine : IStageEngine
 
     /// <summary>Draws and scores what the plan asks for.</summary>
     /// <param name="draws">Null on ranks that only take part.</param>
+    /// <param name="with">Given to <paramref name="gather"/>, which so captures nothing: a step allocates
+    /// nothing.</param>
     /// <param name="gather">Brings all ranks' scores of a chunk's row together.</param>
-    private void DrawAll(StepPlan plan, StepDraws? draws, Action<SequenceChunk, int> gather)
+    private void DrawAll<T>(
+        StepPlan plan, StepDraws? draws, T with, Action<FakeStageEngine, T, SequenceChunk, int> gather)
     {
         _faults.Clear();
         var (drawn, scored) = (0, 0);
@@ -229,7 +231,7 @@ internal sealed class FakeStageEngine : IStageEngine
             var chunk = plan.Chunks[index];
             for (var row = 0; row < chunk.ScoredRows; row++)
             {
-                gather(chunk, row);
+                gather(this, with, chunk, row);
                 if (draws is null) continue;
                 GatherLogits();
                 draws.SetScore(scored, HostSampler.Score(_logits, plan.ScoredRows[scored]));
@@ -237,7 +239,7 @@ internal sealed class FakeStageEngine : IStageEngine
             }
 
             if (chunk.Samples == 0) continue;
-            gather(chunk, chunk.Count - 1);
+            gather(this, with, chunk, chunk.Count - 1);
             if (draws is not null) Draw(plan, index, drawn++, draws);
         }
 

@@ -54,7 +54,7 @@ public sealed class StepDraws
         return new StepResult(stepId, [.. _tokens])
         {
             Logprobs = hasLogprobs ? [.. _logprobs] : [],
-            Scores = [.. _scores.Select(Set)],
+            Scores = _scores.Count == 0 ? [] : [.. _scores.Select(Set)],
         };
 
         static TokenLogprobs Set(TokenLogprobs? score)
