@@ -109,8 +109,8 @@ internal static class SchedulerMutations
             ";",
             Killer.Of<FairnessTests>()),
         new("scheduler: adopted sequences may exceed the batch", Folder + "ReplicaScheduler.Handover.cs",
-            "if (state.Pages.IsEmpty || _running.Count >= _limits.SequencesMax) return;",
-            "if (state.Pages.IsEmpty) return;",
+            "if (state.Pages.IsEmpty || sequence.NeedsScores || _running.Count >= _limits.SequencesMax) return;",
+            "if (state.Pages.IsEmpty || sequence.NeedsScores) return;",
             Killer.Of<AdoptionTests>()),
         new("scheduler: a page that is set aside is given to others", Folder + "PageAllocator.cs",
             """
