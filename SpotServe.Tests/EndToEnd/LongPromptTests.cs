@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
-using SpotServe.Tests.Chaos;
 using SpotServe.Tests.Golden;
 using Xunit;
 
@@ -10,8 +9,7 @@ namespace SpotServe.Tests.EndToEnd;
 
 /// <summary>
 /// Prompts that are longer than a frame between processes, through the one command: what the API admits is generated,
-/// goes on after a kill, and after all processes were lost. What prompts have in common is computed once, before and
-/// after a change of layout.
+/// goes on after a kill, and after all processes were lost.
 /// </summary>
 [Trait("Category", "EndToEnd")]
 [Collection(nameof(OneClusterAtATime))]
@@ -61,13 +59,6 @@ public sealed class LongPromptTests(ITestOutputHelper output)
         Assert.Equal(Detached, texts.Where(text => text.Length > 0).Distinct().Count());
         // None of them is open any more: there is room again.
         Assert.NotEmpty(await ReadAsync(again, [1, 2, 3], _ => { }));
-        await SharedPrefixes.AssertComputedOnceAsync(again, number: 10);
-        Say("prefixes were computed once");
-        using (var answer = await again.PostAsJsonAsync("/admin/layout", new { layout = "1,1,2" }, Cancel))
-            answer.EnsureSuccessStatusCode();
-        await ReconfigurationLine.UntilServingAsync(again, "(1,1,2)");
-        await SharedPrefixes.AssertComputedOnceAsync(again, number: 20);
-        Say("also on another layout");
         Directory.Delete(data, recursive: true);
 
         void Say(string what) =>
