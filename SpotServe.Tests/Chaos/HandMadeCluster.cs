@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using SpotServe.Tests.EndToEnd;
 
 namespace SpotServe.Tests.Chaos;
@@ -6,7 +7,9 @@ namespace SpotServe.Tests.Chaos;
 internal sealed class HandMadeCluster : IAsyncDisposable
 {
     private static readonly Dictionary<string, string> Secret = new() { ["SPOTSERVE_SECRET"] = "chaos has a secret" };
-    private readonly List<SeedProcess> _nodes = [];
+
+    // Replaced, never changed: a watch looks at it while a test adds and ends nodes.
+    private ImmutableList<SeedProcess> _nodes = [];
     private readonly List<SeedProcess> _ended = [];
     private readonly SeedProcess _seed;
     private readonly string _address;
@@ -56,7 +59,7 @@ internal sealed class HandMadeCluster : IAsyncDisposable
                 "--seed", _address, "--model", _model, "--threads", "1", "--memory", "2",
                 "--grace", $"{_graceSeconds}", .. notices,
             ]);
-        _nodes.Add(node);
+        _nodes = _nodes.Add(node);
         return node;
     }
 
@@ -65,7 +68,7 @@ internal sealed class HandMadeCluster : IAsyncDisposable
     {
         if (signal == "KILL") node.Kill();
         else SeedProcess.Signal(node.Id, signal);
-        _nodes.Remove(node);
+        _nodes = _nodes.Remove(node);
         _ended.Add(node);
     }
 

@@ -58,13 +58,21 @@ internal sealed partial class SeedProcess : IAsyncDisposable
 
     public int Id => _process.Id;
 
-    /// <summary>Memory that the process holds now.</summary>
+    /// <summary>Memory that the process holds now; 0 once it has ended.</summary>
     public long ResidentBytes
     {
         get
         {
-            _process.Refresh();
-            return _process.WorkingSet64;
+            try
+            {
+                _process.Refresh();
+                return _process.WorkingSet64;
+            }
+            catch (InvalidOperationException)
+            {
+                // It may end while it is looked at.
+                return 0;
+            }
         }
     }
 
