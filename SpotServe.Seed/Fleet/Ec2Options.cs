@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text.Json;
 using SpotServe.Actors.Fleet;
 using SpotServe.Actors.Hosting;
 
@@ -32,15 +31,6 @@ internal sealed record Ec2Options(
 
     public double? PricePerHourMax { get; init; }
 
-    private static JsonSerializerOptions Json { get; } = new(JsonSerializerDefaults.Web)
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        UnmappedMemberHandling = System.Text.Json.Serialization.JsonUnmappedMemberHandling.Disallow,
-        RespectRequiredConstructorParameters = true,
-        RespectNullableAnnotations = true,
-        ReadCommentHandling = JsonCommentHandling.Skip,
-    };
-
     public ImmutableArray<MachinePool> Pools =>
     [
         .. from type in Types from zone in Subnets.Keys select new MachinePool(type, zone, IsSpot: true),
@@ -51,43 +41,19 @@ internal sealed record Ec2Options(
     ];
 
     /// <exception cref="UsageException">The file cannot be read, or says what cannot be.</exception>
-    public static Ec2Options Read(string file)
-    {
-        try
-        {
-            var read = JsonSerializer.Deserialize<Ec2Options>(File.ReadAllBytes(file), Json)
-                ?? throw new UsageException($"--fleet-file {file} holds null.");
-            return read.Objection() is { } objection
-                ? throw new UsageException($"--fleet-file {file}: {objection}")
-                : read;
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException)
-        {
-            throw new UsageException($"--fleet-file {file} cannot be used: {error.Message}");
-        }
-    }
+    public static Ec2Options Read(string file) => FleetFile.Read<Ec2Options>(file, read => read.Objection());
 
     /// <param name="nodes">What --nodes says.</param>
     /// <exception cref="UsageException">A limit is out of range.</exception>
-    public FleetLimits Limits(int nodes, int spares)
+    public FleetLimits Limits(int nodes, int spares) => FleetFile.Checked(() => new FleetLimits
     {
-        try
-        {
-            return new FleetLimits
-            {
-                Cluster = Cluster,
-                Pools = Pools,
-                MachinesMin = MachinesMin ?? nodes,
-                MachinesMax = MachinesMax,
-                PricePerHourMax = PricePerHourMax,
-                Spares = spares,
-            };
-        }
-        catch (ArgumentOutOfRangeException error)
-        {
-            throw new UsageException($"--fleet-file: {error.Message}");
-        }
-    }
+        Cluster = Cluster,
+        Pools = Pools,
+        MachinesMin = MachinesMin ?? nodes,
+        MachinesMax = MachinesMax,
+        PricePerHourMax = PricePerHourMax,
+        Spares = spares,
+    });
 
     private string? Objection() => this switch
     {

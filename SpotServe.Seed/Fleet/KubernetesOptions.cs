@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text.Json;
 using k8s;
 using k8s.Exceptions;
 using SpotServe.Actors.Fleet;
@@ -45,31 +44,9 @@ internal sealed record KubernetesOptions(
 
     public double? PricePerHourMax { get; init; }
 
-    private static JsonSerializerOptions Json { get; } = new(JsonSerializerDefaults.Web)
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        UnmappedMemberHandling = System.Text.Json.Serialization.JsonUnmappedMemberHandling.Disallow,
-        RespectRequiredConstructorParameters = true,
-        RespectNullableAnnotations = true,
-        ReadCommentHandling = JsonCommentHandling.Skip,
-    };
-
     /// <exception cref="UsageException">The file cannot be read, or says what cannot be.</exception>
-    public static KubernetesOptions Read(string file)
-    {
-        try
-        {
-            var read = JsonSerializer.Deserialize<KubernetesOptions>(File.ReadAllBytes(file), Json)
-                ?? throw new UsageException($"--fleet-file {file} holds null.");
-            return read.Objection() is { } objection
-                ? throw new UsageException($"--fleet-file {file}: {objection}")
-                : read;
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException)
-        {
-            throw new UsageException($"--fleet-file {file} cannot be used: {error.Message}");
-        }
-    }
+    public static KubernetesOptions Read(string file) =>
+        FleetFile.Read<KubernetesOptions>(file, read => read.Objection());
 
     /// <exception cref="UsageException">There is no API server to speak to.</exception>
     public KubernetesCloud Open()
@@ -95,25 +72,15 @@ internal sealed record KubernetesOptions(
 
     /// <param name="nodes">What --nodes says.</param>
     /// <exception cref="UsageException">A limit is out of range.</exception>
-    public FleetLimits Limits(int nodes, int spares)
+    public FleetLimits Limits(int nodes, int spares) => FleetFile.Checked(() => new FleetLimits
     {
-        try
-        {
-            return new FleetLimits
-            {
-                Cluster = Cluster,
-                Pools = [.. Pools.Select(pool => pool.Machines)],
-                MachinesMin = MachinesMin ?? nodes,
-                MachinesMax = MachinesMax,
-                PricePerHourMax = PricePerHourMax,
-                Spares = spares,
-            };
-        }
-        catch (ArgumentOutOfRangeException error)
-        {
-            throw new UsageException($"--fleet-file: {error.Message}");
-        }
-    }
+        Cluster = Cluster,
+        Pools = [.. Pools.Select(pool => pool.Machines)],
+        MachinesMin = MachinesMin ?? nodes,
+        MachinesMax = MachinesMax,
+        PricePerHourMax = PricePerHourMax,
+        Spares = spares,
+    });
 
     private string? Objection() => this switch
     {
