@@ -263,6 +263,8 @@ public sealed class ListenerTests
     {
         Secret = new ClusterSecret(Secret),
         Listen = new IPEndPoint(IPAddress.Loopback, 0),
+        // A busy machine may take seconds for a handshake.
+        HandshakeTimeout = TimeSpan.FromMinutes(1),
     };
 
     internal static (SocketLink Dialled, SocketLink Accepted) Connect(DataPlaneListener listener, LinkKey key)
