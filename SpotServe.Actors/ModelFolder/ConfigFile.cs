@@ -114,13 +114,14 @@ public sealed class ConfigFile
     };
 
     public string? Text(params ReadOnlySpan<string> keys) =>
-        Find(keys) is { } value ? TextOf(value) ?? throw Bad(keys, "must be a text") : null;
+        Find(keys) is { } value ? JsonTexts.Of(value) ?? throw Bad(keys, "must be a text") : null;
 
     /// <summary>A list of texts; null when absent.</summary>
     public string[]? Texts(params ReadOnlySpan<string> keys)
     {
         if (Find(keys) is not { } value) return null;
-        var texts = value.ValueKind == JsonValueKind.Array ? value.EnumerateArray().Select(TextOf).ToArray() : [null];
+        var texts = value.ValueKind == JsonValueKind.Array
+            ? value.EnumerateArray().Select(JsonTexts.Of).ToArray() : [null];
         return texts.Contains(null) ? throw Bad(keys, "must be a list of texts") : [.. texts.Select(text => text!)];
     }
 
@@ -147,19 +148,6 @@ public sealed class ConfigFile
     private static double? NumberOf(JsonElement value) =>
         value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) && double.IsFinite(number)
             ? number : null;
-
-    private static string? TextOf(JsonElement value)
-    {
-        try
-        {
-            return value.ValueKind == JsonValueKind.String ? value.GetString() : null;
-        }
-        catch (InvalidOperationException)
-        {
-            // Half a surrogate pair.
-            return null;
-        }
-    }
 
     private static string Shorten(string text)
     {
@@ -190,7 +178,7 @@ public sealed class ConfigFile
         try
         {
             using var document = JsonDocument.Parse(json);
-            if (document.RootElement.ValueKind == JsonValueKind.Object) CheckNames(document.RootElement);
+            JsonTexts.CheckNames(json);
             return document.RootElement.ValueKind == JsonValueKind.Object
                 ? document.RootElement.Clone()
                 : throw new ModelFormatException($"{path}: is not a JSON object.");
@@ -199,11 +187,5 @@ public sealed class ConfigFile
         {
             throw new ModelFormatException($"{path}: is not JSON: {Shorten(error.Message)}", error);
         }
-    }
-
-    /// <summary>A name that is no valid text would be met by whoever lists the keys.</summary>
-    private static void CheckNames(JsonElement root)
-    {
-        foreach (var member in root.EnumerateObject()) _ = member.Name;
     }
 }

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using System.Text;
 using System.Text.Json;
+using SpotServe.Actors.ModelFolder;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Seed.Commands;
@@ -105,8 +107,7 @@ internal static class PlanRequestBuilder
                 $"{name} in {path}", null, "a whole number, as LLaMA-like models have it");
 
         string? Text(string name) => root.TryGetProperty(name, out var value)
-            && value.ValueKind == JsonValueKind.String
-            ? value.GetString()
+            ? JsonTexts.Of(value)
             : null;
     }
 
@@ -114,6 +115,7 @@ internal static class PlanRequestBuilder
     {
         try
         {
+            JsonTexts.CheckNames(Encoding.UTF8.GetBytes(json));
             var document = JsonDocument.Parse(json);
             if (document.RootElement.ValueKind == JsonValueKind.Object) return document;
             document.Dispose();

@@ -1,4 +1,4 @@
-using System.Text.Json;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Seed.Fleet;
 
@@ -25,11 +25,10 @@ internal static class UsefulMemory
     {
         try
         {
-            using var config = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(modelFolder, "config.json")));
-            var root = config.RootElement;
-            if (root.ValueKind != JsonValueKind.Object || Number(root, "num_hidden_layers") is not { } layers
-                || Number(root, "hidden_size") is not { } hidden
-                || Number(root, "max_position_embeddings") is not { } context)
+            var config = new ConfigFile(Path.Combine(modelFolder, "config.json"));
+            if (config.Number("num_hidden_layers") is not { } layers || layers <= 0
+                || config.Number("hidden_size") is not { } hidden || hidden <= 0
+                || config.Number("max_position_embeddings") is not { } context || context <= 0)
             {
                 return null;
             }
@@ -39,13 +38,9 @@ internal static class UsefulMemory
             var layout = (1.0 * weights * WideningMax) + (cachePerToken * context * sequencesMax);
             return (layout * LayoutsMax) + WorkBytes;
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ModelFormatException)
         {
             return null;
         }
     }
-
-    private static double? Number(JsonElement root, string name) =>
-        root.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number
-        && value.TryGetDouble(out var number) && number > 0 ? number : null;
 }

@@ -12,6 +12,7 @@ internal sealed class ChatTemplate
 {
     private const string FileName = "chat_template.jinja";
     private const string ConfigName = "tokenizer_config.json";
+    private const string Key = "chat_template";
 
     private static readonly string[] SpecialTokens =
         ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
@@ -30,16 +31,16 @@ internal sealed class ChatTemplate
     /// where and why.</exception>
     public static ChatTemplate? Open(string folder)
     {
-        var config = Path.Combine(folder, ConfigName);
-        using var document = File.Exists(config) ? ReadConfig(config) : null;
+        var configPath = Path.Combine(folder, ConfigName);
+        var config = File.Exists(configPath) ? new ConfigFile(configPath) : null;
         var file = Path.Combine(folder, FileName);
         var (path, source) = File.Exists(file)
             ? (file, File.ReadAllText(file))
-            : (config, document is null ? null : SourceOf(document.RootElement, config));
+            : (configPath, config is null ? null : SourceOf(config));
         if (source is null) return null;
         try
         {
-            var tokens = document is null ? [] : Tokens(document.RootElement);
+            var tokens = config is null ? [] : Tokens(config);
             return new ChatTemplate(Template.Parse(source), tokens);
         }
         catch (TemplateException error)
@@ -78,27 +79,12 @@ internal sealed class ChatTemplate
         return _template.Render(variables, now);
     }
 
-    private static JsonDocument ReadConfig(string path)
-    {
-        try
-        {
-            var document = JsonDocument.Parse(File.ReadAllBytes(path));
-            if (document.RootElement.ValueKind == JsonValueKind.Object) return document;
-            document.Dispose();
-            throw new ModelFormatException($"{path} is no JSON object.");
-        }
-        catch (JsonException error)
-        {
-            throw new ModelFormatException($"{path} is not JSON: {error.Message}", error);
-        }
-    }
-
     /// <summary>A text, or a list of named ones, of which "default" is taken.</summary>
-    private static string? SourceOf(JsonElement config, string path)
+    private static string? SourceOf(ConfigFile config)
     {
-        if (!config.TryGetProperty("chat_template", out var value)) return null;
-        if (value.ValueKind == JsonValueKind.Null) return null;
-        if (value.ValueKind == JsonValueKind.String) return value.GetString();
+        if (!config.Has(Key)) return null;
+        var value = config.Root.GetProperty(Key);
+        if (value.ValueKind == JsonValueKind.String) return config.Text(Key);
         if (value.ValueKind == JsonValueKind.Array)
         {
             foreach (var named in value.EnumerateArray())
@@ -108,17 +94,18 @@ internal sealed class ChatTemplate
         }
 
         throw new ModelFormatException(
-            $"\"chat_template\" of {path} is neither a text nor a list with one named \"default\".");
+            $"\"{Key}\" of {config.Path} is neither a text nor a list with one named \"default\".");
     }
 
     /// <summary>Special tokens are texts, or objects with their text as "content".</summary>
-    private static Dictionary<string, Value> Tokens(JsonElement config)
+    private static Dictionary<string, Value> Tokens(ConfigFile config)
     {
         var tokens = new Dictionary<string, Value>();
         foreach (var name in SpecialTokens)
         {
-            if (!config.TryGetProperty(name, out var value)) continue;
-            var text = value.ValueKind == JsonValueKind.String ? value.GetString() : TextOf(value, "content");
+            if (!config.Has(name)) continue;
+            var value = config.Root.GetProperty(name);
+            var text = value.ValueKind == JsonValueKind.String ? config.Text(name) : TextOf(value, "content");
             if (text is not null) tokens[name] = Value.Of(text);
         }
 
@@ -126,8 +113,7 @@ internal sealed class ChatTemplate
     }
 
     private static string? TextOf(JsonElement element, string name) =>
-        element.ValueKind == JsonValueKind.Object
-            && element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String
-            ? value.GetString()
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value)
+            ? JsonTexts.Of(value)
             : null;
 }

@@ -34,6 +34,7 @@ public sealed class MalformedInputTests
     [Theory]
     [InlineData("{", "is no JSON: ")]
     [InlineData("[1]", "is no JSON object")]
+    [InlineData("{\"a\": {\"\\ud800\": 1}}", "half of a surrogate pair")]
     [InlineData("{\"num_attention_heads\": \"x\"}", "num_attention_heads in ")]
     public void A_malformed_configuration_is_refused_with_its_path(string json, string message)
     {

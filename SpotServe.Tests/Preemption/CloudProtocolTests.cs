@@ -38,6 +38,7 @@ public sealed class CloudProtocolTests
     [Theory]
     [InlineData("""{"action": "stop", "time": "soon"}""")]
     [InlineData("""{"action": "hibernate"}""")]
+    [InlineData("""{"action": "terminate", "time": "\ud800"}""")]
     public async Task Aws_action_without_a_time_that_can_be_read_is_two_minutes_from_when_it_was_first_seen(string body)
     {
         var cloud = new FakeAws { Action = body };
@@ -202,7 +203,9 @@ public sealed class CloudProtocolTests
             Gen.Byte.Array[0, 300],
             Gen.OneOfConst(
                 "{}"u8.ToArray(), "[]"u8.ToArray(), "null"u8.ToArray(), "{\"Events\": [1, null, {}]}"u8.ToArray(),
-                "{\"action\": 5}"u8.ToArray(), "{\"Events\": [{\"Resources\": 3}]}"u8.ToArray(), "FALSE"u8.ToArray()));
+                "{\"action\": 5}"u8.ToArray(), "{\"\\ud800\": 1, \"action\": \"stop\"}"u8.ToArray(),
+                "{\"Events\": [{\"Resources\": [\"\\ud800\"], \"EventType\": \"\\udc00\"}]}"u8.ToArray(),
+                "{\"Events\": [{\"Resources\": 3}]}"u8.ToArray(), "FALSE"u8.ToArray()));
         var statuses = Gen.OneOfConst(200, 200, 200, 204, 301, 400, 401, 429, 500, 503);
         var headers = Gen.OneOfConst(null, "x", "\"x\"", new string('x', 5000));
         var asked = 0;

@@ -56,9 +56,13 @@ public sealed class ChatTemplateTests
     }
 
     [Theory]
-    [InlineData("tokenizer_config.json", "[]", "is no JSON object")]
+    [InlineData("tokenizer_config.json", "[]", "is not a JSON object")]
     [InlineData("tokenizer_config.json", "{", "is not JSON")]
     [InlineData("tokenizer_config.json", """{"chat_template": 7}""", "neither a text nor a list")]
+    [InlineData("tokenizer_config.json", """{"a": {"\ud800": 1}, "chat_template": ""}""", "half of a surrogate pair")]
+    [InlineData("tokenizer_config.json", """{"chat_template": "\udc00"}""", "must be a text")]
+    [InlineData("tokenizer_config.json", """{"chat_template": "", "bos_token": "\ud800"}""", "must be a text")]
+    [InlineData("tokenizer_config.json", """{"chat_template": [{"name": "\ud800"}]}""", "neither a text nor a list")]
     [InlineData("chat_template.jinja", "{{ x | frobnicate }}", "line 1: the filter 'frobnicate' is not known")]
     public void One_that_cannot_be_used_is_refused_with_file_and_place(string file, string text, string expected)
     {

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text;
 using System.Text.Json;
 using SpotServe.Actors.Cluster;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Node.Preemption.Clouds;
 
@@ -91,8 +92,8 @@ internal sealed class AzureProtocol(MetadataService service, TimeProvider clock)
 
     private static bool Concerns(JsonElement scheduled, string machine) =>
         scheduled.TryGetProperty("Resources", out var names) && names.ValueKind == JsonValueKind.Array
-        && names.EnumerateArray().Any(name => name.ValueKind == JsonValueKind.String
-            && string.Equals(name.GetString(), machine, StringComparison.OrdinalIgnoreCase));
+        && names.EnumerateArray().Any(
+            name => string.Equals(JsonTexts.Of(name), machine, StringComparison.OrdinalIgnoreCase));
 
     private async Task<string> MachineNameAsync(CancellationToken cancel)
     {

@@ -1,5 +1,7 @@
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Node.Preemption.Clouds;
 
@@ -13,6 +15,7 @@ internal static class CloudJson
         try
         {
             using var document = JsonDocument.Parse(text);
+            JsonTexts.CheckNames(Encoding.UTF8.GetBytes(text));
             if (document.RootElement.ValueKind == JsonValueKind.Object) return document.RootElement.Clone();
         }
         catch (JsonException error)
@@ -23,11 +26,9 @@ internal static class CloudJson
         throw new MetadataException($"{what} is no JSON object");
     }
 
-    /// <summary>A property's string; null when it is missing or another kind.</summary>
+    /// <summary>A property's string; null when it is missing or another kind, or no valid text.</summary>
     public static string? Text(JsonElement holder, string name) =>
-        holder.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String
-            ? value.GetString()
-            : null;
+        holder.TryGetProperty(name, out var value) ? JsonTexts.Of(value) : null;
 
     /// <summary>A property's time, ISO 8601 or as in HTTP headers, UTC unless it says otherwise; null when there is
     /// none.</summary>
