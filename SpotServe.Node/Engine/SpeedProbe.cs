@@ -56,7 +56,7 @@ internal static class SpeedProbe
             for (var i = 0; i < OperationsOfLayer / 2; i++)
             {
                 using var product = small.matmul(weights);
-                using var sum = product.add(small);
+                using var sum = product.Plus(small);
             }
         });
     }

@@ -44,7 +44,7 @@ internal sealed unsafe class StepBatch : IDisposable
         var onCpu = device.type == DeviceType.CPU;
         _host = (onCpu ? host : host.pin_memory()).DetachFromDisposeScope();
         _device = onCpu ? _host : zeros([_capacity], ScalarType.Int64, device).DetachFromDisposeScope();
-        _counting = arange(model.ContextMax + KvPage.Tokens, ScalarType.Int64, device).DetachFromDisposeScope();
+        _counting = TensorArithmetic.Counting(model.ContextMax + KvPage.Tokens, device).DetachFromDisposeScope();
         _data = (long*)TensorMemory.Pointer(_host);
         Device = device;
     }
@@ -146,9 +146,9 @@ internal sealed unsafe class StepBatch : IDisposable
         var at = Positions.narrow(0, group.FirstRow, group.Rows).unsqueeze(1);
         var key = _counting.narrow(0, 0, group.Length).unsqueeze(0);
         var hidden = key.gt(at);
-        if (window > 0) hidden = hidden.logical_or(key.le(at - window));
+        if (window > 0) hidden = hidden.logical_or(key.le(at.Minus(window)));
         // Made in the first layer's scope, used by all of the step.
-        mask = zeros([group.Rows, group.Length], type, Device).masked_fill_(hidden, float.NegativeInfinity)
+        mask = zeros([group.Rows, group.Length], type, Device).FillInPlace(hidden, double.NegativeInfinity)
             .MoveToOuterDisposeScope();
         _masks.Add((groupIndex, window), mask);
         return mask;

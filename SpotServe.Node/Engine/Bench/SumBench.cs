@@ -93,7 +93,7 @@ internal static class SumBench
         return ranks.Count(rank =>
         {
             rank.UseContext();
-            return !rank.Result(tokens).equal(expected).all().item<bool>();
+            return !rank.Result(tokens).equal(expected).IsAllTrue();
         });
     }
 
@@ -106,7 +106,7 @@ internal static class SumBench
         var expected = Tree(kept);
         SumOnce(++step);
         Wait(ranks);
-        var unequal = values.Count(value => !value.cpu().equal(expected).all().item<bool>());
+        var unequal = values.Count(value => !value.cpu().equal(expected).IsAllTrue());
         for (var i = 0; i < ranks.Length; i++) values[i].copy_(kept[i]);
         Wait(ranks);
         var clock = Stopwatch.StartNew();
@@ -191,7 +191,7 @@ internal static class SumBench
     }
 
     private static Tensor Tree(ReadOnlySpan<Tensor> parts) => parts.Length == 1
-        ? parts[0] : Tree(parts[..(parts.Length / 2)]) + Tree(parts[(parts.Length / 2)..]);
+        ? parts[0] : Tree(parts[..(parts.Length / 2)]).Plus(Tree(parts[(parts.Length / 2)..]));
 
     private static nint Address(Tensor tensor)
     {

@@ -12,9 +12,9 @@ internal static class Activations
         Activation.Silu => values => nn.functional.silu(values, inplace: true),
         Activation.Gelu => values => nn.functional.gelu(values),
         Activation.GeluTanh => GeluTanh,
-        Activation.QuickGelu => values => values.mul_((values * 1.702).sigmoid_()),
+        Activation.QuickGelu => values => values.mul_(values.Times(1.702).sigmoid_()),
         Activation.Relu => values => values.relu_(),
-        Activation.ReluSquared => values => values.relu_().square(),
+        Activation.ReluSquared => values => values.relu_().Squared(),
         _ => throw new System.Diagnostics.UnreachableException(),
     };
 
@@ -22,7 +22,7 @@ internal static class Activations
     private static Tensor GeluTanh(Tensor values)
     {
         var x = values.to(ScalarType.Float32);
-        var inner = (x * x * x).mul_(0.044715).add_(x).mul_(Math.Sqrt(2 / Math.PI)).tanh_().add_(1);
-        return inner.mul_(x).mul_(0.5).to(values.dtype);
+        var inner = (x * x * x).MultiplyInPlace(0.044715).AddInPlace(x).MultiplyInPlace(Math.Sqrt(2 / Math.PI));
+        return inner.tanh_().AddInPlace(1).mul_(x).MultiplyInPlace(0.5).to(values.dtype);
     }
 }

@@ -28,7 +28,7 @@ internal sealed class RmsNorm(StageContext stage, Tensor weight, double epsilon)
         if (stage.Chunks is { } chunks && values.dim() == 2 && values.is_contiguous())
             return chunks.Norm(values, weight, epsilon);
 
-        var scale = values.square().mean([-1], keepdim: true).add_(epsilon).rsqrt_();
+        var scale = values.Squared().mean([-1], keepdim: true).AddInPlace(epsilon).rsqrt_();
         return values.mul(scale).mul_(weight).to(stage.WeightType);
     }
 }

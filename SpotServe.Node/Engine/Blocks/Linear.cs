@@ -58,17 +58,17 @@ internal sealed class RowLinear(
         var products = CpuProducts.Knows(values, weight) ? stage.Products : null;
         if (stage.RankCount == 1 && bias is null && IsPlain)
         {
-            if (products is null) residual.add_(nn.functional.linear(values, weight));
+            if (products is null) residual.AddInPlace(nn.functional.linear(values, weight));
             else products.MultiplyInto(residual, values, weight, adds: true);
             return;
         }
 
         var sum = Product(products, values);
-        if (bias is not null) sum.add_(bias);
+        if (bias is not null) sum.AddInPlace(bias);
         stage.AllReduce(sum);
         if (norm is not null) sum = norm.Apply(sum).to(ScalarType.Float32);
-        if (multiplier != 1) sum.mul_(multiplier);
-        residual.add_(sum);
+        if (multiplier != 1) sum.MultiplyInPlace(multiplier);
+        residual.AddInPlace(sum);
     }
 
     /// <summary>The same in an order of adding that the number of ranks does not change; what the kernels know has
@@ -84,7 +84,7 @@ internal sealed class RowLinear(
 
         var sum = products.PartialRows(values, weight);
         stage.AllReduce(sum);
-        residual.add_(sum);
+        residual.AddInPlace(sum);
     }
 
     private Tensor Product(CpuProducts? products, Tensor values)

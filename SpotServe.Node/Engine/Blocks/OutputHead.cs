@@ -141,8 +141,9 @@ internal sealed class OutputHead
 
     private Tensor Scaled(Tensor logits)
     {
-        if (_options.Divisor != 1) logits.div_(_options.Divisor);
-        return _options.SoftCap == 0 ? logits : logits.div_(_options.SoftCap).tanh_().mul_(_options.SoftCap);
+        if (_options.Divisor != 1) logits.DivideInPlace(_options.Divisor);
+        if (_options.SoftCap == 0) return logits;
+        return logits.DivideInPlace(_options.SoftCap).tanh_().MultiplyInPlace(_options.SoftCap);
     }
 
     private void CopyRows(ReadOnlySpan<float> logits, int samples)

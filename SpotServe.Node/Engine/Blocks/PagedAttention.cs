@@ -132,7 +132,7 @@ internal sealed class PagedAttention : IDisposable
         }
 
         _options.Rotary?.Apply(all, _heads.QueryHeads + _heads.KvHeads);
-        if (Math.Abs(_queryFactor - 1) > 1e-9) all.narrow(1, 0, _heads.QueryWidth).mul_(_queryFactor);
+        if (Math.Abs(_queryFactor - 1) > 1e-9) all.narrow(1, 0, _heads.QueryWidth).MultiplyInPlace(_queryFactor);
     }
 
     private void WriteCache(Tensor all)
@@ -145,7 +145,7 @@ internal sealed class PagedAttention : IDisposable
 
         var keysValues = all.narrow(1, _heads.QueryWidth, 2 * _heads.KvWidth)
             .view(-1, 2, _heads.KvHeads, _heads.HeadSize);
-        if (_stage.Batch.FreshPages.shape[0] > 0) _pages.index_fill_(0, _stage.Batch.FreshPages, 0);
+        if (_stage.Batch.FreshPages.shape[0] > 0) _pages.FillRowsInPlace(0, _stage.Batch.FreshPages, 0);
         _slots.index_put_(keysValues, _stage.Batch.SlotPages, _stage.Batch.SlotOffsets);
     }
 
@@ -198,8 +198,8 @@ internal sealed class PagedAttention : IDisposable
         if (_options.SoftCap == 0)
             return nn.functional.scaled_dot_product_attention(queries, keys, values, mask);
         var scores = queries.matmul(keys.transpose(-2, -1)).to(ScalarType.Float32)
-            .mul_(1 / Math.Sqrt(_heads.HeadSize));
-        scores.div_(_options.SoftCap).tanh_().mul_(_options.SoftCap).add_(mask);
+            .MultiplyInPlace(1 / Math.Sqrt(_heads.HeadSize));
+        scores.DivideInPlace(_options.SoftCap).tanh_().MultiplyInPlace(_options.SoftCap).AddInPlace(mask);
         return scores.softmax(-1).to(values.dtype).matmul(values);
     }
 }

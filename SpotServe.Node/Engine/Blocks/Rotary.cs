@@ -77,7 +77,7 @@ internal sealed class Rotary : IDisposable
         var first = heads.narrow(2, 0, half);
         var second = heads.narrow(2, half, half);
         var turned = (first * _stepCos!).sub_(second * _stepSin!);
-        second.copy_((second * _stepCos!).add_(first * _stepSin!));
+        second.copy_((second * _stepCos!).AddInPlace(first * _stepSin!));
         first.copy_(turned);
     }
 

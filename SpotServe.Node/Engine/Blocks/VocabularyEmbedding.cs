@@ -23,7 +23,7 @@ internal sealed class VocabularyEmbedding(StageContext stage, Tensor weight, dou
     public Tensor Apply()
     {
         var embedded = LookUp();
-        return multiplier == 1 ? embedded : embedded.mul_(multiplier);
+        return multiplier == 1 ? embedded : embedded.MultiplyInPlace(multiplier);
     }
 
     private Tensor LookUp()
@@ -31,10 +31,10 @@ internal sealed class VocabularyEmbedding(StageContext stage, Tensor weight, dou
         var tokens = stage.Batch.Tokens;
         if (stage.RankCount == 1) return weight.index_select(0, tokens).to(ScalarType.Float32);
 
-        var local = tokens - _range.First;
-        var elsewhere = local.lt(0).logical_or_(local.ge(_range.Count));
-        var found = weight.index_select(0, local.clamp_(0, _range.Count - 1)).to(ScalarType.Float32);
-        found.masked_fill_(elsewhere.unsqueeze(1), 0);
+        var local = tokens.Minus(_range.First);
+        var elsewhere = local.IsBelow(0).logical_or_(local.IsAtLeast(_range.Count));
+        var found = weight.index_select(0, local.ClampInPlace(0, _range.Count - 1)).to(ScalarType.Float32);
+        found.FillInPlace(elsewhere.unsqueeze(1), 0);
         stage.AllReduce(found);
         return found;
     }

@@ -20,8 +20,8 @@ internal sealed class WidthNorm(StageContext stage, Tensor queryWeight, Tensor k
         var queries = all.narrow(1, 0, heads.QueryWidth);
         var keys = all.narrow(1, heads.QueryWidth, heads.KvWidth);
         Tensor wideQueries = queries.to(ScalarType.Float32), wideKeys = keys.to(ScalarType.Float32);
-        var querySum = wideQueries.square().sum([1L]);
-        var keySum = wideKeys.square().view(-1, heads.KvHeads, heads.HeadSize).sum([2L]).mul_(_keyShares).sum([1L]);
+        var querySum = wideQueries.Squared().sum([1L]);
+        var keySum = wideKeys.Squared().view(-1, heads.KvHeads, heads.HeadSize).sum([2L]).mul_(_keyShares).sum([1L]);
         var sums = stack([querySum, keySum], 1).contiguous();
         stage.AllReduce(sums);
         queries.copy_(Normed(wideQueries, sums.select(1, 0), stage.Model.HeadCount, queryWeight));
@@ -30,7 +30,7 @@ internal sealed class WidthNorm(StageContext stage, Tensor queryWeight, Tensor k
 
     private Tensor Normed(Tensor values, Tensor sum, int heads, Tensor weight)
     {
-        var scale = sum.div((double)heads * stage.Heads.HeadSize).add_(epsilon).rsqrt_().unsqueeze(1);
+        var scale = sum.DividedBy((double)heads * stage.Heads.HeadSize).AddInPlace(epsilon).rsqrt_().unsqueeze(1);
         return values.mul(scale).mul_(weight.to(ScalarType.Float32));
     }
 

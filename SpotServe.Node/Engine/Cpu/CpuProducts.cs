@@ -65,7 +65,7 @@ internal sealed unsafe class CpuProducts<T>(CpuWorkers workers, long parallelWor
     {
         var result = empty([values.shape[0], weight.shape[0]], weight.dtype);
         Run(result, values, weight, ProductStore.Weights);
-        if (bias is not null) result.add_(bias);
+        if (bias is not null) result.AddInPlace(bias);
         return result;
     }
 

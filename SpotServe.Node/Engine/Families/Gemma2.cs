@@ -36,8 +36,13 @@ internal sealed class Gemma2 : Llama
     protected override IEnumerable<string> LayerNorms => [InputNorm, PostAttentionNorm, BeforeMlp, AfterMlp];
 
     /// <summary>As the reference has it: a number of the weights' type.</summary>
-    protected override double EmbeddingMultiplier(StageParts parts) =>
-        tensor((float)Math.Sqrt(parts.Config.Hidden)).to(parts.Stage.WeightType).to(ScalarType.Float32).item<float>();
+    protected override double EmbeddingMultiplier(StageParts parts)
+    {
+        using var root = tensor([(float)Math.Sqrt(parts.Config.Hidden)], ScalarType.Float32);
+        using var rounded = root.to(parts.Stage.WeightType);
+        using var wide = rounded.to(ScalarType.Float32);
+        return TensorMemory.Floats(wide)[0];
+    }
 
     protected override AttentionOptions Options(StageParts parts, int layer) => base.Options(parts, layer) with
     {
@@ -49,7 +54,7 @@ internal sealed class Gemma2 : Llama
         new(SoftCap: Cap(config, "final_logit_softcapping", 30));
 
     protected override INormalization Norm(StageParts parts, string name, int layer) => new RmsNorm(
-        parts.Stage, parts.Weights.Vector(name, layer).add(1).DetachFromDisposeScope(), parts.Config.NormEpsilon);
+        parts.Stage, parts.Weights.Vector(name, layer).Plus(1).DetachFromDisposeScope(), parts.Config.NormEpsilon);
 
     /// <summary>A key that is null asks for no cap.</summary>
     private static double Cap(ModelConfig config, string key, double standard) =>

@@ -80,7 +80,7 @@ internal sealed class Gpt2 : ModelFamily
     {
         var embedding = new VocabularyEmbedding(parts.Stage, parts.Weights.Matrix(Embedding));
         var positions = parts.Weights.Matrix(Positions);
-        return () => embedding.Apply().add_(
+        return () => embedding.Apply().AddInPlace(
             positions.index_select(0, parts.Stage.Batch.Positions).to(ScalarType.Float32));
     }
 

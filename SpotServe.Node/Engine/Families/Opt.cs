@@ -98,8 +98,8 @@ internal sealed class Opt : ModelFamily
         var embedding = new VocabularyEmbedding(parts.Stage, parts.Weights.Matrix(Embedding));
         var positions = parts.Weights.Matrix(Positions);
         var project = EmbeddingWidth(parts.Config) == parts.Config.Hidden ? null : parts.Weights.Matrix(ProjectIn);
-        return () => Projected(embedding.Apply()).add_(
-            positions.index_select(0, parts.Stage.Batch.Positions + PositionOffset).to(ScalarType.Float32));
+        return () => Projected(embedding.Apply()).AddInPlace(
+            positions.index_select(0, parts.Stage.Batch.Positions.Plus(PositionOffset)).to(ScalarType.Float32));
 
         Tensor Projected(Tensor embedded) => project is null
             ? embedded
