@@ -40,6 +40,10 @@ public sealed class SharedMemoryCollective : ICollective
         if (mine.Length > 0) _group.GatherToFirst(Rank, _step, mine, all);
     }
 
+    public IReadOnlyList<IRankDevice>? Introduce(IRankDevice mine) => _group.Introduce(Rank, _step, mine);
+
+    public void ThrowIfOver() => _group.ThrowIfStepIsOver(_step);
+
     /// <summary>Leaves the group; ranks that wait for this one get a <see cref="PeerLostException"/>.</summary>
     public void Dispose() => _group.Leave(Rank);
 }
@@ -59,6 +63,9 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
     /// <summary>Longest vector that is copied: a second meeting costs more than adding this many M times.</summary>
     public const int CopiedFloatsMax = 8 * 1024;
 
+    /// <summary>What a meeting has in place of a number of values where ranks show their devices.</summary>
+    private const int Introduction = -1;
+
     /// <summary>Failures of the latest steps that are kept: more than a rank can lag behind.</summary>
     private const int FailuresKept = 64;
 
@@ -73,6 +80,7 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
     /// of them abandoned earlier than others.</summary>
     private readonly float[][][] _copies;
     private readonly float*[] _values;
+    private readonly IRankDevice?[] _devices;
     private int _arrived;
     private long _meeting;
     private int _length;
@@ -88,6 +96,7 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
             Enumerable.Range(0, rankCount)
                 .Select(_ => GC.AllocateUninitializedArray<float>(CopiedFloatsMax, pinned: true)).ToArray())];
         _values = new float*[rankCount];
+        _devices = new IRankDevice?[rankCount];
     }
 
     public int RankCount { get; }
@@ -144,6 +153,18 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
         }
     }
 
+    internal IReadOnlyList<IRankDevice> Introduce(int rank, long step, IRankDevice mine)
+    {
+        lock (_gate) _devices[rank] = mine;
+        Meet(step, Introduction, canEnd: true);
+        lock (_gate) return [.. _devices.Select(device => device!)];
+    }
+
+    internal void ThrowIfStepIsOver(long step)
+    {
+        lock (_gate) ThrowIfEnded(step);
+    }
+
     /// <summary>A rank takes no further part in a step: those that wait for it, or come later, fail, too.</summary>
     internal void Abandon(long step, StepFailure failure)
     {
@@ -156,6 +177,7 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
             // Ranks that have come to a meeting of this step leave it; one of the next step has begun without them.
             if (_meetingStep == step) _arrived = 0;
             Monitor.PulseAll(_gate);
+            foreach (var device in _devices) device?.Abandoned(step);
         }
     }
 
@@ -167,6 +189,7 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
         {
             _ended ??= (peer, reason);
             Monitor.PulseAll(_gate);
+            foreach (var device in _devices) device?.Ended();
         }
     }
 
@@ -232,10 +255,15 @@ public sealed unsafe class SharedMemoryGroup : IDisposable
 
     private void ThrowIfOver(long step)
     {
+        ThrowIfEnded(step);
+        Invariant.Holds(_abandonedStep <= step, "a rank hears of a step's failure before it is forgotten");
+    }
+
+    private void ThrowIfEnded(long step)
+    {
         if (_ended is not null) throw Lost();
         var (failed, failure) = _failures[step % FailuresKept];
         if (failure is not null && failed == step) throw new StepFailedException(failure);
-        Invariant.Holds(_abandonedStep <= step, "a rank hears of a step's failure before it is forgotten");
     }
 
     private PeerLostException Lost() => new(_ended!.Value.Peer, _ended.Value.Reason);

@@ -27,6 +27,12 @@ internal sealed class SingleRankCollective : ICollective
         mine.CopyTo(all);
     }
 
+    public IReadOnlyList<IRankDevice>? Introduce(IRankDevice mine) => [mine];
+
+    public void ThrowIfOver()
+    {
+    }
+
     public void Dispose()
     {
     }

@@ -128,6 +128,13 @@ internal sealed class TcpCollective : ICollective
         }
     }
 
+    public IReadOnlyList<IRankDevice>? Introduce(IRankDevice mine) => null;
+
+    /// <summary>Nothing to tell: devices of other processes sum through this one only.</summary>
+    public void ThrowIfOver()
+    {
+    }
+
     /// <summary>Closes the links; ranks that wait for this one get a <see cref="PeerLostException"/>.</summary>
     public void Dispose()
     {

@@ -97,6 +97,31 @@ public interface ICollective : IDisposable
     /// <exception cref="StepFailedException">A rank abandoned the step; this one must do so, too.</exception>
     /// <exception cref="PeerLostException">A rank went away.</exception>
     void GatherToFirst(ReadOnlySpan<float> mine, Span<float> all);
+
+    /// <summary>The ranks show each other their devices, which may then sum by themselves. Within a step; all ranks
+    /// call it or none.</summary>
+    /// <param name="mine">Told, until the collective is disposed, what it need not wait for any more.</param>
+    /// <returns>All ranks' devices, in rank order; null where some live in another process.</returns>
+    /// <exception cref="StepFailedException">A rank abandoned the step; this one must do so, too.</exception>
+    /// <exception cref="PeerLostException">A rank went away.</exception>
+    IReadOnlyList<IRankDevice>? Introduce(IRankDevice mine);
+
+    /// <summary>Throws what ended the step that began last, or a rank, if something did: for a rank whose device gave
+    /// a sum up.</summary>
+    /// <exception cref="StepFailedException">A rank abandoned the step; this one must do so, too.</exception>
+    /// <exception cref="PeerLostException">A rank went away.</exception>
+    void ThrowIfOver();
+}
+
+/// <summary>A rank's device that waits for other ranks' devices by itself. Called from any thread, under a lock: it
+/// must be quick and call nothing back.</summary>
+public interface IRankDevice
+{
+    /// <summary>A rank takes no further part in this step: its part of no sum is to be waited for.</summary>
+    void Abandoned(long step);
+
+    /// <summary>The collective is over.</summary>
+    void Ended();
 }
 
 /// <summary>

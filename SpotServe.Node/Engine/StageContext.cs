@@ -75,6 +75,10 @@ internal sealed class StageContext : IDisposable
     /// <summary>The ranks of this stage; set for the time of a step.</summary>
     public ICollective? Collective { get; set; }
 
+    /// <summary>The other ranks' GPUs, once the ranks have met and where these sum by themselves; the
+    /// stage's.</summary>
+    public PeerLinks? Peers { get; set; }
+
     /// <summary>A layer's cache: [pages, 2 (keys, values), kv heads, 16 tokens, head size]. It belongs to the
     /// stage.</summary>
     public Tensor Pages(int layer) => ((TorchBytes)_pages.Pool(layer)).Tensor;
@@ -103,6 +107,12 @@ internal sealed class StageContext : IDisposable
             return;
         }
 
+        if (Peers is not null)
+        {
+            Peers.Sum(values);
+            return;
+        }
+
         using var host = _pinned!.view(-1).narrow(0, 0, values.NumberOfElements).view(values.shape);
         host.copy_(values);
         Collective.AllReduceSum(TensorMemory.Floats(host));
@@ -111,6 +121,7 @@ internal sealed class StageContext : IDisposable
 
     public void Dispose()
     {
+        Peers?.Dispose();
         _pinned?.Dispose();
         Products?.Dispose();
         _workers?.Dispose();

@@ -104,13 +104,26 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
             SpeedModel = $"{TorchDevices.ModelName(device, threads)} {weightType}".ToLowerInvariant();
             _engines = new TorchEngines(Model, _config, source, device, slice => options.Warn?.Invoke(
                 $"{slice} has other numbers than {options.ModelFolder}: not used, read from the folder instead"),
-                options.Numerics, timeline);
+                options.Numerics, timeline, options.Tell);
         }
         catch
         {
             _checkpoint.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Lets GPUs of this process reach each other's memory, before anything runs on them.</summary>
+    /// <returns>What came of it, in words; null where there are not several GPUs.</returns>
+    /// <exception cref="TorchLoadException">The driver failed.</exception>
+    public static string? Connect(IReadOnlyList<TorchDeviceRuntime> runtimes)
+    {
+        int[] gpus = [.. runtimes.Select(runtime => runtime._device).Where(device => device.type == DeviceType.CUDA)
+            .Select(device => device.index).Distinct()];
+        if (gpus.Length < 2) return null;
+        return PeerAccess.Switch(gpus) is { } why
+            ? $"not all GPUs reach each other's memory: {why}"
+            : $"GPUs {string.Join(", ", gpus)} reach each other's memory";
     }
 
     public ModelSpec Model { get; }

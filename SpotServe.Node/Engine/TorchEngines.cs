@@ -24,12 +24,16 @@ internal sealed class TorchEngines : IDisposable
     private readonly PageStore _pages;
     private readonly Numerics _numerics;
     private readonly StartTimeline? _timeline;
+    private readonly Action<string>? _tell;
 
+    /// <param name="tell">Told in one line how the ranks of a stage sum.</param>
     /// <param name="foreign">Told of slices that came with other numbers than the source's.</param>
     public TorchEngines(
         ModelSpec model, ModelConfig config, IWeightSource source, Device device,
-        Action<SliceRequest>? foreign = null, Numerics numerics = Numerics.Invariant, StartTimeline? timeline = null)
+        Action<SliceRequest>? foreign = null, Numerics numerics = Numerics.Invariant, StartTimeline? timeline = null,
+        Action<string>? tell = null)
     {
+        _tell = tell;
         _numerics = numerics;
         _timeline = timeline;
         _model = model;
@@ -126,7 +130,7 @@ internal sealed class TorchEngines : IDisposable
         _timeline?.Reached("pages");
         var engine = new TorchStageEngine(
             _model, _config, assignment, weights, pages, _device,
-            new EngineOptions(_numerics, usePlainOperations, _timeline));
+            new EngineOptions(_numerics, usePlainOperations, _timeline, _tell));
         _timeline?.Reached("engine and kernels");
         return engine;
     }

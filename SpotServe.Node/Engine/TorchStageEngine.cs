@@ -28,9 +28,11 @@ internal sealed class TorchStageEngine : IStageEngine
     private readonly StepDivision _division = new();
     private readonly HostSampler _sampler = new();
     private readonly Numerics _numerics;
+    private readonly Action<string>? _tell;
     private StartTimeline? _timeline;
     private readonly CudaStream? _stream;
     private readonly CudaDecoder? _decoder;
+    private bool _hasMet;
     private bool _disposed;
 
     /// <param name="weights">All that the assignment needs. Weights and pages are the engine's from now on: it
@@ -42,6 +44,8 @@ internal sealed class TorchStageEngine : IStageEngine
         Assignment = assignment;
         _numerics = options.Numerics;
         _timeline = options.Timeline;
+        _tell = options.Tell;
+        _hasMet = assignment.RankCount == 1 || device.type == TorchSharp.DeviceType.CPU;
         var usePlainOperations = options.UsePlainOperations;
         using var inference = inference_mode();
         using var scope = NewDisposeScope();
@@ -110,8 +114,11 @@ internal sealed class TorchStageEngine : IStageEngine
             if (_stream is not null) CudaDriver.UseContext(_stage.Device.index);
             StepBounds.Check(plan, Assignment, _stage.Model);
             _stage.Collective = collective;
+            if (!_hasMet) Meet(collective);
+            _stage.Peers?.BeginStep(plan.StepId);
             Run(plan, draws);
             AwaitDevice();
+            _stage.Peers?.ThrowIfGivenUp(collective);
             _timeline?.End("first step");
         }
         // On a GPU every later call may fail, too. On the CPU an operation that was refused leaves nothing behind, so
@@ -125,6 +132,21 @@ internal sealed class TorchStageEngine : IStageEngine
         {
             _stage.Collective = null;
             _timeline = null;
+        }
+    }
+
+    /// <summary>The ranks of the stage meet, so that GPUs of one process sum by themselves.</summary>
+    private void Meet(ICollective collective)
+    {
+        string how;
+        if (_decoder is null) _ = PeerLinks.Join(collective, PeerEnd.None, null, null, out how);
+        else _stage.Peers = _decoder.Meet(collective, out how);
+        _hasMet = true;
+        var position = Assignment.Position;
+        if (position.Rank == 0)
+        {
+            _tell?.Invoke(
+                $"the {Assignment.RankCount} ranks of stage {position.Stage} of replica {position.Replica} sum {how}");
         }
     }
 
@@ -186,7 +208,10 @@ internal sealed class TorchStageEngine : IStageEngine
             else RunApart(plan, draws, faults);
         }
 
-        if (faults.Count > 0) throw new StepFailedException(new StepFailure(faults[0].Reason, [.. faults]));
+        if (faults.Count == 0) return;
+        // Numbers that were not waited for are no sequence's fault.
+        _stage.Peers?.ThrowIfGivenUp(_stage.Collective!);
+        throw new StepFailedException(new StepFailure(faults[0].Reason, [.. faults]));
     }
 
     /// <summary>Whether all of the divided step goes through one set of products: faster for more tokens than one

@@ -45,6 +45,7 @@ internal sealed class NodeHost : IAsyncDisposable
         var node = new NodeHost(options, clock, Listen(options), runtimes);
         try
         {
+            if (TorchDeviceRuntime.Connect(runtimes) is { } connected) await SayAsync(connected);
             await node.MeasureAsync(cancel);
             node._membership = await NodeMembership.JoinAsync(
                 options, node._dataPlane, runtimes, clock, options.JoinMax, cancel);

@@ -137,6 +137,12 @@ public sealed class FakeStageEngineTests
         {
         }
 
+        public IReadOnlyList<IRankDevice>? Introduce(IRankDevice mine) => null;
+
+        public void ThrowIfOver()
+        {
+        }
+
         public void AllReduceSum(Span<float> values)
         {
         }

@@ -78,8 +78,14 @@ public static class BenchCommand
 
         var repeated = RepeatCheck.Run(options, log.WriteLine);
         output.WriteLine(repeated);
-        var device = TorchDevices.Open(options.Device, options.TorchLib, options.Threads);
-        var failures = device.type == DeviceType.CUDA ? new KernelCheck(device, output.WriteLine).Run() : 0;
+        var devices = BenchDevices.Open(
+            options.Device, options.Devices, options.TorchLib, options.Threads, log.WriteLine);
+        var failures = (devices.Count, devices[0].type) switch
+        {
+            ( > 1, _) => new RanksCheck(devices, output.WriteLine).Run(),
+            (_, DeviceType.CUDA) => new KernelCheck(devices[0], output.WriteLine).Run(),
+            _ => 0,
+        };
         return repeated.UnequalSteps == 0 && failures == 0 ? 0 : 1;
     }
 

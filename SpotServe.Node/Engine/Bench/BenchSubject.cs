@@ -7,9 +7,10 @@ internal sealed class BenchSubject : IDisposable
 {
     public const int WarmSteps = 3;
 
-    private readonly TorchEngines _engines;
+    private readonly IReadOnlyList<TorchEngines> _engines;
 
-    private BenchSubject(TorchEngines engines, InProcessReplica replica, BenchWorkload workload, Device device)
+    private BenchSubject(
+        IReadOnlyList<TorchEngines> engines, InProcessReplica replica, BenchWorkload workload, Device device)
     {
         _engines = engines;
         Replica = replica;
@@ -32,24 +33,26 @@ internal sealed class BenchSubject : IDisposable
         Check(options, spec, lengthMax);
 
         var threadsEach = Math.Max(1, options.Threads / options.Ranks);
-        var device = TorchDevices.Open(options.Device, options.TorchLib, threadsEach);
+        var devices = BenchDevices.Open(options.Device, options.Devices, options.TorchLib, threadsEach, log);
+        var device = devices[0];
         log($"{TorchDevices.Describe(device, threadsEach)}: making {shape.Name} weights in {options.Type}");
         var pagesEach = Math.Max(KvPage.Count(lengthMax), KvPage.Count(options.PrefillTokens));
         var bounds = new ReplicaBounds(
             (pagesEach * options.Batch) + 1, Math.Max(options.PrefillTokens, options.Batch), options.Batch);
-        var engines = new TorchEngines(
-            spec, shape.Config(), new MadeWeights(), device, numerics: options.Numerics);
+        TorchEngines[] engines = [.. devices.Select(each => new TorchEngines(
+            spec, shape.Config(), new MadeWeights(), each, numerics: options.Numerics, tell: log))];
         try
         {
             var replica = new InProcessReplica(
-                assignment => engines.Load(assignment, null, default, options.UsePlainOperations),
+                assignment => engines[assignment.Position.Rank % engines.Length].Load(
+                    assignment, null, default, options.UsePlainOperations),
                 Layout.EvenStages(spec.LayerCount, 1, options.Stages), options.Ranks, bounds);
             return new BenchSubject(
                 engines, replica, new BenchWorkload(replica, shape.Vocabulary, options.Batch, pagesEach), device);
         }
         catch
         {
-            engines.Dispose();
+            foreach (var each in engines) each.Dispose();
             throw;
         }
     }
@@ -57,7 +60,7 @@ internal sealed class BenchSubject : IDisposable
     public void Dispose()
     {
         Replica.Dispose();
-        _engines.Dispose();
+        foreach (var each in _engines) each.Dispose();
     }
 
     private static void Check(BenchOptions options, ModelSpec spec, int lengthMax)

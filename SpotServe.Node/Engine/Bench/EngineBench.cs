@@ -6,6 +6,7 @@ namespace SpotServe.Node.Engine.Bench;
 /// <param name="Threads">Threads of the whole process, shared out among the ranks of a stage.</param>
 /// <param name="Context">Tokens in the cache of each sequence when decoding begins.</param>
 /// <param name="PrefillTokens">Tokens of the prompt that prefill is measured with, in one chunk.</param>
+/// <param name="Devices">GPUs that the ranks of a stage are spread over, from the named one on.</param>
 /// <param name="UsePlainOperations">Only libtorch's operations, none of our kernels.</param>
 public sealed record BenchOptions(
     string Device,
@@ -21,7 +22,8 @@ public sealed record BenchOptions(
     string? TorchLib,
     bool UsePlainOperations = false,
     int PrefillTokens = 512,
-    Numerics Numerics = Numerics.Invariant);
+    Numerics Numerics = Numerics.Invariant,
+    int Devices = 1);
 
 /// <summary>One round's figures.</summary>
 /// <param name="ReadGigabytes">Memory read bandwidth by as many threads, measured just before, in GB/s.</param>

@@ -45,6 +45,9 @@ internal sealed class EngineFlags
     private readonly Option<int> _prefill =
         Number("--prefill", "tokens of the prompt that prefill is measured with", 512);
 
+    private readonly Option<int> _devices =
+        Number("--devices", "GPUs that the ranks of a stage are spread over, from --device on", 1);
+
     private readonly Option<bool> _plain = new("--plain")
     {
         Description = "only libtorch's operations, none of our kernels",
@@ -61,7 +64,7 @@ internal sealed class EngineFlags
         Option[] all =
         [
             _device, _shape, _type, _batch, _layout, _threads, _context, _steps, _rounds, _prefill,
-            _plain, _numerics, _torchLib,
+            _devices, _plain, _numerics, _torchLib,
         ];
         foreach (var option in all) command.Options.Add(option);
     }
@@ -76,7 +79,8 @@ internal sealed class EngineFlags
             parsed.GetValue(_device)!, BenchShape.Named(parsed.GetValue(_shape)!), ParseType(parsed.GetValue(_type)!),
             parsed.GetValue(_batch), stages, ranks, parsed.GetValue(_threads), parsed.GetValue(_context),
             parsed.GetValue(_steps), parsed.GetValue(_rounds), parsed.GetValue(_torchLib), parsed.GetValue(_plain),
-            parsed.GetValue(_prefill), ParseNumerics(parsed.GetValue(_numerics)!));
+            parsed.GetValue(_prefill), ParseNumerics(parsed.GetValue(_numerics)!),
+            parsed.GetValue(_devices));
     }
 
     private static Option<int> Number(string name, string description, int value)

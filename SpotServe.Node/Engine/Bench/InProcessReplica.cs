@@ -56,6 +56,55 @@ internal sealed class InProcessReplica : IDisposable
         return [.. Draws.Tokens];
     }
 
+    /// <summary>Runs a step of a single stage in which the last rank does not take part: after a while it goes away,
+    /// or abandons the step.</summary>
+    /// <param name="failure">Why it abandons the step; null where it goes away for good.</param>
+    /// <returns>Time from then to the end of the first rank's step, and what that ended with.</returns>
+    public (TimeSpan Ended, Exception? Error) StepWithoutLast(StepPlan plan, TimeSpan after, StepFailure? failure)
+    {
+        Draws.Begin(plan);
+        var (stage, collectives) = (_stages[0], _collectives[0]);
+        foreach (var collective in collectives) collective.BeginStep(plan.StepId);
+        foreach (var thread in _threads.SkipLast(1))
+        {
+            thread.Start(() =>
+            {
+                var nobodys = new StepDraws();
+                nobodys.Begin(plan);
+                if (TryStep(thread.Rank, nobodys) is StepFailedException failed)
+                    collectives[thread.Rank].Abandon(failed.Failure);
+            });
+        }
+
+        long leftAt = 0;
+        _threads[^1].Start(() =>
+        {
+            // Nobody signals: the others are in the middle of the step by then.
+            lock (_threads) Monitor.Wait(_threads, after);
+            leftAt = System.Diagnostics.Stopwatch.GetTimestamp();
+            if (failure is null) collectives[^1].Dispose();
+            else collectives[^1].Abandon(failure);
+        });
+        var error = TryStep(0, Draws);
+        var endedAt = System.Diagnostics.Stopwatch.GetTimestamp();
+        if (error is StepFailedException own) collectives[0].Abandon(own.Failure);
+        foreach (var thread in _threads) thread.Wait();
+        return (System.Diagnostics.Stopwatch.GetElapsedTime(leftAt, endedAt), error);
+
+        Exception? TryStep(int rank, StepDraws draws)
+        {
+            try
+            {
+                stage[rank].Step(plan, collectives[rank], draws);
+                return null;
+            }
+            catch (Exception failed) when (failed is StepFailedException or PeerLostException)
+            {
+                return failed;
+            }
+        }
+    }
+
     public void Dispose()
     {
         foreach (var thread in _threads) thread.Dispose();

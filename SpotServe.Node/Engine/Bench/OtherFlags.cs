@@ -16,8 +16,14 @@ internal sealed class OtherFlags
         Description = "measure what the host does for a step of --batch sequences instead, without an engine",
     };
 
+    private readonly Option<bool> _sums = new("--sums")
+    {
+        Description = "measure sums over the GPUs of --devices instead, beside NCCL's",
+    };
+
     public void AddTo(Command command)
     {
+        command.Options.Add(_sums);
         command.Options.Add(_load);
         command.Options.Add(_host);
     }
@@ -28,6 +34,7 @@ internal sealed class OtherFlags
     {
         if (parsed.GetValue(_load) is { } folder)
             return await LoadBench.RunAsync(folder, engine.Read(parsed), log, cancel).ConfigureAwait(false);
+        if (parsed.GetValue(_sums)) return SumBench.Run(engine.Read(parsed), log);
         if (!parsed.GetValue(_host)) return null;
         var options = engine.Read(parsed);
         return HostBench.Run(options.Batch, options.Context, options.Shape.Vocabulary);

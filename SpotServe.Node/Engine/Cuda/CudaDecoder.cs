@@ -44,7 +44,8 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
         _launches = new DecodeLaunches(stage, model, _buffers, _slots, _module, stream);
         Chunks = new ChunkKernels(stage, _module, stream, _buffers);
         if (isInvariant && ChunkProducts.IsFor(stage.RankCount)) Products = new ChunkProducts(stage, stream, Chunks);
-        _output = model.Head is null ? null : new DecodeOutput(stage, _buffers, stream, vocabulary);
+        if (stage.RankCount is > 1 and <= PeerEnd.RanksMax && PeerAccess.HasPeers(device)) End = PeerEnd.Make(stage);
+        _output = model.Head is null ? null : new DecodeOutput(stage, _buffers, stream, vocabulary, End is not null);
         _exchanged = zeros([DecodeBuffers.TokensMax, stage.Model.HiddenSize], ScalarType.Float32).pin_memory()
             .DetachFromDisposeScope();
     }
@@ -63,11 +64,27 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
     /// <summary>Products of prompts, on the same stream; null where libtorch's are used.</summary>
     public ChunkProducts? Products { get; }
 
+    /// <summary>What the other ranks' GPUs may write into, until the ranks meet; null where they cannot.</summary>
+    public PeerEnd? End { get; private set; }
+
     /// <summary>Every sampled row's logits are brought to the host, which then draws.</summary>
     public bool BringsLogits { get; set; }
 
     /// <summary>The kernels know temperature, top-k and top-p.</summary>
     public bool Draws(in SequenceChunk chunk) => KernelSampling.Knows(chunk);
+
+    /// <summary>Meets the stage's other ranks, within the first step: from then on their GPUs may sum by
+    /// themselves.</summary>
+    /// <param name="how">Says how they do.</param>
+    /// <exception cref="StepFailedException">A rank abandoned the step.</exception>
+    /// <exception cref="PeerLostException">A rank went away.</exception>
+    public PeerLinks? Meet(ICollective collective, out string how)
+    {
+        var peers = PeerLinks.Join(collective, End ?? PeerEnd.None, Stream, _module, out how);
+        // Used up: shared, or of no use.
+        End = null;
+        return peers;
+    }
 
     /// <summary>Runs columns of a step, as many as there are; 64 at a time share one reading of the weights.</summary>
     /// <param name="columns">In ascending order of row; a chunk's in order of position.</param>
@@ -83,6 +100,7 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
         {
             var pass = columns.Slice(first, Math.Min(DecodeBuffers.TokensMax, columns.Length - first));
             var size = Fill(plan, pass);
+            if (_stage.Peers is not null) SetSequence(plan.StepId, first / DecodeBuffers.TokensMax);
             _slots.Upload(Stream, size.Tokens, size.TableStride);
             if (_model.Embedding is null) MoveRows(pass, input, isInput: true);
             RunSections(size);
@@ -90,6 +108,7 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
             {
                 MoveRows(pass, output, isInput: false);
                 Stream.Synchronize();
+                _stage.Peers?.ThrowIfGivenUp(_stage.Collective!);
             }
             else
             {
@@ -101,6 +120,7 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
     public void Dispose()
     {
         foreach (var graph in _graphs.Values) graph.Dispose();
+        End?.Dispose();
         _output?.Dispose();
         _exchanged.Dispose();
         Products?.Dispose();
@@ -150,6 +170,13 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
         <= 4 => 4,
         _ => (columns + 7) / 8 * 8,
     };
+
+    private void SetSequence(long step, int pass)
+    {
+        var passes = (_stage.Assignment.StepTokensMax + DecodeBuffers.TokensMax - 1) / DecodeBuffers.TokensMax;
+        // One more number than sums: the logits'.
+        _slots.SetSequence(PeerPass.FirstNumber(step, pass, passes, _launches.SumCount + 1), step);
+    }
 
     private void RunSections(PassSize size)
     {

@@ -23,6 +23,15 @@ internal static unsafe partial class CudaDriver
         return (long)bytes;
     }
 
+    /// <summary>Bytes that nobody holds.</summary>
+    public static long FreeMemory(int device)
+    {
+        UseContext(device);
+        nuint free, all;
+        Ran(MemoryInfo(&free, &all), nameof(FreeMemory));
+        return (long)free;
+    }
+
     public static string Name(int device)
     {
         var name = stackalloc byte[NameBytesMax];
@@ -90,20 +99,19 @@ internal static unsafe partial class CudaDriver
     }
 
     /// <summary>Makes the context that libtorch uses the calling thread's.</summary>
-    internal static void UseContext(int device)
+    internal static void UseContext(int device) => Ran(SetContext(Context(device)), nameof(SetContext));
+
+    /// <summary>The context that libtorch uses.</summary>
+    internal static nint Context(int device)
     {
-        nint context;
         lock (Contexts)
         {
-            if (!Contexts.TryGetValue(device, out context))
-            {
-                // Held for the life of the process, as libtorch does.
-                Check(RetainContext(&context, Handle(device)), nameof(RetainContext));
-                Contexts.Add(device, context);
-            }
+            if (Contexts.TryGetValue(device, out var context)) return context;
+            // Held for the life of the process, as libtorch does.
+            Check(RetainContext(&context, Handle(device)), nameof(RetainContext));
+            Contexts.Add(device, context);
+            return context;
         }
-
-        Ran(SetContext(context), nameof(SetContext));
     }
 
     /// <exception cref="EngineLostException">The status is an error: the device is of no further use.</exception>
@@ -119,7 +127,7 @@ internal static unsafe partial class CudaDriver
         return value;
     }
 
-    private static int Handle(int device)
+    internal static int Handle(int device)
     {
         int handle;
         Check(Init(0), nameof(Init));
@@ -152,6 +160,9 @@ internal static unsafe partial class CudaDriver
 
     [LibraryImport(Library, EntryPoint = "cuStreamSynchronize")]
     private static partial int SynchronizeStream(nint stream);
+
+    [LibraryImport(Library, EntryPoint = "cuMemGetInfo_v2")]
+    private static partial int MemoryInfo(nuint* free, nuint* total);
 
     [LibraryImport(Library, EntryPoint = "cuDeviceTotalMem_v2")]
     private static partial int DeviceTotalMemory(nuint* bytes, int handle);

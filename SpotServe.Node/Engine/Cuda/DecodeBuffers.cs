@@ -97,7 +97,8 @@ internal sealed unsafe class StepSlots : IDisposable
 {
     private const int Fields = 4;
     private const int SamplingAt = Fields * DecodeBuffers.TokensMax;
-    private const int TableAt = SamplingAt + (KernelSampling.Ints * DecodeBuffers.TokensMax);
+    private const int SequenceAt = SamplingAt + (KernelSampling.Ints * DecodeBuffers.TokensMax);
+    private const int TableAt = SequenceAt + 4;
 
     private readonly Tensor _host;
     private readonly Tensor _device;
@@ -127,6 +128,15 @@ internal sealed unsafe class StepSlots : IDisposable
 
     /// <summary>One <see cref="KernelSampling"/> for each column.</summary>
     public nint Sampling => Address(SamplingAt);
+
+    /// <summary>Number of the pass's first sum over the ranks, and the step.</summary>
+    public nint Sequence => Address(SequenceAt);
+
+    public void SetSequence(uint first, long step)
+    {
+        _data[SequenceAt] = unchecked((int)first);
+        _data[SequenceAt + 1] = unchecked((int)step);
+    }
 
     public void SetSampling(int column, SamplingParameters sampling) =>
         ((KernelSampling*)(_data + SamplingAt))[column] = KernelSampling.Of(sampling);

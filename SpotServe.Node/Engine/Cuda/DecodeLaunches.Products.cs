@@ -36,7 +36,8 @@ internal sealed unsafe partial class DecodeLaunches
     }
 
     /// <summary>This rank's part of a row-parallel product.</summary>
-    private void Partial(PassSize size, RowLinear layer, nint input)
+    /// <param name="push">Where it goes; none leaves it to the host.</param>
+    private void Partial(PassSize size, RowLinear layer, nint input, in PushArguments push = default)
     {
         var arguments = Linear(size, layer.Weight, input, norm: null);
         arguments.Segment = arguments.K * _stage.RankCount / Segments;
@@ -44,6 +45,7 @@ internal sealed unsafe partial class DecodeLaunches
         arguments.Tiles = arguments.Rows / 16;
         arguments.Output = _buffers.Incoming;
         arguments.OutputStride = arguments.Rows;
+        arguments.Push = push;
         Launch("partial", size, ref arguments, waves: 2);
     }
 
@@ -57,16 +59,20 @@ internal sealed unsafe partial class DecodeLaunches
         arguments.Output = _buffers.Logits;
         arguments.OutputStride = arguments.Rows;
         Launch("floats", size, ref arguments, waves: size.Tokens is > 8 and <= 16 ? 1 : 2);
-        if (_stage.RankCount > 1) return;
+        if (_stage.RankCount == 1) Draw(size, _buffers.Logits, arguments.Rows);
+        else if (_stage.Peers is { } peers) GatherAndDraw(size, peers, arguments.Rows);
+    }
 
+    private void Draw(PassSize size, nint logits, int vocabulary)
+    {
         var drawing = new DrawArguments
         {
-            Logits = _buffers.Logits,
+            Logits = logits,
             Sampling = _slots.Sampling,
             Positions = _slots.Positions,
             Drawn = _buffers.Drawn,
-            Width = arguments.Rows,
-            Stride = arguments.Rows,
+            Width = vocabulary,
+            Stride = vocabulary,
         };
         Launch("drawTokens", new LaunchShape(size.Tokens, 1, 1, DrawThreads, 0, 1, StartsEarly: true), &drawing);
     }

@@ -12,8 +12,8 @@ internal readonly record struct PassSize(int Tokens, int Splits)
 }
 
 /// <summary>
-/// The kernels of a stage's decode pass, in order. Ranks add their parts of row-parallel products on the host's side,
-/// so with several ranks a pass is cut into sections: each ends where a sum over the ranks is due.
+/// The kernels of a stage's decode pass, in order. Where ranks add their parts of row-parallel products on the host's
+/// side, a pass is cut into sections: each ends where a sum over the ranks is due.
 /// </summary>
 internal sealed unsafe partial class DecodeLaunches
 {
@@ -52,7 +52,10 @@ internal sealed unsafe partial class DecodeLaunches
     }
 
     /// <summary>Sections of a pass: 1, or one more than there are sums over ranks.</summary>
-    public int SectionCount => _stage.RankCount == 1 ? 1 : (2 * _model.Layers.Count) + 1 + FrontSums;
+    public int SectionCount => _stage.RankCount == 1 || _stage.Peers is not null ? 1 : SumCount + 1;
+
+    /// <summary>Sums over the ranks in a pass.</summary>
+    public int SumCount => (2 * _model.Layers.Count) + FrontSums;
 
     private int FrontSums => _model.Embedding is null ? 0 : 1;
 
@@ -65,6 +68,12 @@ internal sealed unsafe partial class DecodeLaunches
     /// <summary>Starts a section's kernels, or records them.</summary>
     public void Enqueue(int section, PassSize size)
     {
+        if (_stage.Peers is { } peers)
+        {
+            EnqueueAll(size, peers);
+            return;
+        }
+
         if (_stage.RankCount == 1)
         {
             Enter(size, section: 0);
@@ -123,6 +132,7 @@ internal sealed unsafe partial class DecodeLaunches
             FirstId = looksUp ? (int)_model.Embedding!.Range.First : 0,
             IdCount = looksUp ? (int)_model.Embedding!.Range.Count : 0,
         };
+        if (isPart && _stage.Peers is { } peers) arguments.Push = peers.Push(0, SumCount, _slots.Sequence);
         // The first of a pass: what it reads came by a copy, which no kernel waits for by itself.
         Launch("enter", new LaunchShape(size.Tokens, 1, 1, RowThreads, 0, 1, StartsEarly: false), &arguments);
     }

@@ -4,9 +4,9 @@ using static TorchSharp.torch;
 namespace SpotServe.Node.Engine.Cuda;
 
 /// <summary>
-/// Brings back what a pass drew. With one rank only token ids leave the device, except for rows that are observed, too
-/// flat to be sorted there, or drawn in a way that the device does not know; with several, rank 0 puts the ranks'
-/// logits together.
+/// Brings back what a pass drew. Where one GPU has all logits, its own or those of ranks that push them to it, only
+/// token ids leave it, except for rows that are observed, too flat to be sorted there, or drawn in a way that the
+/// device does not know; else rank 0 puts the ranks' logits together on the host.
 /// </summary>
 internal sealed unsafe class DecodeOutput : IDisposable
 {
@@ -21,7 +21,8 @@ internal sealed unsafe class DecodeOutput : IDisposable
     private readonly float[] _row;
 
     /// <param name="width">Tokens of the vocabulary on this rank.</param>
-    public DecodeOutput(StageContext stage, DecodeBuffers buffers, CudaStream stream, int width)
+    /// <param name="mayGather">The ranks' GPUs may bring their logits together.</param>
+    public DecodeOutput(StageContext stage, DecodeBuffers buffers, CudaStream stream, int width, bool mayGather)
     {
         _stage = stage;
         _buffers = buffers;
@@ -30,7 +31,7 @@ internal sealed unsafe class DecodeOutput : IDisposable
         var (vocabulary, ranks) = (stage.Model.VocabularySize, stage.RankCount);
         _widest = (vocabulary + ranks - 1) / ranks;
         _drawn = Pinned(ScalarType.Int32, 1);
-        _logits = Pinned(ScalarType.Float32, _widest);
+        _logits = Pinned(ScalarType.Float32, mayGather && stage.Rank == 0 ? vocabulary : _widest);
         _all = stage.Rank == 0 && ranks > 1 ? new float[DecodeBuffers.TokensMax * _widest * ranks] : [];
         _row = stage.Rank == 0 ? new float[vocabulary] : [];
     }
@@ -43,16 +44,41 @@ internal sealed unsafe class DecodeOutput : IDisposable
         ReadOnlySpan<DecodeColumn> pass, ICollective collective, bool bringsLogits, Action<int, int> drawn,
         Action<int, float[]> draw)
     {
-        if (_stage.RankCount > 1)
+        if (_stage.RankCount == 1)
+        {
+            ReadDrawn(pass, new Rows(_buffers.Logits, _width, _width), bringsLogits, drawn, draw);
+        }
+        else if (_stage.Peers is not { } peers)
         {
             Gather(pass, collective, draw);
-            return;
         }
+        else if (_stage.Rank == 0)
+        {
+            var vocabulary = _row.Length;
+            ReadDrawn(pass, new Rows(peers.Logits, vocabulary, vocabulary), bringsLogits, drawn, draw);
+        }
+        else
+        {
+            _stream.Synchronize();
+            peers.ThrowIfGivenUp(collective);
+        }
+    }
 
+    public void Dispose()
+    {
+        _drawn.Dispose();
+        _logits.Dispose();
+    }
+
+    private void ReadDrawn(
+        ReadOnlySpan<DecodeColumn> pass, in Rows rows, bool bringsLogits, Action<int, int> drawn,
+        Action<int, float[]> draw)
+    {
         var tokens = (int*)TensorMemory.Pointer(_drawn);
         _stream.CopyToHost(tokens, _buffers.Drawn, pass.Length * sizeof(int));
-        if (bringsLogits) FetchRows(pass);
+        if (bringsLogits) FetchRows(pass, rows);
         _stream.Synchronize();
+        _stage.Peers?.ThrowIfGivenUp(_stage.Collective!);
         for (var i = 0; i < pass.Length; i++)
         {
             if (pass[i].Sample is not { } sample) continue;
@@ -66,35 +92,29 @@ internal sealed unsafe class DecodeOutput : IDisposable
             // to the sampler here, which tells what is wrong.
             if (!bringsLogits)
             {
-                FetchRow(i, i);
+                FetchRow(rows, i, i);
                 _stream.Synchronize();
             }
 
-            HostRow(i, _width).CopyTo(_row);
+            HostRow(rows, i).CopyTo(_row);
             draw(sample, _row);
         }
     }
 
-    public void Dispose()
-    {
-        _drawn.Dispose();
-        _logits.Dispose();
-    }
-
-    private void FetchRows(ReadOnlySpan<DecodeColumn> pass)
+    private void FetchRows(ReadOnlySpan<DecodeColumn> pass, in Rows rows)
     {
         for (var i = 0; i < pass.Length; i++)
         {
-            if (pass[i].Sample is not null) FetchRow(i, i);
+            if (pass[i].Sample is not null) FetchRow(rows, i, i);
         }
     }
 
     private void Gather(ReadOnlySpan<DecodeColumn> pass, ICollective collective, Action<int, float[]> draw)
     {
-        var count = 0;
+        var (count, rows) = (0, new Rows(_buffers.Logits, _width, _widest));
         for (var i = 0; i < pass.Length; i++)
         {
-            if (pass[i].Sample is not null) FetchRow(i, count++);
+            if (pass[i].Sample is not null) FetchRow(rows, i, count++);
         }
 
         _stream.Synchronize();
@@ -119,13 +139,18 @@ internal sealed unsafe class DecodeOutput : IDisposable
         }
     }
 
-    private void FetchRow(int column, int slot) => _stream.CopyToHost(
-        (float*)TensorMemory.Pointer(_logits) + ((long)slot * _widest),
-        _buffers.Logits + (nint)((long)column * _width * sizeof(float)), (long)_width * sizeof(float));
+    private void FetchRow(in Rows rows, int column, int slot) => _stream.CopyToHost(
+        (float*)TensorMemory.Pointer(_logits) + ((long)slot * rows.HostStride),
+        rows.Address + (nint)((long)column * rows.Width * sizeof(float)), (long)rows.Width * sizeof(float));
 
-    private ReadOnlySpan<float> HostRow(int slot, int length) =>
-        new((float*)TensorMemory.Pointer(_logits) + ((long)slot * _widest), length);
+    private ReadOnlySpan<float> HostRow(in Rows rows, int slot) =>
+        new((float*)TensorMemory.Pointer(_logits) + ((long)slot * rows.HostStride), rows.Width);
 
     private static Tensor Pinned(ScalarType type, long width) =>
         zeros([DecodeBuffers.TokensMax, width], type).pin_memory().DetachFromDisposeScope();
+
+    /// <summary>Logits on the device, and where they go.</summary>
+    /// <param name="Width">Of a row.</param>
+    /// <param name="HostStride">From row to row in pinned memory.</param>
+    private readonly record struct Rows(nint Address, int Width, int HostStride);
 }

@@ -38,6 +38,7 @@ internal struct LinearArguments
     public int TableStride;
     public int QueryHeads;
     public int KvHeads;
+    public PushArguments Push;
 }
 
 /// <summary>See attention.cuh.</summary>
@@ -76,6 +77,10 @@ internal struct RowArguments
     public int FirstId;
     public int IdCount;
     public int Adds;
+    public PushArguments Push;
+    public nint From;
+    public long Stride;
+    public PatienceArguments Patience;
 }
 
 /// <summary>See rows.cuh.</summary>

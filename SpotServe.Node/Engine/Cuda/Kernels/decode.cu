@@ -46,6 +46,9 @@ KERNEL(DRAW_THREADS, 1) drawTokens(const __grid_constant__ DrawArgs args) { draw
 #include "rows.cuh"
 #include "chunks.cuh"
 KERNEL(512, 1) enter(const __grid_constant__ RowArgs args) { enterRows(args); }
+KERNEL(128, 1) gatherLogits(const __grid_constant__ GatherArgs args) { gatherRow(args); }
+KERNEL(256, 1) awaitLogits(const __grid_constant__ GatherArgs args) { awaitRows(args); }
+KERNEL(512, 1) sumRanks(const __grid_constant__ SumArgs args) { sumOverRanks(args); }
 KERNEL(128, 4) place(const __grid_constant__ HeadArgs args) { placeHeads(args); }
 
 KERNEL(256, 4) normChunk(const __grid_constant__ NormArgs args) { normRow(args); }

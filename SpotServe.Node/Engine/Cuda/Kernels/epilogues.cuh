@@ -2,7 +2,7 @@
 // lower and of its upper half, for two tokens. The halves may be distant rows, so that what belongs together meets in
 // one thread: i and i + HEAD_SIZE / 2 for rotary positions, gate and up for SwiGLU.
 #pragma once
-#include "primitives.cuh"
+#include "peers.cuh"
 
 enum Epilogue {
   ToFloats,  // out[token][row] = sum (+ bias): logits, and queries, keys, values that are normed before they are turned
@@ -33,6 +33,7 @@ struct LinearArgs {
   const float* sines;
   float epsilon, inverseWidth;
   int k, segment, tokens, tiles, rows, outStride, squares, tableStride, queryHeads, kvHeads;
+  PushArgs push;           // of ToPartial: where it goes instead of `out`
 };
 
 /// First of a tile's rows in the lower half's matrix.
@@ -54,6 +55,8 @@ template<int E> DEVICE Ahead readAhead(const LinearArgs& args, int tile, int g, 
     const float* h = args.residual + (long long)token * args.outStride + row;
     r.a = loadFresh(h); r.b = loadFresh(h + 8);
     r.c = args.gain[row]; r.d = args.gain[row + 8];
+  } else if (E == ToPartial) {
+    if (args.push.sequence) r.a = __int_as_float(loadFresh((const int*)args.push.sequence));
   } else if (E == ToAttention) {
     const int position = loadFresh(args.positions + token), head = tile / (HEAD_SIZE / 16),
               i = tile % (HEAD_SIZE / 16) * 8 + g;
@@ -84,6 +87,10 @@ DEVICE float finish(const LinearArgs& args, const Ahead& ahead, int tile, int g,
                     float scale) {
   if (token >= args.tokens || tile >= args.tiles) return 0.f;
   v0 *= scale; v1 *= scale;
+  if (E == ToPartial && args.push.sequence) {
+    pushPair(args.push, __float_as_uint(ahead.a), pairPlace(tile, token, args.tokens, g), v0, v1);
+    return 0.f;
+  }
   if (E == ToFloats || E == ToPartial) {
     const int row = tile * 16 + g;
     float* out = (float*)args.out + (long long)token * args.outStride + row;

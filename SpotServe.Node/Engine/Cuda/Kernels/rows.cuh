@@ -1,6 +1,6 @@
 // What happens to whole rows outside the products: entering the stage, sums over ranks, norms of heads.
 #pragma once
-#include "primitives.cuh"
+#include "peers.cuh"
 
 struct RowArgs {
   const u16* embedding;    // [rows of the vocabulary here][width], or null: the values come from `values`
@@ -11,7 +11,18 @@ struct RowArgs {
   const float* gain;       // [width]
   float* squares;          // [tokens][width / 16]
   int width, firstId, idCount, adds;
+  PushArgs push;           // where the row goes instead, as this rank's part of a sum
+  const u8* from;          // what the ranks pushed here, to be added up; null where the values come from elsewhere
+  long long stride;        // between two ranks' parts
+  PatienceArgs patience;
 };
+
+DEVICE void receiveRow(const RowArgs& args, long long place, u32 number, u32 step, float& h0, float& h1) {
+  const u8* from = args.from + place;
+  if (args.push.ranks == 2) receivePair<2>(from, args.stride, args.patience, number, step, h0, h1);
+  else if (args.push.ranks == 4) receivePair<4>(from, args.stride, args.patience, number, step, h0, h1);
+  else receivePair<8>(from, args.stride, args.patience, number, step, h0, h1);
+}
 
 /// A row enters the residual stream (or is added to it): the same numbers, in the same order, as an epilogue's.
 DEVICE void enterRows(const RowArgs& args) {
@@ -19,7 +30,11 @@ DEVICE void enterRows(const RowArgs& args) {
   awaitPredecessor();
   const int token = blockIdx.x, lane = threadIdx.x & 31, groups = args.width / 16;
   const int id = args.embedding ? loadFresh(args.ids + token) - args.firstId : 0;
-  for (int first = (threadIdx.x >> 5) * 4; first < groups; first += (blockDim.x >> 5) * 4) {
+  const u32 number = args.push.sequence ? (u32)loadFresh((const int*)args.push.sequence) : 0,
+            step = args.push.sequence ? (u32)loadFresh((const int*)args.push.sequence + 1) : 0;
+  const bool pushes = args.embedding && args.push.sequence;
+  const int warps = blockDim.x >> 5;
+  for (int first = (blockIdx.y * warps + (threadIdx.x >> 5)) * 4; first < groups; first += gridDim.y * warps * 4) {
     const int group = first + (lane & 3), g = lane >> 2, i = group * 16 + g;
     const bool isThere = group < groups;
     const long long at = (long long)token * args.width + i;
@@ -30,12 +45,15 @@ DEVICE void enterRows(const RowArgs& args) {
         const bool isHere = id >= 0 && id < args.idCount;
         h0 = isHere ? widen(args.embedding[(long long)id * args.width + i]) : 0.f;
         h1 = isHere ? widen(args.embedding[(long long)id * args.width + i + 8]) : 0.f;
+      } else if (args.from) {
+        receiveRow(args, pairPlace(group, token, gridDim.x, g), number + args.push.index, step, h0, h1);
       } else {
         h0 = loadFresh(args.values + at);
         h1 = loadFresh(args.values + at + 8);
       }
+      if (pushes) pushPair(args.push, number, pairPlace(group, token, gridDim.x, g), h0, h1);
       if (args.adds) { h0 = loadFresh(args.residual + at) + h0; h1 = loadFresh(args.residual + at + 8) + h1; }
-      args.residual[at] = h0; args.residual[at + 8] = h1;
+      if (!pushes) { args.residual[at] = h0; args.residual[at + 8] = h1; }
       if (args.gain) {
         args.gained[at] = narrow(h0 * args.gain[i]);
         args.gained[at + 8] = narrow(h1 * args.gain[i + 8]);

@@ -1,0 +1,200 @@
+// Sums over the ranks of a stage whose GPUs reach each other's memory. Always the tree of the host's RankSum,
+// ((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7)), in float32, so that nobody can tell who added.
+//
+// Of a decode pass: whoever makes a number writes it into every rank's memory together with the sum's number, 64 bits
+// at once, and whoever needs it looks until that number is there. So there are no barriers, and what an abandoned step
+// left behind is never taken for anything else. Of a prompt's chunk: each rank copies its numbers to where all can read
+// them, adds its part over all ranks, gives every rank the sum, and the ranks meet before and after.
+#pragma once
+#include "primitives.cuh"
+
+#define RANKS_MAX 8
+#define TURNS_A_LOOK 256        // looks at a sum between two at the host's words, which lie behind the host's link
+
+/// Where a rank's part of a sum goes.
+struct PushArgs {
+  u8* to[RANKS_MAX];      // of each rank
+  const u32* sequence;    // [0]: number of the pass's first sum, [1]: the step; null where the host sums
+  u32 index;              // of this sum in the pass
+  int ranks;
+};
+
+/// What ends a wait without its sum.
+struct PatienceArgs {
+  u32* words;             // host's memory: [0] latest step that a rank abandoned, [1] the collective is over, [2] set
+                          // here: a sum was given up
+  u64 nanoseconds;        // longest wait
+};
+
+// ---- memory that other GPUs write or read: nothing of it may be cached here, and 64 bits come whole ----
+DEVICE void storePair(void* p, u64 a, u64 b) {
+  asm volatile("st.relaxed.sys.global.v2.b64 [%0], {%1, %2};" :: "l"(p), "l"(a), "l"(b) : "memory");
+}
+DEVICE void loadPair(const void* p, u64& a, u64& b) {
+  asm volatile("ld.relaxed.sys.global.v2.b64 {%0, %1}, [%2];" : "=l"(a), "=l"(b) : "l"(p) : "memory");
+}
+DEVICE void storeFlag(u32* p, u32 v) {
+  asm volatile("st.release.sys.global.u32 [%0], %1;" :: "l"(p), "r"(v) : "memory");
+}
+DEVICE u32 loadFlag(const u32* p) {
+  u32 v;
+  asm volatile("ld.acquire.sys.global.u32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
+  return v;
+}
+DEVICE void fenceSystem() { asm volatile("fence.acq_rel.sys;" ::: "memory"); }
+DEVICE u64 nanoseconds() { u64 t; asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t)); return t; }
+
+/// Counts the looks of one wait, and says when it is over without what was waited for.
+struct Wait {
+  u32 turns;
+  u64 began;
+  __device__ __forceinline__ bool isOver(const PatienceArgs& args, u32 step) {
+    if (++turns % TURNS_A_LOOK) return false;
+    const u64 now = nanoseconds();
+    if (turns == TURNS_A_LOOK) began = now;
+    const bool over = (int)(loadFlag(args.words) - step) >= 0 || loadFlag(args.words + 1) != 0
+        || now - began > args.nanoseconds;
+    if (over) storeFlag(args.words + 2, 1);
+    return over;
+  }
+};
+
+// ---- sums of a decode pass ----
+/// Where a lane's two numbers lie, rows g and g + 8 of a 16-row tile, for one token: as a warp of a product has them.
+DEVICE long long pairPlace(int tile, int token, int tokens, int g) {
+  const int tokenTiles = (tokens + 7) >> 3;
+  const long long block = ((long long)tile * tokenTiles + (token >> 3)) * 2 + (token & 1);
+  return (block * 32 + g * 4 + ((token & 7) >> 1)) * 16;
+}
+DEVICE void pushPair(const PushArgs& args, u32 first, long long place, float v0, float v1) {
+  const u64 tag = (u64)(first + args.index) << 32;
+  const u64 a = tag | __float_as_uint(v0), b = tag | __float_as_uint(v1);
+#pragma unroll
+  for (int r = 0; r < RANKS_MAX; r++) if (r < args.ranks) storePair(args.to[r] + place, a, b);
+}
+
+template<int ranks> DEVICE float rankSum(const float* v) {
+  if constexpr (ranks == 1) return v[0];
+  else return rankSum<ranks / 2>(v) + rankSum<ranks / 2>(v + ranks / 2);
+}
+
+/// The sum over the ranks of what they pushed to one place. `from`: the first rank's part here.
+template<int ranks>
+DEVICE void receivePair(const u8* from, long long stride, const PatienceArgs& patience, u32 number, u32 step,
+                        float& v0, float& v1) {
+  u64 a[ranks], b[ranks];
+  Wait wait = {0, 0};
+  bool isThere;
+  do {
+    isThere = true;
+#pragma unroll
+    for (int r = 0; r < ranks; r++) loadPair(from + r * stride, a[r], b[r]);
+#pragma unroll
+    for (int r = 0; r < ranks; r++) isThere &= (u32)(a[r] >> 32) == number && (u32)(b[r] >> 32) == number;
+  } while (!isThere && !wait.isOver(patience, step));
+  float low[ranks], high[ranks];
+#pragma unroll
+  for (int r = 0; r < ranks; r++) { low[r] = __uint_as_float((u32)a[r]); high[r] = __uint_as_float((u32)b[r]); }
+  v0 = rankSum<ranks>(low);
+  v1 = rankSum<ranks>(high);
+}
+
+// ---- logits of all ranks, on rank 0 ----
+struct GatherArgs {
+  const float* logits;    // [tokens][width]: this rank's
+  float* to;              // [tokens][stride]: rank 0's memory, this rank's first column
+  u32* flags;             // rank 0's memory: [tokens][parts][RANKS_MAX]
+  const u32* sequence;
+  PatienceArgs patience;
+  u32 index;
+  int tokens, width, stride, rank, ranks, parts;
+};
+/// Grid: tokens, parts of a row.
+DEVICE void gatherRow(const GatherArgs& args) {
+  letDependentsStart();
+  awaitPredecessor();
+  const int token = blockIdx.x, part = blockIdx.y, from = (int)((long long)args.width * part / args.parts),
+            end = (int)((long long)args.width * (part + 1) / args.parts);
+  const float* row = args.logits + (long long)token * args.width;
+  float* to = args.to + (long long)token * args.stride;
+  for (int i = from + threadIdx.x; i < end; i += blockDim.x) to[i] = loadFresh(row + i);
+  fenceSystem();
+  __syncthreads();
+  if (threadIdx.x == 0)
+    storeFlag(args.flags + (token * args.parts + part) * RANKS_MAX + args.rank, *args.sequence + args.index);
+}
+/// One block, on rank 0: ends when all rows are there.
+DEVICE void awaitRows(const GatherArgs& args) {
+  letDependentsStart();
+  awaitPredecessor();
+  const u32 number = *args.sequence + args.index, step = args.sequence[1];
+  Wait wait = {0, 0};
+  for (int i = threadIdx.x; i < args.tokens * args.parts * args.ranks; i += blockDim.x) {
+    const u32* flag = args.flags + i / args.ranks * RANKS_MAX + i % args.ranks;
+    while (loadFlag(flag) != number && !wait.isOver(args.patience, step)) { }
+  }
+  fenceSystem();
+}
+
+// ---- sums of a prompt's chunk ----
+struct SumArgs {
+  Floats* values;                 // [count]: this rank's, replaced by the sum
+  Floats* exchange[RANKS_MAX];    // of each rank, as long
+  u32* flags[RANKS_MAX];          // of each rank: [2][blocks][RANKS_MAX]
+  PatienceArgs patience;
+  long long count;
+  u32 number, step;
+  int rank, ranks;
+};
+
+/// The blocks of one index of all ranks meet. False: they do not.
+DEVICE bool meet(const SumArgs& args, int phase) {
+  fenceSystem();
+  __syncthreads();
+  bool isOver = false;
+  if (threadIdx.x < args.ranks) {
+    const long long place = ((long long)phase * gridDim.x + blockIdx.x) * RANKS_MAX;
+    storeFlag(args.flags[threadIdx.x] + place + args.rank, args.number);
+    Wait wait = {0, 0};
+    while (!isOver && loadFlag(args.flags[args.rank] + place + threadIdx.x) != args.number)
+      isOver = wait.isOver(args.patience, args.step);
+    fenceSystem();
+  }
+  return !__syncthreads_or(isOver);
+}
+DEVICE Floats loadPeer(const Floats* p) {
+  Floats v;
+  asm volatile("ld.relaxed.sys.global.v4.f32 {%0,%1,%2,%3}, [%4];"
+    : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "l"(p) : "memory");
+  return v;
+}
+DEVICE void storePeer(Floats* p, const Floats& v) {
+  asm volatile("st.relaxed.sys.global.v4.f32 [%0], {%1,%2,%3,%4};"
+    :: "l"(p), "f"(v.x), "f"(v.y), "f"(v.z), "f"(v.w) : "memory");
+}
+
+template<int ranks> DEVICE void sumChunk(const SumArgs& args) {
+  const long long from = args.count * blockIdx.x / gridDim.x, end = args.count * (blockIdx.x + 1) / gridDim.x;
+  Floats* mine = args.exchange[args.rank];
+  for (long long i = from + threadIdx.x; i < end; i += blockDim.x) storePeer(mine + i, args.values[i]);
+  if (!meet(args, 0)) return;
+  const long long low = from + (end - from) * args.rank / ranks, high = from + (end - from) * (args.rank + 1) / ranks;
+  for (long long i = low + threadIdx.x; i < high; i += blockDim.x) {
+    Floats v[ranks], sum;
+#pragma unroll
+    for (int r = 0; r < ranks; r++) v[r] = loadPeer(args.exchange[r] + i);
+    float x[ranks], y[ranks], z[ranks], w[ranks];
+#pragma unroll
+    for (int r = 0; r < ranks; r++) { x[r] = v[r].x; y[r] = v[r].y; z[r] = v[r].z; w[r] = v[r].w; }
+    sum.x = rankSum<ranks>(x); sum.y = rankSum<ranks>(y); sum.z = rankSum<ranks>(z); sum.w = rankSum<ranks>(w);
+#pragma unroll
+    for (int r = 0; r < ranks; r++) storePeer(args.exchange[r] + i, sum);
+  }
+  if (!meet(args, 1)) return;
+  for (long long i = from + threadIdx.x; i < end; i += blockDim.x) args.values[i] = loadPeer(mine + i);
+}
+DEVICE void sumOverRanks(const SumArgs& args) {
+  if (args.ranks == 2) sumChunk<2>(args);
+  else if (args.ranks == 4) sumChunk<4>(args);
+  else if (args.ranks == 8) sumChunk<8>(args);
+}
