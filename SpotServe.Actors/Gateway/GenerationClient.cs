@@ -129,7 +129,7 @@ public sealed class GenerationClient(
     {
         var channel = Channel.CreateUnbounded<TokenBatch>(new() { SingleReader = true, SingleWriter = true });
         var (system, _, requests) = actors.Value;
-        var stream = system.ActorOf(Props.Create(
+        var stream = system.ActorOf(Made.By(
             () => new StreamActor(id, fromIndex, requests, channel.Writer, StreamSilenceMax)));
         try
         {

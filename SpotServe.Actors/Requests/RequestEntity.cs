@@ -63,8 +63,11 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
 
     public override string PersistenceId => $"request-{_id.Value}";
 
+    /// <summary>All that is known of a request are its events: no database is asked for a snapshot.</summary>
+    public override Recovery Recovery { get; } = new(SnapshotSelectionCriteria.None);
+
     public static Props Props(RequestId id, RequestOptions options, TimeProvider clock, IActorRef gateway) =>
-        Akka.Actor.Props.Create(() => new RequestEntity(id, options, clock, gateway));
+        Made.By(() => new RequestEntity(id, options, clock, gateway));
 
     private void Unborn()
     {

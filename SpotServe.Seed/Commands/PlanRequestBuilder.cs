@@ -53,7 +53,7 @@ internal static class PlanRequestBuilder
     /// <summary>A model by preset, config.json or numbers.</summary>
     internal static ModelSpec Model(PlanModel model)
     {
-        if (model.Config is { } path) return Config(File.ReadAllText(path), path);
+        if (model.Config is { } path) return Config(Simulating.PaperFiles.Text(path), path);
         if (model.Shape is { } shape)
         {
             return new TransformerShape(

@@ -89,12 +89,17 @@ public static class SimulateCommand
     {
         try
         {
-            if (ReportOf(result, error.WriteLine) is not { } report)
+            if (Asked(result) != 1)
             {
                 error.WriteLine(
-                    "simulate: say what is to be simulated: --paper, --availability FILE... or --replay RECORDING");
+                    "simulate: say what is to be simulated, one of --paper, --availability FILE... and --replay "
+                    + "RECORDING; --help tells the options of each, docs/simulate.md the forms of files");
                 return 1;
             }
+
+            // Before the work that it is to hold.
+            if (result.GetValue(Out) is { } made) Make(made.FullName);
+            var report = ReportOf(result, error.WriteLine);
 
             if (result.GetValue(Json)) output.WriteLine(ReportWriter.ToJson(report));
             else ReportWriter.ToConsole(report, output);
@@ -109,12 +114,32 @@ public static class SimulateCommand
         }
     }
 
-    /// <returns>Null when nothing is asked for.</returns>
-    private static Report? ReportOf(ParseResult result, Action<string> progress)
+    private static int Asked(ParseResult result) =>
+        (result.GetValue(Paper) ? 1 : 0) + (result.GetValue(Replay) is null ? 0 : 1)
+        + (result.GetValue(FleetFlags.Availability) is { Length: > 0 } ? 1 : 0);
+
+    private static Report ReportOf(ParseResult result, Action<string> progress)
     {
         if (result.GetValue(Paper)) return PaperReportOf(result);
-        if (result.GetValue(Replay) is { } recording) return ReplayReport.Make(recording.FullName);
-        return result.GetValue(FleetFlags.Availability) is { Length: > 0 } ? FleetReport.Make(result, progress) : null;
+        return result.GetValue(Replay) is { } recording
+            ? ReplayReport.Make(recording.FullName)
+            : FleetReport.Make(result, progress);
+    }
+
+    private static void Make(string folder)
+    {
+        try
+        {
+            Directory.CreateDirectory(folder);
+            var probe = Path.Combine(folder, ".probe");
+            File.WriteAllText(probe, "");
+            File.Delete(probe);
+        }
+        catch (Exception refused) when (refused is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException(
+                $"--out {folder} cannot be written to ({refused.Message.TrimEnd('.')}); give a folder that can.");
+        }
     }
 
     private static Report PaperReportOf(ParseResult result)
@@ -152,7 +177,6 @@ public static class SimulateCommand
 
     private static void Write(Report report, string folder)
     {
-        Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, "report.md"), ReportWriter.ToMarkdown(report, "."));
         File.WriteAllText(Path.Combine(folder, "report.html"), ReportWriter.ToHtml(report));
         File.WriteAllText(Path.Combine(folder, "report.json"), ReportWriter.ToJson(report));

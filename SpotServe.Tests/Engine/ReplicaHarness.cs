@@ -57,7 +57,7 @@ internal sealed class ReplicaHarness : IDisposable
 
     public ReplicaHarness(
         string folder, int stages, int ranks, ElementType? type = null, ImmutableArray<LayerRange> layers = default,
-        bool usePlainOperations = false)
+        bool usePlainOperations = false, ReplicaBounds? bounds = null)
     {
         _runtime = new TorchDeviceRuntime(new TorchRuntimeOptions
         {
@@ -69,7 +69,7 @@ internal sealed class ReplicaHarness : IDisposable
         var ranges = layers.IsDefault ? Layout.EvenStages(_runtime.Model.LayerCount, 1, stages) : layers;
         _replica = new InProcessReplica(
             assignment => _runtime.Load(assignment, null, CancellationToken.None, usePlainOperations),
-            ranges, ranks, new ReplicaBounds(PageCount, StepTokensMax, SequencesMax));
+            ranges, ranks, bounds ?? new ReplicaBounds(PageCount, StepTokensMax, SequencesMax));
         _replica.Drawing.LogitsObserved = (_, logits) => Logits.Add(logits.ToArray());
     }
 

@@ -1,4 +1,5 @@
 using SpotServe.Actors.Execution;
+using SpotServe.Node.Engine.Bench;
 using SpotServe.Tests.Golden;
 using Xunit;
 
@@ -10,6 +11,9 @@ namespace SpotServe.Tests.Engine;
 public sealed class ShapedSamplingTests
 {
     private const int Count = 24;
+    private const int Crowd = 64;
+    private const int PagesEach = 4;
+    private const int PrefillsAtOnce = 16;
     private static readonly string Tinystories = Checkout.Of("SpotServe.Seed", "models", "tinystories-4m");
 
     [Fact]
@@ -17,10 +21,15 @@ public sealed class ShapedSamplingTests
     {
         var prompts = GoldenValues.Load(Tinystories).Cases.Select(one => one.Prompt).ToArray();
         var alone = prompts.Select((_, i) => Run(1, 1, prompts, i)[0]).ToArray();
+        var crowd = Enumerable.Range(0, Crowd).Select(i => prompts[i % prompts.Length]).ToArray();
 
-        AssertSame(alone, Run(1, 1, prompts));
-        AssertSame(alone, Run(2, 2, prompts));
-        AssertSame(alone, Run(1, 2, prompts));
+        // (1,1,1), (1,2,2), and what each replica of (2,1,2) is.
+        foreach (var (stages, ranks) in new[] { (1, 1), (2, 2), (1, 2) })
+        {
+            AssertSame(alone, Run(stages, ranks, prompts));
+            AssertSame(alone, Run(stages, ranks, crowd));
+        }
+
         // The penalties do something, or this would prove nothing of them.
         Assert.All(alone, one => Assert.True(
             one.Tokens.Skip(one.Tokens.Count - Count).GroupBy(token => token).All(group => group.Count() <= 4)));
@@ -28,17 +37,21 @@ public sealed class ShapedSamplingTests
 
     private static TestSequence[] Run(int stages, int ranks, int[][] prompts, int? only = null)
     {
-        using var harness = new ReplicaHarness(Tinystories, stages, ranks);
+        using var harness = new ReplicaHarness(
+            Tinystories, stages, ranks,
+            bounds: new ReplicaBounds(Crowd * PagesEach, ReplicaHarness.StepTokensMax, Crowd));
         var chosen = only is { } index ? [index] : Enumerable.Range(0, prompts.Length).ToArray();
         TestSequence[] sequences =
         [
             .. chosen.Select((number, place) => new TestSequence(
                 prompts[number], new SamplingParameters(1, 0.95f, 0, (ulong)number + 5),
-                Enumerable.Range(place * 20, 20))
+                Enumerable.Range(place * PagesEach, PagesEach))
             {
                 Shape = tokens => ShapeOf(tokens, prompts[number].Length),
             }),
         ];
+        // Together no step would have room for the prompts.
+        foreach (var few in sequences.Chunk(PrefillsAtOnce)) harness.Step(few);
         while (sequences.Any(one => one.Logprobs.Count < Count))
             harness.Step([.. sequences.Where(one => one.Logprobs.Count < Count)]);
         return sequences;

@@ -60,7 +60,7 @@ public sealed class FigureAxisTests
     public void Labels_of_lines_go_to_the_next_row_where_the_last_one_has_not_ended()
     {
         var rows = FigureLabels.OfLines(
-            [(0, "(2,3,4)"), (20, "(2,2,8)"), (40, "(2,2,8)"), (50, "(1,2,8)"), (695, "(1,3,4)")], width: 700, rows: 3);
+            [(0, "(2,3,4)"), (20, "(2,2,8)"), (40, "(2,2,8)"), (45, "(1,2,8)"), (695, "(1,3,4)")], width: 700, rows: 3);
 
         Assert.Equal([(0, true), (1, true), (2, true), null, (0, false)], rows);
     }

@@ -17,6 +17,18 @@ public sealed class MalformedInputTests
     [InlineData("{\"layer_num\": 32}", "The profile's tp-M tables is missing")]
     [InlineData("{\"layer_num\": 32, \"tp-1\": 3}", "The profile's tp-1 is 3")]
     [InlineData("{\"layer_num\": 32, \"tp-1\": {}, " + Rest, "The profile's tp-1 is {}")]
+    [InlineData("{\"layer_num\": 32, \"tp--1\": {\"bsz-1\": {\"init\": 1, \"incr\": 1}}}", "A profile key is tp--1")]
+    [InlineData("{\"layer_num\": 32, \"tp-1\": {\"foo-1\": {\"init\": 1, \"incr\": 1}}}", "A profile key is foo-1")]
+    [InlineData(
+        "{\"layer_num\": 32, \"tp-1\": {\"bsz-1\": {\"init\": 1, \"incr\": 1}, \"bsz-01\": {\"init\": 2, "
+        + "\"incr\": 2}}}",
+        "The profile's tp-1 is without one meaning: bsz-1 is there twice")]
+    [InlineData(
+        "{\"layer_num\": 32, \"tp-1\": {\"bsz-1\": {\"init\": 1, \"incr\": 1}}, \"tp-01\": {\"bsz-1\": {\"init\": 1, "
+        + "\"incr\": 1}}}", "A profile key is tp-01, for the second time")]
+    [InlineData(
+        "{\"layer_num\": 32, \"tp-1\": {\"bsz-1\": {\"init\": 1, \"incr\": 1}}, \"embed\": []}",
+        "The profile's embed is []")]
     [InlineData(
         "{\"layer_num\": 32, \"tp-one\": {\"bsz-1\": {\"init\": 1, \"incr\": 1}}, " + Rest, "A profile key is tp-one")]
     [InlineData("{\"layer_num\": 32, \"tp-1\": {\"bsz-1\": {\"init\": 1}}}", "The profile's incr is missing")]
@@ -56,6 +68,51 @@ public sealed class MalformedInputTests
         {
             folder.Delete(recursive: true);
         }
+    }
+
+    [Fact]
+    public void A_profile_of_another_model_is_refused_and_keys_that_are_not_known_are_listed()
+    {
+        var folder = Directory.CreateTempSubdirectory();
+        try
+        {
+            var (profile, machines) = (
+                Path.Combine(folder.FullName, "p.json"), Path.Combine(folder.FullName, "machines.csv"));
+            File.WriteAllText(machines, "seconds,machines\n0,1\n30,1\n");
+            string[] arguments = ["simulate", "--availability", machines, "--machine", "1xA100", "--profile", profile];
+
+            File.WriteAllText(profile, Profile(layers: 12));
+            var other = SimulateCommandTests.Run(arguments);
+            File.WriteAllText(profile, Profile(layers: 32));
+            var same = SimulateCommandTests.Run(arguments);
+
+            Assert.Equal(1, other.Code);
+            Assert.Contains($"{profile}: The profile's layer_num is 12; it must be 32", other.Error,
+                StringComparison.Ordinal);
+            Assert.Equal(0, same.Code);
+            Assert.Contains("the key colour is not known", same.Output, StringComparison.Ordinal);
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+
+        static string Profile(int layers) =>
+            $"{{\"layer_num\": {layers}, \"colour\": 1, \"tp-1\": {{\"bsz-1\": {{\"init\": 1, \"incr\": 1}}}}, " + Rest;
+    }
+
+    [Theory]
+    [InlineData("--paper --availability x", "one of --paper")]
+    [InlineData("--availability no/such/file", "no/such/file is not there; give the path of a file")]
+    [InlineData("--paper --traces .", "give one with spotserve/segments")]
+    [InlineData("--paper --out /proc/x", "--out /proc/x cannot be written to")]
+    public void What_cannot_be_done_is_said_before_anything_is_simulated(string arguments, string expected)
+    {
+        var (code, output, error) = SimulateCommandTests.Run(["simulate", .. arguments.Split(' ')]);
+
+        Assert.Equal(1, code);
+        Assert.Equal("", output);
+        Assert.Contains(expected, error, StringComparison.Ordinal);
     }
 
     [Fact]

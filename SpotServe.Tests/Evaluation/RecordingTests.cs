@@ -71,6 +71,8 @@ public sealed class RecordingTests
         var error = Assert.Throws<TraceException>(() => Recording.Read("file", $"{Begun}\n{line}\n{end}\n"));
 
         Assert.Contains(expected, error.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("LineNumber", error.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("Path:", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -27,6 +27,17 @@ public sealed record ProfileTable(
     /// <summary>Length of the prompts that were profiled.</summary>
     public const int PromptTokens = 512;
 
+    private const int CountMax = 65_536;
+
+    private static readonly ImmutableHashSet<string> Known =
+    [
+        "name", "layer_num", "padded_layer_num", "max_tp", "final_fix_factor", "pp_init_comm", "pp_incr_comm", "embed",
+        "hidden_size",
+    ];
+
+    /// <summary>Keys that were passed over.</summary>
+    public ImmutableArray<string> UnknownKeys { get; init; } = [];
+
     /// <summary>Reads a profile's JSON text, and names its file where it is wrong.</summary>
     /// <exception cref="PlanningInputException">A key is missing or a time is not a positive number.</exception>
     public static ProfileTable Parse(string file, string json)
@@ -50,11 +61,14 @@ public sealed record ProfileTable(
         var layers = Count(root, "layer_num");
         var ranks = ImmutableSortedDictionary.CreateBuilder<int, ImmutableArray<ProfilePoint>>();
         foreach (var entry in root.EnumerateObject().Where(e => e.Name.StartsWith("tp-", StringComparison.Ordinal)))
-            ranks[Suffix(entry.Name)] = Points(entry);
+        {
+            if (!ranks.TryAdd(Suffix(entry.Name, "tp-"), Points(entry)))
+                throw new PlanningInputException("A profile key", entry.Name + ", for the second time", "there once");
+        }
 
         if (ranks.Count == 0) throw new PlanningInputException("The profile's tp-M tables", null, "at least one");
         var embed = Property(root, "embed");
-        if (embed.ValueKind != JsonValueKind.Array)
+        if (embed.ValueKind != JsonValueKind.Array || embed.GetArrayLength() == 0)
             throw new PlanningInputException("The profile's embed", Short(embed), "a list of times");
         return new ProfileTable(
             root.TryGetProperty("name", out var name) && name.ValueKind == JsonValueKind.String
@@ -67,7 +81,14 @@ public sealed record ProfileTable(
             Number(root, "pp_init_comm"),
             Number(root, "pp_incr_comm"),
             [.. embed.EnumerateArray().Select(e => Time(e, "The profile's embed"))],
-            ranks.ToImmutable());
+            ranks.ToImmutable())
+        {
+            UnknownKeys =
+            [
+                .. root.EnumerateObject().Select(e => e.Name)
+                    .Where(key => !key.StartsWith("tp-", StringComparison.Ordinal) && !Known.Contains(key)),
+            ],
+        };
     }
 
     /// <summary>A layer's times; between profiled batch sizes, and beyond them, on the line through the nearest
@@ -94,12 +115,19 @@ public sealed record ProfileTable(
                 $"The profile's {table.Name}", Short(table.Value), "like {\"bsz-1\": {\"init\": 9.1, \"incr\": 1.2}}");
         }
 
-        return
+        ImmutableArray<ProfilePoint> points =
         [
             .. table.Value.EnumerateObject()
-                .Select(e => new ProfilePoint(Suffix(e.Name), Number(e.Value, "init"), Number(e.Value, "incr")))
+                .Select(e => new ProfilePoint(Suffix(e.Name, "bsz-"), Number(e.Value, "init"), Number(e.Value, "incr")))
                 .OrderBy(point => point.Batch),
         ];
+        // Times between two of the same size would lie on no line.
+        var twice = points.Zip(points.Skip(1)).FirstOrDefault(pair => pair.First.Batch == pair.Second.Batch);
+        return twice.First.Batch == 0
+            ? points
+            : throw new PlanningInputException(
+                $"The profile's {table.Name}", $"without one meaning: bsz-{twice.First.Batch} is there twice",
+                "given once for each size");
     }
 
     private static JsonDocument ParseDocument(string json)
@@ -117,10 +145,12 @@ public sealed record ProfileTable(
         }
     }
 
-    private static int Suffix(string name) =>
-        int.TryParse(name[(name.IndexOf('-', StringComparison.Ordinal) + 1)..], CultureInfo.InvariantCulture, out var n)
-            ? n
-            : throw new PlanningInputException("A profile key", name, "like tp-4 or bsz-2");
+    private static int Suffix(string key, string prefix) =>
+        key.StartsWith(prefix, StringComparison.Ordinal)
+            && int.TryParse(key[prefix.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+            && number is >= 1 and <= CountMax
+            ? number
+            : throw new PlanningInputException("A profile key", key, $"like {prefix}4");
 
     private static JsonElement Property(JsonElement element, string name) =>
         element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value)
@@ -129,12 +159,12 @@ public sealed record ProfileTable(
 
     private static int Count(JsonElement element, string name)
     {
-        const int Most = 65_536;
         var value = Property(element, name);
-        return value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var count) && count is >= 1 and <= Most
+        return value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var count)
+            && count is >= 1 and <= CountMax
             ? count
             : throw new PlanningInputException(
-                $"The profile's {name}", Short(value), $"a whole number of 1 to {Most}");
+                $"The profile's {name}", Short(value), $"a whole number of 1 to {CountMax}");
     }
 
     private static double Number(JsonElement element, string name) =>

@@ -47,7 +47,7 @@ public sealed record Recording(
             }
             catch (Exception error) when (error is JsonException or NotSupportedException or ArgumentException)
             {
-                throw new TraceException(file, number, $"it is no line of a recording: {First(error.Message)}",
+                throw new TraceException(file, number, $"it is no line of a recording: {First(error)}",
                     "each line is a JSON object with \"what\" and \"seconds\"");
             }
 
@@ -79,5 +79,5 @@ public sealed record Recording(
             begun, [.. entries.OrderBy(entry => entry.Seconds)], notes.ToImmutable());
     }
 
-    private static string First(string message) => message.Split('\n')[0].TrimEnd('.', '\r');
+    private static string First(Exception error) => TraceText.Why(error).Split('\n')[0].TrimEnd('.', '\r');
 }

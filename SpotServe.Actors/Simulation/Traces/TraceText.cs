@@ -57,11 +57,14 @@ internal sealed class TraceText(string file, string text)
             file, line, $"{what} is \"{Short(value)}\"", $"it must be a whole number of {least} to {most}");
     }
 
+    /// <summary>How the parser begins what it adds of places in its own words.</summary>
+    private static readonly string[] Parser = [" Path: ", " LineNumber:"];
+
     /// <summary>What is wrong with JSON, and where in its line; the line's own number is the trace's.</summary>
     public static string Why(Exception error)
     {
-        var end = error.Message.IndexOf(" LineNumber:", StringComparison.Ordinal);
-        var text = (end > 0 ? error.Message[..end] : error.Message).TrimEnd('.');
+        var ends = Parser.Select(part => error.Message.IndexOf(part, StringComparison.Ordinal)).Where(end => end > 0);
+        var text = error.Message[..ends.DefaultIfEmpty(error.Message.Length).Min()].TrimEnd('.');
         return error is System.Text.Json.JsonException { BytePositionInLine: { } position }
             ? FormattableString.Invariant($"{text}, at byte {position + 1} of the line")
             : text;

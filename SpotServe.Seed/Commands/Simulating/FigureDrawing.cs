@@ -114,7 +114,9 @@ internal static partial class FigureDrawing
         foreach (var (index, isRight, isAbove) in places)
         {
             var text = plot.Add.Text(named[index].Label!, x.At(named[index].X), y.At(named[index].Y));
-            (text.LabelFontSize, text.OffsetX, text.OffsetY) = (FontSize - 1, isRight ? 5 : -5, isAbove ? -5 : 5);
+            (text.LabelFontSize, text.OffsetX, text.OffsetY) = (
+                FontSize - 1, isRight ? FigureLabels.Gap : -FigureLabels.Gap,
+                isAbove ? -FigureLabels.Gap : FigureLabels.Gap);
             text.LabelAlignment = (isRight, isAbove) switch
             {
                 (true, true) => Alignment.LowerLeft,

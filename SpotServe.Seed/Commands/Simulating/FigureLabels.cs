@@ -5,11 +5,11 @@ namespace SpotServe.Seed.Commands.Simulating;
 /// <summary>Finds places for words in a picture, so that none covers another: what finds none is left out.</summary>
 internal static class FigureLabels
 {
-    /// <summary>Pixels of a letter and of a line, a little more than they are.</summary>
-    private const double Letter = 7, Line = 14;
-
     /// <summary>Pixels between a point and its label.</summary>
-    private const double Gap = 5;
+    public const int Gap = 4;
+
+    /// <summary>Pixels of a letter and of a line.</summary>
+    private const double Letter = 6.4, Line = 12;
 
     /// <summary>Labels of points: to the right and above, or on another side.</summary>
     /// <param name="points">In pixels, y downwards; those without a label are not written over either.</param>

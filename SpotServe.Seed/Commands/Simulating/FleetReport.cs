@@ -57,7 +57,8 @@ internal static class FleetReport
         return new Report("What spot would cost", [
             new Text(
                 $"{arrivals.Length} requests over {Number(end / 3600, "0.##")} h, target {Number(slo, "0.###")} s."),
-            .. notes.Concat(pools.SelectMany(pool => pool.Offered.Notes)).Select(note => new Text(note)),
+            .. notes.Concat(pools.SelectMany(pool => pool.Offered.Notes)).Concat(ProfileNotes(result))
+                .Select(note => new Text(note)),
             new Heading("Latency, seconds"), Latencies(runs, slo), new Heading("Cost and changes"), Costs(runs),
             new Heading("Figures"), .. FleetFigures.Of([.. runs.Zip(fleets)])]);
     }
@@ -177,9 +178,14 @@ internal static class FleetReport
         var model = PlanRequestBuilder.Model(name.EndsWith(".json", StringComparison.Ordinal)
             ? new PlanModel { Config = name }
             : new PlanModel { Preset = name });
-        var profile = result.GetValue(FleetFlags.Profile) is { } path
-            ? ProfileTable.Parse(path, PaperFiles.Text(path))
-            : null;
+        var profile = ProfileOf(result);
+        if (profile is not null && profile.LayerCount != model.LayerCount)
+        {
+            throw new PlanningInputException(
+                $"{result.GetValue(FleetFlags.Profile)}: The profile's layer_num", profile.LayerCount,
+                $"{model.LayerCount}, as --model {name} has");
+        }
+
         const double BytesPerGbit = 1e9 / 8;
         var network = FleetFlags.Get(result, FleetFlags.Network, 0.001, 1e6) * BytesPerGbit;
         var disk = FleetFlags.Get(result, FleetFlags.Disk, 0.001, 1e6) * BytesPerGbit;
@@ -205,6 +211,14 @@ internal static class FleetReport
             },
         };
     }
+
+    private static ProfileTable? ProfileOf(ParseResult result) => result.GetValue(FleetFlags.Profile) is { } path
+        ? ProfileTable.Parse(path, PaperFiles.Text(path))
+        : null;
+
+    private static IEnumerable<string> ProfileNotes(ParseResult result) =>
+        ProfileOf(result)?.UnknownKeys.Select(key =>
+            $"{result.GetValue(FleetFlags.Profile)}: the key {key} is not known and was passed over") ?? [];
 
     private static Objective ObjectiveOf(ParseResult result) => result.GetValue(FleetFlags.Objective) switch
     {

@@ -15,6 +15,13 @@ internal static class PaperFiles
     public static PaperInputs Load(string folder)
     {
         var root = Path.Combine(folder, "spotserve");
+        if (!Directory.Exists(root))
+        {
+            throw new IOException(
+                $"--traces {folder}: there is no folder {root}; give one with spotserve/segments, spotserve/arrivals "
+                + "and spotserve/profiles/T4-4x below it (docs/simulate.md says where they come from).");
+        }
+
         return new PaperInputs(
             [
                 PaperModel.Opt6Billion(Profile("6.7B")),
@@ -56,6 +63,12 @@ internal static class PaperFiles
     public static string Text(string path)
     {
         if (Directory.Exists(path)) throw new IOException($"{path} is a folder; give a file.");
+        if (!File.Exists(path))
+        {
+            throw new IOException(
+                $"{path} is not there; give the path of a file (docs/simulate.md and docs/plan.md have the forms).");
+        }
+
         using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
         if (file.Length > BytesMax)
             throw new IOException($"{path} has {file.Length:N0} bytes; at most {BytesMax:N0} are read.");

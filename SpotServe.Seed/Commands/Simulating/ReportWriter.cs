@@ -30,10 +30,13 @@ internal static class ReportWriter
         // Piped output has no width of its own; tables that wrap at 80 columns cannot be read.
         if (console.Profile.Width < ConsoleWidth) console.Profile.Width = ConsoleWidth;
         console.WriteLine(report.Title);
-        foreach (var block in report.Blocks)
+        foreach (var (block, next) in report.Blocks.Zip([.. report.Blocks.Skip(1), null]))
         {
             switch (block)
             {
+                // Figures are for files.
+                case ReportBlock.Heading when next is null or ReportBlock.Figure:
+                    break;
                 case ReportBlock.Heading heading:
                     console.WriteLine();
                     console.Write(new Rule(Markup.Escape(heading.Title)).LeftJustified());
