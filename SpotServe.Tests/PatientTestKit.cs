@@ -11,7 +11,7 @@ namespace SpotServe.Tests;
 public abstract class PatientTestKit(Config config) : TestKit(config.WithFallback(Patient))
 {
     /// <summary>How long a test waits for what has to come.</summary>
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    public static readonly TimeSpan Patience = Waits.Max;
 
     private static readonly Config Patient = ConfigurationFactory.ParseString(
         $$"""

@@ -10,6 +10,9 @@ public sealed class PlanningInputException(string what, object? value, string ex
     : PlanningException($"{what} is {value ?? "missing"}; it must be {expected}.")
 {
     public string What { get; } = what;
+
+    /// <summary>The same about what stands in a file.</summary>
+    public PlanningInputException In(string file) => new($"{file}: {What}", value, expected);
 }
 
 /// <summary>There is no device to place anything on.</summary>

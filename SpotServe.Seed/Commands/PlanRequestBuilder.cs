@@ -28,7 +28,9 @@ internal static class PlanRequestBuilder
         var model = Model(description.Model);
         var links = Links(description.Links);
         var (staying, leaving) = Instances(description);
-        var table = description.Profile is { } path ? ProfileTable.Parse(File.ReadAllText(path)) : null;
+        var table = description.Profile is { } path
+            ? ProfileTable.Parse(path, File.ReadAllText(path))
+            : null;
         var inputs = new PlanningInputs(
             model,
             staying,

@@ -24,6 +24,13 @@ public static class SimulateCommand
         Description = "Folder with the paper's files below spotserve/ (docs/simulate.md)",
     };
 
+    private static readonly Option<string[]> Only = new("--only")
+    {
+        Description = "Of the paper's models these: OPT-6.7B, GPT-20B, LLaMA-30B",
+        AllowMultipleArgumentsPerToken = true,
+        HelpName = "MODEL",
+    };
+
     private static readonly Option<FileInfo?> Replay = new("--replay")
     {
         Description = "A recording of a live cluster (--record): what it did, beside what is simulated of it",
@@ -70,7 +77,7 @@ public static class SimulateCommand
     {
         var command = new Command("simulate", "Play traces of machines and requests through the planner")
         {
-            Paper, Traces, Replay, Perturbed, Seeds, EngineRestart, HolderRestart, Storage, Out, Json,
+            Paper, Traces, Only, Replay, Perturbed, Seeds, EngineRestart, HolderRestart, Storage, Out, Json,
         };
         foreach (var option in FleetFlags.All) command.Add(option);
         command.SetAction(result => Run(
@@ -119,7 +126,20 @@ public static class SimulateCommand
             InRange(result, EngineRestart, 0, 3600), InRange(result, HolderRestart, 0, 3600),
             InRange(result, Storage, 0.001, 10_000) * 1e9);
         return PaperReport.Make(
-            inputs, origin, assumed, (int)InRange(result, Perturbed, 0, 1000), (int)InRange(result, Seeds, 0, 1000));
+            Chosen(result, inputs), origin, assumed, (int)InRange(result, Perturbed, 0, 1000),
+            (int)InRange(result, Seeds, 0, 1000));
+    }
+
+    private static PaperInputs Chosen(ParseResult result, PaperInputs inputs)
+    {
+        if (result.GetValue(Only) is not { Length: > 0 } names) return inputs;
+        var known = inputs.Models.Select(model => model.Name).ToList();
+        var unknown = names.FirstOrDefault(name => !known.Contains(name, StringComparer.OrdinalIgnoreCase));
+        if (unknown is not null) throw new PlanningInputException(Only.Name, unknown, string.Join(", ", known));
+        return inputs with
+        {
+            Models = [.. inputs.Models.Where(model => names.Contains(model.Name, StringComparer.OrdinalIgnoreCase))],
+        };
     }
 
     private static double InRange<T>(ParseResult result, Option<T> option, double least, double most)

@@ -29,7 +29,7 @@ internal sealed class ApiServer : IAsyncDisposable
     {
         _app = app;
         Cluster = cluster;
-        Client = new HttpClient { BaseAddress = new Uri(app.Urls.Single()), Timeout = TimeSpan.FromSeconds(30) };
+        Client = new HttpClient { BaseAddress = new Uri(app.Urls.Single()), Timeout = Waits.Max };
     }
 
     public FakeCluster Cluster { get; }

@@ -7,7 +7,7 @@ namespace SpotServe.Tests.Chaos;
 /// millisecond or two of its beginning.</summary>
 internal sealed class PlannerLog : IDisposable
 {
-    private static readonly TimeSpan WaitMax = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan WaitMax = Waits.Max;
     private static readonly TimeSpan Period = TimeSpan.FromMilliseconds(1);
     private readonly StreamReader _reader;
     private string _unread = "";

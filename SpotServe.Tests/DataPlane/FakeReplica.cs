@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
-using System.Net;
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Execution;
 using Xunit;
@@ -113,12 +112,7 @@ internal sealed class FakeReplica : IAsyncDisposable
     }
 
     public static DataPlaneNode MakeNode(string secret = "a test's secret", ClusterIdentity? identity = null) => new(
-        new DataPlaneOptions
-        {
-            Secret = new ClusterSecret(secret),
-            Identity = identity,
-            Listen = new IPEndPoint(IPAddress.Loopback, 0),
-        },
+        ListenerTests.Options() with { Secret = new ClusterSecret(secret), Identity = identity },
         TimeProvider.System);
 
     /// <summary>The next result, in bounded time.</summary>

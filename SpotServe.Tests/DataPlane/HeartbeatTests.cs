@@ -10,6 +10,9 @@ public sealed class HeartbeatTests
 {
     private static readonly TimeSpan Patience = PatientTestKit.Patience;
 
+    /// <summary>The longest silence that the options take.</summary>
+    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(1);
+
     /// <summary>Losses that were reported, in order.</summary>
     private readonly Channel<(string Node, string Reason)> _lost =
         Channel.CreateUnbounded<(string Node, string Reason)>();
@@ -49,7 +52,7 @@ public sealed class HeartbeatTests
     public async Task Loss_is_found_when_another_process_took_the_peers_place(bool isEncrypted)
     {
         var identity = isEncrypted ? ClusterIdentity.OfSecret(ListenerTests.Options().Secret) : null;
-        using var watcher = MakeNode(new HeartbeatOptions { LostAfter = Patience }, identity);
+        using var watcher = MakeNode(new HeartbeatOptions { LostAfter = Longest }, identity);
         using var heart = new FakeHeart(identity);
         using var watch = watcher.WatchPeers(heart.As("former"), Report);
         await heart.BeatAsync(process: 1);
@@ -63,7 +66,7 @@ public sealed class HeartbeatTests
     [Fact]
     public async Task Link_is_dialled_again_when_it_breaks()
     {
-        using var watcher = MakeNode(new HeartbeatOptions { LostAfter = Patience });
+        using var watcher = MakeNode(new HeartbeatOptions { LostAfter = Longest });
         using var heart = new FakeHeart();
         using var watch = watcher.WatchPeers(heart.As("peer"), Report);
 

@@ -74,7 +74,7 @@ internal static class LinkPairs
             }
         })).ToList();
         threads.ForEach(thread => thread.Start());
-        threads.ForEach(thread => Xunit.Assert.True(thread.Join(TimeSpan.FromSeconds(20)), "waited for a rank"));
+        threads.ForEach(thread => Xunit.Assert.True(thread.Join(Waits.Max), "waited for a rank"));
         foreach (var error in errors)
         {
             if (error is not null) throw new InvalidOperationException("A rank failed.", error);

@@ -61,7 +61,8 @@ public sealed class ListenerTests
     {
         IPEndPoint endpoint;
         using (var past = new DataPlaneListener(Options(), TimeProvider.System)) endpoint = past.Endpoint;
-        using var deadline = new CancellationTokenSource(TimeSpan.FromMilliseconds(100));
+        // Long enough for one dial on a busy machine.
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(2));
 
         var error = await Assert.ThrowsAsync<PeerLostException>(() =>
             LinkDialler.DialAsync(Key, new DialTarget(endpoint, "nobody"), Credentials, deadline.Token));
@@ -262,6 +263,8 @@ public sealed class ListenerTests
     {
         Secret = new ClusterSecret(Secret),
         Listen = new IPEndPoint(IPAddress.Loopback, 0),
+        // A busy machine may take seconds for a handshake.
+        HandshakeTimeout = TimeSpan.FromMinutes(1),
     };
 
     internal static (SocketLink Dialled, SocketLink Accepted) Connect(DataPlaneListener listener, LinkKey key)

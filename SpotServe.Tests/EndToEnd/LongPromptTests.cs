@@ -26,7 +26,7 @@ public sealed class LongPromptTests(ITestOutputHelper output)
     /// ended.</summary>
     private const int OpenRequestsMax = SharedPrefixes.Completions;
 
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(150);
+    private static readonly TimeSpan Limit = Waits.Max;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 

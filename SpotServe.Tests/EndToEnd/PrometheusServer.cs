@@ -11,7 +11,7 @@ namespace SpotServe.Tests.EndToEnd;
 internal sealed partial class PrometheusServer : IAsyncDisposable
 {
     private const string Program = "/usr/bin/prometheus";
-    private static readonly TimeSpan WaitMax = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan WaitMax = Waits.Max;
     private static readonly TimeSpan AskPeriod = TimeSpan.FromMilliseconds(250);
 
     private readonly Process _process;

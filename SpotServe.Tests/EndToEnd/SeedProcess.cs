@@ -220,7 +220,7 @@ internal sealed partial class SeedProcess : IAsyncDisposable
             catch (TimeoutException)
             {
                 _process.Kill(entireProcessTree: true);
-                await _process.WaitForExitAsync().WaitAsync(StopMax);
+                await _process.WaitForExitAsync().WaitAsync(Waits.Max);
             }
         }
 

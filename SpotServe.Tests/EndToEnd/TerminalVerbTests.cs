@@ -54,7 +54,7 @@ public sealed class TerminalVerbTests
         var errors = process.StandardError.ReadToEndAsync(cancel);
         await process.StandardInput.WriteAsync(input);
         process.StandardInput.Close();
-        await process.WaitForExitAsync(cancel).WaitAsync(TimeSpan.FromSeconds(60), cancel);
+        await process.WaitForExitAsync(cancel).WaitAsync(Waits.Max, cancel);
         return (process.ExitCode, await output, await errors);
     }
 }

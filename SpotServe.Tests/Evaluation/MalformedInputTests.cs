@@ -26,9 +26,9 @@ public sealed class MalformedInputTests
         "The profile's embed is 3")]
     public void A_malformed_profile_is_refused_by_what_stands_there(string json, string message)
     {
-        var error = Assert.Throws<PlanningInputException>(() => ProfileTable.Parse(json));
+        var error = Assert.Throws<PlanningInputException>(() => ProfileTable.Parse("p.json", json));
 
-        Assert.StartsWith(message, error.Message, StringComparison.Ordinal);
+        Assert.StartsWith("p.json: " + message, error.Message, StringComparison.Ordinal);
     }
 
     [Theory]

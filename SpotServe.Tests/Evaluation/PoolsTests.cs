@@ -33,7 +33,7 @@ public sealed class PoolsTests
 
             Assert.Equal(0, code);
             Assert.Contains("all pools", output, StringComparison.Ordinal);
-            Assert.Contains("on-demand only", output, StringComparison.Ordinal);
+            Assert.Contains("2 on-demand machines", output, StringComparison.Ordinal);
             Assert.Contains("$ a million tokens", output, StringComparison.Ordinal);
         }
         finally

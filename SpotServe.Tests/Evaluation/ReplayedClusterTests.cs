@@ -92,12 +92,12 @@ public sealed class ReplayedClusterTests
         var views = new RecordedView();
         cluster.Controls[0].Board.Changed += view =>
             entries.AddRange(views.New(view, world.Now.TotalSeconds, world.Clock.GetUtcNow()));
-        for (var i = 0; i < clients; i++) AddClient(cluster, entries, i, at: 4 + (5 * i));
+        for (var i = 0; i < clients; i++) AddClient(cluster, entries, i, at: 4 + (4 * i));
         world.At(TimeSpan.FromSeconds(10), () => cluster.Die(Serving(cluster), closesSockets: true));
         world.At(TimeSpan.FromSeconds(20), () => cluster.AddNode());
         world.At(TimeSpan.FromSeconds(30), () => Serving(cluster).Notice(TimeSpan.FromSeconds(15)));
-        world.At(TimeSpan.FromSeconds(50), () => cluster.AddNode());
-        world.RunUntil(() => false, TimeSpan.FromSeconds(90));
+        world.At(TimeSpan.FromSeconds(45), () => cluster.AddNode());
+        world.RunUntil(() => false, TimeSpan.FromSeconds(65));
         if (cluster.Clients.Exists(client => !client.IsDone)) world.Break("a request is not done");
         return new Recording(begun, [.. entries.OrderBy(entry => entry.Seconds)], []);
     }

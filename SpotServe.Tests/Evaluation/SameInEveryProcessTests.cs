@@ -16,16 +16,17 @@ public sealed class SameInEveryProcessTests
         {
             string[] pools =
             [
-                Pool(folder, "a", "0,3\n300,2\n600,4\n1200,4"), Pool(folder, "b", "0,2\n450,0\n900,3\n1200,3"),
+                Pool(folder, "a", "0,3\n60,2\n120,4\n240,4"), Pool(folder, "b", "0,2\n90,0\n180,3\n240,3"),
             ];
             string[] arguments =
             [
                 "simulate", "--availability", .. pools, "--rate", "2", "--cv", "3", "--seed", "7", "--machines", "5",
-                "--floor", "3", "--notice", "0", "--json",
+                "--floor", "3", "--launch", "20", "--notice", "0", "--json",
             ];
 
-            var first = await TerminalVerbTests.RunAsync("", arguments);
-            var second = await TerminalVerbTests.RunAsync("", arguments);
+            var both = await Task.WhenAll(
+                TerminalVerbTests.RunAsync("", arguments), TerminalVerbTests.RunAsync("", arguments));
+            var (first, second) = (both[0], both[1]);
 
             Assert.True(first.Code == 0, first.Errors);
             Assert.Contains("all pools", first.Output, StringComparison.Ordinal);

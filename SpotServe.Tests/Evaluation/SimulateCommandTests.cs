@@ -10,7 +10,7 @@ public sealed class SimulateCommandTests
     [Fact]
     public void Without_traces_the_papers_evaluation_says_where_they_are_and_runs_on_the_built_in_set()
     {
-        var (code, output, error) = Run("simulate", "--paper", "--json");
+        var (code, output, error) = Run("simulate", "--paper", "--only", "GPT-20B", "--json");
 
         Assert.Equal("", error);
         Assert.Equal(0, code);
@@ -26,6 +26,15 @@ public sealed class SimulateCommandTests
 
         Assert.Equal(1, code);
         Assert.Contains("/no/such/folder", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_model_that_the_paper_does_not_have_is_refused_with_those_that_it_has()
+    {
+        var (code, _, error) = Run("simulate", "--paper", "--only", "GPT-5");
+
+        Assert.Equal(1, code);
+        Assert.Contains("--only is GPT-5; it must be OPT-6.7B, GPT-20B, LLaMA-30B", error, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -29,7 +29,7 @@ public sealed class WeightThreadsTests
     /// <summary>The first load waits for a second one to begin beside it.</summary>
     private sealed class MeetingMemory(FakeWeights inner, Barrier meeting) : IWeightMemory
     {
-        private static readonly TimeSpan MeetMax = TimeSpan.FromSeconds(20);
+        private static readonly TimeSpan MeetMax = Waits.Max;
         private int _loads;
 
         public bool HaveMet { get; private set; }

@@ -8,7 +8,7 @@ namespace SpotServe.Tests.Fleet;
 /// <summary>A fleet of bash scripts, with what it reported.</summary>
 internal sealed class FleetProbe : IAsyncDisposable
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Limit = Waits.Max;
 
     private readonly Channel<string> _lines = Channel.CreateUnbounded<string>();
 

@@ -9,7 +9,7 @@ namespace SpotServe.Tests.Fleet;
 
 public sealed class ParentWatchTests
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Limit = Waits.Max;
     private static readonly TimeSpan Never = TimeSpan.FromHours(1);
 
     [Fact]

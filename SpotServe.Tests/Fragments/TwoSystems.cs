@@ -17,7 +17,7 @@ public abstract class TwoSystems : IAsyncLifetime
     private readonly IHost _left = Start();
     private readonly IHost _right = Start();
 
-    protected static TimeSpan Limit { get; } = TimeSpan.FromSeconds(30);
+    protected static TimeSpan Limit { get; } = Waits.Max;
 
     protected static CancellationToken Cancel => TestContext.Current.CancellationToken;
 

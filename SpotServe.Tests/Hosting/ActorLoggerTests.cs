@@ -29,7 +29,7 @@ public sealed class ActorLoggerTests
         system.ActorOf(Props.Create(() => new Teller()), "teller").Tell(7L);
 
         var line = await lines.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask()
-            .WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+            .WaitAsync(Waits.Max, TestContext.Current.CancellationToken);
         using var json = JsonDocument.Parse(line);
         var root = json.RootElement;
         Assert.Equal("Hosting", root.GetProperty("area").GetString());

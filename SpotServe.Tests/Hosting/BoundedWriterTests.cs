@@ -6,7 +6,7 @@ namespace SpotServe.Tests.Hosting;
 /// <summary>What is said on a terminal holds up nobody, whatever its reader does.</summary>
 public sealed class BoundedWriterTests
 {
-    private static readonly TimeSpan Long = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Long = Waits.Max;
 
     [Fact]
     public void Text_arrives_in_order()

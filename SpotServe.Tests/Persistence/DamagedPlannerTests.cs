@@ -14,7 +14,7 @@ namespace SpotServe.Tests.Persistence;
 /// <summary>An entry of the planner's is damaged in a real database: it goes on without it and says which.</summary>
 public sealed class DamagedPlannerTests
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Limit = Waits.Max;
     private static readonly DateTimeOffset At = TestEvents.At;
 
     private static readonly Layout Layout = new(

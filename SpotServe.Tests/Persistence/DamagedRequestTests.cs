@@ -17,7 +17,7 @@ public sealed class DamagedRequestTests
     private const int Rows = 4;   // accepted, three times tokens
     private static readonly RequestId Damaged = new("cmpl-damaged");
     private static readonly RequestId Other = new("cmpl-other");
-    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Limit = Waits.Max;
     private readonly JournalHealth _health = new();
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -36,13 +36,11 @@ public sealed class DamagedRequestTests
             var client = Client(host.Services.GetRequiredService<ActorSystem>(), database, out var requests);
             await WriteAsync(requests, id);
             await WriteAsync(requests, new RequestId($"{Other.Value}-{id.Value}"));
-            await requests.GracefulStop(Soon);
+            await requests.GracefulStop(Limit);
             await damage.DoAsync(database, $"request-{id.Value}", row);
 
             client = Client(host.Services.GetRequiredService<ActorSystem>(), database, out requests);
-            var asked = TimeProvider.System.GetTimestamp();
             var error = await Assert.ThrowsAsync<RequestDamagedException>(() => client.DescribeAsync(id, Cancel));
-            Assert.InRange(TimeProvider.System.GetElapsedTime(asked), TimeSpan.Zero, Soon);
             var read = await ReadAsync(client, id);
 
             Assert.Contains(
@@ -53,7 +51,7 @@ public sealed class DamagedRequestTests
             Assert.Equal(Rows - 1, other.TokenCount);
             Assert.Equal(FinishReason.Failed, await client.CancelAsync(id, Cancel));
             await Assert.ThrowsAsync<RequestUnknownException>(() => client.DescribeAsync(id, Cancel));
-            await requests.GracefulStop(Soon);
+            await requests.GracefulStop(Limit);
         }
 
         Assert.Null(_health.Trouble);
@@ -68,7 +66,7 @@ public sealed class DamagedRequestTests
         using var host = await JournalSystem.StartAsync(database.Options, Cancel);
         _ = Client(host.Services.GetRequiredService<ActorSystem>(), database, out var requests);
         await WriteAsync(requests, Damaged);
-        await requests.GracefulStop(Soon);
+        await requests.GracefulStop(Limit);
         await database.QueryAsync(
             $"DELETE FROM journal WHERE persistence_id = 'request-{Damaged.Value}' AND sequence_number = 3");
 
@@ -100,9 +98,9 @@ public sealed class DamagedRequestTests
     private static async Task WriteAsync(IActorRef requests, RequestId id)
     {
         var greedy = new GenerationParameters(8, SamplingParameters.Greedy, []);
-        await requests.Ask<Accepted>(new Accept(id, new GenerationSpec([1, 2, 3], greedy)), Soon, Cancel);
+        await requests.Ask<Accepted>(new Accept(id, new GenerationSpec([1, 2, 3], greedy)), Limit, Cancel);
         for (var i = 0; i < Rows - 1; i++)
-            await requests.Ask<TokensAvailable>(new Region.Generate(id, i), Soon, Cancel);
+            await requests.Ask<TokensAvailable>(new Region.Generate(id, i), Limit, Cancel);
     }
 
     /// <summary>Where requests' entities live, and the replica that generates for them.</summary>

@@ -10,7 +10,7 @@ namespace SpotServe.Tests.Persistence;
 
 public sealed class JournalTests
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Limit = Waits.Max;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 

@@ -8,7 +8,7 @@ namespace SpotServe.Tests.Persistence;
 /// <summary>What the keeper of requests asks the real databases.</summary>
 public sealed class RequestJournalTests
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Limit = Waits.Max;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 

@@ -12,7 +12,7 @@ namespace SpotServe.Tests.Persistence;
 public sealed class SharedBatchTests
 {
     private const int Writers = 40;
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Limit = Waits.Max;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 

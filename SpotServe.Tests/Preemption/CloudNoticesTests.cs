@@ -68,7 +68,7 @@ public sealed class CloudNoticesTests
 
         first.Say(new MachineEvent.MayLeave("a", "perhaps"));
         first.Say(new MachineEvent.Leaves(later));
-        await both.Task.WaitAsync(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
+        await both.Task.WaitAsync(Waits.Max, TestContext.Current.CancellationToken);
         using var other = board.Subscribe(late.Add);
 
         Assert.Equal([later, sooner], early);

@@ -11,7 +11,7 @@ namespace SpotServe.Tests.Remoting;
 /// <summary>An actor system on loopback with SpotServe's transport and an actor "echo" that answers texts.</summary>
 internal sealed class RemoteSystem : IAsyncDisposable
 {
-    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+    public static readonly TimeSpan Limit = Waits.Max;
 
     private readonly ConcurrentQueue<LogEvent> _log = new();
 

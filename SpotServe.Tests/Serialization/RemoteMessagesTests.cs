@@ -12,7 +12,7 @@ namespace SpotServe.Tests.Serialization;
 
 public sealed class RemoteMessagesTests : IAsyncLifetime
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Limit = Waits.Max;
 
     private readonly IHost _left = Start();
     private readonly IHost _right = Start();

@@ -18,7 +18,7 @@ namespace SpotServe.Tests.Serialization;
 /// <summary>Two control nodes with the real settings: Akka's own traffic needs no JSON.</summary>
 public sealed class ShardedMessagesTests : IAsyncLifetime
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Limit = Waits.Max;
 
     private readonly IHost _first = Start();
     private readonly IHost _second = Start();

@@ -13,7 +13,7 @@ public sealed class ReplayTests
     // Among these are some that differed in every process while actors stopped in the order of hash codes.
     private const int FirstSeed = 200;
     private const int SeedCount = 11;
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan Limit = Waits.Max;
 
     [Theory]
     [InlineData(1)]

@@ -48,7 +48,7 @@ internal sealed class OtlpReceiver : IAsyncDisposable
     public async Task<ReceivedSpan[]> OfTraceAsync(string trace, int count)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        limit.CancelAfter(TimeSpan.FromSeconds(60));
+        limit.CancelAfter(Waits.Max);
         while (true)
         {
             ReceivedSpan[] found = [.. _spans.Where(span => span.Trace == trace)];

@@ -27,6 +27,20 @@ public sealed record ProfileTable(
     /// <summary>Length of the prompts that were profiled.</summary>
     public const int PromptTokens = 512;
 
+    /// <summary>Reads a profile's JSON text, and names its file where it is wrong.</summary>
+    /// <exception cref="PlanningInputException">A key is missing or a time is not a positive number.</exception>
+    public static ProfileTable Parse(string file, string json)
+    {
+        try
+        {
+            return Parse(json);
+        }
+        catch (PlanningInputException wrong)
+        {
+            throw wrong.In(file);
+        }
+    }
+
     /// <summary>Reads a profile's JSON text.</summary>
     /// <exception cref="PlanningInputException">A key is missing or a time is not a positive number.</exception>
     public static ProfileTable Parse(string json)

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.CommandLine;
 using System.Globalization;
 using SpotServe.Actors.Planning;
@@ -55,7 +56,12 @@ internal static class FleetFlags
     public static readonly Option<int> Scale = Count(
         "--scale", 1, "Machines that each one of the data stands for: a cloud's curves for a fleet of thousands");
 
-    public static readonly Option<int> Floor = Count("--floor", 0, "Machines at least: on-demand ones fill up");
+    public static readonly Option<int[]> Floor = new("--floor")
+    {
+        Description = "Machines at least: on-demand ones fill up (0); of several numbers each is a fleet of its own",
+        AllowMultipleArgumentsPerToken = true,
+    };
+
     public static readonly Option<int> OnDemand = Count("--on-demand", 0, "On-demand machines to compare with");
     public static readonly Option<double> SpotPrice = Number("--spot-price", 1.5, "Dollars a machine and hour");
     public static readonly Option<double> OnDemandPrice = Number("--on-demand-price", 4, "Dollars a machine and hour");
@@ -87,6 +93,16 @@ internal static class FleetFlags
     /// <exception cref="PlanningInputException">The value is out of bounds; names the option.</exception>
     public static int Get(ParseResult result, Option<int> option, int least, int most) =>
         (int)InRange(option, result.GetValue(option), least, most);
+
+    /// <exception cref="PlanningInputException">There are too many, or one is out of bounds.</exception>
+    public static ImmutableArray<int> Floors(ParseResult result)
+    {
+        const int FloorsMax = 16;
+        var floors = result.GetValue(Floor) is { Length: > 0 } asked ? asked : [0];
+        if (floors.Length > FloorsMax)
+            throw new PlanningInputException(Floor.Name, $"{floors.Length} numbers", $"at most {FloorsMax}");
+        return [.. floors.Distinct().Select(floor => (int)InRange(Floor, floor, 0, 16_384))];
+    }
 
     private static double InRange(Option option, double value, double least, double most) =>
         value >= least && value <= most

@@ -35,31 +35,31 @@ internal static class FleetReport
         var (arrivals, notes) = Requests(result, end);
         var slo = FleetFlags.Get(result, FleetFlags.SloSeconds, 0.001, 1e6);
         var setup = Setup(result, arrivals, slo, OfferOf(result, flags, usual));
-        var runs = new List<SimulationOutcome>();
-        Availability? first = null;
-        foreach (var (name, fleet) in Fleets(result, pools, end))
+        var (runs, fleets) = (new List<SimulationOutcome>(), new List<SimulatedFleet>());
+        foreach (var fleet in Fleets(result, pools, end))
         {
-            if (fleet.Changes[0].Added.IsEmpty && fleet.Changes.Length == 1) continue;
-            first ??= fleet;
+            var (name, machines) = (fleet.Name, fleet.Machines);
+            if (machines.Changes[0].Added.IsEmpty && machines.Changes.Length == 1) continue;
+            fleets.Add(fleet);
             var watch = Stopwatch.StartNew();
-            var played = setup(name, fleet);
+            var played = setup(name, machines);
             runs.Add(LiveSimulation.Run(
-                played, fleet, arrivals,
+                played, machines, arrivals,
                 progress is null ? null : at => progress($"{name}: {at / end:P0}")));
-            if (runs.Count == 1 && runs[0].Reconfigurations.IsEmpty) RequireLayout(played, fleet);
+            if (runs.Count == 1 && runs[0].Reconfigurations.IsEmpty) RequireLayout(played, machines);
             // Of this machine, so not of the report, which is the same everywhere.
             progress?.Invoke(FormattableString.Invariant(
                 $"{name}: {runs[^1].Events} events in {watch.Elapsed.TotalSeconds:0.0} s, ")
                 + $"{Sizes.Text(Environment.WorkingSet)} in use");
         }
 
-        if (first is null) throw new PlanningInputException("The machines", "none at any time", "at least one");
+        if (runs.Count == 0) throw new PlanningInputException("The machines", "none at any time", "at least one");
         return new Report("What spot would cost", [
             new Text(
                 $"{arrivals.Length} requests over {Number(end / 3600, "0.##")} h, target {Number(slo, "0.###")} s."),
             .. notes.Concat(pools.SelectMany(pool => pool.Offered.Notes)).Select(note => new Text(note)),
             new Heading("Latency, seconds"), Latencies(runs, slo), new Heading("Cost and changes"), Costs(runs),
-            new Heading("Figures"), .. Figures([.. runs], first)]);
+            new Heading("Figures"), .. FleetFigures.Of([.. runs.Zip(fleets)])]);
     }
 
     /// <summary>Nothing ever served: says why, if the most machines that ever were there are too few or too
@@ -87,42 +87,34 @@ internal static class FleetReport
             new Workload(setup.RateAtStart ?? 0, setup.PromptTokens, setup.OutputTokens));
     }
 
-    private static IEnumerable<ReportBlock> Figures(ImmutableArray<SimulationOutcome> runs, Availability first) =>
-    [
-        new Figure("latency", "Share of requests that were answered within a time.", FigureData.Distribution(runs)),
-        new Figure(
-            "time", $"Latency over time on {runs[0].Policy}, with its machines and layouts.",
-            FigureData.OverTime([runs[0]], first)),
-        new Figure(
-            "cost", "Cost against the mean latency.",
-            new FigureData("$ an hour", "Mean latency, s", [
-                .. runs.Where(run => !run.Completed.IsEmpty).Select(run => new FigureSeries(
-                    run.Policy, FigureStyle.Both, [new FigurePoint(run.CostPerHour, run.Latency.Average)])),
-            ])),
-    ];
-
-    private static IEnumerable<(string Name, Availability Fleet)> Fleets(
-        ParseResult result, List<Pool> pools, double end)
+    private static IEnumerable<SimulatedFleet> Fleets(ParseResult result, List<Pool> pools, double end)
     {
         var wanted = FleetFlags.Get(result, FleetFlags.Machines, 1, 16_384);
-        var floor = FleetFlags.Get(result, FleetFlags.Floor, 0, 16_384);
         var launch = FleetFlags.Get(result, FleetFlags.Launch, 0, 86_400);
-        yield return (pools.Count > 1 ? "all pools" : pools[0].Name,
-            Until(Pools.Spread(pools, wanted, floor, launch), end));
+        var onDemand = FleetFlags.Get(result, FleetFlags.OnDemand, 0, 16_384);
+        var all = pools.Count > 1 ? "all pools" : pools[0].Name;
+        foreach (var floor in FleetFlags.Floors(result))
+        {
+            var (name, label) = floor > 0 ? ($"{all}, at least {floor}", $"at least {floor}") : (all, "spot alone");
+            yield return new SimulatedFleet(
+                name, FleetKind.Pools, label, Until(Pools.Spread(pools, wanted, floor, launch), end));
+        }
+
         if (pools.Count > 1)
         {
             foreach (var pool in pools)
-                yield return (pool.Name, Until(Pools.Spread([pool], wanted, 0, launch), end));
+            {
+                yield return new SimulatedFleet(
+                    pool.Name, FleetKind.Pool, null, Until(Pools.Spread([pool], wanted, 0, launch), end));
+            }
         }
 
-        var onDemand = FleetFlags.Get(result, FleetFlags.OnDemand, 0, 16_384);
-        if (onDemand > 0)
-        {
-            var stay = Enumerable.Range(0, onDemand)
-                .Select(i => FormattableString.Invariant($"{Pools.OnDemand}/{i}"));
-            yield return ("on-demand only",
-                new Availability("on-demand", [new FleetChange(0, [.. stay], [])], end, []));
-        }
+        if (onDemand == 0) yield break;
+        var stay = Enumerable.Range(0, onDemand)
+            .Select(i => FormattableString.Invariant($"{Pools.OnDemand}/{i}"));
+        yield return new SimulatedFleet(
+            $"{onDemand} on-demand machines", FleetKind.OnDemand, null,
+            new Availability("on-demand", [new FleetChange(0, [.. stay], [])], end, []));
     }
 
     private static Availability Until(Availability fleet, double end) => fleet with
@@ -186,7 +178,7 @@ internal static class FleetReport
             ? new PlanModel { Config = name }
             : new PlanModel { Preset = name });
         var profile = result.GetValue(FleetFlags.Profile) is { } path
-            ? ProfileTable.Parse(PaperFiles.Text(path))
+            ? ProfileTable.Parse(path, PaperFiles.Text(path))
             : null;
         const double BytesPerGbit = 1e9 / 8;
         var network = FleetFlags.Get(result, FleetFlags.Network, 0.001, 1e6) * BytesPerGbit;

@@ -117,7 +117,7 @@ internal static class OurReport
                 inputs.Arrivals[Gpt], assumed)[^1].Latency)).ToList();
         var spot = cells.Where(cell => cell.Model == Gpt)
             .SelectMany(cell => new[] { (cell.SpotServe, cell.Trace), (cell.Rerouting, cell.Trace) })
-            .Select(run => (Run: run.Item1, Name: $"{run.Item1.Policy} on {run.Trace}"))
+            .Select(run => (Run: run.Item1, run.Trace, Name: $"{run.Item1.Policy} on {run.Trace}"))
             .ToList();
         blocks.Add(new Text(
             "All machines of the spot traces at the spot price: which of the +O traces' are on-demand is not in the "
@@ -129,10 +129,12 @@ internal static class OurReport
         blocks.Add(new Figure("cost", "GPT-20B: cost against the mean latency.", new FigureData(
             "$ an hour", "Mean latency, s", [
                 new FigureSeries("on-demand, 3 to 10 machines", FigureStyle.Both, [
-                    .. onDemand.Select(fleet => new FigurePoint(fleet.Cost, fleet.Latency.Average))]),
+                    .. onDemand.Select(fleet => new FigurePoint(
+                        fleet.Cost, fleet.Latency.Average, Number(fleet.Cost / PaperMachine.OnDemandPrice, "0")))]),
                 .. spot.GroupBy(run => run.Run.Policy).Select(policy => new FigureSeries(
                     policy.Key + " on spot", FigureStyle.Points, [
-                        .. policy.Select(run => new FigurePoint(run.Run.CostPerHour, run.Run.Latency.Average))])),
+                        .. policy.Select(run => new FigurePoint(
+                            run.Run.CostPerHour, run.Run.Latency.Average, run.Trace))])),
             ])));
     }
 

@@ -38,8 +38,11 @@ internal static class PaperFiles
                 ["MAF"] = Arrivals("query_realAr_cv6.txt"),
             }));
 
-        ProfileTable Profile(string name) =>
-            ProfileTable.Parse(Text(Path.Combine(root, "profiles", "T4-4x", $"megatron_{name}_profile.json")));
+        ProfileTable Profile(string name)
+        {
+            var path = Path.Combine(root, "profiles", "T4-4x", $"megatron_{name}_profile.json");
+            return ProfileTable.Parse(path, Text(path));
+        }
 
         Availability Segment(string name) =>
             AvailabilityReader.Read(name, Text(Path.Combine(root, "segments", name)));
