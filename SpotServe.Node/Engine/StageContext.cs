@@ -84,17 +84,16 @@ internal sealed class StageContext : IDisposable
     public Tensor Pages(int layer) => ((TorchBytes)_pages.Pool(layer)).Tensor;
 
     /// <summary>A column-parallel product.</summary>
-    /// <param name="outputs">Of all ranks together.</param>
-    public Tensor Multiply(ColumnLinear linear, Tensor values, long outputs)
-    {
-        if (PromptProducts is null) return linear.Apply(values);
-        var result = PromptProducts.Columns(values, linear.Weight, outputs);
-        return linear.Bias is { } bias ? result.add_(bias) : result;
-    }
+    public Tensor Multiply(ColumnLinear linear, Tensor values) => PromptProducts is null
+        ? linear.Apply(values) : PromptProducts.Columns(values, linear.Weight, linear.Bias);
 
-    /// <summary>The same, in float32.</summary>
-    public Tensor MultiplyWide(ColumnLinear linear, Tensor values, long outputs) => PromptProducts is null
-        ? linear.ApplyWide(values) : Multiply(linear, values, outputs).to(ScalarType.Float32);
+    /// <summary>The same in float32, without a bias.</summary>
+    public Tensor MultiplyWide(ColumnLinear linear, Tensor values)
+    {
+        if (PromptProducts is null) return linear.ApplyWide(values);
+        Invariant.Holds(linear.Bias is null);
+        return PromptProducts.Logits(values, linear.Weight);
+    }
 
     /// <summary>Sums a contiguous float32 tensor of [tokens, up to hidden] over the ranks, in place.</summary>
     public void AllReduce(Tensor values)

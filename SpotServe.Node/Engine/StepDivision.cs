@@ -4,33 +4,35 @@ using SpotServe.Node.Engine.Cuda;
 
 namespace SpotServe.Node.Engine;
 
-/// <summary>A chunk of a prompt as a step of its own.</summary>
-/// <param name="FirstRow">Its first row among those of the whole step.</param>
-/// <param name="Sample">Index of its drawn token among the whole step's; null where it draws none.</param>
-/// <param name="FirstScore">Index of its first scored row among the whole step's.</param>
-internal readonly record struct PromptChunk(StepPlan Plan, int FirstRow, int? Sample, int FirstScore);
+/// <summary>Chunks of prompts, neighbours in a step, as a step of their own.</summary>
+/// <param name="FirstRow">Their first row among those of the whole step.</param>
+/// <param name="FirstSample">Drawn tokens of the whole step before theirs.</param>
+/// <param name="FirstScore">Scored rows of the whole step before theirs.</param>
+internal readonly record struct PromptChunks(StepPlan Plan, int FirstRow, int FirstSample, int FirstScore);
 
 /// <summary>
-/// Divides a step between the decode kernels, which take generated tokens, and libtorch, which takes the chunks of
-/// prompts, each by itself: what else is in the step then changes no bit of either. Reused from step to step.
+/// Divides a step between the decode kernels, which take generated tokens, and what takes the chunks of prompts, so
+/// that what else is in the step changes no bit of either. Reused from step to step.
 /// </summary>
 internal sealed class StepDivision
 {
     private readonly List<DecodeColumn> _columns = [];
-    private readonly List<PromptChunk> _prompts = [];
+    private readonly List<PromptChunks> _prompts = [];
     private readonly List<StepPlan> _plans = [];
 
     /// <summary>Tokens for the decode kernels.</summary>
     public ReadOnlySpan<DecodeColumn> Columns => CollectionsMarshal.AsSpan(_columns);
 
-    public IReadOnlyList<PromptChunk> Prompts => _prompts;
+    public IReadOnlyList<PromptChunks> Prompts => _prompts;
 
     /// <param name="device">What draws for the decode kernels.</param>
-    public void Divide(StepPlan plan, ISampler device)
+    /// <param name="together">Neighbouring chunks share their products: no row of these changes a bit of
+    /// another.</param>
+    public void Divide(StepPlan plan, ISampler device, bool together)
     {
         _columns.Clear();
         _prompts.Clear();
-        var (samples, scored) = (0, 0);
+        var (samples, scored, follows) = (0, 0, false);
         for (var i = 0; i < plan.Chunks.Length; i++)
         {
             ref readonly var chunk = ref plan.Chunks[i];
@@ -38,7 +40,8 @@ internal sealed class StepDivision
             // The decode kernels give no logits but those that they draw from.
             var isDecode = chunk.ScoredRows == 0 && (chunk.Count == 1 || chunk.Replays != 0);
             if (isDecode) AddColumns(i, chunk, sample, !device.Draws(chunk));
-            else AddPrompt(plan, chunk, sample, scored);
+            else AddPrompt(plan, chunk, sample is null ? samples : samples - 1, scored, together && follows);
+            follows = !isDecode;
             scored += chunk.ScoredRows;
         }
     }
@@ -53,15 +56,19 @@ internal sealed class StepDivision
         }
     }
 
-    private void AddPrompt(StepPlan plan, in SequenceChunk chunk, int? sample, int firstScore)
+    private void AddPrompt(StepPlan plan, in SequenceChunk chunk, int firstSample, int firstScore, bool joins)
     {
-        if (_prompts.Count == _plans.Count) _plans.Add(new StepPlan());
-        var own = _plans[_prompts.Count];
-        own.Clear(plan.StepId);
-        own.Add(
+        if (!joins)
+        {
+            if (_prompts.Count == _plans.Count) _plans.Add(new StepPlan());
+            var fresh = _plans[_prompts.Count];
+            fresh.Clear(plan.StepId);
+            _prompts.Add(new PromptChunks(fresh, chunk.TokenOffset, firstSample, firstScore));
+        }
+
+        _prompts[^1].Plan.Add(
             chunk.Start, plan.Tokens.Slice(chunk.TokenOffset, chunk.Count),
-            plan.Pages.Slice(chunk.PageOffset, chunk.PageCount), sample is not null, chunk.Sampling,
+            plan.Pages.Slice(chunk.PageOffset, chunk.PageCount), chunk.Samples != 0, chunk.Sampling,
             scores: chunk.Scores, follower: chunk.Follower);
-        _prompts.Add(new PromptChunk(own, chunk.TokenOffset, sample, firstScore));
     }
 }

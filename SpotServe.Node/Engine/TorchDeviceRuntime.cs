@@ -98,7 +98,12 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
                 ? new StartTimeline(TimeProvider.System, StartTimeline.ProcessStart(), Description, tell) : null;
             timeline?.Reached("process, libtorch and device");
             // Beside joining, the first layout and the weights: none of them needs many cores.
-            if (CudaDecoder.MayServe(device, weightType)) KernelCache.Begin(device.index, KernelPart.Expected(Model));
+            if (CudaDecoder.MayServe(device, weightType))
+            {
+                var expected = KernelPart.Expected(Model, CudaDriver.Capability(device.index));
+                KernelCache.Begin(device.index, expected);
+            }
+
             _device = device;
             ProcessorShare = onCpu ? Math.Min(1, threads / (double)Environment.ProcessorCount) : 0;
             SpeedModel = $"{TorchDevices.ModelName(device, threads)} {weightType}".ToLowerInvariant();

@@ -203,7 +203,7 @@ internal sealed class TorchStageEngine : IStageEngine
         }
         else
         {
-            _division.Divide(plan, _decoder);
+            _division.Divide(plan, _decoder, together: _stage.PromptProducts is not null);
             if (SharesProducts()) RunPlain(plan, firstRow: 0, new Drawing(plan, draws, faults));
             else RunApart(plan, draws, faults);
         }
@@ -223,10 +223,10 @@ internal sealed class TorchStageEngine : IStageEngine
     private void RunApart(StepPlan plan, StepDraws draws, List<ChunkFault> faults)
     {
         if (_division.Columns.Length > 0) Decode(plan, draws, faults);
-        foreach (var (own, firstRow, sample, firstScore) in _division.Prompts)
+        foreach (var (own, firstRow, firstSample, firstScore) in _division.Prompts)
         {
             using var scope = NewDisposeScope();
-            RunPlain(own, firstRow, new Drawing(plan, draws, faults, sample ?? 0, firstScore));
+            RunPlain(own, firstRow, new Drawing(plan, draws, faults, firstSample, firstScore));
         }
     }
 
@@ -312,7 +312,7 @@ internal sealed class TorchStageEngine : IStageEngine
             $"fast: with prompts or over {DecodeBuffers.TokensMax} sequences in a step, bits depend on what it holds",
         _ when _stage.PromptProducts is null =>
             "invariant: the same bits in every batch, prompts on this M and decoding in every layout",
-        _ => "invariant: the same bits in every batch and layout, long chunks of prompts on this M",
+        _ => "invariant: the same bits in every batch, chunking and layout",
     };
 
     private static ref readonly SequenceChunk ChunkOf(StepPlan plan, int sample) =>

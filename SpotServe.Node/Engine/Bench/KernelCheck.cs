@@ -54,7 +54,9 @@ internal sealed class KernelCheck(Device device, Action<string> report)
         Compare(Shapes[3], ElementType.BFloat16, 130, 600, Numerics.Fast);
         Compare(Shapes[6], ElementType.BFloat16, 70, 700, Numerics.Fast);
         Compare(Shapes[0], ElementType.BFloat16, 66, 2_200, Numerics.Fast);
-        CompareMixed();
+        foreach (var shape in Shapes) ComparePrompts(shape, Numerics.Invariant);
+        ComparePrompts(Shapes[6], Numerics.Fast);
+        ComparePrompts(Layouts, Numerics.Fast);
         ComparePoison();
         CompareDraws();
         CompareLayouts();
@@ -104,20 +106,24 @@ internal sealed class KernelCheck(Device device, Action<string> report)
             sequence % 2 == 0 ? 0 : sequence * 3, (ulong)sequence * 0x9E37_79B9_7F4A_7C15);
     }
 
-    /// <summary>Chunks of a prompt beside generated tokens in shared products.</summary>
-    private void CompareMixed()
+    /// <summary>A prompt in chunks beside generated tokens.</summary>
+    private void ComparePrompts(BenchShape shape, Numerics numerics)
     {
-        const int Prompt = 250, End = 320, Company = 7;
-        using var engines = Engines(Layouts, ElementType.BFloat16, Numerics.Fast);
+        var (prompt, company) = (shape.Window is null ? 250 : 700, 7);
+        var end = prompt + 20;
+        using var engines = Engines(shape, ElementType.BFloat16, numerics);
         var rows = new List<List<float[]>>();
         foreach (var usePlain in new[] { true, false })
         {
-            using var replica = Replica(engines, Layouts, (1, 1), Company + 1, End, usePlain, StepTokens);
-            rows.Add(RecoveryTrace.Run(replica, Prompt, Prompt, End, Company, Layouts.Vocabulary));
+            using var replica = Replica(engines, shape, (1, 1), company + 1, end, usePlain, StepTokens);
+            rows.Add(RecoveryTrace.Run(replica, prompt, prompt, end, company, shape.Vocabulary));
         }
 
         var error = rows[0].Zip(rows[1], Difference).Max();
-        Tell(error < ErrorMax, $"a prompt of {Prompt} beside {Company} others, fast: {error:0.0e+0} from libtorch");
+        Tell(
+            error < ErrorMax,
+            $"{shape.Name}, a prompt of {prompt} beside {company} others, {NumericsNames.Of(numerics)}: "
+            + $"{error:0.0e+0} from libtorch");
     }
 
     /// <summary>A sequence whose logits are no numbers ends, and nothing else, whoever draws.</summary>
@@ -167,32 +173,35 @@ internal sealed class KernelCheck(Device device, Action<string> report)
     /// computed again there.</summary>
     private void CompareRecovery()
     {
-        CompareRecovery(Layouts, prompt: 200, chunk: 96);
-        CompareRecovery(Layouts, prompt: 1_300, chunk: 512);
-        CompareRecovery(Shapes[1], prompt: 300, chunk: 250);
+        CompareRecovery(Layouts, prompt: 200, chunk: 96, later: 96);
+        CompareRecovery(Layouts, prompt: 1_300, chunk: 512, later: 96);
+        CompareRecovery(Layouts, prompt: 1_300, chunk: 384, later: 1_300);
+        CompareRecovery(Shapes[1], prompt: 300, chunk: 250, later: 130);
+        CompareRecovery(Shapes[6], prompt: 900, chunk: 512, later: 300);
     }
 
-    private void CompareRecovery(BenchShape shape, int prompt, int chunk)
+    /// <param name="later">The longest chunk where the prompt is computed again.</param>
+    private void CompareRecovery(BenchShape shape, int prompt, int chunk, int later)
     {
         const int Company = 5;
         var (from, end) = (prompt + 130, prompt + 200);
         using var engines = Engines(shape, ElementType.BFloat16);
-        var undisturbed = Trace((1, 1), prompt, company: 0)[(from - prompt)..];
+        var undisturbed = Trace((1, 1), prompt, company: 0, chunk)[(from - prompt)..];
         foreach (var (stages, ranks) in new[] { (1, 1), (2, 1), (1, 2), (1, 4), (2, 2) })
         {
             if (shape.KvHeads < ranks) continue;
-            var recovered = Trace((stages, ranks), from, Company);
+            var recovered = Trace((stages, ranks), from, Company, later);
             var unequal = recovered.Zip(undisturbed, (a, b) => a == b ? 0 : 1).Sum();
             TellBits(
-                $"after a kill, prompt of {prompt} by {chunk}, beside {Company} others, P={stages} M={ranks}", unequal,
-                recovered.Count);
+                $"after a kill, prompt of {prompt} by {chunk} then {later}, beside {Company} others, P={stages} "
+                + $"M={ranks}", unequal, recovered.Count);
         }
 
-        List<ulong> Trace((int, int) layout, int start, int company)
+        List<ulong> Trace((int, int) layout, int start, int company, int chunkTokens)
         {
             using var replica = Replica(
-                engines, shape, layout, company + 1, end, usePlain: false, chunk + Company + StepTokens);
-            var rows = RecoveryTrace.Run(replica, prompt, start, end, company, shape.Vocabulary, chunk);
+                engines, shape, layout, company + 1, end, usePlain: false, chunkTokens + Company + StepTokens);
+            var rows = RecoveryTrace.Run(replica, prompt, start, end, company, shape.Vocabulary, chunkTokens);
             return [.. rows.Select(row => RepeatCheck.Hash(0, row))];
         }
     }

@@ -1,3 +1,4 @@
+using SpotServe.Actors;
 using SpotServe.Node.Weights;
 using static TorchSharp.torch;
 
@@ -29,8 +30,14 @@ internal sealed class GatedMlp(
 
     public void AddTo(Tensor residual, Tensor normed)
     {
-        var gated = stage.Multiply(gate, normed, stage.Model.IntermediateSize);
-        var values = stage.Multiply(up, normed, stage.Model.IntermediateSize);
+        if (stage.PromptProducts is { } products)
+        {
+            Invariant.Holds(IsPlain && gate.Bias is null && up.Bias is null);
+            down.AddTo(residual, products.Gated(normed, gate.Weight, up.Weight));
+            return;
+        }
+
+        var (gated, values) = (gate.Apply(normed), up.Apply(normed));
         if (stage.Cpu is { } cpu && activation == Activation.Silu && gated.NumberOfElements % 8 == 0)
             cpu.SiluMultiply(gated, values);
         else if (stage.Chunks is { } chunks && activation == Activation.Silu) chunks.Gate(gated, values);

@@ -78,11 +78,11 @@ internal sealed class RowLinear(
         Invariant.Holds(bias is null && IsPlain);
         if (stage.RankCount == 1)
         {
-            products.Rows(values, weight, residual);
+            products.AddRows(values, weight, residual);
             return;
         }
 
-        var sum = products.Rows(values, weight, sum: null);
+        var sum = products.PartialRows(values, weight);
         stage.AllReduce(sum);
         residual.add_(sum);
     }

@@ -90,7 +90,7 @@ internal sealed class OutputHead
     private Tensor Logits(Tensor residual, Tensor rows)
     {
         var normed = _norm.Apply(residual.index_select(0, rows));
-        return Scaled(_stage.MultiplyWide(_weight, normed, _stage.Model.VocabularySize)).contiguous();
+        return Scaled(_stage.MultiplyWide(_weight, normed)).contiguous();
     }
 
     /// <summary>Brings logits to the host, and all ranks' together on rank 0.</summary>

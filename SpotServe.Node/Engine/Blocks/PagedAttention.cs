@@ -1,4 +1,3 @@
-using SpotServe.Actors;
 using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Blocks;
@@ -85,9 +84,7 @@ internal sealed class PagedAttention : IDisposable
     public void AddTo(Tensor residual, Tensor normed)
     {
         var batch = _stage.Batch;
-        var model = _stage.Model;
-        var all = _stage.Multiply(
-            _queryKeyValue, normed, (model.HeadCount + (2L * model.KvHeadCount)) * _heads.HeadSize);
+        var all = _stage.Multiply(_queryKeyValue, normed);
         if (_stage.Chunks is { } chunks)
         {
             chunks.Place(all, _options, _pages);
@@ -98,8 +95,7 @@ internal sealed class PagedAttention : IDisposable
             WriteCache(all);
         }
 
-        var hasKernels = _stage.Cpu is not null || _stage.Chunks is not null;
-        if (batch.Groups.Count == 1 && !(batch.Groups[0].IsDecode && hasKernels))
+        if (_stage.Chunks is null && batch.Groups.Count == 1 && !(batch.Groups[0].IsDecode && _stage.Cpu is not null))
         {
             _output.AddTo(residual, Attend(all, 0));
             return;
@@ -110,10 +106,10 @@ internal sealed class PagedAttention : IDisposable
         for (var i = 0; i < batch.Groups.Count; i++)
         {
             var group = batch.Groups[i];
-            if (!group.IsDecode || _options.SoftCap != 0 || !hasKernels)
-                joined.narrow(0, group.FirstRow, group.Rows).copy_(Attend(all, i));
-            else if (_stage.Cpu is { } cpu) cpu.Attend(group, all, _pages, _options.Window, joined);
-            else _stage.Chunks!.AttendTokens(all, _pages, group, singles, _options.Window, joined);
+            if (_stage.Chunks is { } kernels) kernels.Attend(all, _pages, group, singles, _options.Window, joined);
+            else if (group.IsDecode && _options.SoftCap == 0 && _stage.Cpu is { } cpu)
+                cpu.Attend(group, all, _pages, _options.Window, joined);
+            else joined.narrow(0, group.FirstRow, group.Rows).copy_(Attend(all, i));
             if (group.IsDecode) singles += group.Rows;
         }
 
@@ -164,34 +160,13 @@ internal sealed class PagedAttention : IDisposable
     {
         var group = _stage.Batch.Groups[groupIndex];
         var queries = all.narrow(1, 0, _heads.QueryWidth).narrow(0, group.FirstRow, group.Rows);
-        var isWhole = _stage.Chunks is not null && !group.IsDecode && group.Length == group.Rows;
-        // From a sequence's start on, the mask is the one that libtorch's fastest kernel knows by itself.
-        var mask = isWhole && _options.Window == 0
-            ? null : _stage.Batch.Mask(groupIndex, _options.Window, _stage.WeightType);
-        if (isWhole)
-        {
-            return AttendChunk(
-                queries, Own(all, group, isValue: false), Own(all, group, isValue: true), mask, group.Rows);
-        }
-
+        var mask = _stage.Batch.Mask(groupIndex, _options.Window, _stage.WeightType);
         var table = _stage.Batch.PageTable(group).unsqueeze(1);
         var keys = Gather(_keys, table, group);
         var values = Gather(_values, table, group);
         return group.IsDecode
-            ? AttendTokens(queries, keys, values, mask!, group.Rows)
+            ? AttendTokens(queries, keys, values, mask, group.Rows)
             : AttendChunk(queries, keys, values, mask, group.Rows);
-    }
-
-    /// <summary>A chunk's own keys or values, where it sees no others: [1, heads, length, head size] over the rows
-    /// themselves, which spares gathering them from their pages.</summary>
-    private Tensor Own(Tensor all, AttentionGroup group, bool isValue)
-    {
-        var part = all.narrow(1, _heads.QueryWidth + (isValue ? _heads.KvWidth : 0), _heads.KvWidth)
-            .narrow(0, group.FirstRow, group.Rows).view(1, group.Rows, _heads.KvHeads, _heads.HeadSize)
-            .transpose(1, 2);
-        // The kernels run on regular heads only, so key heads need no picking.
-        Invariant.Holds(_heads.IsRegular);
-        return part;
     }
 
     /// <summary>[sequences, heads, length, head size].</summary>
@@ -208,26 +183,20 @@ internal sealed class PagedAttention : IDisposable
 
     /// <summary>Many tokens of one sequence: key heads are the batch, and the query heads that share one its
     /// heads.</summary>
-    /// <param name="mask">Null is: none after itself.</param>
-    private Tensor AttendChunk(Tensor queries, Tensor keys, Tensor values, Tensor? mask, int rows)
+    private Tensor AttendChunk(Tensor queries, Tensor keys, Tensor values, Tensor mask, int rows)
     {
         var byHead = queries.view(rows, GatheredHeads, Group, _heads.HeadSize).permute(1, 2, 0, 3);
-        return Attended(byHead, Shared(keys), Shared(values), mask?.view(1, 1, rows, -1))
+        return Attended(byHead, Shared(keys), Shared(values), mask.view(1, 1, rows, -1))
             .permute(2, 0, 1, 3).reshape(rows, _heads.QueryWidth);
 
         Tensor Shared(Tensor cached) =>
             cached.squeeze(0).unsqueeze(1).expand(GatheredHeads, Group, cached.shape[2], _heads.HeadSize);
     }
 
-    private Tensor Attended(Tensor queries, Tensor keys, Tensor values, Tensor? mask)
+    private Tensor Attended(Tensor queries, Tensor keys, Tensor values, Tensor mask)
     {
         if (_options.SoftCap == 0)
-        {
-            return nn.functional.scaled_dot_product_attention(
-                queries, keys, values, mask, is_casual: mask is null);
-        }
-
-        Invariant.Holds(mask is not null);
+            return nn.functional.scaled_dot_product_attention(queries, keys, values, mask);
         var scores = queries.matmul(keys.transpose(-2, -1)).to(ScalarType.Float32)
             .mul_(1 / Math.Sqrt(_heads.HeadSize));
         scores.div_(_options.SoftCap).tanh_().mul_(_options.SoftCap).add_(mask);

@@ -68,28 +68,6 @@ internal sealed unsafe class ChunkKernels : IDisposable
         Launch("gateChunk", (int)((count + Each - 1) / Each), 1, 0, pointers);
     }
 
-    /// <summary>Adds the leaves of a sum as a tree, and then to what is there.</summary>
-    /// <param name="leaves">[1, 2 or 4, rows, width], float32, contiguous; 4 divides the width.</param>
-    /// <param name="sum">[rows, width], float32, contiguous.</param>
-    /// <param name="adds">Else what is there is written over.</param>
-    public void AddLeaves(Tensor leaves, Tensor sum, bool adds)
-    {
-        Invariant.Holds(leaves.shape[0] is 1 or 2 or 4);
-        Invariant.Holds(sum.is_contiguous() && leaves.NumberOfElements == leaves.shape[0] * sum.NumberOfElements);
-        var arguments = new LeafArguments
-        {
-            Leaves = Address(leaves),
-            Sum = Address(sum),
-            Elements = sum.NumberOfElements,
-            Count = (int)leaves.shape[0],
-            Adds = adds ? 1 : 0,
-        };
-        Invariant.Holds(arguments.Elements % 4 == 0);
-        var pointers = stackalloc void*[] { &arguments };
-        const int Each = Threads * 4;
-        Launch("leavesChunk", (int)((arguments.Elements + Each - 1) / Each), 1, 0, pointers);
-    }
-
     /// <summary>Norms and turns queries and keys by their positions, in place; keys and values also go to their
     /// pages.</summary>
     /// <param name="rows">[tokens, (query heads + 2 kv heads) x head size], contiguous.</param>
@@ -118,11 +96,47 @@ internal sealed unsafe class ChunkKernels : IDisposable
         Launch("placeChunk", (int)rows.shape[0], blocks, Warps * heads.HeadSize * sizeof(float), pointers);
     }
 
-    /// <summary>Attention of single tokens over their pages, which hold the tokens' own keys and values, too.</summary>
+    /// <summary>Attention of a group over its pages, which hold its own keys and values, too.</summary>
     /// <param name="rows">The step's [tokens, (query heads + 2 kv heads) x head size], placed.</param>
     /// <param name="firstSingle">Index of the group's first row among all single tokens of the step.</param>
     /// <param name="joined">[tokens, query width]; the group's rows are written.</param>
-    public void AttendTokens(
+    public void Attend(
+        Tensor rows, Tensor pages, AttentionGroup group, int firstSingle, int window, Tensor joined)
+    {
+        if (group.IsDecode) AttendTokens(rows, pages, group, firstSingle, window, joined);
+        else AttendPrompt(rows, pages, group, window, joined);
+    }
+
+    private void AttendPrompt(Tensor rows, Tensor pages, AttentionGroup group, int window, Tensor joined)
+    {
+        var heads = _stage.Heads;
+        var width = heads.QueryWidth + (2 * heads.KvWidth);
+        using var table = _stage.Batch.PageTable(group);
+        var arguments = new PromptArguments
+        {
+            Rows = Address(rows) + (nint)((long)group.FirstRow * width * rows.ElementSize),
+            Pages = Address(pages),
+            Table = Address(table),
+            Output = Address(joined) + (nint)((long)group.FirstRow * heads.QueryWidth * joined.ElementSize),
+            Scale = 1 / MathF.Sqrt(heads.HeadSize),
+            RowStride = width,
+            OutputStride = heads.QueryWidth,
+            Count = group.Rows,
+            Start = group.Length - group.Rows,
+            Window = window,
+            KvHeads = heads.KvHeads,
+            Group = heads.QueryHeads / heads.KvHeads,
+        };
+        // As prompts.cuh has it: the rows and two stages of 64 keys and values, each row padded.
+        const int RowsABlock = 128, KeysHeld = 4 * 64;
+        var pitch = ((heads.HeadSize + 15) / 16 * 16 * sizeof(ushort)) + 16;
+        var pointers = stackalloc void*[] { &arguments };
+        Launch(
+            "attendChunk", (group.Rows + RowsABlock - 1) / RowsABlock, heads.QueryHeads,
+            (RowsABlock + KeysHeld) * pitch, pointers);
+    }
+
+    private void AttendTokens(
         Tensor rows, Tensor pages, AttentionGroup group, int firstSingle, int window, Tensor joined)
     {
         var (heads, splits) = (_stage.Heads, _slots.Splits);
@@ -204,16 +218,6 @@ internal sealed unsafe class ChunkKernels : IDisposable
         public nint Output;
         public float Epsilon;
         public int Width;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct LeafArguments
-    {
-        public nint Leaves;
-        public nint Sum;
-        public long Elements;
-        public int Count;
-        public int Adds;
     }
 
     [StructLayout(LayoutKind.Sequential)]

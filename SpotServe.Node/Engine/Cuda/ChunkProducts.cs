@@ -4,33 +4,37 @@ using static TorchSharp.torch;
 namespace SpotServe.Node.Engine.Cuda;
 
 /// <summary>
-/// The products of a prompt's chunk in bits that the number of ranks does not change. A rank's matrix is a part of the
-/// whole one. So every rank uses the kernel that cuBLAS would choose for the whole, and what is summed over the ranks
-/// is cut into <see cref="Leaves"/> parts of equal width, each summed by itself, and added in float32 as
+/// The products of prompts' chunks by kernels of our own (products.cuh): a row has the same bits whatever other rows
+/// there are and on every number of ranks, so chunks of several prompts may share a product. What is summed over the
+/// ranks is cut into <see cref="Leaves"/> parts of equal width, each summed by itself, and added in float32 as
 /// (l0 + l1) + (l2 + l3): a rank of M adds its own leaves, and the ranks the rest of the same tree.
 /// </summary>
-/// <remarks>That a kernel sums an output in an order that does not depend on how many there are is seen, not promised:
-/// <c>bench --verify</c> compares the bits of M = 1, 2 and 4. Where cuBLAS has no such kernel, libtorch's product
-/// stands in, whose bits may depend on M.</remarks>
-internal sealed unsafe class ChunkProducts : IDisposable
+internal sealed unsafe class ChunkProducts
 {
     /// <summary>Parts of a sum over the ranks; the most ranks whose bits are equal.</summary>
     public const int Leaves = 4;
 
-    private readonly StageContext _stage;
-    private readonly CudaStream _stream;
-    private readonly ChunkKernels _kernels;
-    private readonly CublasLt _cublas;
-    private readonly Dictionary<ProductShape, ProductAlgorithm?> _known = [];
+    /// <summary>The one kind of GPU that has the kernels' instructions.</summary>
+    public const int Capability = 90;
 
-    /// <exception cref="KernelsUnavailableException">cuBLAS cannot be told which kernel to use.</exception>
-    public ChunkProducts(StageContext stage, CudaStream stream, ChunkKernels kernels)
+    private const int Threads = 384;
+    private const int RingBytes = 196_608;
+
+    private readonly StageContext _stage;
+    private readonly CudaModule _module;
+    private readonly CudaStream _stream;
+    private readonly int _multiprocessors;
+    private readonly TensorMaps _maps;
+
+    /// <param name="module">Has the parts of <see cref="KernelPart.OfPrompts"/>.</param>
+    public ChunkProducts(StageContext stage, CudaModule module, CudaStream stream)
     {
         Invariant.Holds(IsFor(stage.RankCount));
         _stage = stage;
+        _module = module;
         _stream = stream;
-        _kernels = kernels;
-        _cublas = new CublasLt(stage.WeightType == ScalarType.Float16);
+        _multiprocessors = CudaDriver.MultiprocessorCount(stage.Device.index);
+        _maps = new TensorMaps(stage.WeightType == ScalarType.Float16);
     }
 
     /// <summary>Whether so many ranks each have whole leaves.</summary>
@@ -39,69 +43,127 @@ internal sealed unsafe class ChunkProducts : IDisposable
     /// <summary>A column-parallel product.</summary>
     /// <param name="values">[rows, input], contiguous.</param>
     /// <param name="weight">[this rank's outputs, input].</param>
-    /// <param name="outputs">Of all ranks.</param>
+    /// <param name="bias">[this rank's outputs]; null for none.</param>
     /// <returns>[rows, this rank's outputs], in the weight type.</returns>
-    public Tensor Columns(Tensor values, Tensor weight, long outputs)
+    public Tensor Columns(Tensor values, Tensor weight, Tensor? bias)
     {
-        var (rows, width) = ((int)values.shape[0], (int)values.shape[1]);
-        var whole = new ProductShape(rows, (int)outputs, width, width, 1, 0, IsWide: false);
-        var result = empty([rows, weight.shape[0]], _stage.WeightType, _stage.Device);
-        ProductShape[] shares =
-            [whole with { Outputs = whole.Outputs / 2 }, whole with { Outputs = whole.Outputs / 4 }];
-        var mine = whole with { Outputs = (int)weight.shape[0] };
-        return Multiply(whole, shares, mine, values, weight, result) ? result : nn.functional.linear(values, weight);
+        var result = empty([values.shape[0], weight.shape[0]], _stage.WeightType, _stage.Device);
+        var arguments = Arguments(values, weight, leaves: 1, result);
+        arguments.Bias = bias is null ? 0 : Address(bias);
+        Launch("columns", ProductTiles.Choose(arguments.Rows, arguments.Outputs, _multiprocessors), &arguments);
+        return result;
     }
 
-    /// <summary>A row-parallel product over this rank's leaves, added to float32 rows.</summary>
-    /// <param name="values">[rows, this rank's input], contiguous.</param>
-    /// <param name="weight">[outputs, this rank's input].</param>
-    /// <param name="sum">[rows, outputs]; null makes new ones.</param>
-    public Tensor Rows(Tensor values, Tensor weight, Tensor? sum)
+    /// <summary>silu(gate's product) * up's, in the weight type.</summary>
+    public Tensor Gated(Tensor values, Tensor gate, Tensor up)
     {
-        var (rows, width, outputs) = ((int)values.shape[0], (int)values.shape[1], (int)weight.shape[0]);
-        var leaves = Leaves / _stage.RankCount;
-        var leaf = width / leaves;
-        var mine = new ProductShape(rows, outputs, leaf, width, leaves, leaf, IsWide: true);
-        var whole = mine with { InputStride = leaf * Leaves, Parts = Leaves };
-        var parts = empty([leaves, rows, outputs], ScalarType.Float32, _stage.Device);
-        ProductShape[] shares = [Share(2), Share(4)];
-        if (!Multiply(whole, shares, mine, values, weight, parts))
-        {
-            for (var i = 0; i < leaves; i++)
-            {
-                var product = nn.functional.linear(values.narrow(1, i * leaf, leaf), weight.narrow(1, i * leaf, leaf));
-                parts[i].copy_(product);
-            }
-        }
-
-        if (sum is null && leaves == 1) return parts.view(rows, outputs);
-        var into = sum ?? empty([rows, outputs], ScalarType.Float32, _stage.Device);
-        _kernels.AddLeaves(parts, into, adds: sum is not null);
-        return into;
-
-        ProductShape Share(int ranks) => whole with { InputStride = whole.InputStride / ranks, Parts = Leaves / ranks };
+        Invariant.Holds(up.is_contiguous() && gate.shape[0] == up.shape[0] && gate.shape[1] == up.shape[1]);
+        var result = empty([values.shape[0], gate.shape[0]], _stage.WeightType, _stage.Device);
+        var arguments = Arguments(values, gate, leaves: 1, result);
+        arguments.Second = _maps.OfWeight(Address(up), arguments.Outputs, arguments.LeafWidth, leaves: 1);
+        var tiles = arguments.Rows <= ProductTiles.RowsOfFew
+            ? new ProductTiles("Few", 64, Cluster: 1) : new ProductTiles("256", 128, Cluster: 2);
+        Launch("swiglu", tiles, &arguments);
+        return result;
     }
 
-    public void Dispose() => _cublas.Dispose();
+    /// <summary>Products with the vocabulary, in float32.</summary>
+    public Tensor Logits(Tensor values, Tensor weight)
+    {
+        var result = empty([values.shape[0], weight.shape[0]], ScalarType.Float32, _stage.Device);
+        var arguments = Arguments(values, weight, leaves: 1, result);
+        Launch("logits", new ProductTiles("Few", 64, Cluster: 1), &arguments);
+        return result;
+    }
 
-    /// <param name="whole">What one rank alone would compute: it decides on the kernel.</param>
-    /// <param name="shares">What a rank of 2 and of 4 computes: every rank asks for all of them, and so for the same
-    /// kernel.</param>
-    /// <returns>False where cuBLAS has no kernel that can do it.</returns>
-    private bool Multiply(
-        in ProductShape whole, ReadOnlySpan<ProductShape> shares, in ProductShape mine, Tensor values, Tensor weight,
-        Tensor result)
+    /// <summary>A row-parallel product of one rank, added to float32 rows, [rows, outputs].</summary>
+    public void AddRows(Tensor values, Tensor weight, Tensor rows)
+    {
+        Invariant.Holds(_stage.RankCount == 1 && rows.is_contiguous());
+        Leaf(values, weight, rows);
+    }
+
+    /// <summary>This rank's part of a row-parallel product, to be added over the ranks.</summary>
+    /// <returns>[rows, outputs], float32.</returns>
+    public Tensor PartialRows(Tensor values, Tensor weight)
+    {
+        Invariant.Holds(_stage.RankCount > 1);
+        var result = empty([values.shape[0], weight.shape[0]], ScalarType.Float32, _stage.Device);
+        Leaf(values, weight, result);
+        return result;
+    }
+
+    private void Leaf(Tensor values, Tensor weight, Tensor into)
+    {
+        var arguments = Arguments(values, weight, Leaves / _stage.RankCount, into);
+        var tiles = arguments.Rows <= 2 * ProductTiles.RowsOfFew
+            ? new ProductTiles("Few", 64, Cluster: 1) : new ProductTiles("128", 128, Cluster: 2);
+        Launch("leaves", tiles, &arguments);
+    }
+
+    private ProductArguments Arguments(Tensor values, Tensor weight, int leaves, Tensor output)
     {
         Invariant.Holds(values.is_contiguous() && weight.is_contiguous());
-        if (!_known.TryGetValue(whole, out var algorithm))
+        Invariant.Holds(values.shape[1] == weight.shape[1] && weight.shape[1] % (leaves * TensorMaps.ColumnsUnit) == 0);
+        var (rows, outputs, width) = ((int)values.shape[0], (int)weight.shape[0], (int)weight.shape[1] / leaves);
+        return new ProductArguments
         {
-            algorithm = _cublas.Choose(whole, shares);
-            _known.Add(whole, algorithm);
-        }
+            Input = _maps.Of(Address(values), rows, width, leaves),
+            Weights = _maps.OfWeight(Address(weight), outputs, width, leaves),
+            Output = Address(output),
+            Rows = rows,
+            Outputs = outputs,
+            OutputStride = outputs,
+            LeafWidth = width,
+        };
+    }
 
-        return algorithm is { } chosen
-            && _cublas.Multiply(mine, chosen, Address(values), Address(weight), Address(result), _stream);
+    private void Launch(string product, ProductTiles tiles, ProductArguments* arguments)
+    {
+        var pointers = stackalloc void*[] { arguments };
+        var blocks = tiles.Blocks(arguments->Rows, arguments->Outputs, _multiprocessors);
+        // Room to begin at a multiple of 1024, and for the barriers.
+        const int SharedBytes = RingBytes + 1_024 + 256;
+        _module.Launch(
+            _stream, product + tiles.Name,
+            new LaunchShape(blocks, 1, 1, Threads, SharedBytes, tiles.Cluster, StartsEarly: false), pointers);
     }
 
     private static nint Address(Tensor tensor) => (nint)TensorMemory.Pointer(tensor);
+}
+
+/// <summary>How a product is cut into tiles of 128 rows; no bit depends on it.</summary>
+/// <param name="Name">Behind the product's name in the kernel's.</param>
+/// <param name="Outputs">Of a tile.</param>
+/// <param name="Cluster">Blocks that take the same outputs of neighbouring rows.</param>
+internal readonly record struct ProductTiles(string Name, int Outputs, int Cluster)
+{
+    /// <summary>Rows up to which one tile takes all, so that the weights' way in is what counts.</summary>
+    public const int RowsOfFew = TileRows;
+
+    private const int TileRows = 128;
+
+    /// <summary>Tiles of 256 outputs make the most of what is loaded, those of 128 leave fewer blocks idle at the end:
+    /// whichever of the two is done first.</summary>
+    public static ProductTiles Choose(int rows, int outputs, int multiprocessors)
+    {
+        if (rows <= RowsOfFew) return new ProductTiles("Few", 128, Cluster: 1);
+        ProductTiles wide = new("256", 256, Cluster: 2), narrow = new("128", 128, Cluster: 2);
+        // Measured: a narrow tile takes a little more than half of a wide one's time.
+        const double NarrowTime = 0.57;
+        return wide.Turns(rows, outputs, multiprocessors) <= NarrowTime * narrow.Turns(rows, outputs, multiprocessors)
+            ? wide : narrow;
+    }
+
+    /// <summary>Blocks to start: each takes several tiles where there are more than the device runs at once.</summary>
+    public int Blocks(int rows, int outputs, int multiprocessors) =>
+        Math.Min(Tiles(rows, outputs), multiprocessors / Cluster) * Cluster;
+
+    private int Turns(int rows, int outputs, int multiprocessors) =>
+        Parts(Tiles(rows, outputs), multiprocessors / Cluster);
+
+    /// <summary>Tiles, those of a cluster counted as one.</summary>
+    private int Tiles(int rows, int outputs) => Parts(rows, TileRows * Cluster) * Parts(outputs, Outputs);
+
+    private static int Parts(int all, int each) => (all + each - 1) / each;
 }

@@ -35,15 +35,18 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
         var device = stage.Device.index;
         CudaDriver.UseContext(device);
         var heads = stage.Heads;
+        var hasProducts = isInvariant && ChunkProducts.IsFor(stage.RankCount)
+            && CudaDriver.Capability(device) == ChunkProducts.Capability;
         var parts = KernelPart.Of(
             stage.Model, stage.RankCount, heads.QueryHeads / heads.KvHeads, model.HasFusedHeads(heads));
+        if (hasProducts) parts = [.. parts, .. KernelPart.OfPrompts(stage.Model, stage.RankCount)];
         _module = new CudaModule(KernelCache.Load(device, parts));
         var vocabulary = model.Head is { } head ? (int)head.Weight.shape[0] : 1;
         _buffers = new DecodeBuffers(stage, vocabulary);
         _slots = new StepSlots(stage.Model.ContextMax, stage.Device);
         _launches = new DecodeLaunches(stage, model, _buffers, _slots, _module, stream);
         Chunks = new ChunkKernels(stage, _module, stream, _buffers);
-        if (isInvariant && ChunkProducts.IsFor(stage.RankCount)) Products = new ChunkProducts(stage, stream, Chunks);
+        if (hasProducts) Products = new ChunkProducts(stage, _module, stream);
         if (stage.RankCount is > 1 and <= PeerEnd.RanksMax && PeerAccess.HasPeers(device)) End = PeerEnd.Make(stage);
         _output = model.Head is null ? null : new DecodeOutput(stage, _buffers, stream, vocabulary, End is not null);
         _exchanged = zeros([DecodeBuffers.TokensMax, stage.Model.HiddenSize], ScalarType.Float32).pin_memory()
@@ -123,7 +126,6 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
         End?.Dispose();
         _output?.Dispose();
         _exchanged.Dispose();
-        Products?.Dispose();
         Chunks.Dispose();
         _slots.Dispose();
         _buffers.Dispose();

@@ -115,3 +115,21 @@ internal struct DrawArguments
     public int Width;
     public int Stride;
 }
+
+/// <summary>See prompts.cuh.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct PromptArguments
+{
+    public nint Rows;
+    public nint Pages;
+    public nint Table;
+    public nint Output;
+    public float Scale;
+    public int RowStride;
+    public int OutputStride;
+    public int Count;
+    public int Start;
+    public int Window;
+    public int KvHeads;
+    public int Group;
+}

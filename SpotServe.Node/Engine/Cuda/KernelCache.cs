@@ -66,7 +66,8 @@ internal static class KernelCache
         var capability = CudaDriver.Capability(device).ToString(CultureInfo.InvariantCulture);
         string[] options =
         [
-            $"--gpu-architecture=sm_{capability}", "--std=c++17", "--fmad=false", $"-DPART_{part.Name}",
+            $"--gpu-architecture=sm_{capability}{(part.IsForOneKind ? "a" : "")}", "--std=c++17", "--fmad=false",
+            $"-DPART_{part.Name}",
             .. part.Definitions.Select(definition => $"-D{definition}"),
         ];
         var file = Path.Combine(TorchNative.CacheFolder("kernels"), $"{Key(device, options)}.cubin");

@@ -10,6 +10,9 @@ namespace SpotServe.Node.Engine.Cuda;
 /// <param name="Definitions">Macros of the source.</param>
 internal sealed record KernelPart(string Name, params string[] Definitions)
 {
+    /// <summary>It has instructions of one kind of GPU alone, which neither older nor newer ones know.</summary>
+    public bool IsForOneKind { get; init; }
+
     /// <summary>Segments of a product's sum.</summary>
     public const int Segments = 8;
 
@@ -28,7 +31,7 @@ internal sealed record KernelPart(string Name, params string[] Definitions)
         List<KernelPart> parts =
         [
             new("CLUSTER", attention), new("SPLIT", attention), new("DRAWING", any), new("FLOATS", any),
-            new("GATED", any), new("ROWS", ofHeads),
+            new("GATED", any), new("ROWS", ofHeads), new("PROMPT", ofHeads),
         ];
         if (fusesHeads) parts.Add(new KernelPart("HEADS", ofHeads));
         parts.Add(ranks == 1
@@ -37,9 +40,26 @@ internal sealed record KernelPart(string Name, params string[] Definitions)
         return parts;
     }
 
+    /// <summary>The products of prompts, for <see cref="ChunkProducts"/>.</summary>
+    public static IReadOnlyList<KernelPart> OfPrompts(ModelSpec model, int ranks)
+    {
+        string[] element = model.WeightType == ElementType.Float16 ? ["ELEMENT_FLOAT16"] : [];
+        var end = ranks == 1 ? "LEAVES_END=AddedToRows" : "LEAVES_END=ToFloatSums";
+        return
+        [
+            new("COLUMNS", element) { IsForOneKind = true },
+            new("SWIGLU", element) { IsForOneKind = true },
+            new("LEAVES", [Define("LEAVES", ChunkProducts.Leaves / ranks), end, .. element]) { IsForOneKind = true },
+        ];
+    }
+
     /// <summary>What a stage of one rank probably runs, before its blocks are there.</summary>
-    public static IReadOnlyList<KernelPart> Expected(ModelSpec model) =>
-        Of(model, ranks: 1, model.HeadCount / model.KvHeadCount, fusesHeads: model.HeadSize % 16 == 0);
+    /// <param name="capability">Of the device, times ten.</param>
+    public static IReadOnlyList<KernelPart> Expected(ModelSpec model, int capability)
+    {
+        var parts = Of(model, ranks: 1, model.HeadCount / model.KvHeadCount, fusesHeads: model.HeadSize % 16 == 0);
+        return capability == ChunkProducts.Capability ? [.. parts, .. OfPrompts(model, ranks: 1)] : parts;
+    }
 
     private static string Define(string name, int value) =>
         string.Create(CultureInfo.InvariantCulture, $"{name}={value}");

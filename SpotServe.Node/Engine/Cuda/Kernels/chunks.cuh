@@ -52,30 +52,6 @@ DEVICE void gateElements(const u16* gates, u16* values, long long count) {
   *(Words*)(values + at) = *(const Words*)r;
 }
 
-struct LeafArgs {
-  const float* leaves;     // [count][elements]
-  float* sum;              // [elements]
-  long long elements;      // a multiple of 4
-  int count, adds;         // 1, 2 or 4 leaves; whether they are added to what `sum` holds
-};
-
-DEVICE float4 addFloats(float4 a, const float4& b) {
-  a.x += b.x; a.y += b.y; a.z += b.z; a.w += b.w;
-  return a;
-}
-
-/// sum (+)= (l0 + l1) + (l2 + l3), 4 elements a thread.
-DEVICE void addLeaves(const LeafArgs& args) {
-  const long long at = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * 4;
-  if (at >= args.elements) return;
-  auto leaf = [&](int i) { return *(const float4*)(args.leaves + i * args.elements + at); };
-  float4 s = leaf(0);
-  if (args.count > 1) s = addFloats(s, leaf(1));
-  if (args.count > 2) s = addFloats(s, addFloats(leaf(2), leaf(3)));
-  float4* to = (float4*)(args.sum + at);
-  *to = args.adds ? addFloats(*to, s) : s;
-}
-
 struct PlaceArgs {
   u16* rows;                  // [rows][(queryHeads + 2 kvHeads) HEAD_SIZE]; queries and keys are changed in place
   u16* pages;                 // [page][2][kvHeads][16][HEAD_SIZE]

@@ -9,6 +9,10 @@
   KERNEL(256, 1) name##32(const __grid_constant__ LinearArgs args) { linearPair<4, 3, E>(args); } \
   KERNEL(256, 1) name##64(const __grid_constant__ LinearArgs args) { linearPair<8, 3, E>(args); }
 
+// NT outputs of a tile, blocks of a cluster, leaves of a sum.
+#define PRODUCT(name, NT, cluster, leaves, E) \
+  KERNEL(384, 1) name(const __grid_constant__ ProductArgs args) { product<NT, cluster, leaves, E>(args); }
+
 #if defined(PART_FLOATS)
 #include "linear.cuh"
 LINEAR_LAYERS(floats, ToFloats)
@@ -27,6 +31,23 @@ KERNEL(256, 1) partial8(const __grid_constant__ LinearArgs args) { linear<1, 1, 
 KERNEL(256, 1) partial16(const __grid_constant__ LinearArgs args) { linear<2, 1, 4, ROW_SEGMENTS, ToPartial>(args); }
 KERNEL(256, 1) partial32(const __grid_constant__ LinearArgs args) { linear<4, 1, 4, ROW_SEGMENTS, ToPartial>(args); }
 KERNEL(256, 1) partial64(const __grid_constant__ LinearArgs args) { linear<8, 1, 3, ROW_SEGMENTS, ToPartial>(args); }
+#elif defined(PART_COLUMNS)
+#include "products.cuh"
+PRODUCT(columns256, 256, 2, 1, ToElements)
+PRODUCT(columns128, 128, 2, 1, ToElements)
+PRODUCT(columnsFew, 128, 1, 1, ToElements)
+PRODUCT(logitsFew, 64, 1, 1, ToFloatSums)
+#elif defined(PART_SWIGLU)
+#include "products.cuh"
+PRODUCT(swiglu256, 256, 2, 1, ToGatedElements)
+PRODUCT(swigluFew, 128, 1, 1, ToGatedElements)
+#elif defined(PART_LEAVES)
+#include "products.cuh"
+PRODUCT(leaves128, 128, 2, LEAVES, LEAVES_END)
+PRODUCT(leavesFew, 64, 1, LEAVES, LEAVES_END)
+#elif defined(PART_PROMPT)
+#include "prompts.cuh"
+KERNEL(256, (HEAD_SIZE > 128 ? 1 : 2)) attendChunk(const __grid_constant__ PromptArgs args) { attendPrompt(args); }
 #elif defined(PART_CLUSTER)
 #include "attention.cuh"
 KERNEL(ATTENTION_WARPS * 32, (HEAD_SIZE > 128 || GROUP > 4 ? 1 : 2))
@@ -54,5 +75,4 @@ KERNEL(128, 4) place(const __grid_constant__ HeadArgs args) { placeHeads(args); 
 KERNEL(256, 4) normChunk(const __grid_constant__ NormArgs args) { normRow(args); }
 KERNEL(256, 4) gateChunk(const u16* gates, u16* values, long long count) { gateElements(gates, values, count); }
 KERNEL(256, 4) placeChunk(const __grid_constant__ PlaceArgs args) { placeRow(args); }
-KERNEL(256, 4) leavesChunk(const __grid_constant__ LeafArgs args) { addLeaves(args); }
 #endif
