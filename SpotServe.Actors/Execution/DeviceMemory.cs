@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
 
 namespace SpotServe.Actors.Execution;
@@ -21,6 +22,10 @@ public interface ITransferBlock : IDisposable
 
     /// <summary>Copies bytes of the wire form into the memory.</summary>
     void Write(long offset, ReadOnlySpan<byte> from);
+
+    /// <summary>The memory that holds the wire form from an offset on without gaps, so that devices can copy it to each
+    /// other; null when it is only to be had through the other calls.</summary>
+    MemoryRun? MemoryAt(long offset) => null;
 }
 
 /// <summary>

@@ -61,6 +61,22 @@ public static class EngineValues
         };
     }
 
+    /// <summary>Devices of a node: what was given, or all GPUs of its machine where no single one is named. One process
+    /// has them all, so that they reach each other's memory.</summary>
+    /// <param name="given">--devices; null where it was left out.</param>
+    /// <exception cref="UsageException">It is out of range.</exception>
+    public static int Devices(string device, int? given, Func<int?> gpus)
+    {
+        ArgumentNullException.ThrowIfNull(gpus);
+        if (given is { } count)
+        {
+            return count is >= 1 and <= GpusMax ? count : throw new UsageException(string.Create(
+                CultureInfo.InvariantCulture, $"--devices is {count}; it must be 1 to {GpusMax}."));
+        }
+
+        return device == Gpu ? Math.Clamp(gpus() ?? 1, 1, GpusMax) : 1;
+    }
+
     private static int? Index(string value)
     {
         if (value == Gpu) return 0;

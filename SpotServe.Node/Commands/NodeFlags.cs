@@ -49,10 +49,10 @@ internal sealed class NodeFlags
         DefaultValueFactory = _ => "cpu",
     };
 
-    private Option<int> Devices { get; } = new("--devices")
+    private Option<int?> Devices { get; } = new("--devices")
     {
-        Description = "Devices of this node: GPUs from the named one on, or engines that share the CPU.",
-        DefaultValueFactory = _ => 1,
+        Description = "Devices of this node: GPUs from the named one on, or engines that share the CPU "
+            + "(default: all GPUs with --device cuda, else 1).",
     };
 
     private Option<int?> Threads { get; } = new("--threads") { Description = "CPU threads of each device (or all)." };
@@ -134,7 +134,8 @@ internal sealed class NodeFlags
             throw new UsageException($"--host {parsed.GetValue(Host)} is not an IP address.");
         }
 
-        var devices = InRange("--devices", parsed.GetValue(Devices), 1, EngineValues.GpusMax);
+        var device = parsed.GetValue(Device)!;
+        var devices = EngineValues.Devices(device, parsed.GetValue(Devices), Gpus.Count);
         return new NodeOptions
         {
             Seeds = [.. seeds.Select(seed => Told(HostNames.Peer("--seed", seed)))],
@@ -143,7 +144,7 @@ internal sealed class NodeFlags
             Host = host,
             ClusterPort = InRange("--port", parsed.GetValue(Port), 0, 65_535),
             DataPort = InRange("--data-port", parsed.GetValue(DataPort), 0, 65_535),
-            Device = EngineValues.Device(parsed.GetValue(Device)!, devices, Gpus.Count),
+            Device = EngineValues.Device(device, devices, Gpus.Count),
             DeviceCount = devices,
             Threads = parsed.GetValue(Threads) is { } threads ? InRange("--threads", threads, 1, 1024) : null,
             WeightType = ReadDtype(parsed.GetValue(Dtype)!),

@@ -58,6 +58,35 @@ internal sealed unsafe class TorchBytes : TensorBytes
         else from.CopyTo(new Span<byte>(_start + offset, from.Length));
     }
 
+    public override bool IsOnDevice => _gpu is not null;
+
+    /// <summary>From GPU to GPU on a copier's stream: over NVLink where they reach each other's memory, else as the
+    /// driver can.</summary>
+    /// <exception cref="SpotServe.Actors.Execution.EngineLostException">The driver failed.</exception>
+    public override bool TryCopy(IReadOnlyList<MemoryCopy> copies)
+    {
+        if (_gpu is null || !copies.All(copy => copy is
+            {
+                From: TorchBytes { _gpu: not null }, Into: TorchBytes { _gpu: { } gpu },
+            } && gpu == _gpu))
+        {
+            return false;
+        }
+
+        using var slot = CopySlot.Rent(_gpu.Value);
+        foreach (var copy in copies)
+        {
+            var (from, into) = ((TorchBytes)copy.From, (TorchBytes)copy.Into);
+            Invariant.Holds(copy.FromOffset >= 0 && copy.FromOffset + copy.Bytes <= from.Length);
+            Invariant.Holds(copy.IntoOffset >= 0 && copy.IntoOffset + copy.Bytes <= into.Length);
+            slot.CopyBetween(
+                from._gpu!.Value, (nint)(from._start + copy.FromOffset), _gpu.Value,
+                (nint)(into._start + copy.IntoOffset), copy.Bytes);
+        }
+
+        return true;
+    }
+
     protected override void Free()
     {
         _tensor.Dispose();

@@ -200,6 +200,7 @@ internal static class LocalCommand
         "--host", Loopback,
         "--cloud", "none",   // The seed says when a node goes; a notice for the machine is the seed's own.
         EngineValues.DeviceName, parsed.GetValue(Device)!,
+        "--devices", "1",
         EngineValues.DtypeName, parsed.GetValue(Dtype)!,
         EngineValues.NumericsName, parsed.GetValue(Numerics)!,
         "--memory", MemoryPerNode(options).ToString("0.###", CultureInfo.InvariantCulture),

@@ -55,6 +55,8 @@ internal sealed class ReplicaHarness : IDisposable
     private readonly StepPlan _plan = new();
     private long _step;
 
+    /// <param name="type">Null is float32, whatever the device's own choice for the folder is: tolerances and golden
+    /// values are of that.</param>
     public ReplicaHarness(
         string folder, int stages, int ranks, ElementType? type = null, ImmutableArray<LayerRange> layers = default,
         bool usePlainOperations = false, ReplicaBounds? bounds = null)
@@ -63,7 +65,7 @@ internal sealed class ReplicaHarness : IDisposable
         {
             ModelFolder = folder,
             Threads = 1,
-            WeightType = type,
+            WeightType = type ?? ElementType.Float32,
             Device = Environment.GetEnvironmentVariable("SPOTSERVE_TEST_DEVICE") ?? "cpu",
         });
         var ranges = layers.IsDefault ? Layout.EvenStages(_runtime.Model.LayerCount, 1, stages) : layers;

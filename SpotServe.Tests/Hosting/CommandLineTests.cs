@@ -104,6 +104,24 @@ public class CommandLineTests
     public void Device_that_this_machine_has_is_taken(string device, int count) =>
         Assert.Equal(device, EngineValues.Device(device, count, () => 2));
 
+    [Theory]
+    [InlineData("cuda", null, 4, 4)]
+    [InlineData("cuda", 2, 4, 2)]
+    [InlineData("cuda:1", null, 4, 1)]
+    [InlineData("cuda", null, 200, EngineValues.GpusMax)]
+    [InlineData("cpu", 3, 4, 3)]
+    public void A_node_on_cuda_has_all_GPUs_of_its_machine_unless_told_otherwise(
+        string device, int? given, int gpus, int expected) =>
+        Assert.Equal(expected, EngineValues.Devices(device, given, () => gpus));
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(65)]
+    public void A_number_of_devices_that_no_node_has_is_refused_with_the_bounds(int given) => Assert.Contains(
+        "1 to 64",
+        Assert.Throws<UsageException>(() => EngineValues.Devices("cuda", given, () => 2)).Message,
+        StringComparison.Ordinal);
+
     [Fact]
     public void Cpu_needs_no_driver() =>
         Assert.Equal("cpu", EngineValues.Device("cpu", 4, () => throw new InvalidOperationException("was asked")));

@@ -1,4 +1,5 @@
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Execution.Memory;
 
 namespace SpotServe.Actors.DataPlane;
 
@@ -23,11 +24,13 @@ internal static class BlockCopy
         }
 
         byte[]? staging = null;
+        List<MemoryCopy>? copies = from.Bytes > 0 && IsOnDevice(from) && IsOnDevice(into) ? [] : null;
         for (long offset = 0; offset < from.Bytes;)
         {
-            var length = (int)Math.Min(chunkBytes, from.Bytes - offset);
+            var (start, length) = (offset, (int)Math.Min(chunkBytes, from.Bytes - offset));
             pacer.Take(length, request.Urgent, cancel);
-            for (var end = offset + length; offset < end;) offset += CopySome(offset, (int)(end - offset));
+            if (copies is not null && TryCopyBetweenDevices(from, into, offset, length, copies)) offset += length;
+            for (var end = start + length; offset < end;) offset += CopySome(offset, (int)(end - offset));
             TransferMetrics.Moved(request, TransferMetrics.FromThisNode, length);
         }
 
@@ -60,5 +63,23 @@ internal static class BlockCopy
             source[..count].CopyTo(target);
             return count;
         }
+    }
+
+    private static bool IsOnDevice(ITransferBlock block) => block.MemoryAt(0) is { Memory.IsOnDevice: true };
+
+    /// <summary>One chunk from GPU to GPU, say: the runs of memory that both ends have together.</summary>
+    private static bool TryCopyBetweenDevices(
+        ITransferBlock from, ITransferBlock into, long offset, int length, List<MemoryCopy> copies)
+    {
+        copies.Clear();
+        for (var (at, end) = (offset, offset + length); at < end;)
+        {
+            if (from.MemoryAt(at) is not { } source || into.MemoryAt(at) is not { } target) return false;
+            var bytes = Math.Min(Math.Min(source.Bytes, target.Bytes), end - at);
+            copies.Add(new MemoryCopy(source.Memory, source.Offset, target.Memory, target.Offset, bytes));
+            at += bytes;
+        }
+
+        return copies[0].Into.TryCopy(copies);
     }
 }

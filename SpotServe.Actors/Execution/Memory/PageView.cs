@@ -72,6 +72,12 @@ internal sealed class PageView : ITransferBlock
         }
     }
 
+    public MemoryRun? MemoryAt(long offset)
+    {
+        var (memory, at, bytes) = RunAt(offset);
+        return new MemoryRun(memory, at, bytes);
+    }
+
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _closed, 1) != 0) return;

@@ -89,6 +89,12 @@ internal sealed class RectangleView : ITransferBlock
         }
     }
 
+    public MemoryRun? MemoryAt(long offset)
+    {
+        var (memory, at, bytes) = RunAt(offset);
+        return new MemoryRun(memory, at, bytes);
+    }
+
     public void Dispose() => Interlocked.Exchange(ref _close, null)?.Invoke();
 
     private (TensorBytes Memory, long Offset, long Bytes) RunAt(long offset)

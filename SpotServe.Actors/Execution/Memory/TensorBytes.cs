@@ -21,6 +21,14 @@ public abstract class TensorBytes(long length)
     /// <summary>Copies bytes in.</summary>
     public abstract void Write(long offset, ReadOnlySpan<byte> from);
 
+    /// <summary>Whether <see cref="TryCopy"/> may copy without the host.</summary>
+    public virtual bool IsOnDevice => false;
+
+    /// <summary>Copies between memories of devices, of which this is a target, without the host; all is there when it
+    /// returns.</summary>
+    /// <returns>False where these devices cannot: nothing was copied.</returns>
+    public virtual bool TryCopy(IReadOnlyList<MemoryCopy> copies) => false;
+
     /// <summary>Adds an owner; each owner calls <see cref="Release"/> once.</summary>
     public TensorBytes Share()
     {
@@ -38,3 +46,10 @@ public abstract class TensorBytes(long length)
     /// <summary>Gives the memory back: nobody owns it any more.</summary>
     protected abstract void Free();
 }
+
+/// <summary>Bytes of one memory that lie together.</summary>
+public readonly record struct MemoryRun(TensorBytes Memory, long Offset, long Bytes);
+
+/// <summary>Bytes that go from one memory to another.</summary>
+public readonly record struct MemoryCopy(
+    TensorBytes From, long FromOffset, TensorBytes Into, long IntoOffset, long Bytes);

@@ -43,6 +43,12 @@ internal sealed class TimedBlock(
         Note(offset + from.Length);
     }
 
+    public MemoryRun? MemoryAt(long offset)
+    {
+        Note(offset);
+        return block.MemoryAt(offset);
+    }
+
     /// <summary>All of it is there.</summary>
     public void End() => Note(Bytes);
 

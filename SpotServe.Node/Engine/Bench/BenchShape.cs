@@ -23,6 +23,8 @@ public sealed record BenchShape(
         new("1b", 2048, 22, 32, 4, 5632, 32_000),
         new("7b", 4096, 32, 32, 32, 11_008, 32_000),
         new("8b", 4096, 32, 32, 8, 14_336, 128_256),
+        new("13b", 5120, 40, 40, 40, 13_824, 32_000),
+        new("70b", 8192, 80, 64, 8, 28_672, 32_000),
     ];
 
     public static BenchShape Named(string name) => All.FirstOrDefault(shape => shape.Name == name)

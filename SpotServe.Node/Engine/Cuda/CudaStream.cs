@@ -44,6 +44,10 @@ internal sealed unsafe partial class CudaStream : IDisposable
     public void CopyToDevice(nint to, void* from, long bytes) =>
         CudaDriver.Ran(CopyHostToDevice(to, from, (nuint)bytes, _handle), nameof(CopyToDevice));
 
+    /// <summary>From one context's memory to another's.</summary>
+    public void CopyBetween(nint to, nint toContext, nint from, nint fromContext, long bytes) =>
+        CudaDriver.Ran(CopyPeer(to, toContext, from, fromContext, (nuint)bytes, _handle), nameof(CopyBetween));
+
     /// <summary>Records what <paramref name="enqueue"/> starts on this stream as a graph instead of running
     /// it.</summary>
     public CudaGraph Capture(Action enqueue)
@@ -90,6 +94,10 @@ internal sealed unsafe partial class CudaStream : IDisposable
 
     [LibraryImport(Library, EntryPoint = "cuMemcpyDtoHAsync_v2")]
     private static partial int CopyDeviceToHost(void* into, nint from, nuint bytes, nint stream);
+
+    [LibraryImport(Library, EntryPoint = "cuMemcpyPeerAsync")]
+    private static partial int CopyPeer(
+        nint to, nint toContext, nint from, nint fromContext, nuint bytes, nint stream);
 
     [LibraryImport(Library, EntryPoint = "cuMemcpyHtoDAsync_v2")]
     private static partial int CopyHostToDevice(nint into, void* from, nuint bytes, nint stream);

@@ -105,8 +105,8 @@ internal sealed unsafe partial class DecodeLaunches
         {
             <= 8 => ("8", 1, 4),
             <= 16 => ("16", 2, 4),
-            <= 32 => ("32", 4, 3),
-            _ => ("64", 8, layer == "partial" ? 2 : 3),
+            <= 32 => ("32", 4, layer == "partial" ? 4 : 3),
+            _ => ("64", 8, 3),
         };
         var isPartial = layer == "partial";
         var isPair = tokenTiles >= 4 && !isPartial;
@@ -116,10 +116,12 @@ internal sealed unsafe partial class DecodeLaunches
         var most = isPair ? _multiprocessors / 2 : _multiprocessors * waves;
         var blocks = Math.Min((arguments.Tiles + tilesEach - 1) / tilesEach, most);
         var sums = rowTiles * tokenTiles;
+        // Groups of rows share a ring of tokens where these are many.
+        var sharers = tokenTiles > 1 ? groups : 1;
         var bytes = isPair
             ? (4 * depth * (8_192 + (tokenTiles * 1_024))) + (tokenTiles == 4 ? 32_768 : 0) + (tokenTiles * 2_128)
-            : (8 * depth * ((rowTiles * 2_048) + (tokenTiles * 1_024))) + ((sums <= 4 ? 2 : 1) * 8 * sums * 512)
-                + (tokenTiles * 32);
+            : (8 / sharers * depth * ((sharers * rowTiles * 2_048) + (tokenTiles * 1_024)))
+                + ((sums <= 4 ? 2 : 1) * 8 * sums * 512) + (tokenTiles * 32);
         var shape = new LaunchShape(
             isPair ? 2 * blocks : blocks, 1, 1, 256, bytes, isPair ? 2 : 1, StartsEarly: true);
         fixed (LinearArguments* start = &arguments) Launch(layer + suffix, shape, start);

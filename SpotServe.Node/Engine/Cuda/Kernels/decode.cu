@@ -29,8 +29,8 @@ LINEAR_LAYERS(residual, ToResidual)
 #include "linear.cuh"
 KERNEL(256, 1) partial8(const __grid_constant__ LinearArgs args) { linear<1, 1, 4, ROW_SEGMENTS, ToPartial>(args); }
 KERNEL(256, 1) partial16(const __grid_constant__ LinearArgs args) { linear<2, 1, 4, ROW_SEGMENTS, ToPartial>(args); }
-KERNEL(256, 1) partial32(const __grid_constant__ LinearArgs args) { linear<4, 1, 3, ROW_SEGMENTS, ToPartial>(args); }
-KERNEL(256, 1) partial64(const __grid_constant__ LinearArgs args) { linear<8, 1, 2, ROW_SEGMENTS, ToPartial>(args); }
+KERNEL(256, 1) partial32(const __grid_constant__ LinearArgs args) { linear<4, 1, 4, ROW_SEGMENTS, ToPartial>(args); }
+KERNEL(256, 1) partial64(const __grid_constant__ LinearArgs args) { linear<8, 1, 3, ROW_SEGMENTS, ToPartial>(args); }
 #elif defined(PART_COLUMNS)
 #include "products.cuh"
 PRODUCT(columns256, 256, 2, 1, ToElements)

@@ -34,16 +34,20 @@ template<int E> DEVICE int readableRow(const LinearArgs& args, int row, bool isH
   return E == ToFloats ? min(row, args.rows - (isHigh ? 9 : 1)) : row;
 }
 
-/// NT token tiles of 8, MT row tiles of 16 a warp, `Segments` K segments in this matrix.
+/// NT token tiles of 8, MT row tiles of 16 a warp, `Segments` K segments in this matrix. Where several groups of rows
+/// read a segment's tokens, and these are many, its warps share them in one ring.
 template<int NT, int MT, int Depth, int Segments, int E> DEVICE void linear(const LinearArgs& args) {
   SHARED_MEMORY(memory);
   constexpr int Groups = 8 / Segments, Tiles = Groups * MT, Items = Tiles * NT;
-  constexpr int StageBytes = MT * 2048 + NT * 1024, Buffers = MT * NT <= 4 ? 2 : 1;
+  constexpr bool Shares = Groups > 1 && NT > 1;
+  constexpr int Sharers = Shares ? Groups : 1, WeightBytes = MT * 2048, Loads = (2 * NT + Sharers - 1) / Sharers;
+  constexpr int StageBytes = Sharers * WeightBytes + NT * 1024, RingBytes = 8 / Sharers * Depth * StageBytes;
+  constexpr int Buffers = MT * NT <= 4 ? 2 : 1;
   const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, segmentIndex = warp % Segments, group = warp / Segments;
   const int k = args.k, segment = args.segment, chunks = (segment + 63) >> 6, blocks = (args.tiles + Tiles - 1) / Tiles;
-  const u32 ring = sharedAddress(memory) + warp * Depth * StageBytes,
-            sums = sharedAddress(memory) + 8 * Depth * StageBytes;
-  float* scales = (float*)(memory + 8 * Depth * StageBytes + Buffers * 8 * MT * NT * 512);
+  const u32 ring = sharedAddress(memory) + (Shares ? segmentIndex : warp) * Depth * StageBytes,
+            sums = sharedAddress(memory) + RingBytes, ownWeights = Shares ? group * WeightBytes : 0;
+  float* scales = (float*)(memory + RingBytes + Buffers * 8 * MT * NT * 512);
   const int loadRow = lane >> 3, loadChunk = lane & 7;      // an instruction brings 4 rows of 8 chunks
   const long long column = (long long)segmentIndex * segment + loadChunk * 8;
   letDependentsStart();
@@ -55,7 +59,7 @@ template<int NT, int MT, int Depth, int Segments, int E> DEVICE void linear(cons
 #pragma unroll
     for (int m = 0; m < MT; m++) {
       const int row = tileRow<E>(min(block * Tiles + group * MT + m, args.tiles - 1)) + loadRow;
-      const u32 to = ring + stage * StageBytes + m * 2048 + loadRow * 128;
+      const u32 to = ring + stage * StageBytes + ownWeights + m * 2048 + loadRow * 128;
 #pragma unroll
       for (int i = 0; i < 2; i++) {
         const u32 at = to + i * 512 + ((loadChunk ^ (loadRow + i * 4)) << 4);
@@ -69,10 +73,10 @@ template<int NT, int MT, int Depth, int Segments, int E> DEVICE void linear(cons
   auto loadTokens = [&](int c, int stage) {
     const bool isThere = c * 64 + loadChunk * 8 < segment;
 #pragma unroll
-    for (int i = 0; i < 2 * NT; i++) {
-      const int token = i * 4 + loadRow;
-      if (token < args.tokens)
-        copyAsync(ring + stage * StageBytes + MT * 2048 + token * 128 + ((loadChunk ^ (token & 7)) << 4),
+    for (int n = 0; n < Loads; n++) {
+      const int i = Shares ? n * Sharers + group : n, token = i * 4 + loadRow;
+      if (i < 2 * NT && token < args.tokens)
+        copyAsync(ring + stage * StageBytes + Sharers * WeightBytes + token * 128 + ((loadChunk ^ (token & 7)) << 4),
                   args.x + (long long)token * k + column + c * 64, isThere);
     }
   };
@@ -110,11 +114,14 @@ template<int NT, int MT, int Depth, int Segments, int E> DEVICE void linear(cons
 
     for (int c = 0; c < chunks; c++) {
       awaitCopies<Depth - 2>();
-      __syncwarp();
+      // The data is there, and nobody reads the stage that is refilled next.
+      if constexpr (Shares) barrierOf(1 + segmentIndex, Sharers * 32);
+      else __syncwarp();
       if (issued < total) { loadWeights(nextBlock, nextChunk, nextStage); loadTokens(nextChunk, nextStage); advance(); }
       issued++;
       commitCopies();
-      const u32 weights = ring + stage * StageBytes, tokens = weights + MT * 2048;
+      const u32 weights = ring + stage * StageBytes + ownWeights,
+                tokens = ring + stage * StageBytes + Sharers * WeightBytes;
 #pragma unroll
       for (int half = 0; half < 2; half++) {
         if (half == 0 || c * 64 + 32 < segment) {

@@ -60,11 +60,12 @@ struct Wait {
 };
 
 // ---- sums of a decode pass ----
-/// Where a lane's two numbers lie, rows g and g + 8 of a 16-row tile, for one token: as a warp of a product has them.
+/// Where a lane's two numbers lie, rows g and g + 8 of a 16-row tile, for one token. What a warp of a product has lies
+/// together, and within it what one token's reader takes.
 DEVICE long long pairPlace(int tile, int token, int tokens, int g) {
   const int tokenTiles = (tokens + 7) >> 3;
   const long long block = ((long long)tile * tokenTiles + (token >> 3)) * 2 + (token & 1);
-  return (block * 32 + g * 4 + ((token & 7) >> 1)) * 16;
+  return (block * 32 + ((token & 7) >> 1) * 8 + g) * 16;
 }
 DEVICE void pushPair(const PushArgs& args, u32 first, long long place, float v0, float v1) {
   const u64 tag = (u64)(first + args.index) << 32;
