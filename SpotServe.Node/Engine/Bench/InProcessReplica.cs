@@ -107,9 +107,10 @@ internal sealed class InProcessReplica : IDisposable
 
     public void Dispose()
     {
+        // First: where a rank failed in the middle of a step, the others still wait for it in a sum.
+        foreach (var collective in _collectives.SelectMany(ranks => ranks)) collective.Dispose();
         foreach (var thread in _threads) thread.Dispose();
         foreach (var engine in Engines) engine.Dispose();
-        foreach (var collective in _collectives.SelectMany(ranks => ranks)) collective.Dispose();
         foreach (var group in _groups) group.Dispose();
     }
 
