@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace SpotServe.Node.Engine.Cpu;
 
@@ -66,14 +67,19 @@ internal static unsafe class CpuProductLoops<T>
                 return;
             }
 
-            var left = shape.Rows;
-            for (; left >= 4; left -= 4)
+            // The first to read a group asks for the next one.
+            var row0 = 0;
+            for (; shape.Rows - row0 >= 8; row0 += 8)
             {
-                FourRows(shape, output, shape.Rows - left);
-                FourRows(shape, output + 4, shape.Rows - left);
+                for (var part = 0; part < Side; part += 2) EightRows(shape, output + part, row0, asks: row0 == 0);
             }
 
-            for (; left >= 1; left--) OneRow(shape, output, shape.Rows - left);
+            for (; shape.Rows - row0 >= 4; row0 += 4)
+            {
+                for (var part = 0; part < Side; part += 4) FourRows(shape, output + part, row0, asks: row0 == 0);
+            }
+
+            for (; row0 < shape.Rows; row0++) OneRow(shape, output, row0, asks: row0 == 0);
         }
     }
 
@@ -86,48 +92,42 @@ internal static unsafe class CpuProductLoops<T>
         var rest = stackalloc byte[Block * sizeof(float)];
         var weights = shape.Weights(output);
         var values = shape.Values(row);
-        for (var at = 0; at < end; at += Block, weights += Block * T.Bytes)
-            sum = Fold(T.Load(weights), Load(values + at), sum);
-        if (end < shape.Inputs) sum = Fold(T.Load(Rest(shape, output, rest)), Load(values + end), sum);
+        for (var at = 0; at < end; at += Block, weights += Block * T.Bytes) sum = Fold(weights, values + at, sum);
+        if (end < shape.Inputs) sum = Fold(Rest(shape, output, rest), values + end, sum);
         Put(shape, output, row, sum);
     }
 
-    /// <summary>Eight matrix rows with one row of values: fewer that are read side by side end too soon for the
-    /// processor's prefetching, and leave it waiting.</summary>
+    /// <summary>Eight matrix rows with one row of values.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void OneRow(in ProductShape shape, int output, int row)
+    private static void OneRow(in ProductShape shape, int output, int row, bool asks)
     {
         Vector512<float> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
         Vector512<float> sum4 = default, sum5 = default, sum6 = default, sum7 = default;
         var weights = shape.Weights(output);
         var from = shape.Values(row);
-        long stride = shape.RowBytes;
+        long stride = shape.RowBytes, step = stride;
         var end = shape.WholeInputs;
-        for (var at = 0; at < end; at += Block, weights += Block * T.Bytes)
+        var rest = stackalloc byte[8 * Block * sizeof(float)];
+        for (var at = 0; at < shape.Inputs; at += Block, weights += Block * T.Bytes)
         {
-            var values = Load(from + at);
-            sum0 = Fold(T.Load(weights), values, sum0);
-            sum1 = Fold(T.Load(weights + stride), values, sum1);
-            sum2 = Fold(T.Load(weights + (2 * stride)), values, sum2);
-            sum3 = Fold(T.Load(weights + (3 * stride)), values, sum3);
-            sum4 = Fold(T.Load(weights + (4 * stride)), values, sum4);
-            sum5 = Fold(T.Load(weights + (5 * stride)), values, sum5);
-            sum6 = Fold(T.Load(weights + (6 * stride)), values, sum6);
-            sum7 = Fold(T.Load(weights + (7 * stride)), values, sum7);
-        }
+            if (asks) Ask(weights + (Side * stride), stride, 8);
+            if (at == end)
+            {
+                for (var i = 0; i < 8; i++) Rest(shape, output + i, rest + (i * Block * T.Bytes));
+                weights = rest;
+                step = Block * T.Bytes;
+            }
 
-        if (end < shape.Inputs)
-        {
-            var rest = stackalloc byte[Block * sizeof(float)];
-            var values = Load(from + end);
-            sum0 = Fold(T.Load(Rest(shape, output, rest)), values, sum0);
-            sum1 = Fold(T.Load(Rest(shape, output + 1, rest)), values, sum1);
-            sum2 = Fold(T.Load(Rest(shape, output + 2, rest)), values, sum2);
-            sum3 = Fold(T.Load(Rest(shape, output + 3, rest)), values, sum3);
-            sum4 = Fold(T.Load(Rest(shape, output + 4, rest)), values, sum4);
-            sum5 = Fold(T.Load(Rest(shape, output + 5, rest)), values, sum5);
-            sum6 = Fold(T.Load(Rest(shape, output + 6, rest)), values, sum6);
-            sum7 = Fold(T.Load(Rest(shape, output + 7, rest)), values, sum7);
+            var first = Vector512.Load(from + at);
+            var second = Vector512.Load(from + at + 16);
+            sum0 = Fold(weights, first, second, sum0);
+            sum1 = Fold(weights + step, first, second, sum1);
+            sum2 = Fold(weights + (2 * step), first, second, sum2);
+            sum3 = Fold(weights + (3 * step), first, second, sum3);
+            sum4 = Fold(weights + (4 * step), first, second, sum4);
+            sum5 = Fold(weights + (5 * step), first, second, sum5);
+            sum6 = Fold(weights + (6 * step), first, second, sum6);
+            sum7 = Fold(weights + (7 * step), first, second, sum7);
         }
 
         Put(shape, output, row, sum0);
@@ -140,83 +140,218 @@ internal static unsafe class CpuProductLoops<T>
         Put(shape, output + 7, row, sum7);
     }
 
-    /// <summary>Four matrix rows with four rows of values: as many sums as registers hold.</summary>
+    /// <summary>Four matrix rows with four rows of values.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void FourRows(in ProductShape shape, int output, int row)
+    private static void FourRows(in ProductShape shape, int output, int row, bool asks)
     {
-        Vector512<float> sum00 = default, sum01 = default, sum02 = default, sum03 = default;
-        Vector512<float> sum10 = default, sum11 = default, sum12 = default, sum13 = default;
-        Vector512<float> sum20 = default, sum21 = default, sum22 = default, sum23 = default;
-        Vector512<float> sum30 = default, sum31 = default, sum32 = default, sum33 = default;
+        Vector512<float> s00 = default, s01 = default, s02 = default, s03 = default;
+        Vector512<float> s10 = default, s11 = default, s12 = default, s13 = default;
+        Vector512<float> s20 = default, s21 = default, s22 = default, s23 = default;
+        Vector512<float> s30 = default, s31 = default, s32 = default, s33 = default;
         var weights = shape.Weights(output);
-        float* from0 = shape.Values(row), from1 = shape.Values(row + 1);
+        float* from0 = shape.Values(row + 0), from1 = shape.Values(row + 1);
         float* from2 = shape.Values(row + 2), from3 = shape.Values(row + 3);
-        long stride = shape.RowBytes;
+        long stride = shape.RowBytes, step = stride;
         var end = shape.WholeInputs;
         var rest = stackalloc byte[4 * Block * sizeof(float)];
         for (var at = 0; at < shape.Inputs; at += Block, weights += Block * T.Bytes)
         {
+            if (asks) Ask(weights + (Side * stride), stride, 4);
             if (at == end)
             {
                 for (var i = 0; i < 4; i++) Rest(shape, output + i, rest + (i * Block * T.Bytes));
                 weights = rest;
-                stride = Block * T.Bytes;
+                step = Block * T.Bytes;
             }
 
-            var weights0 = T.Load(weights);
-            var weights1 = T.Load(weights + stride);
-            var weights2 = T.Load(weights + (2 * stride));
-            var weights3 = T.Load(weights + (3 * stride));
-            var values = Load(from0 + at);
-            sum00 = Fold(weights0, values, sum00);
-            sum01 = Fold(weights1, values, sum01);
-            sum02 = Fold(weights2, values, sum02);
-            sum03 = Fold(weights3, values, sum03);
-            values = Load(from1 + at);
-            sum10 = Fold(weights0, values, sum10);
-            sum11 = Fold(weights1, values, sum11);
-            sum12 = Fold(weights2, values, sum12);
-            sum13 = Fold(weights3, values, sum13);
-            values = Load(from2 + at);
-            sum20 = Fold(weights0, values, sum20);
-            sum21 = Fold(weights1, values, sum21);
-            sum22 = Fold(weights2, values, sum22);
-            sum23 = Fold(weights3, values, sum23);
-            values = Load(from3 + at);
-            sum30 = Fold(weights0, values, sum30);
-            sum31 = Fold(weights1, values, sum31);
-            sum32 = Fold(weights2, values, sum32);
-            sum33 = Fold(weights3, values, sum33);
+            var weights0 = T.First(weights);
+            var weights1 = T.First(weights + step);
+            var weights2 = T.First(weights + (2 * step));
+            var weights3 = T.First(weights + (3 * step));
+            var values0 = Vector512.Load(from0 + at);
+            s00 = Vector512.FusedMultiplyAdd(weights0, values0, s00);
+            s01 = Vector512.FusedMultiplyAdd(weights1, values0, s01);
+            s02 = Vector512.FusedMultiplyAdd(weights2, values0, s02);
+            s03 = Vector512.FusedMultiplyAdd(weights3, values0, s03);
+            var values1 = Vector512.Load(from1 + at);
+            s10 = Vector512.FusedMultiplyAdd(weights0, values1, s10);
+            s11 = Vector512.FusedMultiplyAdd(weights1, values1, s11);
+            s12 = Vector512.FusedMultiplyAdd(weights2, values1, s12);
+            s13 = Vector512.FusedMultiplyAdd(weights3, values1, s13);
+            var values2 = Vector512.Load(from2 + at);
+            s20 = Vector512.FusedMultiplyAdd(weights0, values2, s20);
+            s21 = Vector512.FusedMultiplyAdd(weights1, values2, s21);
+            s22 = Vector512.FusedMultiplyAdd(weights2, values2, s22);
+            s23 = Vector512.FusedMultiplyAdd(weights3, values2, s23);
+            var values3 = Vector512.Load(from3 + at);
+            s30 = Vector512.FusedMultiplyAdd(weights0, values3, s30);
+            s31 = Vector512.FusedMultiplyAdd(weights1, values3, s31);
+            s32 = Vector512.FusedMultiplyAdd(weights2, values3, s32);
+            s33 = Vector512.FusedMultiplyAdd(weights3, values3, s33);
+            var weights0b = T.Second(weights);
+            var weights1b = T.Second(weights + step);
+            var weights2b = T.Second(weights + (2 * step));
+            var weights3b = T.Second(weights + (3 * step));
+            var values0b = Vector512.Load(from0 + at + 16);
+            s00 = Vector512.FusedMultiplyAdd(weights0b, values0b, s00);
+            s01 = Vector512.FusedMultiplyAdd(weights1b, values0b, s01);
+            s02 = Vector512.FusedMultiplyAdd(weights2b, values0b, s02);
+            s03 = Vector512.FusedMultiplyAdd(weights3b, values0b, s03);
+            var values1b = Vector512.Load(from1 + at + 16);
+            s10 = Vector512.FusedMultiplyAdd(weights0b, values1b, s10);
+            s11 = Vector512.FusedMultiplyAdd(weights1b, values1b, s11);
+            s12 = Vector512.FusedMultiplyAdd(weights2b, values1b, s12);
+            s13 = Vector512.FusedMultiplyAdd(weights3b, values1b, s13);
+            var values2b = Vector512.Load(from2 + at + 16);
+            s20 = Vector512.FusedMultiplyAdd(weights0b, values2b, s20);
+            s21 = Vector512.FusedMultiplyAdd(weights1b, values2b, s21);
+            s22 = Vector512.FusedMultiplyAdd(weights2b, values2b, s22);
+            s23 = Vector512.FusedMultiplyAdd(weights3b, values2b, s23);
+            var values3b = Vector512.Load(from3 + at + 16);
+            s30 = Vector512.FusedMultiplyAdd(weights0b, values3b, s30);
+            s31 = Vector512.FusedMultiplyAdd(weights1b, values3b, s31);
+            s32 = Vector512.FusedMultiplyAdd(weights2b, values3b, s32);
+            s33 = Vector512.FusedMultiplyAdd(weights3b, values3b, s33);
         }
 
-        Put(shape, output, row, sum00);
-        Put(shape, output + 1, row, sum01);
-        Put(shape, output + 2, row, sum02);
-        Put(shape, output + 3, row, sum03);
-        Put(shape, output, row + 1, sum10);
-        Put(shape, output + 1, row + 1, sum11);
-        Put(shape, output + 2, row + 1, sum12);
-        Put(shape, output + 3, row + 1, sum13);
-        Put(shape, output, row + 2, sum20);
-        Put(shape, output + 1, row + 2, sum21);
-        Put(shape, output + 2, row + 2, sum22);
-        Put(shape, output + 3, row + 2, sum23);
-        Put(shape, output, row + 3, sum30);
-        Put(shape, output + 1, row + 3, sum31);
-        Put(shape, output + 2, row + 3, sum32);
-        Put(shape, output + 3, row + 3, sum33);
+        Put(shape, output, row, s00);
+        Put(shape, output + 1, row, s01);
+        Put(shape, output + 2, row, s02);
+        Put(shape, output + 3, row, s03);
+        Put(shape, output, row + 1, s10);
+        Put(shape, output + 1, row + 1, s11);
+        Put(shape, output + 2, row + 1, s12);
+        Put(shape, output + 3, row + 1, s13);
+        Put(shape, output, row + 2, s20);
+        Put(shape, output + 1, row + 2, s21);
+        Put(shape, output + 2, row + 2, s22);
+        Put(shape, output + 3, row + 2, s23);
+        Put(shape, output, row + 3, s30);
+        Put(shape, output + 1, row + 3, s31);
+        Put(shape, output + 2, row + 3, s32);
+        Put(shape, output + 3, row + 3, s33);
+    }
+
+    /// <summary>Two matrix rows with eight rows of values.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void EightRows(in ProductShape shape, int output, int row, bool asks)
+    {
+        Vector512<float> s00 = default, s01 = default, s10 = default, s11 = default;
+        Vector512<float> s20 = default, s21 = default, s30 = default, s31 = default;
+        Vector512<float> s40 = default, s41 = default, s50 = default, s51 = default;
+        Vector512<float> s60 = default, s61 = default, s70 = default, s71 = default;
+        var weights = shape.Weights(output);
+        float* from0 = shape.Values(row + 0), from1 = shape.Values(row + 1);
+        float* from2 = shape.Values(row + 2), from3 = shape.Values(row + 3);
+        float* from4 = shape.Values(row + 4), from5 = shape.Values(row + 5);
+        float* from6 = shape.Values(row + 6), from7 = shape.Values(row + 7);
+        long stride = shape.RowBytes, step = stride;
+        var end = shape.WholeInputs;
+        var rest = stackalloc byte[2 * Block * sizeof(float)];
+        for (var at = 0; at < shape.Inputs; at += Block, weights += Block * T.Bytes)
+        {
+            if (asks) Ask(weights + (Side * stride), stride, 2);
+            if (at == end)
+            {
+                for (var i = 0; i < 2; i++) Rest(shape, output + i, rest + (i * Block * T.Bytes));
+                weights = rest;
+                step = Block * T.Bytes;
+            }
+
+            var weights0 = T.First(weights);
+            var weights1 = T.First(weights + step);
+            var values0 = Vector512.Load(from0 + at);
+            s00 = Vector512.FusedMultiplyAdd(weights0, values0, s00);
+            s01 = Vector512.FusedMultiplyAdd(weights1, values0, s01);
+            var values1 = Vector512.Load(from1 + at);
+            s10 = Vector512.FusedMultiplyAdd(weights0, values1, s10);
+            s11 = Vector512.FusedMultiplyAdd(weights1, values1, s11);
+            var values2 = Vector512.Load(from2 + at);
+            s20 = Vector512.FusedMultiplyAdd(weights0, values2, s20);
+            s21 = Vector512.FusedMultiplyAdd(weights1, values2, s21);
+            var values3 = Vector512.Load(from3 + at);
+            s30 = Vector512.FusedMultiplyAdd(weights0, values3, s30);
+            s31 = Vector512.FusedMultiplyAdd(weights1, values3, s31);
+            var values4 = Vector512.Load(from4 + at);
+            s40 = Vector512.FusedMultiplyAdd(weights0, values4, s40);
+            s41 = Vector512.FusedMultiplyAdd(weights1, values4, s41);
+            var values5 = Vector512.Load(from5 + at);
+            s50 = Vector512.FusedMultiplyAdd(weights0, values5, s50);
+            s51 = Vector512.FusedMultiplyAdd(weights1, values5, s51);
+            var values6 = Vector512.Load(from6 + at);
+            s60 = Vector512.FusedMultiplyAdd(weights0, values6, s60);
+            s61 = Vector512.FusedMultiplyAdd(weights1, values6, s61);
+            var values7 = Vector512.Load(from7 + at);
+            s70 = Vector512.FusedMultiplyAdd(weights0, values7, s70);
+            s71 = Vector512.FusedMultiplyAdd(weights1, values7, s71);
+            var weights0b = T.Second(weights);
+            var weights1b = T.Second(weights + step);
+            var values0b = Vector512.Load(from0 + at + 16);
+            s00 = Vector512.FusedMultiplyAdd(weights0b, values0b, s00);
+            s01 = Vector512.FusedMultiplyAdd(weights1b, values0b, s01);
+            var values1b = Vector512.Load(from1 + at + 16);
+            s10 = Vector512.FusedMultiplyAdd(weights0b, values1b, s10);
+            s11 = Vector512.FusedMultiplyAdd(weights1b, values1b, s11);
+            var values2b = Vector512.Load(from2 + at + 16);
+            s20 = Vector512.FusedMultiplyAdd(weights0b, values2b, s20);
+            s21 = Vector512.FusedMultiplyAdd(weights1b, values2b, s21);
+            var values3b = Vector512.Load(from3 + at + 16);
+            s30 = Vector512.FusedMultiplyAdd(weights0b, values3b, s30);
+            s31 = Vector512.FusedMultiplyAdd(weights1b, values3b, s31);
+            var values4b = Vector512.Load(from4 + at + 16);
+            s40 = Vector512.FusedMultiplyAdd(weights0b, values4b, s40);
+            s41 = Vector512.FusedMultiplyAdd(weights1b, values4b, s41);
+            var values5b = Vector512.Load(from5 + at + 16);
+            s50 = Vector512.FusedMultiplyAdd(weights0b, values5b, s50);
+            s51 = Vector512.FusedMultiplyAdd(weights1b, values5b, s51);
+            var values6b = Vector512.Load(from6 + at + 16);
+            s60 = Vector512.FusedMultiplyAdd(weights0b, values6b, s60);
+            s61 = Vector512.FusedMultiplyAdd(weights1b, values6b, s61);
+            var values7b = Vector512.Load(from7 + at + 16);
+            s70 = Vector512.FusedMultiplyAdd(weights0b, values7b, s70);
+            s71 = Vector512.FusedMultiplyAdd(weights1b, values7b, s71);
+        }
+
+        Put(shape, output, row, s00);
+        Put(shape, output + 1, row, s01);
+        Put(shape, output, row + 1, s10);
+        Put(shape, output + 1, row + 1, s11);
+        Put(shape, output, row + 2, s20);
+        Put(shape, output + 1, row + 2, s21);
+        Put(shape, output, row + 3, s30);
+        Put(shape, output + 1, row + 3, s31);
+        Put(shape, output, row + 4, s40);
+        Put(shape, output + 1, row + 4, s41);
+        Put(shape, output, row + 5, s50);
+        Put(shape, output + 1, row + 5, s51);
+        Put(shape, output, row + 6, s60);
+        Put(shape, output + 1, row + 6, s61);
+        Put(shape, output, row + 7, s70);
+        Put(shape, output + 1, row + 7, s71);
+    }
+
+    /// <summary>Asks memory for a block of rows that are read later. Rows are short beside what is under way from it
+    /// at a time, and the processor's own prefetching begins anew with each: without this, bfloat16 rows of 768 are
+    /// read at two thirds of memory's rate.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Ask(byte* weights, long stride, int rows)
+    {
+        for (var row = 0; row < rows; row++, weights += stride)
+        {
+            Sse.Prefetch1(weights);
+            if (T.Bytes * Block > 64) Sse.Prefetch1(weights + 64);
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static (Vector512<float> First, Vector512<float> Second) Load(float* values) =>
-        (Vector512.Load(values), Vector512.Load(values + 16));
+    private static Vector512<float> Fold(byte* weights, float* values, Vector512<float> sum) =>
+        Fold(weights, Vector512.Load(values), Vector512.Load(values + 16), sum);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Fold(
-        (Vector512<float> First, Vector512<float> Second) weights,
-        (Vector512<float> First, Vector512<float> Second) values, Vector512<float> sum) =>
+        byte* weights, Vector512<float> first, Vector512<float> second, Vector512<float> sum) =>
         Vector512.FusedMultiplyAdd(
-            weights.Second, values.Second, Vector512.FusedMultiplyAdd(weights.First, values.First, sum));
+            T.Second(weights), second, Vector512.FusedMultiplyAdd(T.First(weights), first, sum));
 
     /// <summary>A block of what lies behind a matrix row's last whole block, and zeros.</summary>
     private static byte* Rest(in ProductShape shape, int output, byte* block)
