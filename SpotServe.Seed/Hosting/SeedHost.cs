@@ -90,11 +90,12 @@ internal sealed class SeedHost : IAsyncDisposable
     public Task<string> CannotServe => _cannotServe.Task;
 
     /// <exception cref="UsageException">A port is taken, or the data folder or tokenizer cannot be used.</exception>
-    public static async Task<SeedHost> StartAsync(SeedOptions options, CancellationToken cancel)
+    public static async Task<SeedHost> StartAsync(
+        SeedOptions options, CancellationToken cancel, NodesBeside? nodes = null)
     {
         if (IsTaken(options.Host, options.HttpPort) is { } httpTaken)
             throw IsElsewhere(options, httpTaken) ?? PortTaken(options, httpTaken);
-        if (IsTaken(options.Host, options.ClusterPort) is { } clusterTaken)
+        if (nodes is null && IsTaken(options.Host, options.ClusterPort) is { } clusterTaken)
         {
             throw ClusterPortTaken(options, clusterTaken.Message);
         }
@@ -102,12 +103,13 @@ internal sealed class SeedHost : IAsyncDisposable
         var board = new ClusterBoard();
         var health = new JournalHealth();
         var dataLock = LockData(options);
+        nodes?.MayBegin();
         var planner = PlannerOf(options);
         var recorder = options.Record is { } file
             ? ClusterRecorder.Start(file, planner, TimeProvider.System, Console.Error.WriteLine)
             : null;
         if (recorder is not null) board.Changed += recorder.OnView;
-        var app = Build(options, planner, board, health, recorder);
+        var app = Build(options, planner, board, health, recorder, nodes);
         try
         {
             await app.StartAsync(cancel);
@@ -216,7 +218,8 @@ internal sealed class SeedHost : IAsyncDisposable
         PlannerOptions planner,
         ClusterBoard board,
         JournalHealth health,
-        ClusterRecorder? recorder)
+        ClusterRecorder? recorder,
+        NodesBeside? nodes)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions
         {
@@ -250,7 +253,7 @@ internal sealed class SeedHost : IAsyncDisposable
             LoadWindow = options.LoadWindow,
         };
         var journal = OpenJournal(options);
-        AddCluster(builder.Services, options, planner, gateway, requests, journal, board);
+        AddCluster(builder.Services, options, planner, gateway, requests, journal, board, nodes?.ClusterSocket);
         AddClients(builder.Services, gateway, journal, board, recorder);
         builder.Services.AddCompletionApi(
             new ApiOptions
@@ -259,7 +262,7 @@ internal sealed class SeedHost : IAsyncDisposable
                 RequestTimeout = options.RequestTimeout,
             },
             options.HttpAccess with { IsLoopback = IPAddress.IsLoopback(Resolve(options.Host)) });
-        builder.Services.AddDashboard();
+        builder.Services.AddDashboard(nodes?.Names ?? new NodeNames());
         var app = builder.Build();
         app.UseCompletionEdge();
         app.UseDashboard();
@@ -291,7 +294,8 @@ internal sealed class SeedHost : IAsyncDisposable
         GatewayOptions gateway,
         RequestOptions requests,
         JournalOptions journal,
-        ClusterBoard board)
+        ClusterBoard board,
+        Socket? listener)
     {
         var metrics = MetricsHosting.NewClusterMetrics(TimeProvider.System);
         services.AddSingleton(metrics);
@@ -300,7 +304,7 @@ internal sealed class SeedHost : IAsyncDisposable
                 : akka)
             .AddHocon(ClusterSettings.Control(), HoconAddMode.Prepend)
             .AddActorLog(provider, options.Log.Levels)
-            .AddSetup(new RemotingSetup(options.ClusterAccess.Identity))
+            .AddSetup(new RemotingSetup(options.ClusterAccess.Identity) { Listener = listener })
             .WithRemoting(options.Host, options.ClusterPort)
             .WithClustering(new ClusterOptions
             {
