@@ -85,5 +85,9 @@ internal static class Texts
         return $"{Count(parts[0], "replica")} of {Count(parts[1], "stage")} of {Count(parts[2], "rank")}";
     }
 
+    /// <summary>"1 request", "1,024 tokens".</summary>
+    public static string Count(long number, string thing) =>
+        Count(number.ToString("N0", CultureInfo.InvariantCulture), thing);
+
     private static string Count(string number, string thing) => number == "1" ? $"1 {thing}" : $"{number} {thing}s";
 }
