@@ -47,7 +47,8 @@ public sealed class SecureTransportTests
         while (!listener.Poll(TimeSpan.FromMilliseconds(100), SelectMode.SelectRead))
             Cancel.ThrowIfCancellationRequested();
 
-        await using var late = new RemoteSystem(ClusterIdentity.OfSecret(new ClusterSecret(Secret)), listener: listener);
+        await using var late = new RemoteSystem(
+            ClusterIdentity.OfSecret(new ClusterSecret(Secret)), listener: listener);
 
         Assert.Equal(there, late.Address);
         Assert.Equal("are you up?", await answer);
