@@ -3,7 +3,6 @@ using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Hosting;
 using SpotServe.Actors.Persistence;
-using SpotServe.Seed.Dashboard;
 using SpotServe.Seed.Dashboard.Live;
 using SpotServe.Seed.Fleet;
 using SpotServe.Seed.Narration;
