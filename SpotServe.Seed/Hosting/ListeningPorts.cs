@@ -4,7 +4,7 @@ using SpotServe.Actors.Hosting;
 
 namespace SpotServe.Seed.Hosting;
 
-/// <summary>The two ports that a control node listens on: that they can be had, and what to say when they cannot.</summary>
+/// <summary>The two ports that a control node listens on: whether they can be had, and what to say if not.</summary>
 internal static class ListeningPorts
 {
     /// <exception cref="UsageException">One of the ports cannot be had; it says why and what to do.</exception>

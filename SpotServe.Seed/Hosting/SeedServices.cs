@@ -21,7 +21,7 @@ using SpotServe.Seed.Tokenization;
 
 namespace SpotServe.Seed.Hosting;
 
-/// <summary>What a control node is made of: HTTP and dashboard, the control actors, and what stands between them.</summary>
+/// <summary>What a control node is made of: HTTP, dashboard, control actors, and what stands between them.</summary>
 internal static class SeedServices
 {
     /// <summary>Not started yet. Its services own the actor system.</summary>
@@ -45,7 +45,8 @@ internal static class SeedServices
         builder.Logging.SetMinimumLevel(LogLevel.Trace);
         builder.Services.AddSingleton<ILoggerProvider>(
             new FileLoggerProvider(Path.Combine(options.LogFolder, "seed.log"), options.Log, TimeProvider.System));
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(ListeningPorts.Resolve(options.Host), options.HttpPort));
+        var address = ListeningPorts.Resolve(options.Host);
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(address, options.HttpPort));
         builder.Services.AddSingleton<IHostLifetime, CommandLifetime>();
         var tokenizer = TokenizerLoader.Load(options.Model.Folder);
         var served = options.Model;
@@ -73,7 +74,7 @@ internal static class SeedServices
                 OpenResponsesMax = options.OpenRequestsMax,
                 RequestTimeout = options.RequestTimeout,
             },
-            options.HttpAccess with { IsLoopback = IPAddress.IsLoopback(ListeningPorts.Resolve(options.Host)) });
+            options.HttpAccess with { IsLoopback = IPAddress.IsLoopback(address) });
         builder.Services.AddDashboard();
         var app = builder.Build();
         app.UseCompletionEdge();
