@@ -114,7 +114,8 @@ internal static class LocalCommand
         var launch = new LocalLaunch(fleet, arguments, watch.Expect, names.Learn);
         // Nodes take as long to start as this process: neither waits for the other.
         var beside = new NodesBeside(socket, names, () => BeginNodes(cloud, launch, options));
-        var seed = await StartSeedAsync(options with { ClusterAccess = access }, beside, fleet, cancel);
+        var seed = await StartSeedAsync(
+            options with { ClusterAccess = access, Beside = beside }, fleet, cancel);
         using var narrator = Narrators.Begin(seed, options.Verbose, Console.Out);
         var ready = new ReadyLine(seed, Console.Out);
         Console.WriteLine($"  seed {seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}; logs in {options.LogFolder}");
@@ -158,11 +159,11 @@ internal static class LocalCommand
 
     /// <summary>Nodes that have begun do not outlive a control node that cannot start.</summary>
     private static async Task<SeedHost> StartSeedAsync(
-        SeedOptions options, NodesBeside nodes, LocalFleet fleet, CancellationToken cancel)
+        SeedOptions options, LocalFleet fleet, CancellationToken cancel)
     {
         try
         {
-            return await SeedHost.StartAsync(options, cancel, nodes);
+            return await SeedHost.StartAsync(options, cancel);
         }
         catch
         {

@@ -98,6 +98,9 @@ public sealed record SeedOptions
     /// <summary>Bounds of the wish for machines.</summary>
     public FleetRules Fleet { get; init; } = new();
 
+    /// <summary>Nodes that start at the same time as this control node; null: it starts none.</summary>
+    internal NodesBeside? Beside { get; init; }
+
     /// <summary>Whether the old layout serves while bytes move.</summary>
     public MigrationMode Migration { get; init; } = MigrationMode.CopyWhileServing;
 }
