@@ -106,15 +106,13 @@ internal static unsafe class CpuProductLoops<T>
         var weights = shape.Weights(output);
         var from = shape.Values(row);
         long stride = shape.RowBytes, step = stride;
-        var end = shape.WholeInputs;
         var rest = stackalloc byte[8 * Block * sizeof(float)];
         for (var at = 0; at < shape.Inputs; at += Block, weights += Block * T.Bytes)
         {
             if (asks) Ask(weights + (Side * stride), stride, 8);
-            if (at == end)
+            if (at == shape.WholeInputs)
             {
-                for (var i = 0; i < 8; i++) Rest(shape, output + i, rest + (i * Block * T.Bytes));
-                weights = rest;
+                weights = Rests(shape, output, 8, rest);
                 step = Block * T.Bytes;
             }
 
@@ -130,14 +128,8 @@ internal static unsafe class CpuProductLoops<T>
             sum7 = Fold(weights + (7 * step), first, second, sum7);
         }
 
-        Put(shape, output, row, sum0);
-        Put(shape, output + 1, row, sum1);
-        Put(shape, output + 2, row, sum2);
-        Put(shape, output + 3, row, sum3);
-        Put(shape, output + 4, row, sum4);
-        Put(shape, output + 5, row, sum5);
-        Put(shape, output + 6, row, sum6);
-        Put(shape, output + 7, row, sum7);
+        Put(shape, output, row, sum0, sum1, sum2, sum3);
+        Put(shape, output + 4, row, sum4, sum5, sum6, sum7);
     }
 
     /// <summary>Four matrix rows with four rows of values.</summary>
@@ -149,87 +141,50 @@ internal static unsafe class CpuProductLoops<T>
         Vector512<float> s20 = default, s21 = default, s22 = default, s23 = default;
         Vector512<float> s30 = default, s31 = default, s32 = default, s33 = default;
         var weights = shape.Weights(output);
-        float* from0 = shape.Values(row + 0), from1 = shape.Values(row + 1);
+        float* from0 = shape.Values(row), from1 = shape.Values(row + 1);
         float* from2 = shape.Values(row + 2), from3 = shape.Values(row + 3);
         long stride = shape.RowBytes, step = stride;
-        var end = shape.WholeInputs;
         var rest = stackalloc byte[4 * Block * sizeof(float)];
         for (var at = 0; at < shape.Inputs; at += Block, weights += Block * T.Bytes)
         {
             if (asks) Ask(weights + (Side * stride), stride, 4);
-            if (at == end)
+            if (at == shape.WholeInputs)
             {
-                for (var i = 0; i < 4; i++) Rest(shape, output + i, rest + (i * Block * T.Bytes));
-                weights = rest;
+                weights = Rests(shape, output, 4, rest);
                 step = Block * T.Bytes;
             }
 
-            var weights0 = T.First(weights);
-            var weights1 = T.First(weights + step);
-            var weights2 = T.First(weights + (2 * step));
-            var weights3 = T.First(weights + (3 * step));
-            var values0 = Vector512.Load(from0 + at);
-            s00 = Vector512.FusedMultiplyAdd(weights0, values0, s00);
-            s01 = Vector512.FusedMultiplyAdd(weights1, values0, s01);
-            s02 = Vector512.FusedMultiplyAdd(weights2, values0, s02);
-            s03 = Vector512.FusedMultiplyAdd(weights3, values0, s03);
-            var values1 = Vector512.Load(from1 + at);
-            s10 = Vector512.FusedMultiplyAdd(weights0, values1, s10);
-            s11 = Vector512.FusedMultiplyAdd(weights1, values1, s11);
-            s12 = Vector512.FusedMultiplyAdd(weights2, values1, s12);
-            s13 = Vector512.FusedMultiplyAdd(weights3, values1, s13);
-            var values2 = Vector512.Load(from2 + at);
-            s20 = Vector512.FusedMultiplyAdd(weights0, values2, s20);
-            s21 = Vector512.FusedMultiplyAdd(weights1, values2, s21);
-            s22 = Vector512.FusedMultiplyAdd(weights2, values2, s22);
-            s23 = Vector512.FusedMultiplyAdd(weights3, values2, s23);
-            var values3 = Vector512.Load(from3 + at);
-            s30 = Vector512.FusedMultiplyAdd(weights0, values3, s30);
-            s31 = Vector512.FusedMultiplyAdd(weights1, values3, s31);
-            s32 = Vector512.FusedMultiplyAdd(weights2, values3, s32);
-            s33 = Vector512.FusedMultiplyAdd(weights3, values3, s33);
-            var weights0b = T.Second(weights);
-            var weights1b = T.Second(weights + step);
-            var weights2b = T.Second(weights + (2 * step));
-            var weights3b = T.Second(weights + (3 * step));
-            var values0b = Vector512.Load(from0 + at + 16);
-            s00 = Vector512.FusedMultiplyAdd(weights0b, values0b, s00);
-            s01 = Vector512.FusedMultiplyAdd(weights1b, values0b, s01);
-            s02 = Vector512.FusedMultiplyAdd(weights2b, values0b, s02);
-            s03 = Vector512.FusedMultiplyAdd(weights3b, values0b, s03);
-            var values1b = Vector512.Load(from1 + at + 16);
-            s10 = Vector512.FusedMultiplyAdd(weights0b, values1b, s10);
-            s11 = Vector512.FusedMultiplyAdd(weights1b, values1b, s11);
-            s12 = Vector512.FusedMultiplyAdd(weights2b, values1b, s12);
-            s13 = Vector512.FusedMultiplyAdd(weights3b, values1b, s13);
-            var values2b = Vector512.Load(from2 + at + 16);
-            s20 = Vector512.FusedMultiplyAdd(weights0b, values2b, s20);
-            s21 = Vector512.FusedMultiplyAdd(weights1b, values2b, s21);
-            s22 = Vector512.FusedMultiplyAdd(weights2b, values2b, s22);
-            s23 = Vector512.FusedMultiplyAdd(weights3b, values2b, s23);
-            var values3b = Vector512.Load(from3 + at + 16);
-            s30 = Vector512.FusedMultiplyAdd(weights0b, values3b, s30);
-            s31 = Vector512.FusedMultiplyAdd(weights1b, values3b, s31);
-            s32 = Vector512.FusedMultiplyAdd(weights2b, values3b, s32);
-            s33 = Vector512.FusedMultiplyAdd(weights3b, values3b, s33);
+            Vector512<float> even0 = T.First(weights), odd0 = T.Second(weights);
+            Vector512<float> even1 = T.First(weights + step), odd1 = T.Second(weights + step);
+            Vector512<float> even2 = T.First(weights + (2 * step)), odd2 = T.Second(weights + (2 * step));
+            Vector512<float> even3 = T.First(weights + (3 * step)), odd3 = T.Second(weights + (3 * step));
+            Vector512<float> first, second;
+            (first, second) = (Vector512.Load(from0 + at), Vector512.Load(from0 + at + 16));
+            s00 = Fold(even0, odd0, first, second, s00);
+            s01 = Fold(even1, odd1, first, second, s01);
+            s02 = Fold(even2, odd2, first, second, s02);
+            s03 = Fold(even3, odd3, first, second, s03);
+            (first, second) = (Vector512.Load(from1 + at), Vector512.Load(from1 + at + 16));
+            s10 = Fold(even0, odd0, first, second, s10);
+            s11 = Fold(even1, odd1, first, second, s11);
+            s12 = Fold(even2, odd2, first, second, s12);
+            s13 = Fold(even3, odd3, first, second, s13);
+            (first, second) = (Vector512.Load(from2 + at), Vector512.Load(from2 + at + 16));
+            s20 = Fold(even0, odd0, first, second, s20);
+            s21 = Fold(even1, odd1, first, second, s21);
+            s22 = Fold(even2, odd2, first, second, s22);
+            s23 = Fold(even3, odd3, first, second, s23);
+            (first, second) = (Vector512.Load(from3 + at), Vector512.Load(from3 + at + 16));
+            s30 = Fold(even0, odd0, first, second, s30);
+            s31 = Fold(even1, odd1, first, second, s31);
+            s32 = Fold(even2, odd2, first, second, s32);
+            s33 = Fold(even3, odd3, first, second, s33);
         }
 
-        Put(shape, output, row, s00);
-        Put(shape, output + 1, row, s01);
-        Put(shape, output + 2, row, s02);
-        Put(shape, output + 3, row, s03);
-        Put(shape, output, row + 1, s10);
-        Put(shape, output + 1, row + 1, s11);
-        Put(shape, output + 2, row + 1, s12);
-        Put(shape, output + 3, row + 1, s13);
-        Put(shape, output, row + 2, s20);
-        Put(shape, output + 1, row + 2, s21);
-        Put(shape, output + 2, row + 2, s22);
-        Put(shape, output + 3, row + 2, s23);
-        Put(shape, output, row + 3, s30);
-        Put(shape, output + 1, row + 3, s31);
-        Put(shape, output + 2, row + 3, s32);
-        Put(shape, output + 3, row + 3, s33);
+        Put(shape, output, row, s00, s01, s02, s03);
+        Put(shape, output, row + 1, s10, s11, s12, s13);
+        Put(shape, output, row + 2, s20, s21, s22, s23);
+        Put(shape, output, row + 3, s30, s31, s32, s33);
     }
 
     /// <summary>Two matrix rows with eight rows of values.</summary>
@@ -241,93 +196,58 @@ internal static unsafe class CpuProductLoops<T>
         Vector512<float> s40 = default, s41 = default, s50 = default, s51 = default;
         Vector512<float> s60 = default, s61 = default, s70 = default, s71 = default;
         var weights = shape.Weights(output);
-        float* from0 = shape.Values(row + 0), from1 = shape.Values(row + 1);
+        float* from0 = shape.Values(row), from1 = shape.Values(row + 1);
         float* from2 = shape.Values(row + 2), from3 = shape.Values(row + 3);
         float* from4 = shape.Values(row + 4), from5 = shape.Values(row + 5);
         float* from6 = shape.Values(row + 6), from7 = shape.Values(row + 7);
         long stride = shape.RowBytes, step = stride;
-        var end = shape.WholeInputs;
         var rest = stackalloc byte[2 * Block * sizeof(float)];
         for (var at = 0; at < shape.Inputs; at += Block, weights += Block * T.Bytes)
         {
             if (asks) Ask(weights + (Side * stride), stride, 2);
-            if (at == end)
+            if (at == shape.WholeInputs)
             {
-                for (var i = 0; i < 2; i++) Rest(shape, output + i, rest + (i * Block * T.Bytes));
-                weights = rest;
+                weights = Rests(shape, output, 2, rest);
                 step = Block * T.Bytes;
             }
 
-            var weights0 = T.First(weights);
-            var weights1 = T.First(weights + step);
-            var values0 = Vector512.Load(from0 + at);
-            s00 = Vector512.FusedMultiplyAdd(weights0, values0, s00);
-            s01 = Vector512.FusedMultiplyAdd(weights1, values0, s01);
-            var values1 = Vector512.Load(from1 + at);
-            s10 = Vector512.FusedMultiplyAdd(weights0, values1, s10);
-            s11 = Vector512.FusedMultiplyAdd(weights1, values1, s11);
-            var values2 = Vector512.Load(from2 + at);
-            s20 = Vector512.FusedMultiplyAdd(weights0, values2, s20);
-            s21 = Vector512.FusedMultiplyAdd(weights1, values2, s21);
-            var values3 = Vector512.Load(from3 + at);
-            s30 = Vector512.FusedMultiplyAdd(weights0, values3, s30);
-            s31 = Vector512.FusedMultiplyAdd(weights1, values3, s31);
-            var values4 = Vector512.Load(from4 + at);
-            s40 = Vector512.FusedMultiplyAdd(weights0, values4, s40);
-            s41 = Vector512.FusedMultiplyAdd(weights1, values4, s41);
-            var values5 = Vector512.Load(from5 + at);
-            s50 = Vector512.FusedMultiplyAdd(weights0, values5, s50);
-            s51 = Vector512.FusedMultiplyAdd(weights1, values5, s51);
-            var values6 = Vector512.Load(from6 + at);
-            s60 = Vector512.FusedMultiplyAdd(weights0, values6, s60);
-            s61 = Vector512.FusedMultiplyAdd(weights1, values6, s61);
-            var values7 = Vector512.Load(from7 + at);
-            s70 = Vector512.FusedMultiplyAdd(weights0, values7, s70);
-            s71 = Vector512.FusedMultiplyAdd(weights1, values7, s71);
-            var weights0b = T.Second(weights);
-            var weights1b = T.Second(weights + step);
-            var values0b = Vector512.Load(from0 + at + 16);
-            s00 = Vector512.FusedMultiplyAdd(weights0b, values0b, s00);
-            s01 = Vector512.FusedMultiplyAdd(weights1b, values0b, s01);
-            var values1b = Vector512.Load(from1 + at + 16);
-            s10 = Vector512.FusedMultiplyAdd(weights0b, values1b, s10);
-            s11 = Vector512.FusedMultiplyAdd(weights1b, values1b, s11);
-            var values2b = Vector512.Load(from2 + at + 16);
-            s20 = Vector512.FusedMultiplyAdd(weights0b, values2b, s20);
-            s21 = Vector512.FusedMultiplyAdd(weights1b, values2b, s21);
-            var values3b = Vector512.Load(from3 + at + 16);
-            s30 = Vector512.FusedMultiplyAdd(weights0b, values3b, s30);
-            s31 = Vector512.FusedMultiplyAdd(weights1b, values3b, s31);
-            var values4b = Vector512.Load(from4 + at + 16);
-            s40 = Vector512.FusedMultiplyAdd(weights0b, values4b, s40);
-            s41 = Vector512.FusedMultiplyAdd(weights1b, values4b, s41);
-            var values5b = Vector512.Load(from5 + at + 16);
-            s50 = Vector512.FusedMultiplyAdd(weights0b, values5b, s50);
-            s51 = Vector512.FusedMultiplyAdd(weights1b, values5b, s51);
-            var values6b = Vector512.Load(from6 + at + 16);
-            s60 = Vector512.FusedMultiplyAdd(weights0b, values6b, s60);
-            s61 = Vector512.FusedMultiplyAdd(weights1b, values6b, s61);
-            var values7b = Vector512.Load(from7 + at + 16);
-            s70 = Vector512.FusedMultiplyAdd(weights0b, values7b, s70);
-            s71 = Vector512.FusedMultiplyAdd(weights1b, values7b, s71);
+            Vector512<float> even0 = T.First(weights), odd0 = T.Second(weights);
+            Vector512<float> even1 = T.First(weights + step), odd1 = T.Second(weights + step);
+            Vector512<float> first, second;
+            (first, second) = (Vector512.Load(from0 + at), Vector512.Load(from0 + at + 16));
+            s00 = Fold(even0, odd0, first, second, s00);
+            s01 = Fold(even1, odd1, first, second, s01);
+            (first, second) = (Vector512.Load(from1 + at), Vector512.Load(from1 + at + 16));
+            s10 = Fold(even0, odd0, first, second, s10);
+            s11 = Fold(even1, odd1, first, second, s11);
+            (first, second) = (Vector512.Load(from2 + at), Vector512.Load(from2 + at + 16));
+            s20 = Fold(even0, odd0, first, second, s20);
+            s21 = Fold(even1, odd1, first, second, s21);
+            (first, second) = (Vector512.Load(from3 + at), Vector512.Load(from3 + at + 16));
+            s30 = Fold(even0, odd0, first, second, s30);
+            s31 = Fold(even1, odd1, first, second, s31);
+            (first, second) = (Vector512.Load(from4 + at), Vector512.Load(from4 + at + 16));
+            s40 = Fold(even0, odd0, first, second, s40);
+            s41 = Fold(even1, odd1, first, second, s41);
+            (first, second) = (Vector512.Load(from5 + at), Vector512.Load(from5 + at + 16));
+            s50 = Fold(even0, odd0, first, second, s50);
+            s51 = Fold(even1, odd1, first, second, s51);
+            (first, second) = (Vector512.Load(from6 + at), Vector512.Load(from6 + at + 16));
+            s60 = Fold(even0, odd0, first, second, s60);
+            s61 = Fold(even1, odd1, first, second, s61);
+            (first, second) = (Vector512.Load(from7 + at), Vector512.Load(from7 + at + 16));
+            s70 = Fold(even0, odd0, first, second, s70);
+            s71 = Fold(even1, odd1, first, second, s71);
         }
 
-        Put(shape, output, row, s00);
-        Put(shape, output + 1, row, s01);
-        Put(shape, output, row + 1, s10);
-        Put(shape, output + 1, row + 1, s11);
-        Put(shape, output, row + 2, s20);
-        Put(shape, output + 1, row + 2, s21);
-        Put(shape, output, row + 3, s30);
-        Put(shape, output + 1, row + 3, s31);
-        Put(shape, output, row + 4, s40);
-        Put(shape, output + 1, row + 4, s41);
-        Put(shape, output, row + 5, s50);
-        Put(shape, output + 1, row + 5, s51);
-        Put(shape, output, row + 6, s60);
-        Put(shape, output + 1, row + 6, s61);
-        Put(shape, output, row + 7, s70);
-        Put(shape, output + 1, row + 7, s71);
+        Put(shape, output, row, s00, s01);
+        Put(shape, output, row + 1, s10, s11);
+        Put(shape, output, row + 2, s20, s21);
+        Put(shape, output, row + 3, s30, s31);
+        Put(shape, output, row + 4, s40, s41);
+        Put(shape, output, row + 5, s50, s51);
+        Put(shape, output, row + 6, s60, s61);
+        Put(shape, output, row + 7, s70, s71);
     }
 
     /// <summary>Asks memory for a block of rows that are read later. Rows are short beside what is under way from it
@@ -350,8 +270,20 @@ internal static unsafe class CpuProductLoops<T>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Fold(
         byte* weights, Vector512<float> first, Vector512<float> second, Vector512<float> sum) =>
-        Vector512.FusedMultiplyAdd(
-            T.Second(weights), second, Vector512.FusedMultiplyAdd(T.First(weights), first, sum));
+        Fold(T.First(weights), T.Second(weights), first, second, sum);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Fold(
+        Vector512<float> even, Vector512<float> odd, Vector512<float> first, Vector512<float> second,
+        Vector512<float> sum) =>
+        Vector512.FusedMultiplyAdd(odd, second, Vector512.FusedMultiplyAdd(even, first, sum));
+
+    /// <summary>Blocks of what lies behind the last whole block of some matrix rows, one behind the other.</summary>
+    private static byte* Rests(in ProductShape shape, int output, int rows, byte* blocks)
+    {
+        for (var i = 0; i < rows; i++) Rest(shape, output + i, blocks + (i * Block * T.Bytes));
+        return blocks;
+    }
 
     /// <summary>A block of what lies behind a matrix row's last whole block, and zeros.</summary>
     private static byte* Rest(in ProductShape shape, int output, byte* block)
@@ -359,6 +291,23 @@ internal static unsafe class CpuProductLoops<T>
         var end = shape.WholeInputs;
         Rest(shape.Weights(output) + ((long)end * T.Bytes), shape.Inputs - end, block);
         return block;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Put(
+        in ProductShape shape, int output, int row, Vector512<float> sum0, Vector512<float> sum1,
+        Vector512<float> sum2, Vector512<float> sum3)
+    {
+        Put(shape, output, row, sum0, sum1);
+        Put(shape, output + 2, row, sum2, sum3);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Put(
+        in ProductShape shape, int output, int row, Vector512<float> sum0, Vector512<float> sum1)
+    {
+        Put(shape, output, row, sum0);
+        Put(shape, output + 1, row, sum1);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
