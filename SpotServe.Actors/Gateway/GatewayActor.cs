@@ -3,6 +3,7 @@ using Akka.Actor;
 using Akka.Event;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Fragments;
+using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 using static SpotServe.Actors.Gateway.GatewayProtocol;
@@ -68,6 +69,8 @@ public sealed partial class GatewayActor : ReceiveActor, IWithTimers
         Receive<RequestProtocol.Route>(OnRoute);
         Receive<RequestProtocol.Begun>(begun => _arrivals.OnDrained(_open.Begin(begun.Id), _clock.GetUtcNow()));
         Receive<RequestProtocol.RouteEnded>(OnRouteEnded);
+        Receive<ReplicaProtocol.StepDrew>(OnStepDrew);
+        Receive<ReplicaProtocol.IEvent>(PassOn);
         Receive<ClusterProtocol.PlannerView>(OnView);
         Receive<ClusterProtocol.ViewChange>(OnViewChange);
         Receive<Terminated>(OnEntityStopped);
@@ -179,6 +182,18 @@ public sealed partial class GatewayActor : ReceiveActor, IWithTimers
         if (served && before!.Replicas.SequenceEqual(view.Replicas)) return;
         _log.Info("{0} serves with {1} replicas", view.ServingEpoch, view.Replicas.Length);
         foreach (var (id, entry) in _routes) Assign(id, entry);
+    }
+
+    /// <summary>Each entity gets its own, from the replica, and judges by itself whether it wants it.</summary>
+    private void OnStepDrew(ReplicaProtocol.StepDrew step)
+    {
+        foreach (var drawn in step.Drawn) PassOn(drawn);
+    }
+
+    /// <summary>Of a request that has ended nothing is wanted.</summary>
+    private void PassOn(ReplicaProtocol.IEvent said)
+    {
+        if (_routes.TryGetValue(said.Id, out var entry)) entry.Entity.Forward(said);
     }
 
     private void OnRouteEnded(RequestProtocol.RouteEnded ended)
