@@ -10,7 +10,10 @@ internal sealed class RegretChoice(PlanningInputs inputs)
 {
     private readonly PlanningInputs _inputs = inputs with
     {
-        Serving = null, Wanted = null, Holdings = [], Caches = [],
+        Serving = null,
+        Wanted = null,
+        Holdings = [],
+        Caches = [],
     };
 
     /// <summary>All degrees that the search may choose, by number of devices.</summary>

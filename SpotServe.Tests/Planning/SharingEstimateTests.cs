@@ -12,7 +12,9 @@ public sealed class SharingEstimateTests
     private static readonly DeviceKind Kind = new("kind", 1L << 40, 1e9, 1e9, 0, 1);
     private static readonly SearchOptions Options = new()
     {
-        RankCounts = [1], BatchSizes = [64], StagesMax = 1,
+        RankCounts = [1],
+        BatchSizes = [64],
+        StagesMax = 1,
     };
 
     /// <summary>A processor that is shared: E / (1 - load) (M/G/1 with processor sharing).</summary>
