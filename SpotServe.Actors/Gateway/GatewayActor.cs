@@ -95,6 +95,7 @@ public sealed partial class GatewayActor : ReceiveActor, IWithTimers
         {
             entry = new RouteEntry(Sender) { Prompt = command.Prompt };
             _routes.Add(command.Id, entry);
+            _arrivals.OnOpen(_routes.Count, _clock.GetUtcNow());
             var tokens = TokensOf(command.Prompt.Length, command.TokensMax);
             _open.Add(command.Id, command.Standing.Client, tokens, waits: !command.HasBegun);
             Context.Watch(Sender);
@@ -215,7 +216,9 @@ public sealed partial class GatewayActor : ReceiveActor, IWithTimers
     private void RemoveRoute(RequestId id)
     {
         if (!_routes.Remove(id, out var entry)) return;
-        _arrivals.OnDrained(_open.Remove(id), _clock.GetUtcNow());
+        var now = _clock.GetUtcNow();
+        _arrivals.OnOpen(_routes.Count, now);
+        _arrivals.OnDrained(_open.Remove(id), now);
         Unroute(entry);
         Context.Unwatch(entry.Entity);
     }

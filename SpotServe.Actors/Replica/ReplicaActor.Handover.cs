@@ -9,7 +9,7 @@ namespace SpotServe.Actors.Replica;
 /// later.</summary>
 public sealed partial class ReplicaActor
 {
-    private readonly PageCopies _copies;
+    private readonly PageCopyQueue _copies;
     private readonly IncomingHandover? _incoming;
     private readonly List<(ReplicaProtocol.Submit Submit, IActorRef Sender)> _held = [];
     private OutgoingHandover? _outgoing;

@@ -64,7 +64,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         _spans = new ReplicaSpans(epoch, replicaIndex);
         _subscribers = new Subscribers(epoch, Context, Self);
         _finished = new FinishedRequests(settings.FinishedRequestsMax);
-        _copies = new PageCopies(epoch, Context.Parent, Self);
+        _copies = new PageCopyQueue(epoch, Context.Parent, Self);
         if (expects.Count == 0)
         {
             Become(Serving);
