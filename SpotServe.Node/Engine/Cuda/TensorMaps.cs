@@ -29,8 +29,8 @@ internal struct ProductArguments
 }
 
 /// <summary>
-/// Makes tensor maps of row-major matrices: [rows][leaves][width of a leaf], read in boxes of some rows by 64 elements of
-/// one leaf, 128 bytes a row, swizzled. Beyond a leaf's end and the last row the copy engine reads zeros. Those of
+/// Makes tensor maps of row-major matrices: [rows][leaves][width of a leaf], read in boxes of some rows by 64 elements
+/// of one leaf, 128 bytes a row, swizzled. Beyond a leaf's end and the last row the copy engine reads zeros. Those of
 /// weights are kept.
 /// </summary>
 internal sealed unsafe partial class TensorMaps(bool isFloat16)
