@@ -6,8 +6,9 @@ using static TorchSharp.torch;
 namespace SpotServe.Node.Engine.Bench;
 
 /// <summary>
-/// Checks the ranks of a stage on GPUs of their own: that they give the bits of one GPU, in decoding and in prompts,
-/// and that a rank that goes away or abandons a step holds nobody up.
+/// Checks the ranks of a stage on several GPUs: that they give the bits of one GPU, in decoding and in prompts, whether
+/// the GPUs sum by themselves or, as ranks of two nodes, over TCP; and that a rank that goes away or abandons a step
+/// holds nobody up.
 /// </summary>
 internal sealed class RanksCheck(IReadOnlyList<Device> devices, Action<string> report)
 {
@@ -15,11 +16,14 @@ internal sealed class RanksCheck(IReadOnlyList<Device> devices, Action<string> r
     private const int Drills = 50;
 
     /// <summary>What a rank's loss may cost the others before they hear of it.</summary>
-    private static readonly TimeSpan ReleaseMax = TimeSpan.FromMilliseconds(100);
+    internal static readonly TimeSpan ReleaseMax = TimeSpan.FromMilliseconds(100);
 
-    private static readonly BenchShape Shape = new("ranks", 2048, 4, 32, 8, 5632, 4000);
+    internal static readonly BenchShape Shape = new("ranks", 2048, 4, 32, 8, 5632, 4000);
 
     private static readonly int[] Counts = [2, 4, 8];
+
+    /// <summary>Ranks of two nodes: they may share GPUs.</summary>
+    private static readonly int[] CountsApart = [2, 4];
 
     private readonly HashSet<string> _told = [];
     private int _failures;
@@ -32,7 +36,11 @@ internal sealed class RanksCheck(IReadOnlyList<Device> devices, Action<string> r
         try
         {
             CompareDecoding(engines);
-            foreach (var (prompt, chunk) in new[] { (200, 96), (1_300, 250) }) ComparePrompts(engines, prompt, chunk);
+            foreach (var (prompt, chunk) in new[] { (200, 96), (1_300, 250) })
+            {
+                foreach (var apart in new[] { false, true }) ComparePrompts(engines, prompt, chunk, apart);
+            }
+
             foreach (var ranks in RankCounts())
             {
                 Drill(engines, ranks, new StepFailure("drill", []));
@@ -60,37 +68,52 @@ internal sealed class RanksCheck(IReadOnlyList<Device> devices, Action<string> r
             {
                 foreach (var batch in new[] { 1, 12, 32, Batch })
                 {
-                    var trace = Trace((stages, ranks), all[..batch], pageSeed: 2 + batch);
-                    var unequal = trace.CountUnequal(whole);
-                    Tell(
-                        unequal == 0,
-                        $"batch {batch}, P={stages} M={ranks}: {unequal} others in {trace.Hashes.Count} positions");
+                    Compare((stages, ranks), batch, apart: false);
                 }
             }
         }
 
-        DecodeTrace Trace((int, int) layout, int[] sequences, int pageSeed)
+        foreach (var ranks in CountsApart)
         {
-            using var replica = Replica(engines, layout, sequences.Length, Steps, sequences.Length);
+            foreach (var batch in new[] { 1, 32, Batch }) Compare((1, ranks), batch, apart: true);
+        }
+
+        void Compare((int Stages, int Ranks) layout, int batch, bool apart)
+        {
+            var trace = Trace(layout, all[..batch], pageSeed: 2 + batch, apart);
+            var unequal = trace.CountUnequal(whole);
+            Tell(
+                unequal == 0,
+                $"batch {batch}, P={layout.Stages} M={layout.Ranks}{Where(apart)}: {unequal} others in "
+                + $"{trace.Hashes.Count} positions");
+        }
+
+        DecodeTrace Trace((int, int) layout, int[] sequences, int pageSeed, bool apart = false)
+        {
+            using var replica = Replica(engines, layout, sequences.Length, Steps, sequences.Length, apart);
             return DecodeTrace.Run(replica, sequences, Steps, stagger: 2, Shape.Vocabulary, Steps, pageSeed);
         }
     }
 
-    private void ComparePrompts(TorchEngines[] engines, int prompt, int chunk)
+    /// <param name="apart">The ranks are those of two nodes.</param>
+    private void ComparePrompts(TorchEngines[] engines, int prompt, int chunk, bool apart)
     {
         const int Company = 5;
         var (from, end) = (prompt + 130, prompt + 200);
         var undisturbed = Trace(1, prompt, company: 0)[(from - prompt)..];
-        foreach (var ranks in RankCounts().Where(ChunkProducts.IsFor))
+        foreach (var ranks in (apart ? CountsApart : RankCounts()).Where(ChunkProducts.IsFor))
         {
             var recovered = Trace(ranks, from, Company);
             var unequal = recovered.Zip(undisturbed, (a, b) => a == b ? 0 : 1).Sum();
-            Tell(unequal == 0, $"prompt of {prompt} by {chunk}, M={ranks}: {unequal} others in {recovered.Count}");
+            Tell(
+                unequal == 0,
+                $"prompt of {prompt} by {chunk}, M={ranks}{Where(apart)}: {unequal} others in {recovered.Count}");
         }
 
         List<ulong> Trace(int ranks, int start, int company)
         {
-            using var replica = Replica(engines, (1, ranks), company + 1, end, chunk + company + StepTokens);
+            using var replica = Replica(
+                engines, (1, ranks), company + 1, end, chunk + company + StepTokens, apart && ranks > 1);
             var rows = RecoveryTrace.Run(replica, prompt, start, end, company, Shape.Vocabulary, chunk);
             return [.. rows.Select(row => RepeatCheck.Hash(0, row))];
         }
@@ -141,7 +164,8 @@ internal sealed class RanksCheck(IReadOnlyList<Device> devices, Action<string> r
                 + $"{unequal} steps with other bits, {unexpected} other ends, {lost} bytes of GPU memory lost"));
     }
 
-    private static void Plan(StepPlan plan, int step)
+    /// <summary>A step of eight sequences.</summary>
+    internal static void Plan(StepPlan plan, int step)
     {
         plan.Clear(step);
         var position = step == 5 ? 3 : step - 1;
@@ -152,12 +176,16 @@ internal sealed class RanksCheck(IReadOnlyList<Device> devices, Action<string> r
         }
     }
 
-    private static InProcessReplica Replica(
-        TorchEngines[] engines, (int Stages, int Ranks) layout, int batch, int steps, int stepTokens) =>
+    internal static InProcessReplica Replica(
+        TorchEngines[] engines, (int Stages, int Ranks) layout, int batch, int steps, int stepTokens,
+        bool apart = false) =>
         new(
             assignment => engines[assignment.Position.Rank % engines.Length].Load(assignment, null, default),
             Layout.EvenStages(Shape.Layers, 1, layout.Stages), layout.Ranks,
-            new ReplicaBounds(batch * KvPage.Count(steps), Math.Max(stepTokens, batch), batch));
+            new ReplicaBounds(batch * KvPage.Count(steps), Math.Max(stepTokens, batch), batch),
+            apart ? RankCollectives.OfTwoNodes(layout.Stages, layout.Ranks) : null);
+
+    private static string Where(bool apart) => apart ? " of two nodes" : "";
 
     private void TellOnce(string line)
     {
