@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Numerics;
 using SpotServe.Actors.Execution;
@@ -9,14 +8,12 @@ namespace SpotServe.Node.Engine.Bench;
 
 /// <summary>
 /// Breaks the GPU of one rank in the middle of a step, as a fault of the device does: from then on the driver answers
-/// this process with errors for it. The other ranks must hear of it at once, and their GPUs must go on with the bits
-/// that they had before.
+/// this process with errors for it, and for all GPUs that reach its memory (docs/adr/0105). Every rank's step must end at
+/// once; another process then uses the GPUs.
 /// </summary>
 internal sealed class DeviceDrill(IReadOnlyList<Device> devices, Action<string> report)
 {
     private const int Steps = 3;
-    private const int StepsAfter = 40;
-    private const int Batch = 8;
 
     private const string Source = """
         extern "C" __global__ void breakDevice(int traps) {
@@ -27,68 +24,40 @@ internal sealed class DeviceDrill(IReadOnlyList<Device> devices, Action<string> 
 
     private int _failures;
 
+    /// <param name="rank">Whose GPU breaks; as many as there are: nobody's.</param>
     /// <returns>The number of checks that failed.</returns>
     public int Run(int rank)
     {
-        var traps = rank % 2 == 0;
-        var how = traps ? "a kernel of it traps" : "a kernel of it writes where nothing is";
         var count = 1 << BitOperations.Log2((uint)devices.Count);
-        var expected = new List<ulong>();
         TorchEngines[] engines = [.. devices.Take(count).Select(device => new TorchEngines(
             RanksCheck.Shape.Spec(ElementType.BFloat16), RanksCheck.Shape.Config(), new MadeWeights(), device))];
+        ulong[] expected;
+        using (var alone = RanksCheck.Replica(engines[..1], (1, 1), batch: 8, steps: 64, stepTokens: 8))
+            expected = [.. Enumerable.Range(1, Steps).Select(step => RanksDrill.Step(alone, step, step - 1))];
+        using var replica = RanksCheck.Replica(engines, (1, count), batch: 8, steps: 64, stepTokens: 8);
+        var same = Enumerable.Range(1, Steps).Count(
+            step => RanksDrill.Step(replica, step, step - 1) == expected[step - 1]);
+        Tell(same == Steps, $"a new process: {same} of {Steps} steps of {count} ranks have the bits of one GPU");
+        if (rank >= count) return _failures;
+
+        // A trap, or a write where nothing is.
+        var traps = rank % 2 == 0;
         var module = Compile(devices[rank]);
-        using (var alone = RanksCheck.Replica([engines[rank == 0 ? 1 : 0]], (1, 1), Batch, 64, Batch))
-            for (var step = 1; step <= StepsAfter; step++) expected.Add(Step(alone, step));
-
-        (Exception? Error, TimeSpan After)[] ends;
-        using (var replica = RanksCheck.Replica(engines, (1, count), Batch, 64, Batch))
-        {
-            var same = Enumerable.Range(1, Steps).Count(step => Step(replica, step) == expected[step - 1]);
-            Tell(same == Steps, $"rank {rank} of {count}: {same} of {Steps} steps have the bits of one GPU");
-            var plan = new StepPlan();
-            RanksCheck.Plan(plan, Steps + 1);
-            var stream = replica.Engines.ElementAt(rank).Stream!;
-            ends = replica.StepWithBroken(plan, rank, () => Break(module, stream, devices[rank].index, traps));
-        }
-
-        Tell(ends[rank].Error is EngineLostException, $"{how}: its step ended with \"{ends[rank].Error?.Message}\"");
-        var others = ends.Where((_, other) => other != rank).ToArray();
+        var plan = new StepPlan();
+        RanksDrill.Plan(plan, Steps + 1, Steps);
+        var stream = replica.Engines.ElementAt(rank).Stream!;
+        var ends = replica.StepWithBroken(plan, rank, () => Break(module, stream, devices[rank].index, traps));
         Tell(
-            others.All(end => end.Error is PeerLostException && end.After <= RanksCheck.ReleaseMax),
+            ends[rank].Error is EngineLostException,
+            $"rank {rank} {(traps ? "traps" : "writes where nothing is")}: its step ended with "
+            + $"\"{ends[rank].Error?.Message}\"");
+        Tell(
+            ends.All(end => end.Error is not null && end.After <= RanksDrill.ReleaseMax),
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"the others heard of it {others.Max(end => end.After).TotalMilliseconds:0.0} ms later at most: "
-                + $"\"{others[0].Error?.Message}\""));
-        GoOn([.. engines.Where((_, other) => other != rank)], expected);
+                $"all steps ended within {ends.Max(end => end.After).TotalMilliseconds:0.0} ms; the others: ")
+            + string.Join(", ", ends.Where((_, other) => other != rank).Select(end => $"\"{end.Error?.Message}\"")));
         return _failures;
-    }
-
-    /// <summary>The GPUs that are left serve, together and each by itself.</summary>
-    private void GoOn(TorchEngines[] left, List<ulong> expected)
-    {
-        var together = 1 << BitOperations.Log2((uint)left.Length);
-        TorchEngines[][] groups = together == 1 ? [left] : [left[..together], .. left.Select(each => new[] { each })];
-        foreach (var group in groups)
-        {
-            var clock = Stopwatch.StartNew();
-            using var replica = RanksCheck.Replica(group, (1, group.Length), Batch, 64, Batch);
-            var same = Enumerable.Range(1, StepsAfter).Count(step => Step(replica, step) == expected[step - 1]);
-            Tell(
-                same == StepsAfter,
-                $"{group.Length} of the GPUs that are left: {same} of {StepsAfter} steps have the bits of before, "
-                + string.Create(CultureInfo.InvariantCulture, $"all after {clock.Elapsed.TotalSeconds:0.00} s"));
-        }
-    }
-
-    private static ulong Step(InProcessReplica replica, int step)
-    {
-        var plan = new StepPlan();
-        RanksCheck.Plan(plan, step);
-        ulong hash = 0;
-        replica.Drawing.LogitsObserved = (_, logits) => hash = RepeatCheck.Hash(hash, logits.Span);
-        replica.Step(plan);
-        replica.Drawing.LogitsObserved = null;
-        return hash;
     }
 
     private static CudaModule Compile(Device device)

@@ -9,7 +9,8 @@ internal sealed class DrillFlags
 {
     private readonly Option<bool> _drill = new("--drill")
     {
-        Description = "break each GPU of --devices instead, one a process, and look at what that costs the others",
+        Description = "let ranks on the GPUs of --devices go away, abandon steps and break instead, and look at what that "
+            + "costs the others",
     };
 
     private readonly Option<int?> _rank = new("--drill-rank") { Hidden = true };
@@ -27,20 +28,25 @@ internal sealed class DrillFlags
         var output = parsed.InvocationConfiguration.Output;
         if (parsed.GetValue(_rank) is { } rank)
         {
-            var options = engine.Read(parsed);
-            var devices = BenchDevices.Open(
-                options.Device, options.Devices, options.TorchLib, options.Threads, output.WriteLine);
-            return new DeviceDrill(devices, output.WriteLine).Run(rank);
+            return new DeviceDrill(Devices(parsed, engine), output.WriteLine).Run(rank);
         }
 
         if (!parsed.GetValue(_drill)) return null;
         var count = engine.Read(parsed).Devices;
         if (count < 2) throw new ArgumentException($"--drill needs --devices of at least 2, not {count}.");
-        var failures = 0;
-        // A process cannot use a device again that broke in it.
-        for (var broken = 0; broken < count; broken++)
+        var failures = new RanksDrill(Devices(parsed, engine), output.WriteLine).Run();
+        // A process cannot use a device again that broke in it; the next one can, and the last one looks.
+        for (var broken = 0; broken <= count; broken++)
             failures += await RunAsync(parsed, broken, output, cancel).ConfigureAwait(false) == 0 ? 0 : 1;
         return failures;
+    }
+
+    private static IReadOnlyList<TorchSharp.torch.Device> Devices(ParseResult parsed, EngineFlags engine)
+    {
+        var options = engine.Read(parsed);
+        return BenchDevices.Open(
+            options.Device, options.Devices, options.TorchLib, options.Threads,
+            parsed.InvocationConfiguration.Output.WriteLine);
     }
 
     private static async Task<int> RunAsync(ParseResult parsed, int rank, TextWriter output, CancellationToken cancel)

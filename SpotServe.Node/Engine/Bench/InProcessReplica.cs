@@ -110,7 +110,7 @@ internal sealed class InProcessReplica : IDisposable
     /// <summary>Runs a step of a single stage in which one rank's device breaks. A rank whose step ends with a loss leaves
     /// the others, as an engine thread does.</summary>
     /// <param name="breaks">Called by that rank when its step begins.</param>
-    /// <returns>Of each rank: what its step ended with, and how long after the broken one left.</returns>
+    /// <returns>Of each rank: what its step ended with, and how long after the first of them.</returns>
     public (Exception? Error, TimeSpan After)[] StepWithBroken(StepPlan plan, int broken, Action breaks)
     {
         var (stage, collectives) = (_stages[0], _collectives.Of(0));
@@ -119,8 +119,8 @@ internal sealed class InProcessReplica : IDisposable
         foreach (var thread in _threads) thread.Start(() => Run(thread.Rank));
         Run(0);
         foreach (var thread in _threads) thread.Wait();
-        return [.. ends.Select(end => (
-            end.Error, System.Diagnostics.Stopwatch.GetElapsedTime(ends[broken].At, end.At)))];
+        var first = ends.Min(end => end.At);
+        return [.. ends.Select(end => (end.Error, System.Diagnostics.Stopwatch.GetElapsedTime(first, end.At)))];
 
         void Run(int rank)
         {

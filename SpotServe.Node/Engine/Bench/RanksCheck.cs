@@ -1,5 +1,3 @@
-using System.Globalization;
-using SpotServe.Actors.Execution;
 using SpotServe.Node.Engine.Cuda;
 using static TorchSharp.torch;
 
@@ -7,20 +5,15 @@ namespace SpotServe.Node.Engine.Bench;
 
 /// <summary>
 /// Checks the ranks of a stage on several GPUs: that they give the bits of one GPU, in decoding and in prompts, whether
-/// the GPUs sum by themselves or, as ranks of two nodes, over TCP; and that a rank that goes away or abandons a step
-/// holds nobody up.
+/// the GPUs sum by themselves or, as ranks of two nodes, over TCP.
 /// </summary>
 internal sealed class RanksCheck(IReadOnlyList<Device> devices, Action<string> report)
 {
     private const int StepTokens = 128;
-    private const int Drills = 50;
-
-    /// <summary>What a rank's loss may cost the others before they hear of it.</summary>
-    internal static readonly TimeSpan ReleaseMax = TimeSpan.FromMilliseconds(100);
 
     internal static readonly BenchShape Shape = new("ranks", 2048, 4, 32, 8, 5632, 4000);
 
-    private static readonly int[] Counts = [2, 4, 8];
+    internal static readonly int[] Counts = [2, 4, 8];
 
     /// <summary>Ranks of two nodes: they may share GPUs.</summary>
     private static readonly int[] CountsApart = [2, 4];
@@ -39,12 +32,6 @@ internal sealed class RanksCheck(IReadOnlyList<Device> devices, Action<string> r
             foreach (var (prompt, chunk) in new[] { (200, 96), (1_300, 250) })
             {
                 foreach (var apart in new[] { false, true }) ComparePrompts(engines, prompt, chunk, apart);
-            }
-
-            foreach (var ranks in RankCounts())
-            {
-                Drill(engines, ranks, new StepFailure("drill", []));
-                Drill(engines, ranks, failure: null);
             }
         }
         finally
@@ -116,63 +103,6 @@ internal sealed class RanksCheck(IReadOnlyList<Device> devices, Action<string> r
                 engines, (1, ranks), company + 1, end, chunk + company + StepTokens, apart && ranks > 1);
             var rows = RecoveryTrace.Run(replica, prompt, start, end, company, Shape.Vocabulary, chunk);
             return [.. rows.Select(row => RepeatCheck.Hash(0, row))];
-        }
-    }
-
-    /// <summary>The last rank leaves the others waiting in the middle of a step, over and over.</summary>
-    /// <param name="failure">Why it abandons the step, and comes back for the next; null where it goes away.</param>
-    private void Drill(TorchEngines[] engines, int ranks, StepFailure? failure)
-    {
-        var longest = TimeSpan.Zero;
-        long free = 0, unequal = 0, unexpected = 0;
-        ulong? expected = null;
-        for (var round = 0; round < Drills; round++)
-        {
-            using (var replica = Replica(engines, (1, ranks), 8, 64, 8))
-            {
-                var plan = new StepPlan();
-                for (var step = 1; step <= 3; step++) Check(step);
-                Plan(plan, 4);
-                var (ended, error) = replica.StepWithoutLast(plan, TimeSpan.FromMilliseconds(20), failure);
-                if (ended > longest) longest = ended;
-                if (failure is null ? error is not PeerLostException : error is not StepFailedException) unexpected++;
-                if (failure is not null) Check(5);
-
-                void Check(int step)
-                {
-                    Plan(plan, step);
-                    ulong hash = 0;
-                    replica.Drawing.LogitsObserved = (_, logits) => hash = RepeatCheck.Hash(hash, logits.Span);
-                    replica.Step(plan);
-                    replica.Drawing.LogitsObserved = null;
-                    if (step == 1 && hash != (expected ??= hash)) unequal++;
-                    if (step == 5 && hash == 0) unequal++;
-                }
-            }
-
-            // What libtorch keeps for later is there after the first rounds.
-            if (round == Drills / 2) free = CudaDriver.FreeMemory(devices[0].index);
-        }
-
-        var lost = free - CudaDriver.FreeMemory(devices[0].index);
-        var what = failure is null ? "goes away" : "abandons a step";
-        Tell(
-            longest <= ReleaseMax && unequal == 0 && unexpected == 0 && lost <= 0,
-            string.Create(
-                CultureInfo.InvariantCulture,
-                $"a rank of {ranks} {what}, {Drills} times: others wait {longest.TotalMilliseconds:0.0} ms at most, "
-                + $"{unequal} steps with other bits, {unexpected} other ends, {lost} bytes of GPU memory lost"));
-    }
-
-    /// <summary>A step of eight sequences.</summary>
-    internal static void Plan(StepPlan plan, int step)
-    {
-        plan.Clear(step);
-        var position = step == 5 ? 3 : step - 1;
-        for (var i = 0; i < 8; i++)
-        {
-            int[] pages = [.. Enumerable.Range(i * KvPage.Count(64), KvPage.Count(position + 1))];
-            plan.Add(position, [3 + i + position], pages, samples: true, SamplingParameters.Greedy);
         }
     }
 

@@ -63,6 +63,12 @@ DEVICE bool replaceTime(u64* p, u64 last, u64 next) {
     : "=l"(was) : "l"(p), "l"(last), "l"(next) : "memory");
   return was == last;
 }
+/// Of the lanes that come here together.
+DEVICE bool isFirstOfWarp() {
+  u32 below;
+  asm("mov.u32 %0, %%lanemask_lt;" : "=r"(below));
+  return (__activemask() & below) == 0;
+}
 DEVICE void fenceSystem() { asm volatile("fence.acq_rel.sys;" ::: "memory"); }
 DEVICE u64 nanoseconds() { u64 t; asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t)); return t; }
 
@@ -78,7 +84,7 @@ struct Wait {
     if (turns == TURNS_A_LOOK) began = now;
     u32* seen = (u32*)(args.looked + 1);
     const u64 last = loadTime(args.looked);
-    if ((long long)(now - last) > NANOSECONDS_A_LOOK && replaceTime(args.looked, last, now)) {
+    if (isFirstOfWarp() && (long long)(now - last) > NANOSECONDS_A_LOOK && replaceTime(args.looked, last, now)) {
       storeWord(seen, loadWord(args.words));
       storeWord(seen + 1, loadWord(args.words + 1));
     }
