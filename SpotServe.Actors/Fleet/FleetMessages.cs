@@ -26,7 +26,7 @@ internal static class FleetMessages
             state.Shortfall,
             state.PricePerHour,
             OnDemand(state, limits),
-            [.. journal.Orders.Values.Select(order => new OrderLine(order.Token, order.Pool.ToString(), order.At))],
+            [.. journal.Orders.Values.Select(order => new OrderLine(order.Token, FleetWords.Pools(order), order.At))],
             [.. journal.Machines.Values.Select(machine => Line(state, machine))],
             [
                 .. limits.Pools.Order(MachinePool.Order).Select(journal.PoolOf).Select(pool => new PoolLine(

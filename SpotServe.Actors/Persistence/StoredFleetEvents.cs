@@ -10,7 +10,7 @@ internal static class StoredFleetEvents
         .Writes<FleetEvents.SizeChosen, SizeChosenV1>("fleet-size-chosen.1", e => new(e.At, e.Size))
         .Writes<FleetEvents.LaunchOrdered, LaunchOrderedV1>("launch-ordered.1", LaunchOrderedV1.Of)
         .Writes<FleetEvents.LaunchAnswered, LaunchAnsweredV1>(
-            "launch-answered.1", e => new(e.At, e.Token, e.Machine))
+            "launch-answered.1", e => new(e.At, e.Token, e.Machine, e.Pool is { } pool ? PoolV1.Of(pool) : null))
         .Writes<FleetEvents.LaunchRefused, LaunchRefusedV1>(
             "launch-refused.1", e => new(e.At, e.Token, e.PoolUntil, e.Reason))
         .Writes<FleetEvents.MachineFound, MachineFoundV1>("machine-found.1", MachineFoundV1.Of)
@@ -40,19 +40,25 @@ internal static class StoredFleetEvents
     }
 
     private sealed record LaunchOrderedV1(
-        DateTimeOffset At, string Token, PoolV1 Pool, double PricePerHour, string Reason) : IJournalForm
+        DateTimeOffset At, string Token, PoolV1 Pool, double PricePerHour, string Reason,
+        PoolV1[]? Alternatives = null) : IJournalForm
     {
-        public static LaunchOrderedV1 Of(FleetEvents.LaunchOrdered e) =>
-            new(e.At, e.Token, PoolV1.Of(e.Pool), e.PricePerHour, e.Reason);
+        public static LaunchOrderedV1 Of(FleetEvents.LaunchOrdered e) => new(
+            e.At, e.Token, PoolV1.Of(e.Pool), e.PricePerHour, e.Reason,
+            e.Alternatives.IsEmpty ? null : [.. e.Alternatives.Select(PoolV1.Of)]);
 
-        public FleetEvents.LaunchOrdered ToOrdered() => new(At, Token, Pool.ToPool(), PricePerHour, Reason);
+        public FleetEvents.LaunchOrdered ToOrdered() => new(At, Token, Pool.ToPool(), PricePerHour, Reason)
+        {
+            Alternatives = [.. (Alternatives ?? []).Select(pool => pool.ToPool())],
+        };
 
         public object ToEvent() => ToOrdered();
     }
 
-    private sealed record LaunchAnsweredV1(DateTimeOffset At, string Token, string Machine) : IJournalForm
+    private sealed record LaunchAnsweredV1(DateTimeOffset At, string Token, string Machine, PoolV1? Pool = null)
+        : IJournalForm
     {
-        public object ToEvent() => new FleetEvents.LaunchAnswered(At, Token, Machine);
+        public object ToEvent() => new FleetEvents.LaunchAnswered(At, Token, Machine, Pool?.ToPool());
     }
 
     private sealed record LaunchRefusedV1(DateTimeOffset At, string Token, DateTimeOffset PoolUntil, string Reason)

@@ -14,6 +14,10 @@ namespace SpotServe.Actors.Remoting;
 public sealed class RemotingSetup(ClusterIdentity? identity) : Setup
 {
     public ClusterIdentity? Identity { get; } = identity;
+
+    /// <summary>A socket that listens already, so that peers can call before this actor system runs; null: the
+    /// transport opens its own. It is the transport's from then on.</summary>
+    public Socket? Listener { get; init; }
 }
 
 /// <summary>On the event stream: a peer that this process called is no member, or takes this one for none.</summary>
@@ -45,6 +49,7 @@ public sealed class SecureTransport : Transport
 
     private readonly CancellationTokenSource _stopping = new();
     private readonly HashSet<FramedConnection> _connections = [];
+    private readonly Socket? _given;
     private Socket? _server;
 
     /// <summary>Akka makes it by reflection with these.</summary>
@@ -67,6 +72,7 @@ public sealed class SecureTransport : Transport
                 "An actor system that is reached from elsewhere says who may do so: add a RemotingSetup.");
         }
 
+        _given = setup.Value.Listener;
         _security = new FrameSecurity(setup.Value.Identity);
         _refusals = new RefusalLog(
             Logging.GetLogger(system, typeof(SecureTransport)), TimeProvider.System, system);
@@ -84,22 +90,27 @@ public sealed class SecureTransport : Transport
 
     public override async Task<(Address, TaskCompletionSource<IAssociationEventListener>)> Listen()
     {
+        var server = _given ?? await OpenAsync().ConfigureAwait(false);
+        _server = server;
+        _ = AcceptAsync(server);
+        return (AddressOf(server.LocalEndPoint!, _publicHostname), _listener);
+    }
+
+    private async Task<Socket> OpenAsync()
+    {
         var endpoint = new IPEndPoint(await ResolveAsync(_hostname, _stopping.Token).ConfigureAwait(false), _port);
         var server = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
             server.Bind(endpoint);
             server.Listen();
+            return server;
         }
         catch (SocketException error)
         {
             server.Dispose();
             throw new Akka.Remote.RemoteTransportException($"Cannot listen on {endpoint}: {error.Message}", error);
         }
-
-        _server = server;
-        _ = AcceptAsync(server);
-        return (AddressOf(server.LocalEndPoint!, _publicHostname), _listener);
     }
 
     public override bool IsResponsibleFor(Address remote) => true;

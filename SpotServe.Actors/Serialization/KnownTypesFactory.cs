@@ -9,7 +9,7 @@ namespace SpotServe.Actors.Serialization;
 
 /// <summary>
 /// Asked by Hyperion before its own factories for each type that it meets. Refuses every type that is not on the list,
-/// and serves those whose built-in handling would write type names or is slow.
+/// and serves those whose built-in handling would write type names or is slow, now or at the start.
 /// </summary>
 internal sealed class KnownTypesFactory(MessageTypes types, ExtendedActorSystem system) : ValueSerializerFactory
 {
@@ -22,7 +22,7 @@ internal sealed class KnownTypesFactory(MessageTypes types, ExtendedActorSystem 
                 type.FullName ?? type.Name, "only records of the protocols, and what their fields hold, cross nodes.");
         }
 
-        return MessageTypes.IsCollection(type) || typeof(IActorRef).IsAssignableFrom(type);
+        return MessageTypes.IsCollection(type) || typeof(IActorRef).IsAssignableFrom(type) || types.IsRecord(type);
     }
 
     public override bool CanDeserialize(Serializer serializer, Type type) => CanSerialize(serializer, type);
@@ -35,6 +35,7 @@ internal sealed class KnownTypesFactory(MessageTypes types, ExtendedActorSystem 
 
         ValueSerializer Build(Type collection)
         {
+            if (types.IsRecord(collection)) return new RecordSerializer(index, collection, serializer);
             if (typeof(IActorRef).IsAssignableFrom(collection)) return new ActorRefSerializer(index, system);
             if (collection == typeof(ImmutableArray<int>)) return new TokenArraySerializer(index);
             if (collection == typeof(ImmutableArray<byte>)) return new BytesSerializer(index);

@@ -59,6 +59,10 @@ public sealed class MessageTypes
 
     public bool IsKnown(Type type) => _indices.ContainsKey(type);
 
+    /// <summary>Whether it is one of our own records, which travel field by field.</summary>
+    public bool IsRecord(Type type) =>
+        _indices.ContainsKey(type) && !type.IsEnum && _assemblies.Contains(type.Assembly);
+
     /// <summary>Whether it may be sent by itself, and not only inside of a message.</summary>
     public bool IsMessage(Type type) => _messages.Contains(type);
 

@@ -49,8 +49,8 @@ public static class SerializationHosting
 
     /// <summary>
     /// One serializer for an actor system, however often it is asked for. Akka.DistributedData makes a Serialization of
-    /// its own, with all serializers, when it first reads a register; ours compiles the code of all messages when it is
-    /// made. That took the thread that reads from the peer for 5 to 10 s on a busy machine, heartbeats included.
+    /// its own, with all serializers, when it first reads a register: what ours has compiled would be compiled again,
+    /// on the thread that reads from the peer.
     /// </summary>
     private sealed class OnlySerializer
     {

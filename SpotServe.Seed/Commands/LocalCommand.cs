@@ -1,5 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using System.Security.Cryptography;
 using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Hosting;
@@ -97,24 +99,29 @@ internal static class LocalCommand
         Console.WriteLine($"SpotServe: {options.Model.Name} on {options.DevicesExpected} node processes");
         var access = ClusterAccess.Of(new ClusterSecret(secret)) with { EncryptsData = parsed.GetValue(DataTls) };
         using var telemetry = TelemetryExport.Start(options.Telemetry, SeedFlags.ServiceName);
-        var seed = await SeedHost.StartAsync(options with { ClusterAccess = access }, cancel);
-        using var narrator = Narrators.Begin(seed, options.Verbose, Console.Out);
-        var ready = new ReadyLine(seed, Console.Out);
         using var logs = new NodeLogs(options.LogFolder, options.Log.Format, TimeProvider.System);
-        Console.WriteLine($"  seed {seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}; logs in {options.LogFolder}");
         var fleetOptions = new LocalFleetOptions
         {
             Program = program,
             NodeCount = options.DevicesExpected,
             Environment = new Dictionary<string, string> { [AccessSettings.SecretVariable] = secret },
         };
-        var gaveUp = false;
         var watch = new NodeWatch(options.DevicesExpected, logs, Console.Out, cancel);
         var fleet = new LocalFleet(fleetOptions, logs.Write, watch.OnExit);
+        using var socket = ListenForNodes();
+        var names = new NodeNames();
+        var arguments = NodeArguments(parsed, options, (IPEndPoint)socket.LocalEndPoint!, fleetOptions);
+        var launch = new LocalLaunch(fleet, arguments, watch.Expect, names.Learn);
+        // Nodes take as long to start as this process: neither waits for the other.
+        var beside = new NodesBeside(socket, names, () => BeginNodes(cloud, launch, options));
+        var seed = await StartSeedAsync(
+            options with { ClusterAccess = access, Beside = beside }, fleet, cancel);
+        using var narrator = Narrators.Begin(seed, options.Verbose, Console.Out);
+        var ready = new ReadyLine(seed, Console.Out);
+        Console.WriteLine($"  seed {seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}; logs in {options.LogFolder}");
+        var gaveUp = false;
         try
         {
-            var arguments = NodeArguments(parsed, options, seed, fleetOptions);
-            BeginNodes(cloud, new LocalLaunch(fleet, arguments, watch.Expect, seed.Names.Learn), options);
             seed.LocalNodes.Attach(fleet);
             using var chaosEnd = CancellationTokenSource.CreateLinkedTokenSource(cancel);
             var chaos = chaosPeriod is { } period ? RunChaosAsync(seed, period, chaosEnd.Token) : Task.CompletedTask;
@@ -138,6 +145,31 @@ internal static class LocalCommand
         if (cancel.IsCancellationRequested) return 0;
         if (seed.CannotServe.IsCompletedSuccessfully) throw new UsageException(await seed.CannotServe);
         throw new UsageException(gaveUp ? ServeCommand.GaveUp : watch.LastWords());
+    }
+
+    /// <summary>From the first moment on, so that a node which is there before the control node waits in the queue of
+    /// this socket instead of trying again later.</summary>
+    private static Socket ListenForNodes()
+    {
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        socket.Listen();
+        return socket;
+    }
+
+    /// <summary>Nodes that have begun do not outlive a control node that cannot start.</summary>
+    private static async Task<SeedHost> StartSeedAsync(
+        SeedOptions options, LocalFleet fleet, CancellationToken cancel)
+    {
+        try
+        {
+            return await SeedHost.StartAsync(options, cancel);
+        }
+        catch
+        {
+            await fleet.KillAsync();
+            throw;
+        }
     }
 
     private static TimeSpan? ReadChaos(ParseResult parsed)
@@ -193,9 +225,9 @@ internal static class LocalCommand
     }
 
     private static string[] NodeArguments(
-        ParseResult parsed, SeedOptions options, SeedHost seed, LocalFleetOptions fleet) =>
+        ParseResult parsed, SeedOptions options, IPEndPoint seed, LocalFleetOptions fleet) =>
     [
-        "--seed", $"{seed.ClusterAddress.Host}:{seed.ClusterAddress.Port}",
+        "--seed", $"{seed}",
         "--model", options.Model.Folder,
         "--host", Loopback,
         "--cloud", "none",   // The seed says when a node goes; a notice for the machine is the seed's own.

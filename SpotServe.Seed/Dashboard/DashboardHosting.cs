@@ -25,9 +25,9 @@ internal static class DashboardHosting
 
     /// <summary>Adds the dashboard. <see cref="ClusterBoard"/>, <see cref="IClusterOperator"/> and what the HTTP
     /// interface needs must be registered beside it.</summary>
-    public static IServiceCollection AddDashboard(this IServiceCollection services)
+    public static IServiceCollection AddDashboard(this IServiceCollection services, NodeNames names)
     {
-        services.AddSingleton<NodeNames>();
+        services.AddSingleton(names);
         services.AddSingleton<LocalNodes>();
         services.AddSingleton<FleetWatch>();
         services.AddSingleton<ClusterWatch>();

@@ -10,14 +10,12 @@ using SpotServe.Actors.Fleet;
 namespace SpotServe.Seed.Fleet;
 
 /// <summary>
-/// AWS EC2. A machine is one RunInstances with the order's token as ClientToken, so that an order that is given twice
-/// starts one instance; it is tagged with cluster and order in the same call, so that none exists without its tags.
+/// AWS EC2. A machine is one call with the order's token as ClientToken, so that an order that is given twice starts
+/// one instance; it is tagged with cluster and order in the same call, so that none exists without its tags.
 /// Credentials come from the SDK's own chain: environment, profile, instance profile.
 /// </summary>
 internal sealed class Ec2Cloud(IAmazonEC2 client, Ec2Options options, TimeProvider clock) : ICloud, IDisposable
 {
-    public const string ClusterTag = "spotserve:cluster";
-    public const string OrderTag = "spotserve:order";
     private static readonly TimeSpan CallMax = TimeSpan.FromSeconds(20);
 
     private static readonly ImmutableHashSet<string> Throttles =
@@ -48,7 +46,15 @@ internal sealed class Ec2Cloud(IAmazonEC2 client, Ec2Options options, TimeProvid
     {
         try
         {
-            var answer = await client.RunInstancesAsync(Request(order), cancel).ConfigureAwait(false);
+            if (!order.Alternatives.IsEmpty)
+            {
+                var fleet = await client.CreateFleetAsync(Ec2Requests.AnyPool(order, options), cancel)
+                    .ConfigureAwait(false);
+                return Ec2Requests.Outcome(fleet, order, options);
+            }
+
+            var answer = await client.RunInstancesAsync(Ec2Requests.OnePool(order, options), cancel)
+                .ConfigureAwait(false);
             return answer.Reservation?.Instances is [{ InstanceId: { Length: > 0 } id }, ..]
                 ? new LaunchOutcome.Launched(id)
                 : new LaunchOutcome.Unknown("RunInstances named no instance.");
@@ -87,7 +93,7 @@ internal sealed class Ec2Cloud(IAmazonEC2 client, Ec2Options options, TimeProvid
         {
             Filters =
             [
-                new Filter { Name = $"tag:{ClusterTag}", Values = [cluster] },
+                new Filter { Name = $"tag:{Ec2Requests.ClusterTag}", Values = [cluster] },
                 new Filter
                 {
                     Name = "instance-state-name",
@@ -160,43 +166,9 @@ internal sealed class Ec2Cloud(IAmazonEC2 client, Ec2Options options, TimeProvid
 
     public void Dispose() => client.Dispose();
 
-    private RunInstancesRequest Request(LaunchOrder order) => new()
-    {
-        ClientToken = order.Token,
-        MinCount = 1,
-        MaxCount = 1,
-        InstanceType = order.Pool.InstanceType,
-        SubnetId = options.Subnets[order.Pool.Zone],
-        LaunchTemplate = options.LaunchTemplate.StartsWith("lt-", StringComparison.Ordinal)
-            ? new LaunchTemplateSpecification { LaunchTemplateId = options.LaunchTemplate, Version = "$Default" }
-            : new LaunchTemplateSpecification { LaunchTemplateName = options.LaunchTemplate, Version = "$Default" },
-        InstanceMarketOptions = order.Pool.IsSpot
-            ? new InstanceMarketOptionsRequest
-            {
-                MarketType = MarketType.Spot,
-                SpotOptions = new SpotMarketOptions
-                {
-                    SpotInstanceType = SpotInstanceType.OneTime,
-                    InstanceInterruptionBehavior = InstanceInterruptionBehavior.Terminate,
-                },
-            }
-            : null,
-        TagSpecifications =
-        [
-            new TagSpecification
-            {
-                ResourceType = ResourceType.Instance,
-                Tags =
-                [
-                    new Tag("Name", order.Token), new Tag(ClusterTag, order.Cluster), new Tag(OrderTag, order.Token),
-                ],
-            },
-        ],
-    };
-
     private static CloudMachine Machine(Instance instance) => new(
         instance.InstanceId,
-        (instance.Tags ?? []).FirstOrDefault(tag => tag.Key == OrderTag)?.Value ?? "",
+        (instance.Tags ?? []).FirstOrDefault(tag => tag.Key == Ec2Requests.OrderTag)?.Value ?? "",
         new MachinePool(
             instance.InstanceType?.Value ?? "",
             instance.Placement?.AvailabilityZone ?? "",

@@ -23,6 +23,8 @@ internal sealed record Ec2Options(
     int MachinesMax)
 {
     private const int NameMax = 40;
+    private const string CapacityOptimized = "capacity-optimized";
+    private const string OnePool = "one-pool";
 
     /// <summary>Another address than the region's, for what speaks EC2's protocol elsewhere.</summary>
     public string? ServiceUrl { get; init; }
@@ -30,6 +32,10 @@ internal sealed record Ec2Options(
     public int? MachinesMin { get; init; }
 
     public double? PricePerHourMax { get; init; }
+
+    /// <summary>Who chooses among spot pools that are about as good: "capacity-optimized", EC2 by where it has most
+    /// machines; "one-pool", the fleet manager, by price.</summary>
+    public string Allocation { get; init; } = CapacityOptimized;
 
     public ImmutableArray<MachinePool> Pools =>
     [
@@ -52,6 +58,7 @@ internal sealed record Ec2Options(
         MachinesMin = MachinesMin ?? nodes,
         MachinesMax = MachinesMax,
         PricePerHourMax = PricePerHourMax,
+        LetsCloudChoose = Allocation == CapacityOptimized,
         Spares = spares,
     });
 
@@ -60,6 +67,8 @@ internal sealed record Ec2Options(
         // The token of an order is the cluster's name and a number; EC2 takes 64 characters.
         _ when Cluster.Length is 0 or > NameMax || !Cluster.All(c => char.IsAsciiLetterOrDigit(c) || c == '-') =>
             $"cluster is \"{Cluster}\"; it must be 1 to {NameMax} letters, digits and hyphens.",
+        _ when Allocation is not (CapacityOptimized or OnePool) =>
+            $"allocation is \"{Allocation}\"; it must be {CapacityOptimized} or {OnePool}.",
         _ when Region.Length == 0 => "region is empty; name one, e.g. us-east-1.",
         _ when LaunchTemplate.Length == 0 => "launch_template is empty; give its id (lt-...) or name.",
         _ when Types.IsDefaultOrEmpty => "types is empty; name at least one instance type.",

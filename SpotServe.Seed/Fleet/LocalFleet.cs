@@ -52,13 +52,7 @@ public sealed class LocalFleet(LocalFleetOptions options, Action<int, string> on
     /// <exception cref="TimeoutException">A killed process does not end.</exception>
     public async Task StopAsync()
     {
-        LocalNode[] nodes;
-        lock (_lock)
-        {
-            _stopping = true;
-            nodes = [.. _running];
-        }
-
+        var nodes = BeginToStop();
         foreach (var node in nodes) node.RequestStop();
         var exits = Task.WhenAll(nodes.Select(node => node.Exited));
         try
@@ -72,7 +66,25 @@ public sealed class LocalFleet(LocalFleetOptions options, Action<int, string> on
         }
     }
 
+    /// <summary>As <see cref="StopAsync"/>, without asking.</summary>
+    /// <exception cref="TimeoutException">A killed process does not end.</exception>
+    public async Task KillAsync()
+    {
+        var nodes = BeginToStop();
+        foreach (var node in nodes) node.Kill();
+        await Task.WhenAll(nodes.Select(node => node.Exited)).WaitAsync(KillLimit).ConfigureAwait(false);
+    }
+
     public async ValueTask DisposeAsync() => await StopAsync().ConfigureAwait(false);
+
+    private LocalNode[] BeginToStop()
+    {
+        lock (_lock)
+        {
+            _stopping = true;
+            return [.. _running];
+        }
+    }
 
     private async Task ReportExitAsync(LocalNode node)
     {

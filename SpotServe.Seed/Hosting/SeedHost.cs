@@ -1,27 +1,12 @@
-using System.Net;
-using System.Net.Sockets;
 using Akka.Actor;
-using Akka.Cluster.Hosting;
-using Akka.Hosting;
-using Akka.Remote.Hosting;
 using SpotServe.Actors.Cluster;
-using SpotServe.Actors.Fleet;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Hosting;
-using SpotServe.Actors.Metrics;
 using SpotServe.Actors.Persistence;
-using SpotServe.Actors.Planner;
-using SpotServe.Actors.Remoting;
-using SpotServe.Actors.Requests;
-using SpotServe.Actors.Serialization;
-using SpotServe.Seed.Api;
-using SpotServe.Seed.Dashboard;
 using SpotServe.Seed.Dashboard.Live;
 using SpotServe.Seed.Fleet;
 using SpotServe.Seed.Narration;
 using SpotServe.Seed.Recorder;
-using SpotServe.Seed.Templating;
-using SpotServe.Seed.Tokenization;
 
 namespace SpotServe.Seed.Hosting;
 
@@ -92,27 +77,22 @@ internal sealed class SeedHost : IAsyncDisposable
     /// <exception cref="UsageException">A port is taken, or the data folder or tokenizer cannot be used.</exception>
     public static async Task<SeedHost> StartAsync(SeedOptions options, CancellationToken cancel)
     {
-        if (IsTaken(options.Host, options.HttpPort) is { } httpTaken)
-            throw IsElsewhere(options, httpTaken) ?? PortTaken(options, httpTaken);
-        if (IsTaken(options.Host, options.ClusterPort) is { } clusterTaken)
-        {
-            throw ClusterPortTaken(options, clusterTaken.Message);
-        }
-
+        ListeningPorts.Check(options);
         var board = new ClusterBoard();
         var health = new JournalHealth();
         var dataLock = LockData(options);
-        var planner = PlannerOf(options);
+        options.Beside?.MayBegin();
+        var planner = SeedServices.PlannerOf(options);
         var recorder = options.Record is { } file
             ? ClusterRecorder.Start(file, planner, TimeProvider.System, Console.Error.WriteLine)
             : null;
         if (recorder is not null) board.Changed += recorder.OnView;
-        var app = Build(options, planner, board, health, recorder);
+        var app = SeedServices.Build(options, planner, board, health, recorder);
         try
         {
             await app.StartAsync(cancel);
         }
-        catch (Exception error) when (StartFailure(options, error) is { } failure)
+        catch (Exception error) when (ListeningPorts.Failure(options, error) is { } failure)
         {
             await app.DisposeAsync();
             await dataLock.DisposeAsync();
@@ -154,45 +134,6 @@ internal sealed class SeedHost : IAsyncDisposable
     }
 
     /// <summary>
-    /// Why a port cannot be had; null when it can. Kestrel and Akka find out too late: by then the logs and the journal
-    /// of the one that has it are open.
-    /// </summary>
-    private static SocketException? IsTaken(string host, int port)
-    {
-        using var probe = new Socket(SocketType.Stream, ProtocolType.Tcp);
-        try
-        {
-            probe.Bind(new IPEndPoint(Resolve(host), port));
-            return null;
-        }
-        catch (SocketException error)
-        {
-            return error;
-        }
-    }
-
-    /// <summary>No port can be had on another machine's address, so none is to be looked for.</summary>
-    private static UsageException? IsElsewhere(SeedOptions options, SocketException error) =>
-        error.SocketErrorCode != SocketError.AddressNotAvailable ? null : new UsageException(
-            $"--host {options.Host} is no address of this machine. Give one that it has (ip address lists them).");
-
-    /// <summary>Another program may have taken a port between the first look and the real one.</summary>
-    private static UsageException? StartFailure(SeedOptions options, Exception error) => error switch
-    {
-        IOException => PortTaken(options, error),
-        _ when TransportFailure.In(error) is { } why => ClusterPortTaken(options, why),
-        _ => null,
-    };
-
-    private static UsageException ClusterPortTaken(SeedOptions options, string why) => new(
-        $"The control plane cannot listen on {options.Host}:{options.ClusterPort}: {why.TrimEnd('.')}. " +
-        "Stop the program that has the port, or choose another with --cluster-port.");
-
-    private static UsageException PortTaken(SeedOptions options, Exception error) => new(
-        $"Cannot listen on http://{options.Host}:{options.HttpPort}: {error.Message.TrimEnd('.')}. " +
-        "Stop the program that has the port, or choose another with --port.");
-
-    /// <summary>
     /// Two planners on one journal would decide the same epochs. The system drops the lock with the process.
     /// </summary>
     private static FileStream LockData(SeedOptions options)
@@ -209,183 +150,5 @@ internal sealed class SeedHost : IAsyncDisposable
                 $"Cannot use the data folder {options.DataFolder}: {error.Message.TrimEnd('.')}. " +
                 "If another SpotServe uses it, stop that one; or choose another folder with --data.");
         }
-    }
-
-    private static WebApplication Build(
-        SeedOptions options,
-        PlannerOptions planner,
-        ClusterBoard board,
-        JournalHealth health,
-        ClusterRecorder? recorder)
-    {
-        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions
-        {
-            // The dashboard's files lie beside the program, wherever it was started.
-            ApplicationName = typeof(SeedHost).Assembly.GetName().Name,
-            ContentRootPath = AppContext.BaseDirectory,
-        });
-        builder.WebHost.UseStaticWebAssets();
-        builder.Logging.ClearProviders();
-        // The provider knows which area logs from which level on.
-        builder.Logging.SetMinimumLevel(LogLevel.Trace);
-        builder.Services.AddSingleton<ILoggerProvider>(
-            new FileLoggerProvider(Path.Combine(options.LogFolder, "seed.log"), options.Log, TimeProvider.System));
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(Resolve(options.Host), options.HttpPort));
-        builder.Services.AddSingleton<IHostLifetime, CommandLifetime>();
-        var tokenizer = TokenizerLoader.Load(options.Model.Folder);
-        var served = options.Model;
-        var template = ChatTemplate.Open(served.Folder);
-        var model = new CompletionModel(served.Name, tokenizer, served.Defaults) { ChatTemplate = template };
-        builder.Services.AddSingleton(model with { VocabularySize = served.VocabularySize });
-        var requests = new RequestOptions
-        {
-            Journal = health,
-            StopSearch = request => new StopTokenSearch(tokenizer, request),
-        };
-        var gateway = new GatewayOptions
-        {
-            OpenRequestsMax = options.OpenRequestsMax,
-            WaitingTokensMax = options.WaitingTokensMax,
-            Journal = health,
-            LoadWindow = options.LoadWindow,
-        };
-        var journal = OpenJournal(options);
-        AddCluster(builder.Services, options, planner, gateway, requests, journal, board);
-        AddClients(builder.Services, gateway, journal, board, recorder);
-        builder.Services.AddCompletionApi(
-            new ApiOptions
-            {
-                OpenResponsesMax = options.OpenRequestsMax,
-                RequestTimeout = options.RequestTimeout,
-            },
-            options.HttpAccess with { IsLoopback = IPAddress.IsLoopback(Resolve(options.Host)) });
-        builder.Services.AddDashboard();
-        var app = builder.Build();
-        app.UseCompletionEdge();
-        app.UseDashboard();
-        app.MapCompletionApi();
-        app.MapDashboard();
-        return app;
-    }
-
-    private static PlannerOptions PlannerOf(SeedOptions options) => new()
-    {
-        Wanted = options.Layout,
-        DevicesExpected = options.DevicesExpected,
-        SecretMark = options.ClusterAccess.Secret?.Mark,
-        RequiresEncryptedData = options.ClusterAccess.EncryptsData,
-        SequencesMax = options.SequencesMax,
-        StepTokensMax = options.StepTokensMax,
-        KeepsPrefixes = options.KeepsPrefixes,
-        Mode = options.Migration,
-        Objective = options.Objective,
-        Fleet = options.Fleet,
-        Follow = options.Follow,
-        Stated = options.Rates,
-    };
-
-    private static void AddCluster(
-        IServiceCollection services,
-        SeedOptions options,
-        PlannerOptions planner,
-        GatewayOptions gateway,
-        RequestOptions requests,
-        JournalOptions journal,
-        ClusterBoard board)
-    {
-        var metrics = MetricsHosting.NewClusterMetrics(TimeProvider.System);
-        services.AddSingleton(metrics);
-        services.AddAkka(ClusterSettings.SystemName, (akka, provider) => (options.Machines is { } machines
-                ? akka.AddFleet(machines.Limits, machines.Cloud, requests.Journal, TimeProvider.System)
-                : akka)
-            .AddHocon(ClusterSettings.Control(), HoconAddMode.Prepend)
-            .AddActorLog(provider, options.Log.Levels)
-            .AddSetup(new RemotingSetup(options.ClusterAccess.Identity))
-            .WithRemoting(options.Host, options.ClusterPort)
-            .WithClustering(new ClusterOptions
-            {
-                Roles = [MemberRoles.Control],
-                SeedNodes = [.. options.Seeds.Select(seed => $"akka.tcp://{ClusterSettings.SystemName}@{seed}")],
-            })
-            .AddSpotServeSerialization()
-            .AddSpotServePersistence(journal)
-            .AddMetrics(metrics, TimeProvider.System)
-            .AddControl(
-                planner, gateway, requests, new RequestJournal(journal), new JournalProbe(journal), board,
-                TimeProvider.System));
-        services.AddSingleton(board);
-    }
-
-    /// <summary>The cluster as HTTP has it, recorded where that was asked for.</summary>
-    private static void AddClients(
-        IServiceCollection services,
-        GatewayOptions gateway,
-        JournalOptions journal,
-        ClusterBoard board,
-        ClusterRecorder? recorder)
-    {
-        services.AddSingleton<IGenerationClient>(provider =>
-        {
-            IGenerationClient client = new GenerationClient(
-                new Lazy<ControlActors>(() =>
-                {
-                    var registry = provider.GetRequiredService<ActorRegistry>();
-                    return new ControlActors(
-                        provider.GetRequiredService<ActorSystem>(),
-                        registry.Get<GatewayKey>(),
-                        registry.Get<RequestsKey>());
-                }),
-                new RequestJournal(journal),
-                board,
-                gateway,
-                TimeProvider.System);
-            return recorder is null ? client : new RecordedGenerationClient(client, recorder);
-        });
-        services.AddSingleton<IClusterOperator>(provider =>
-        {
-            var asked = new ClusterOperator(new Lazy<IActorRef>(
-                () => provider.GetRequiredService<ActorRegistry>().Get<PlannerKey>()));
-            return recorder is null ? asked : new RecordedOperator(asked, recorder);
-        });
-        services.AddSingleton<IFleetOperator>(provider => new FleetOperator(new Lazy<IActorRef?>(
-            () => provider.GetRequiredService<ActorRegistry>().TryGet<FleetKey>(out var fleet) ? fleet : null)));
-    }
-
-    private static JournalOptions OpenJournal(SeedOptions options)
-    {
-        try
-        {
-            var journal = options.Database is null
-                ? JournalOptions.Sqlite(options.DataFolder)
-                : JournalOptions.Postgres(options.Database);
-            journal.Prepare();
-            return journal;
-        }
-        catch (Exception error) when (error is InvalidOperationException or ArgumentException)
-        {
-            throw new UsageException(error.Message);
-        }
-    }
-
-    private static IPAddress Resolve(string host)
-    {
-        if (IPAddress.TryParse(host, out var address)) return address;
-        try
-        {
-            return Dns.GetHostAddresses(host).FirstOrDefault()
-                ?? throw new UsageException($"--host {host} has no address.");
-        }
-        catch (SocketException error)
-        {
-            throw new UsageException($"--host {host} cannot be resolved: {error.Message}");
-        }
-    }
-
-    /// <summary>The command decides when the host stops, not the host's own signal handlers.</summary>
-    private sealed class CommandLifetime : IHostLifetime
-    {
-        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 }

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Fleet;
 using SpotServe.Actors.Gateway;
@@ -6,6 +7,7 @@ using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Actors.Remoting;
 using SpotServe.Seed.Api;
+using SpotServe.Seed.Narration;
 
 namespace SpotServe.Seed.Hosting;
 
@@ -96,9 +98,20 @@ public sealed record SeedOptions
     /// <summary>Bounds of the wish for machines.</summary>
     public FleetRules Fleet { get; init; } = new();
 
+    /// <summary>Nodes that start at the same time as this control node; null: it starts none.</summary>
+    internal NodesBeside? Beside { get; init; }
+
     /// <summary>Whether the old layout serves while bytes move.</summary>
     public MigrationMode Migration { get; init; } = MigrationMode.CopyWhileServing;
 }
+
+/// <summary>For who starts nodes beside this control node: they start at the same time.</summary>
+/// <param name="ClusterSocket">Listens where nodes are told to find this control node: those that are quicker wait in
+/// its queue.</param>
+/// <param name="Names">What people call the nodes.</param>
+/// <param name="MayBegin">Called once nothing is known any more that could keep this control node from starting, and
+/// the folders of <see cref="SeedOptions.DataFolder"/> are there and nobody else's.</param>
+internal sealed record NodesBeside(Socket ClusterSocket, NodeNames Names, Action MayBegin);
 
 /// <summary>A cloud, and what the fleet manager may have of it.</summary>
 public sealed record FleetSetup(ICloud Cloud, FleetLimits Limits);

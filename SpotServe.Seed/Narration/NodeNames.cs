@@ -18,6 +18,8 @@ internal sealed partial class NodeNames
     private readonly ConcurrentDictionary<int, int> _processes = new();
     private readonly Dictionary<string, int> _numbers = [];
     private readonly Queue<string> _order = new();
+    private readonly Dictionary<string, int> _machines = [];
+    private readonly Queue<string> _machineOrder = new();
     private int _next;
 
     /// <summary>From now on the process is known by its number in the local fleet.</summary>
@@ -31,6 +33,16 @@ internal sealed partial class NodeNames
     {
         lock (_lock) return _numbers.TryGetValue(node, out var number) ? $"node {number}" : node;
     }
+
+    /// <summary>"node 2" for the machine that it runs or ran on; null when no node has said so.</summary>
+    public string? OfMachine(string machine)
+    {
+        lock (_lock) return _machines.TryGetValue(machine, out var number) ? $"node {number}" : null;
+    }
+
+    /// <summary>A text of the fleet manager's with the machines whose nodes were seen by those nodes' names.</summary>
+    public string MachinesInWords(string text) => Machine().Replace(
+        text, match => OfMachine(match.Groups["id"].Value) ?? match.Value);
 
     /// <summary>A text of the planner's with the nodes in it by their short names.</summary>
     public string InWords(string text) => Id().Replace(
@@ -50,9 +62,28 @@ internal sealed partial class NodeNames
             if (_order.Count == NamesMax) _numbers.Remove(_order.Dequeue());
             _numbers.Add(node.Node, number);
             _order.Enqueue(node.Node);
+            LearnMachine(node.Machine.InstanceId, number);
             return number;
         }
     }
+
+    private void LearnMachine(string machine, int number)
+    {
+        if (machine.Length == 0) return;
+        if (_machines.TryAdd(machine, number))
+        {
+            if (_machineOrder.Count == NamesMax) _machines.Remove(_machineOrder.Dequeue());
+            _machineOrder.Enqueue(machine);
+        }
+        else
+        {
+            // Its node came back under another number.
+            _machines[machine] = number;
+        }
+    }
+
+    [GeneratedRegex(@"(?:\bmachine )?(?<id>[A-Za-z0-9][A-Za-z0-9_.-]*)")]
+    private static partial Regex Machine();
 
     [GeneratedRegex(@"(?:\bnode )?(?<id>[A-Za-z0-9_.:\[\]-]+:\d{1,5}#[0-9a-f]{1,8})")]
     private static partial Regex Id();

@@ -11,6 +11,7 @@ using SpotServe.Actors.Metrics;
 using SpotServe.Actors.ModelFolder;
 using SpotServe.Seed.Api;
 using SpotServe.Seed.Dashboard;
+using SpotServe.Seed.Narration;
 using SpotServe.Seed.Templating;
 using SpotServe.Seed.Tokenization;
 using SpotServe.Tests.Tokenization;
@@ -66,7 +67,7 @@ internal sealed class ApiServer : IAsyncDisposable
             options ?? new ApiOptions(), access ?? new AccessOptions { IsLoopback = true });
         // As the seed has it: what the dashboard maps lies beside the paths of the interface.
         builder.Services.AddSingleton(new ClusterBoard());
-        builder.Services.AddDashboard();
+        builder.Services.AddDashboard(new NodeNames());
         var app = builder.Build();
         app.UseCompletionEdge();
         app.UseDashboard();

@@ -26,7 +26,7 @@ public sealed class ChaosTests(ITestOutputHelper output)
     [Fact]
     public async Task Every_stream_is_that_of_an_undisturbed_run_whatever_happens_to_the_nodes()
     {
-        var random = Begin(Setting("SPOTSERVE_CHAOS_SECONDS", 90), out var time);
+        var random = Begin(Setting("SPOTSERVE_CHAOS_SECONDS", 70), out var time);
         await using var cluster = await HandMadeCluster.StartAsync(
             Nodes, layout: null, GraceSeconds, PoisonedStories.Write());
         var load = new StreamLoad(cluster.Http, GoldenStories.Load());
@@ -36,7 +36,7 @@ public sealed class ChaosTests(ITestOutputHelper output)
         {
             while (Stopwatch.GetElapsedTime(began) < time && load.Wrong.Count == 0)
             {
-                await PauseAsync(TimeSpan.FromSeconds(2 + (6 * random.NextDouble())));
+                await PauseAsync(TimeSpan.FromSeconds(1.5 + (4.5 * random.NextDouble())));
                 await DisturbAsync(cluster, random, random.Next(5), Tell(began));
             }
         });

@@ -33,10 +33,21 @@ public sealed class FleetLineTests
                 ("asked for", "spot a", "3 s", null),
                 ("starting", "spot b", "42 s", "i-2"),
                 ("refused", "spot b", "again in 4 min", "no capacity"),
-                ("leaving", "spot b", "2.5 h", "i-3"),
+                ("leaving", "node 3", "2.5 h", "i-3"),
             ],
-            FleetLine.Of(Report, Now).Select(line => (line.State, line.Name, line.Since, line.Reason)));
+            FleetLine.Of(Report, Now, machine => machine == "i-3" ? "node 3" : null)
+                .Select(line => (line.State, line.Name, line.Since, line.Reason)));
         Assert.Equal((2, 2), (FleetLine.Present(Report), FleetLine.Coming(Report)));
+    }
+
+    /// <summary>1.2 an hour where the same machines cost 4 on demand.</summary>
+    [Fact]
+    public void Costs_on_demand_are_told_where_prices_are_known()
+    {
+        Assert.Equal(4 / 1.2, FleetLine.OnDemandFactor(Report)!.Value, 9);
+        Assert.Null(FleetLine.OnDemandFactor(Report with { OnDemandPerHour = null }));
+        Assert.Null(FleetLine.OnDemandFactor(Report with { PricePerHour = 0 }));
+        Assert.Null(FleetLine.OnDemandFactor(null));
     }
 
     [Fact]

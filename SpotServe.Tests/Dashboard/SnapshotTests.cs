@@ -141,6 +141,21 @@ public sealed class SnapshotTests
         Assert.Equal("http://127.0.0.1:5103 is none", names.InWords("http://127.0.0.1:5103 is none"));
     }
 
+    [Fact]
+    public void Machines_in_the_fleet_managers_words_are_called_as_their_nodes_are()
+    {
+        var names = new NodeNames();
+        names.Of(new NodeInfo("127.0.0.1:5103#1f", "", [])
+        {
+            Machine = new MachineInfo("process", 0.3, true, "") { InstanceId = "local-first-1" },
+        });
+
+        Assert.Equal("node 0 is gone", names.MachinesInWords("machine local-first-1 is gone"));
+        Assert.Equal("local-first-10 is on demand", names.MachinesInWords("local-first-10 is on demand"));
+        Assert.Equal("a machine is missing: 1 of 4", names.MachinesInWords("a machine is missing: 1 of 4"));
+        Assert.Equal(("node 0", null), (names.OfMachine("local-first-1"), names.OfMachine("local-first-2")));
+    }
+
     private ClusterSnapshot Build(PlannerView view) =>
         _builder.Build(new ClusterSnapshot { At = _now, Model = "m" }, view);
 

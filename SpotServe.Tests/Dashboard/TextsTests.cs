@@ -15,6 +15,14 @@ public sealed class TextsTests
     public void Sizes_on_a_card_are_short(long bytes, string text) => Assert.Equal(text, Texts.Size(bytes));
 
     [Theory]
+    [InlineData(0.0342, "0.0342")]
+    [InlineData(0.3, "0.30")]
+    [InlineData(7.0614, "7.06")]
+    [InlineData(1234.5, "1,234")]
+    public void Money_is_as_exact_as_a_person_compares(double amount, string text) =>
+        Assert.Equal(text, Texts.Money(amount));
+
+    [Theory]
     [InlineData(60, 60, 300.0)]
     [InlineData(1, 60, 300.0)]
     [InlineData(61, 120, 300.0)]

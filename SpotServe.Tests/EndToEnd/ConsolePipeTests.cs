@@ -49,7 +49,7 @@ public sealed class ConsolePipeTests
         var start = new ProcessStartInfo("sh", ["-c", shell, "sh"]);
         start.ArgumentList.Add("dotnet");
         start.ArgumentList.Add(SeedProcess.SeedProgram);
-        foreach (var argument in (string[])["--port", $"{port}", "--nodes", "2", "--data", data])
+        foreach (var argument in (string[])["--port", $"{port}", "--nodes", "1", "--data", data])
             start.ArgumentList.Add(argument);
         start.Environment["PIPE"] = Path.Combine(data, "pipe");
         return Process.Start(start)!;

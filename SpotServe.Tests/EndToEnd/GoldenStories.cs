@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Xunit;
 
 namespace SpotServe.Tests.EndToEnd;
 
@@ -23,6 +24,19 @@ internal static class GoldenStories
         using var golden = JsonDocument.Parse(File.ReadAllBytes(path));
         return [.. golden.RootElement.GetProperty("cases").EnumerateArray().Select(Read)];
     }
+
+    /// <summary>Fails when a cluster tells a story otherwise, streamed or not.</summary>
+    /// <param name="layout">For the message.</param>
+    public static Task AssertToldAsync(HttpClient http, string layout) => Task.WhenAll(Load().Select(async story =>
+    {
+        // All at once: the layouts with eight processes on two cores are slow, and batches must not matter.
+        var answers = await Task.WhenAll(
+            Completions.WholeAsync(http, story.Prompt, story.Tokens.Length),
+            Completions.StreamedAsync(http, story.Prompt, story.Tokens.Length));
+
+        Assert.True(story.Matches(answers[0]), $"({layout}) expected: {story.Text}\nbut was: {answers[0]}");
+        Assert.Equal(answers[0], answers[1]);
+    }));
 
     private static Story Read(JsonElement story)
     {

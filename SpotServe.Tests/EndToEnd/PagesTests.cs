@@ -5,8 +5,8 @@ namespace SpotServe.Tests.EndToEnd;
 
 /// <summary>No page stays behind with a request that ended, however it ended.</summary>
 [Trait("Category", "EndToEnd")]
-[Collection(nameof(OneClusterAtATime))]
-public sealed class PagesTests(ServingCluster cluster) : IClassFixture<ServingCluster>
+[Collection(nameof(OneServingCluster))]
+public sealed class PagesTests(ServingCluster cluster)
 {
     private const int TokensMax = 900;
 

@@ -9,7 +9,6 @@ namespace SpotServe.Tests.EndToEnd;
 internal sealed partial class SeedProcess : IAsyncDisposable
 {
     private static readonly TimeSpan StartMax = TimeSpan.FromSeconds(120);
-    private static readonly TimeSpan StopMax = TimeSpan.FromSeconds(10);
 
     /// <summary>Flags that each seed and node gets as well, so that all that is tried here can be tried with them:
     /// SPOTSERVE_TEST_FLAGS="--data-tls".</summary>
@@ -79,6 +78,9 @@ internal sealed partial class SeedProcess : IAsyncDisposable
     public bool HasExited => _process.HasExited;
 
     public string Output => string.Join('\n', _lines);
+
+    /// <summary>Lines that it has written so far; a mark for <see cref="LineAsync"/>.</summary>
+    public int LineCount => _lines.Count;
 
     /// <summary>What it wrote to standard error.</summary>
     public IReadOnlyList<string> Errors => [.. _errors];
@@ -168,14 +170,16 @@ internal sealed partial class SeedProcess : IAsyncDisposable
     /// <summary>
     /// Waits for a line with this text and gives it; fails with all the output when the process ends.
     /// </summary>
-    public async Task<string> LineAsync(string text)
+    /// <param name="after">Lines before this mark do not count.</param>
+    public async Task<string> LineAsync(string text, int after = 0)
     {
         var found = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
         _process.Exited += (_, _) => found.TrySetException(
             new InvalidOperationException($"it ended without saying \"{text}\":\n{Output}"));
         lock (_waiting)
         {
-            if (_lines.FirstOrDefault(line => line.Contains(text, StringComparison.Ordinal)) is { } line) return line;
+            if (_lines.Skip(after).FirstOrDefault(line => line.Contains(text, StringComparison.Ordinal)) is { } line)
+                return line;
             _waiting.Add((text, found));
         }
 
@@ -208,21 +212,12 @@ internal sealed partial class SeedProcess : IAsyncDisposable
         kill.WaitForExit();
     }
 
+    /// <summary>Ends it and what it started, without notice: how it ends in order is what
+    /// <see cref="ProcessLifeTests"/> are for, and takes seconds.</summary>
     public async ValueTask DisposeAsync()
     {
-        if (!_process.HasExited)
-        {
-            Signal(Id, "TERM");
-            try
-            {
-                await _process.WaitForExitAsync().WaitAsync(StopMax);
-            }
-            catch (TimeoutException)
-            {
-                _process.Kill(entireProcessTree: true);
-                await _process.WaitForExitAsync().WaitAsync(Waits.Max);
-            }
-        }
+        if (!_process.HasExited) _process.Kill(entireProcessTree: true);
+        await _process.WaitForExitAsync().WaitAsync(Waits.Max);
 
         _process.Dispose();
         Directory.Delete(DataFolder, recursive: true);

@@ -4,7 +4,7 @@ using Xunit;
 
 namespace SpotServe.Tests.EndToEnd;
 
-/// <summary>One cluster of four nodes on (1,2,2) for all tests of a class.</summary>
+/// <summary>One cluster of four nodes on (1,2,2) for several tests.</summary>
 public sealed class ServingCluster : IAsyncLifetime
 {
     internal SeedProcess Seed { get; private set; } = null!;

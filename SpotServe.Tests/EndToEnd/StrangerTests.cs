@@ -17,9 +17,8 @@ namespace SpotServe.Tests.EndToEnd;
 /// </summary>
 [Trait("Category", "EndToEnd")]
 [Collection(nameof(OneClusterAtATime))]
-public sealed class StrangerTests
+public sealed class StrangerTests(StrangerCluster cluster) : IClassFixture<StrangerCluster>
 {
-    private const string Secret = "the secret of this cluster";
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -27,34 +26,37 @@ public sealed class StrangerTests
     [Fact]
     public async Task Process_without_the_secret_joins_nothing_and_disturbs_nothing()
     {
-        await using var cluster = await SmallCluster.StartAsync();
-        var address = Address.Parse($"akka.tcp://{ClusterSettings.SystemName}@{cluster.ClusterAddress}");
-        foreach (var identity in new[] { ClusterIdentity.OfSecret(new ClusterSecret("another secret")), null })
-        {
-            await using var stranger = new Stranger(identity, isMember: true);
-            var mail = Inbox.Create(stranger.System);
-            Akka.Cluster.Cluster.Get(stranger.System).Join(address);
-            var planner = stranger.System.ActorSelection(
-                new RootActorPath(address) / "user" / "planner" / "singleton" / "planner");
-            foreach (var message in Forged(mail.Receiver)) planner.Tell(message, mail.Receiver);
-            var text = cluster.StoryAsync();
-            await FloodAsync(IPEndPoint.Parse(cluster.ClusterAddress));
+        var strangers = new[] { ClusterIdentity.OfSecret(new ClusterSecret("another secret")), null };
 
-            Assert.Throws<TimeoutException>(() => mail.Receive(Patience));
-            Assert.DoesNotContain(
-                Akka.Cluster.Cluster.Get(stranger.System).State.Members, member => member.Address == address);
-            Assert.StartsWith(await text, cluster.Story.Text, StringComparison.Ordinal);
-        }
+        await Task.WhenAll(strangers.Select(identity => Task.Run(() => KnockAsync(identity), Cancel)));
 
         await cluster.ServesAsBeforeAsync();
+    }
+
+    private async Task KnockAsync(ClusterIdentity? identity)
+    {
+        var address = Address.Parse($"akka.tcp://{ClusterSettings.SystemName}@{cluster.ClusterAddress}");
+        await using var stranger = new Stranger(identity, isMember: true);
+        var mail = Inbox.Create(stranger.System);
+        Akka.Cluster.Cluster.Get(stranger.System).Join(address);
+        var planner = stranger.System.ActorSelection(
+            new RootActorPath(address) / "user" / "planner" / "singleton" / "planner");
+        foreach (var message in Forged(mail.Receiver)) planner.Tell(message, mail.Receiver);
+        var text = cluster.StoryAsync();
+        await FloodAsync(IPEndPoint.Parse(cluster.ClusterAddress));
+
+        Assert.Throws<TimeoutException>(() => mail.Receive(Patience));
+        Assert.DoesNotContain(
+            Akka.Cluster.Cluster.Get(stranger.System).State.Members, member => member.Address == address);
+        Assert.StartsWith(await text, cluster.Story.Text, StringComparison.Ordinal);
     }
 
     /// <summary>The secret makes a member; what a member may not do is refused one message at a time.</summary>
     [Fact]
     public async Task Process_with_the_secret_and_hostile_messages_stops_nobody()
     {
-        await using var cluster = await SmallCluster.StartAsync();
-        await using var hostile = new Stranger(ClusterIdentity.OfSecret(new ClusterSecret(Secret)), isMember: false);
+        await using var hostile = new Stranger(
+            ClusterIdentity.OfSecret(new ClusterSecret(StrangerCluster.Secret)), isMember: false);
         string[] actors = ["user/gateway", "user/node", "user/planner", "user/planner/singleton/planner", "user"];
         foreach (var process in cluster.Addresses)
         {
@@ -95,61 +97,6 @@ public sealed class StrangerTests
             using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
             await socket.ConnectAsync(port, Cancel);
             await socket.SendAsync(bytes, Cancel);
-        }
-    }
-
-    /// <summary>A control node and two nodes by hand.</summary>
-    private sealed class SmallCluster : IAsyncDisposable
-    {
-        private static readonly Dictionary<string, string> Right = new() { ["SPOTSERVE_SECRET"] = Secret };
-        private readonly SeedProcess _seed;
-        private readonly SeedProcess[] _nodes;
-        private readonly HttpClient _http;
-        private readonly int _epochs;
-
-        private SmallCluster(SeedProcess seed, SeedProcess[] nodes, HttpClient http, string address)
-        {
-            (_seed, _nodes, _http, ClusterAddress) = (seed, nodes, http, address);
-            Story = GoldenStories.Load().First(story => story.IsWhole);
-            _epochs = Epochs();
-        }
-
-        public string ClusterAddress { get; }
-
-        public IEnumerable<string> Addresses => [ClusterAddress, .. _nodes.Select(node => node.ClusterAddress!)];
-
-        public string LogFile => _seed.LogFile;
-
-        public GoldenStories.Story Story { get; }
-
-        public static async Task<SmallCluster> StartAsync()
-        {
-            var seed = SeedProcess.Begin(Right, "serve", "--port", "0", "--cluster-port", "0", "--nodes", "2");
-            var address = (await seed.LineAsync("--seed ")).Split("--seed ")[1].Split(' ')[0];
-            string[] arguments =
-                ["--seed", address, "--model", SeedProcess.BundledModel, "--threads", "1", "--memory", "2"];
-            SeedProcess[] nodes = [SeedProcess.BeginNode(Right, arguments), SeedProcess.BeginNode(Right, arguments)];
-            return new SmallCluster(seed, nodes, await seed.ReadyAsync(), address);
-        }
-
-        public Task<string> StoryAsync() => Completions.WholeAsync(_http, Story.Prompt, Story.Tokens.Length);
-
-        /// <summary>The same processes in the same epoch, and the same text.</summary>
-        public async Task ServesAsBeforeAsync()
-        {
-            Assert.True(Story.Matches(await StoryAsync()));
-            Assert.Equal(_epochs, Epochs());
-            Assert.DoesNotContain("is gone", _seed.Output, StringComparison.Ordinal);
-        }
-
-        private int Epochs() =>
-            _seed.Output.Split('\n').Count(line => line.StartsWith("  epoch ", StringComparison.Ordinal));
-
-        public async ValueTask DisposeAsync()
-        {
-            _http.Dispose();
-            foreach (var node in _nodes) await node.DisposeAsync();
-            await _seed.DisposeAsync();
         }
     }
 

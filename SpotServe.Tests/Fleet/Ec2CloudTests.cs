@@ -59,6 +59,42 @@ public sealed class Ec2CloudTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Ec2_takes_a_machine_of_the_pool_that_it_has_most_in_and_says_which()
+    {
+        var other = Spot with { Zone = "us-east-1b" };
+        var order = new LaunchOrder("llm-1", "llm", Spot) { Alternatives = [other] };
+
+        var once = await _cloud.LaunchAsync(order, Cancel);
+        var again = await _cloud.LaunchAsync(order, Cancel);
+
+        Assert.Equal(other, Assert.IsType<LaunchOutcome.Launched>(once).Pool);
+        Assert.Equal(once, again);
+        var form = Assert.Single(_ec2.Instances).Value.Form;
+        Assert.Equal(
+            ("instant", "capacity-optimized-prioritized", "terminate", "1", "spot", "lt-0123"),
+            (form["Type"], form["SpotOptions.AllocationStrategy"], form["SpotOptions.InstanceInterruptionBehavior"],
+                form["TargetCapacitySpecification.TotalTargetCapacity"],
+                form["TargetCapacitySpecification.DefaultTargetCapacityType"],
+                form["LaunchTemplateConfigs.1.LaunchTemplateSpecification.LaunchTemplateId"]));
+        Assert.Equal("subnet-a", form["LaunchTemplateConfigs.1.Overrides.1.SubnetId"]);
+        Assert.Equal("0", form["LaunchTemplateConfigs.1.Overrides.1.Priority"]);
+        Assert.Equal("1", form["LaunchTemplateConfigs.1.Overrides.2.Priority"]);
+        var machine = Assert.Single(await _cloud.ListAsync("llm", Cancel));
+        Assert.Equal(("llm-1", other), (machine.Token, machine.Pool));
+    }
+
+    [Fact]
+    public async Task Order_that_no_pool_can_serve_is_refused_with_ec2s_words()
+    {
+        _ec2.Empty["spot us-east-1a"] = _ec2.Empty["spot us-east-1b"] = true;
+        var order = new LaunchOrder("llm-1", "llm", Spot) { Alternatives = [Spot with { Zone = "us-east-1b" }] };
+
+        var told = await _cloud.LaunchAsync(order, Cancel);
+
+        Assert.Equal(new LaunchOutcome.Refused("InsufficientInstanceCapacity: none left"), told);
+    }
+
+    [Fact]
     public async Task On_demand_machine_is_listed_as_one_and_ends_when_it_is_terminated_however_often()
     {
         var launched = await _cloud.LaunchAsync(new LaunchOrder("llm-1", "llm", OnDemand), Cancel);
@@ -127,6 +163,7 @@ public sealed class Ec2CloudTests : IAsyncLifetime
     [InlineData("\"llm\"", "\"a b\"", "it must be 1 to 40 letters")]
     [InlineData("{\"m\": 1}", "{\"x\": 1}", "x, which is not among types")]
     [InlineData("\"machines_max\"", "\"machine_max\"", "machine_max")]
+    [InlineData("\"region\"", "\"allocation\": \"cheapest\", \"region\"", "capacity-optimized or one-pool")]
     public async Task File_that_cannot_be_meant_is_refused_with_what_is_wrong(string right, string wrong, string named)
     {
         const string Right =

@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 
 namespace SpotServe.Tests.Fleet;
 
-/// <summary>An HTTP server that answers the four actions of EC2's query protocol that the fleet uses, as documented:
+/// <summary>An HTTP server that answers the five actions of EC2's query protocol that the fleet uses, as documented:
 /// forms in, XML out.</summary>
 internal sealed class FakeEc2 : IAsyncDisposable
 {
@@ -66,6 +66,9 @@ internal sealed class FakeEc2 : IAsyncDisposable
             case "RunInstances":
                 await LaunchAsync(http, form);
                 break;
+            case "CreateFleet":
+                await CreateFleetAsync(http, form);
+                break;
             case "TerminateInstances":
                 await TerminateAsync(http, form["InstanceId.1"]);
                 break;
@@ -86,7 +89,7 @@ internal sealed class FakeEc2 : IAsyncDisposable
     private Task LaunchAsync(HttpContext http, Dictionary<string, string> form)
     {
         var isSpot = form.GetValueOrDefault("InstanceMarketOptions.MarketType") == "spot";
-        var zone = form["SubnetId"].Replace("subnet-", "us-east-1", StringComparison.Ordinal);
+        var zone = ZoneOf(form["SubnetId"]);
         var token = form["ClientToken"];
         if (!Instances.ContainsKey(token) && Empty.ContainsKey($"{(isSpot ? "spot" : "on-demand")} {zone}"))
             return FailAsync(http, 500, "InsufficientInstanceCapacity");
@@ -95,6 +98,40 @@ internal sealed class FakeEc2 : IAsyncDisposable
         return WriteAsync(
             http, "RunInstances", $"<reservationId>r-1</reservationId><instancesSet>{Item(instance)}</instancesSet>");
     }
+
+    /// <summary>Takes the last of the named pools that has capacity, as if that were the deepest.</summary>
+    private Task CreateFleetAsync(HttpContext http, Dictionary<string, string> form)
+    {
+        const string Override = "LaunchTemplateConfigs.1.Overrides.";
+        var pools = form.Keys.Count(key => key.StartsWith(Override, StringComparison.Ordinal)
+            && key.EndsWith(".InstanceType", StringComparison.Ordinal));
+        var there = Enumerable.Range(1, pools).Reverse()
+            .Select(number => (Type: form[$"{Override}{number}.InstanceType"], Zone: ZoneOf(
+                form[$"{Override}{number}.SubnetId"])))
+            .Where(pool => !Empty.ContainsKey($"spot {pool.Zone}")).ToArray();
+        var token = form["ClientToken"];
+        if (there.Length == 0)
+        {
+            const string Error = "<errorCode>InsufficientInstanceCapacity</errorCode>"
+                + "<errorMessage>none left</errorMessage>";
+            var errors = string.Concat(Enumerable.Repeat($"<item>{Error}</item>", pools));
+            return WriteAsync(http, "CreateFleet", $"<fleetId>fleet-1</fleetId><errorSet>{errors}</errorSet>");
+        }
+
+        var instance = Instances.GetOrAdd(token, _ => new Launched(
+            $"i-{Interlocked.Increment(ref _launched):x17}", there[0].Zone, IsSpot: true,
+            new(form) { ["InstanceType"] = there[0].Type }));
+        return WriteAsync(
+            http, "CreateFleet",
+            "<fleetId>fleet-1</fleetId><errorSet/><fleetInstanceSet><item><launchTemplateAndOverrides><overrides>"
+            + $"<subnetId>{SubnetOf(instance.Zone)}</subnetId></overrides></launchTemplateAndOverrides>"
+            + $"<lifecycle>spot</lifecycle><instanceIds><item>{instance.Id}</item></instanceIds>"
+            + $"<instanceType>{instance.Form["InstanceType"]}</instanceType></item></fleetInstanceSet>");
+    }
+
+    private static string ZoneOf(string subnet) => subnet.Replace("subnet-", "us-east-1", StringComparison.Ordinal);
+
+    private static string SubnetOf(string zone) => zone.Replace("us-east-1", "subnet-", StringComparison.Ordinal);
 
     private Task TerminateAsync(HttpContext http, string id)
     {

@@ -31,7 +31,7 @@ public sealed class FleetCoreTests
     [MemberData(nameof(Seeds))]
     public void Thousand_capacity_events_end_in_the_wished_fleet_on_spot_machines_alone_without_orphans(int seed)
     {
-        var fleet = Upset(seed, Limits);
+        var fleet = Upset(seed, Limits with { LetsCloudChoose = int.IsOddInteger(seed) });
 
         fleet.Cloud.Closed.Clear();
         fleet.Pass(TimeSpan.FromMinutes(100));
@@ -40,7 +40,10 @@ public sealed class FleetCoreTests
         // Without room for a machine more an on-demand one cannot be replaced first.
         if (fleet.Size < Limits.MachinesMax)
             Assert.True(fleet.Cloud.Machines.Values.All(machine => machine.Pool.IsSpot), fleet.ToString());
-        Assert.Equal(fleet.Cloud.Machines.Keys.Order(), fleet.State.Journal.Machines.Keys.Order());
+        Assert.Equal(
+            fleet.Cloud.Machines.Values.OrderBy(machine => machine.Id, StringComparer.Ordinal)
+                .Select(machine => (machine.Id, machine.Pool)),
+            fleet.State.Journal.Machines.Values.Select(machine => (machine.Id, machine.Pool)));
         Assert.Empty(fleet.State.Journal.Orders);
         Assert.Null(fleet.State.Shortfall);
     }
@@ -82,6 +85,36 @@ public sealed class FleetCoreTests
         fleet.Pass(TimeSpan.FromMinutes(10));
 
         Assert.Equal(expected, fleet.Joined);
+    }
+
+    /// <summary>What one pool holds more than another keeps it out of the choice, so that a loss of a pool takes few
+    /// machines.</summary>
+    [Theory]
+    [MemberData(nameof(FewSeeds))]
+    public void Cloud_chooses_among_pools_as_good_and_machines_stay_spread(int seed)
+    {
+        var fleet = new FleetSimulation(seed, Limits with { LetsCloudChoose = true });
+
+        fleet.Pass(TimeSpan.FromMinutes(10));
+
+        Assert.Equal(4, fleet.Joined);
+        // Four were ordered at once, the first of them from either pool.
+        Assert.InRange(fleet.Cloud.Machines.Values.Count(machine => machine.Pool == SpotA), 1, 2);
+        Assert.Contains(
+            fleet.State.Journal.Decisions, decision => decision.What == $"{SpotA} or {SpotB} ordered");
+    }
+
+    [Fact]
+    public void Pools_that_refused_together_rest_together_and_on_demand_machines_come_instead()
+    {
+        var fleet = new FleetSimulation(1, Limits with { LetsCloudChoose = true });
+        fleet.Cloud.Closed.UnionWith([SpotA, SpotB]);
+
+        fleet.Pass(TimeSpan.FromMinutes(10));
+
+        Assert.All(fleet.Cloud.Machines.Values, machine => Assert.Equal(OnDemand, machine.Pool));
+        Assert.Equal(4, fleet.Joined);
+        Assert.Equal([SpotA, SpotB], fleet.State.Refusals.Keys.Order(MachinePool.Order));
     }
 
     private static FleetSimulation Upset(int seed, FleetLimits limits)

@@ -24,7 +24,12 @@ internal sealed class FleetSimulation
         _limits = limits;
         _core = new FleetCore(limits);
         Cloud = new VirtualCloud(_random);
-        foreach (var pool in limits.Pools) Cloud.Prices[pool] = pool.IsSpot ? 1 : 3;
+        foreach (var pool in limits.Pools) Cloud.Prices[pool] = (pool.IsSpot, pool.Zone) switch
+        {
+            (true, "a") => 1,
+            (true, _) => 2,
+            _ => 3,
+        };
         _state = new FleetState(_journal, _now);
         Restart();
     }

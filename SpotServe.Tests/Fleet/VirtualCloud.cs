@@ -33,11 +33,13 @@ internal sealed class VirtualCloud(Random random)
         if (fault == 0) return new LaunchOutcome.Throttled("RequestLimitExceeded");
         if (fault == 1) return new LaunchOutcome.Unknown("the connection broke");
         if (_byToken.TryGetValue(order.Token, out var known))
-            return fault == 2 ? null : new LaunchOutcome.Launched(known);
-        if (Closed.Contains(order.Pool)) return new LaunchOutcome.Refused("InsufficientInstanceCapacity");
+            return fault == 2 ? null : new LaunchOutcome.Launched(known, Machines.GetValueOrDefault(known)?.Pool);
+        var open = order.Alternatives.Insert(0, order.Pool).Where(pool => !Closed.Contains(pool)).ToArray();
+        if (open.Length == 0) return new LaunchOutcome.Refused("InsufficientInstanceCapacity");
         var id = $"i-{++_launched}";
+        var pool = open[random.Next(open.Length)];
         _byToken[order.Token] = id;
-        Machines[id] = new VirtualMachine(id, order.Token, order.Pool)
+        Machines[id] = new VirtualMachine(id, order.Token, pool)
         {
             ShownAt = now + TimeSpan.FromSeconds(random.Next(30)),
             JoinsAt = now + TimeSpan.FromSeconds(random.Next(20, 90)),
@@ -46,7 +48,7 @@ internal sealed class VirtualCloud(Random random)
         {
             2 => null,   // Launched, and nobody heard.
             3 => new LaunchOutcome.Unknown("500 Internal Error"),
-            _ => new LaunchOutcome.Launched(id),
+            _ => new LaunchOutcome.Launched(id, pool),
         };
     }
 

@@ -73,6 +73,20 @@ public class CommandLineTests
         Assert.StartsWith($"{option} is {value}; it must be ", refusal.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>A period must leave time to start a node.</summary>
+    [Theory]
+    [InlineData("0")]
+    [InlineData("9.9")]
+    [InlineData("1e300")]
+    [InlineData("NaN")]
+    public void Period_between_losses_out_of_range_is_refused_with_the_bounds(string seconds)
+    {
+        var refusal = Assert.Throws<UsageException>(() => ReadLocal(["--spot-chaos", seconds]));
+
+        Assert.StartsWith("--spot-chaos is ", refusal.Message, StringComparison.Ordinal);
+        Assert.EndsWith("; it must be 10 to 86400 seconds.", refusal.Message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("--cloud", "ibm")]
     [InlineData("--speed", "fast")]

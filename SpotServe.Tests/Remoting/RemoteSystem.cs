@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Net.Sockets;
 using Akka.Actor;
 using Akka.Configuration;
 using Akka.Event;
@@ -15,7 +16,8 @@ internal sealed class RemoteSystem : IAsyncDisposable
 
     private readonly ConcurrentQueue<LogEvent> _log = new();
 
-    public RemoteSystem(ClusterIdentity? identity, int port = 0)
+    /// <param name="listener">Opened by the test before; null: the transport opens its own.</param>
+    public RemoteSystem(ClusterIdentity? identity, int port = 0, Socket? listener = null)
     {
         var config = ConfigurationFactory.ParseString(
             $"""
@@ -29,7 +31,7 @@ internal sealed class RemoteSystem : IAsyncDisposable
         System = ActorSystem.Create(
             "spotserve",
             BootstrapSetup.Create().WithConfig(config).WithActorRefProvider(ProviderSelection.Remote.Instance)
-                .And(new RemotingSetup(identity)));
+                .And(new RemotingSetup(identity) { Listener = listener }));
         System.ActorOf(Props.Create(() => new Echo()), "echo");
         System.ActorOf(Props.Create(() => new Listening(_log)), "log");
         Address = ((ExtendedActorSystem)System).Provider.DefaultAddress;

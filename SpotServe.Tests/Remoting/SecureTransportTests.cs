@@ -6,6 +6,7 @@ using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Akka.Actor;
+using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Remoting;
 using Xunit;
 
@@ -30,6 +31,27 @@ public sealed class SecureTransportTests
             Assert.Equal(new string('x', size), await one.AskAsync(other, new string('x', size)));
         var many = await Task.WhenAll(Enumerable.Range(0, 2_000).Select(i => one.AskAsync(other, $"{i}")));
         Assert.Equal(Enumerable.Range(0, 2_000).Select(i => $"{i}"), many);
+    }
+
+    [Fact]
+    public async Task Peer_that_calls_where_a_system_will_run_is_answered_once_it_does()
+    {
+        var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        var there = new Address("akka.tcp", "spotserve", "127.0.0.1", ((IPEndPoint)listener.LocalEndPoint!).Port);
+        await using var early = RemoteSystem.WithSecret(Secret);
+        var answer = early.System.ActorSelection(new RootActorPath(there) / "user" / "echo")
+            .Ask<string>("are you up?", RemoteSystem.Limit, Cancel);
+        // It is connected, and waits.
+        while (!listener.Poll(TimeSpan.FromMilliseconds(100), SelectMode.SelectRead))
+            Cancel.ThrowIfCancellationRequested();
+
+        await using var late = new RemoteSystem(
+            ClusterIdentity.OfSecret(new ClusterSecret(Secret)), listener: listener);
+
+        Assert.Equal(there, late.Address);
+        Assert.Equal("are you up?", await answer);
     }
 
     [Fact]

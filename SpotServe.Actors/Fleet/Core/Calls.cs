@@ -22,7 +22,7 @@ internal static class Calls
         foreach (var order in turn.Journal.Orders.Values)
         {
             if (!turn.State.Launches.GetValueOrDefault(order.Token, Attempt.None).IsDue(turn.Now)) continue;
-            Ask(turn, new LaunchOrder(order.Token, turn.Limits.Cluster, order.Pool));
+            Ask(turn, order);
         }
 
         foreach (var machine in turn.Journal.Machines.Values)
@@ -38,10 +38,11 @@ internal static class Calls
         }
     }
 
-    public static void Ask(FleetTurn turn, LaunchOrder order)
+    public static void Ask(FleetTurn turn, FleetEvents.LaunchOrdered order)
     {
         var attempt = turn.State.Launches.GetValueOrDefault(order.Token, Attempt.None);
         turn.State = turn.State with { Launches = turn.State.Launches.SetItem(order.Token, attempt.Asked(turn.Now)) };
-        turn.Do(new FleetEffect.Launch(order));
+        turn.Do(new FleetEffect.Launch(
+            new LaunchOrder(order.Token, turn.Limits.Cluster, order.Pool) { Alternatives = order.Alternatives }));
     }
 }

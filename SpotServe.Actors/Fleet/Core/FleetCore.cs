@@ -74,7 +74,7 @@ internal sealed class FleetCore(FleetLimits limits)
         {
             case LaunchOutcome.Launched launched:
                 turn.State = turn.State with { Launches = turn.State.Launches.Remove(token), Throttles = 0 };
-                turn.Note(new LaunchAnswered(turn.Now, token, launched.Machine));
+                turn.Note(new LaunchAnswered(turn.Now, token, launched.Machine, launched.Pool));
                 break;
             case LaunchOutcome.Refused refused:
                 turn.State = turn.State with { Launches = turn.State.Launches.Remove(token), Throttles = 0 };

@@ -16,13 +16,22 @@ public static class FleetEvents
     /// <summary>An operator wants this many machines.</summary>
     public sealed record SizeChosen(DateTimeOffset At, int Size) : IFleetEvent;
 
-    /// <param name="PricePerHour">When it was ordered; 0 when unknown.</param>
+    /// <param name="PricePerHour">When it was ordered, of the dearest of its pools; 0 when unknown.</param>
     public sealed record LaunchOrdered(
-        DateTimeOffset At, string Token, MachinePool Pool, double PricePerHour, string Reason) : IFleetEvent;
+        DateTimeOffset At, string Token, MachinePool Pool, double PricePerHour, string Reason) : IFleetEvent
+    {
+        /// <summary>Of these the cloud may take another one.</summary>
+        public ImmutableArray<MachinePool> Alternatives { get; init; } = [];
 
-    public sealed record LaunchAnswered(DateTimeOffset At, string Token, string Machine) : IFleetEvent;
+        /// <summary>All pools that the machine may be of.</summary>
+        public IEnumerable<MachinePool> AllPools => [Pool, .. Alternatives];
+    }
 
-    /// <param name="PoolUntil">Until then the pool is left alone.</param>
+    /// <param name="Pool">What the cloud took; null: the order's.</param>
+    public sealed record LaunchAnswered(DateTimeOffset At, string Token, string Machine, MachinePool? Pool = null)
+        : IFleetEvent;
+
+    /// <param name="PoolUntil">Until then the order's pools are left alone.</param>
     public sealed record LaunchRefused(DateTimeOffset At, string Token, DateTimeOffset PoolUntil, string Reason)
         : IFleetEvent;
 

@@ -84,12 +84,12 @@ internal sealed record FleetJournal
     private FleetJournal Answer(LaunchAnswered answered)
     {
         if (!Orders.TryGetValue(answered.Token, out var order)) return this;
-        var pool = PoolOf(order.Pool) with { Refusals = 0 };
+        var pool = PoolOf(answered.Pool ?? order.Pool) with { Refusals = 0 };
         return this with
         {
             Orders = Orders.Remove(answered.Token),
             Machines = Machines.SetItem(answered.Machine, new FleetMachine(
-                answered.Machine, answered.Token, order.Pool, order.PricePerHour, order.At, null, null)),
+                answered.Machine, answered.Token, pool.Pool, order.PricePerHour, order.At, null, null)),
             Pools = Pools.SetItem(pool.Pool, pool),
         };
     }
@@ -97,7 +97,9 @@ internal sealed record FleetJournal
     private FleetJournal Refuse(LaunchRefused refused)
     {
         if (!Orders.TryGetValue(refused.Token, out var order)) return this;
-        return (this with { Orders = Orders.Remove(refused.Token) }).Close(order.Pool, refused.PoolUntil);
+        return order.AllPools.Aggregate(
+            this with { Orders = Orders.Remove(refused.Token) },
+            (journal, pool) => journal.Close(pool, refused.PoolUntil));
     }
 
     private FleetJournal Lose(MachineGone gone)

@@ -38,6 +38,10 @@ public sealed record FleetLimits
     /// that share one machine's processor.</summary>
     public bool FollowsLoad { get; init; } = true;
 
+    /// <summary>Whether the cloud may choose among the spot pools that are about as good, because it knows where it has
+    /// most machines. Where not, an order names one pool.</summary>
+    public bool LetsCloudChoose { get; init; }
+
     /// <summary>Kept beside the size or what the load needs; spot only.</summary>
     public int Spares
     {

@@ -57,7 +57,7 @@ internal sealed record FleetState(FleetJournal Journal, DateTimeOffset BeganAt)
         Prices.TryGetValue(machine.Pool, out var price) ? price : machine.PricePerHour;
 
     public double PriceOf(LaunchOrdered order) =>
-        Math.Max(order.PricePerHour, Prices.GetValueOrDefault(order.Pool));
+        Math.Max(order.PricePerHour, order.AllPools.Max(pool => Prices.GetValueOrDefault(pool)));
 
     /// <summary>Of all machines that exist or may exist.</summary>
     public double PricePerHour => Journal.Machines.Values.Sum(PriceOf) + Journal.Orders.Values.Sum(PriceOf);

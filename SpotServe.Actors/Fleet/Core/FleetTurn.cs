@@ -30,7 +30,7 @@ internal sealed class FleetTurn(FleetState state, FleetLimits limits, DateTimeOf
     private ImmutableDictionary<MachinePool, string> RefusalsAfter(IFleetEvent happened) => happened switch
     {
         LaunchRefused refused when Journal.Orders.TryGetValue(refused.Token, out var order) =>
-            State.Refusals.SetItem(order.Pool, refused.Reason),
+            State.Refusals.SetItems(order.AllPools.Select(pool => KeyValuePair.Create(pool, refused.Reason))),
         MachineGone { PoolUntil: not null } gone when Journal.Machines.TryGetValue(gone.Machine, out var machine) =>
             State.Refusals.SetItem(machine.Pool, gone.Reason),
         _ => State.Refusals,

@@ -12,9 +12,10 @@ internal static class FleetWords
         FleetBegun begun => new FleetDecision(
             begun.At, "fleet manager begins", $"at least {begun.MachinesMin} machines of cluster {begun.Cluster}"),
         SizeChosen chosen => new FleetDecision(chosen.At, $"{chosen.Size} machines", "an operator wants them"),
-        LaunchOrdered ordered => new FleetDecision(ordered.At, $"{ordered.Pool} ordered", ordered.Reason),
+        LaunchOrdered ordered => new FleetDecision(ordered.At, $"{Pools(ordered)} ordered", ordered.Reason),
         LaunchAnswered answered => new FleetDecision(
-            answered.At, $"machine {answered.Machine} starts", Pool(before, answered.Token)),
+            answered.At, $"machine {answered.Machine} starts",
+            answered.Pool?.ToString() ?? Pool(before, answered.Token)),
         LaunchRefused refused => new FleetDecision(
             refused.At, $"no machine: {Pool(before, refused.Token)}", refused.Reason),
         MachineFound found => new FleetDecision(
@@ -27,5 +28,12 @@ internal static class FleetWords
     };
 
     private static string Pool(FleetJournal journal, string token) =>
-        journal.Orders.TryGetValue(token, out var order) ? order.Pool.ToString() : $"order {token}";
+        journal.Orders.TryGetValue(token, out var order) ? Pools(order) : $"order {token}";
+
+    public static string Pools(LaunchOrdered order) => order.Alternatives.Length switch
+    {
+        0 => $"{order.Pool}",
+        1 => $"{order.Pool} or {order.Alternatives[0]}",
+        var others => $"{order.Pool} or one of {others} other pools",
+    };
 }

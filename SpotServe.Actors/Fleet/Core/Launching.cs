@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using static SpotServe.Actors.Fleet.FleetEvents;
 
 namespace SpotServe.Actors.Fleet;
@@ -5,6 +6,13 @@ namespace SpotServe.Actors.Fleet;
 /// <summary>Which pool a machine is ordered from.</summary>
 internal static class Launching
 {
+    /// <summary>A pool that loses at most so many times as many machines an hour as the best one is about as good: what
+    /// is known of losses is rough.</summary>
+    private const double WorseMax = 2;
+
+    /// <summary>Of one order: an entry of the journal stays small.</summary>
+    private const int AlternativesMax = 16;
+
     /// <summary>Orders as many of the lacking machines as limits and pools allow.</summary>
     public static void Run(FleetTurn turn, int lacking)
     {
@@ -35,10 +43,26 @@ internal static class Launching
     private static void Order(FleetTurn turn, MachinePool pool, string reason)
     {
         var token = FormattableString.Invariant($"{turn.Limits.Cluster}-{turn.Journal.Ordered + 1}");
-        turn.Note(new LaunchOrdered(turn.Now, token, pool, turn.State.Prices.GetValueOrDefault(pool), reason));
+        var order = new LaunchOrdered(turn.Now, token, pool, 0, reason)
+        {
+            Alternatives = Alternatives(turn, pool),
+        };
+        order = order with { PricePerHour = turn.State.PriceOf(order) };
+        turn.Note(order);
         Invariant.Holds(turn.Journal.Count <= turn.Limits.MachinesMax);
-        if (turn.Now >= turn.State.QuietUntil) Calls.Ask(turn, new LaunchOrder(token, turn.Limits.Cluster, pool));
+        if (turn.Now >= turn.State.QuietUntil) Calls.Ask(turn, order);
     }
+
+    /// <summary>Spot pools that are about as good as the chosen one, and whose price is within the money.</summary>
+    private static ImmutableArray<MachinePool> Alternatives(FleetTurn turn, MachinePool pool) =>
+        turn.Limits.LetsCloudChoose && pool.IsSpot
+            ?
+            [
+                .. SpotPools(turn)
+                    .Where(other => other != pool && IsAsGood(turn, other, pool) && Obstacle(turn, other) is null)
+                    .Take(AlternativesMax),
+            ]
+            : [];
 
     /// <returns>Null when none can be asked now; the state says why.</returns>
     private static MachinePool? Choose(FleetTurn turn, bool isSpare)
@@ -56,12 +80,26 @@ internal static class Launching
 
     /// <summary>Machines are spread over the pools, the more to one the rarer it loses them; at equal worth the cheaper
     /// one.</summary>
-    public static MachinePool? BestSpot(FleetTurn turn) => turn.Limits.Pools
+    public static MachinePool? BestSpot(FleetTurn turn) => SpotPools(turn).FirstOrDefault();
+
+    private static IOrderedEnumerable<MachinePool> SpotPools(FleetTurn turn) => turn.Limits.Pools
         .Where(pool => pool.IsSpot && IsOpen(turn, pool) && !IsDear(turn, pool))
-        .OrderBy(pool => (Held(turn, pool) + 1) * turn.Journal.PoolOf(pool).LossesPerHour)
+        .OrderBy(pool => Worth(turn, pool))
         .ThenBy(pool => turn.State.Prices.GetValueOrDefault(pool))
-        .ThenBy(pool => pool, MachinePool.Order)
-        .FirstOrDefault();
+        .ThenBy(pool => pool, MachinePool.Order);
+
+    /// <summary>Not one that holds more machines, or may come to by orders without an answer: machines stay spread over
+    /// the pools.</summary>
+    private static bool IsAsGood(FleetTurn turn, MachinePool other, MachinePool best)
+    {
+        var pending = turn.Journal.Orders.Values.Count(order => order.Alternatives.Contains(other));
+        return Held(turn, other) + pending <= Held(turn, best)
+            && turn.Journal.PoolOf(other).LossesPerHour <= WorseMax * turn.Journal.PoolOf(best).LossesPerHour;
+    }
+
+    /// <summary>Losses an hour that the pool would bring with one machine more; less is better.</summary>
+    private static double Worth(FleetTurn turn, MachinePool pool) =>
+        (Held(turn, pool) + 1) * turn.Journal.PoolOf(pool).LossesPerHour;
 
     private static MachinePool? BestOnDemand(FleetTurn turn) => turn.Limits.Pools
         .Where(pool => !pool.IsSpot && IsOpen(turn, pool))

@@ -32,7 +32,7 @@ internal static class Listings
         else if (machine.Token.Length > 0 && turn.Journal.Orders.ContainsKey(machine.Token))
         {
             turn.State = turn.State with { Launches = turn.State.Launches.Remove(machine.Token) };
-            turn.Note(new LaunchAnswered(turn.Now, machine.Token, machine.Id));
+            turn.Note(new LaunchAnswered(turn.Now, machine.Token, machine.Id, machine.Pool));
         }
         else if (machine.Status != MachineStatus.Ending)
         {

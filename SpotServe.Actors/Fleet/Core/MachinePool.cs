@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace SpotServe.Actors.Fleet;
 
 /// <summary>Machines that a cloud has or has not together: one type, in one zone, sold in one way. Capacity, price and
@@ -39,7 +41,12 @@ public sealed record PoolPrice(MachinePool Pool, double PricePerHour);
 /// <summary>One machine to be started.</summary>
 /// <param name="Token">Makes the order idempotent: asked twice, the cloud starts one machine. It is also a tag.</param>
 /// <param name="Cluster">The other tag: whose machines these are.</param>
-public sealed record LaunchOrder(string Token, string Cluster, MachinePool Pool);
+public sealed record LaunchOrder(string Token, string Cluster, MachinePool Pool)
+{
+    /// <summary>Pools that are as good, best first: the cloud may take the one that it has most machines in. The same
+    /// each time that an order is given.</summary>
+    public ImmutableArray<MachinePool> Alternatives { get; init; } = [];
+}
 
 /// <summary>What became of an order, as far as the cloud has said.</summary>
 public abstract record LaunchOutcome
@@ -49,9 +56,11 @@ public abstract record LaunchOutcome
     }
 
     /// <summary>The machine is there, or will be.</summary>
-    public sealed record Launched(string Machine) : LaunchOutcome;
+    /// <param name="Pool">That the cloud took of those of the order; null where it had no choice, or does not
+    /// say.</param>
+    public sealed record Launched(string Machine, MachinePool? Pool = null) : LaunchOutcome;
 
-    /// <summary>The pool has no such machine now, or the account's quota for it is used up.</summary>
+    /// <summary>No pool of the order has such a machine now, or the account's quota is used up.</summary>
     public sealed record Refused(string Reason) : LaunchOutcome;
 
     /// <summary>Too many calls: nothing was started, and the same order may be tried again later.</summary>

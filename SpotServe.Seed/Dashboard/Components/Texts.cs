@@ -25,9 +25,9 @@ internal static class Texts
 
     public static string Seconds(TimeSpan time) => Seconds(time.TotalSeconds);
 
-    public static string Money(double amount) => amount >= 100
-        ? amount.ToString("N0", CultureInfo.InvariantCulture)
-        : amount.ToString("0.00##", CultureInfo.InvariantCulture);
+    /// <summary>"1,234", "7.06", "0.0342": as exact as a person compares.</summary>
+    public static string Money(double amount) => amount.ToString(
+        amount switch { >= 100 => "N0", >= 1 => "0.00", _ => "0.00##" }, CultureInfo.InvariantCulture);
 
     /// <summary>"512 B", "1.5 MiB", "288 MiB": short enough for a card.</summary>
     public static string Size(long bytes)
@@ -84,6 +84,10 @@ internal static class Texts
         var parts = degrees.Split(',');
         return $"{Count(parts[0], "replica")} of {Count(parts[1], "stage")} of {Count(parts[2], "rank")}";
     }
+
+    /// <summary>"1 request", "1,024 tokens".</summary>
+    public static string Count(long number, string thing) =>
+        Count(number.ToString("N0", CultureInfo.InvariantCulture), thing);
 
     private static string Count(string number, string thing) => number == "1" ? $"1 {thing}" : $"{number} {thing}s";
 }

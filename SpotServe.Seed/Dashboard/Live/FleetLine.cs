@@ -14,16 +14,18 @@ internal sealed record FleetLine(string Key, string Name, string State, string S
 {
     /// <summary>What is asked for, what is launching, what is refused and what goes, in this order; what serves is no
     /// news.</summary>
-    public static ImmutableArray<FleetLine> Of(FleetReport fleet, DateTimeOffset now) =>
+    /// <param name="called">What people call a machine by its node; null where it has none.</param>
+    public static ImmutableArray<FleetLine> Of(
+        FleetReport fleet, DateTimeOffset now, Func<string, string?> called) =>
     [
         .. fleet.Orders.Select(order => new FleetLine(
             order.Token, order.Pool, "asked for", "loading", Age(now - order.At), null)),
-        .. Machines(fleet, "starting", "loading", now),
+        .. Machines(fleet, "starting", "loading", now, called),
         .. fleet.Pools.Where(pool => pool.OpenAt > now).Select(pool => new FleetLine(
             pool.Pool, pool.Pool, "refused", "gone", $"again in {Age(pool.OpenAt!.Value - now)}",
             pool.Refusal ?? "an order came to nothing")),
-        .. Machines(fleet, "leaving", "leaving", now),
-        .. Machines(fleet, "ending", "leaving", now),
+        .. Machines(fleet, "leaving", "leaving", now, called),
+        .. Machines(fleet, "ending", "leaving", now, called),
     ];
 
     /// <summary>Machines whose nodes are in the cluster and stay.</summary>
@@ -38,6 +40,10 @@ internal sealed record FleetLine(string Key, string Name, string State, string S
     public static string Money(FleetReport fleet) => Texts.Money(fleet.PricePerHour)
         + (fleet.PricePerHourMax is { } max ? $" of {Texts.Money(max)}" : "");
 
+    /// <summary>How many times as dear the fleet's machines would be on demand; null where that is not known.</summary>
+    public static double? OnDemandFactor(FleetReport? fleet) =>
+        fleet is { PricePerHour: > 0, OnDemandPerHour: { } dear } ? dear / fleet.PricePerHour : null;
+
     /// <summary>"12 s", "3 min", "2.5 h".</summary>
     public static string Age(TimeSpan time) => time switch
     {
@@ -47,7 +53,9 @@ internal sealed record FleetLine(string Key, string Name, string State, string S
         _ => string.Create(CultureInfo.InvariantCulture, $"{time.TotalHours:0.#} h"),
     };
 
-    private static IEnumerable<FleetLine> Machines(FleetReport fleet, string state, string style, DateTimeOffset now) =>
+    private static IEnumerable<FleetLine> Machines(
+        FleetReport fleet, string state, string style, DateTimeOffset now, Func<string, string?> called) =>
         fleet.Machines.Where(machine => machine.State == state).Select(machine => new FleetLine(
-            machine.Machine, machine.Pool, state, style, Age(now - machine.Since), machine.Machine));
+            machine.Machine, called(machine.Machine) ?? machine.Pool, state, style, Age(now - machine.Since),
+            machine.Machine));
 }

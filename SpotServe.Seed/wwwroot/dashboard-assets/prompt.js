@@ -62,6 +62,19 @@ function tell(count, began, first, longest, end) {
       `longest gap ${seconds(longest)}.`;
 }
 
+/** The key that the reader gave, where the server asks for one; the page keeps it no longer than it is open. */
+function headers() {
+  const key = byId("prompt-key").value;
+  return key === ""
+    ? { "Content-Type": "application/json" }
+    : { "Content-Type": "application/json", Authorization: `Bearer ${key}` };
+}
+
+function askForKey() {
+  byId("prompt-key-row").hidden = false;
+  byId("prompt-key").focus();
+}
+
 async function stream(body, signal) {
   const show = pieces();
   const began = performance.now();
@@ -70,11 +83,12 @@ async function stream(body, signal) {
   const gap = () => (count > 0 ? performance.now() - last : 0);
   try {
     const response = await fetch("/v1/completions", {
-      method: "POST", signal, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+      method: "POST", signal, headers: headers(), body: JSON.stringify(body),
     });
     if (!response.ok) {
       const error = await response.json().catch(() => null);
       end = `Refused (${response.status}): ${error?.error?.message ?? "no reason given"}`;
+      if (response.status === 401) askForKey();
       return;
     }
     end = "The connection ended:";

@@ -50,11 +50,12 @@ public sealed class PlannerCoreLawTests
     [Fact]
     public void Scenarios_lead_through_every_phase()
     {
-        HashSet<Type> reached = [];
+        HashSet<Type> missing = [.. Phases];
 
-        foreach (var scenario in Drawn()) reached.UnionWith(scenario.Play(bug: null));
+        foreach (var scenario in Drawn().TakeWhile(_ => missing.Count > 0))
+            missing.ExceptWith(scenario.Play(bug: null));
 
-        Assert.Empty(Phases.Except(reached));
+        Assert.Empty(missing);
     }
 
     /// <summary>The laws have teeth.</summary>
