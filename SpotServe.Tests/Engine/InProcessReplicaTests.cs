@@ -17,9 +17,9 @@ public sealed class InProcessReplicaTests : IDisposable
         Shape.Spec(ElementType.Float32), Shape.Config(), new MadeWeights(), TorchDevices.Open("cpu", null, threads: 1));
 
     [Fact]
-    public void Ranks_of_two_nodes_sum_to_the_bits_of_ranks_that_share_memory()
+    public async Task Ranks_of_two_nodes_sum_to_the_bits_of_ranks_that_share_memory()
     {
-        var apart = Trace(RankCollectives.OfTwoNodes(stages: 1, Ranks));
+        var apart = Trace(await RankCollectives.OfTwoNodesAsync(stages: 1, Ranks));
         var together = Trace(RankCollectives.InMemory(stages: 1, Ranks));
 
         Assert.Equal(together.Hashes.Count, apart.Hashes.Count);

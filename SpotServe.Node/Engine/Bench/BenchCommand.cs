@@ -59,7 +59,7 @@ public static class BenchCommand
                     return 0;
                 }
 
-                return Run(parsed, engine.Read(parsed), parsed.GetValue(verify));
+                return await RunAsync(parsed, engine.Read(parsed), parsed.GetValue(verify));
             }
             catch (Exception error) when (error is ArgumentException or TorchLoadException or ModelFormatException)
             {
@@ -70,7 +70,7 @@ public static class BenchCommand
         return command;
     }
 
-    private static int Run(ParseResult parsed, BenchOptions options, bool verifies)
+    private static async Task<int> RunAsync(ParseResult parsed, BenchOptions options, bool verifies)
     {
         var (output, log) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
         if (!verifies)
@@ -85,7 +85,7 @@ public static class BenchCommand
             options.Device, options.Devices, options.TorchLib, options.Threads, log.WriteLine);
         var failures = (devices.Count, devices[0].type) switch
         {
-            ( > 1, _) => new RanksCheck(devices, output.WriteLine).Run(),
+            ( > 1, _) => await new RanksCheck(devices, output.WriteLine).RunAsync().ConfigureAwait(false),
             (_, DeviceType.CUDA) => new KernelCheck(devices[0], output.WriteLine).Run(),
             _ => 0,
         };

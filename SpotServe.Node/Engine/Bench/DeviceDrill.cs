@@ -8,8 +8,8 @@ namespace SpotServe.Node.Engine.Bench;
 
 /// <summary>
 /// Breaks the GPU of one rank in the middle of a step, as a fault of the device does: from then on the driver answers
-/// this process with errors for it, and for all GPUs that reach its memory (docs/adr/0105). Every rank's step must end at
-/// once; another process then uses the GPUs.
+/// this process with errors for it, and for all GPUs that reach its memory (docs/adr/0105). Every rank's step must end
+/// at once; another process then uses the GPUs.
 /// </summary>
 internal sealed class DeviceDrill(IReadOnlyList<Device> devices, Action<string> report)
 {

@@ -9,8 +9,8 @@ internal sealed class DrillFlags
 {
     private readonly Option<bool> _drill = new("--drill")
     {
-        Description = "let ranks on the GPUs of --devices go away, abandon steps and break instead, and look at what that "
-            + "costs the others",
+        Description = "let ranks on the GPUs of --devices go away, abandon steps and break instead, and look at what "
+            + "that costs the others",
     };
 
     private readonly Option<int?> _rank = new("--drill-rank") { Hidden = true };

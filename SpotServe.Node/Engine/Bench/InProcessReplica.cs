@@ -107,8 +107,8 @@ internal sealed class InProcessReplica : IDisposable
         }
     }
 
-    /// <summary>Runs a step of a single stage in which one rank's device breaks. A rank whose step ends with a loss leaves
-    /// the others, as an engine thread does.</summary>
+    /// <summary>Runs a step of a single stage in which one rank's device breaks. A rank whose step ends with a loss
+    /// leaves the others, as an engine thread does.</summary>
     /// <param name="breaks">Called by that rank when its step begins.</param>
     /// <returns>Of each rank: what its step ended with, and how long after the first of them.</returns>
     public (Exception? Error, TimeSpan After)[] StepWithBroken(StepPlan plan, int broken, Action breaks)

@@ -29,12 +29,12 @@ internal sealed class RankCollectives : IDisposable
     }
 
     /// <summary>Over TCP, as the devices of two nodes do: each has one half of the ranks.</summary>
-    public static RankCollectives OfTwoNodes(int stages, int ranks)
+    public static async Task<RankCollectives> OfTwoNodesAsync(int stages, int ranks)
     {
         Invariant.Holds(ranks >= 2);
-        var links = LoopbackLinks.ConnectAsync(
+        var links = await LoopbackLinks.ConnectAsync(
             stages, ranks, (_, rank) => 2 * rank < ranks ? "first" : "second", CancellationToken.None)
-            .GetAwaiter().GetResult();
+            .ConfigureAwait(false);
         return new RankCollectives(
             [.. links.GroupBy(each => each.Self.Stage).OrderBy(stage => stage.Key)
                 .Select(stage => stage.OrderBy(each => each.Self.Rank).Select(each => each.Collective).ToArray())],

@@ -22,16 +22,17 @@ internal sealed class RanksCheck(IReadOnlyList<Device> devices, Action<string> r
     private int _failures;
 
     /// <returns>The number of checks that failed.</returns>
-    public int Run()
+    public async Task<int> RunAsync()
     {
         TorchEngines[] engines = [.. devices.Select(device => new TorchEngines(
             Shape.Spec(ElementType.BFloat16), Shape.Config(), new MadeWeights(), device, tell: TellOnce))];
         try
         {
-            CompareDecoding(engines);
+            await CompareDecodingAsync(engines).ConfigureAwait(false);
             foreach (var (prompt, chunk) in new[] { (200, 96), (1_300, 250) })
             {
-                foreach (var apart in new[] { false, true }) ComparePrompts(engines, prompt, chunk, apart);
+                foreach (var apart in new[] { false, true })
+                    await ComparePromptsAsync(engines, prompt, chunk, apart).ConfigureAwait(false);
             }
         }
         finally
@@ -44,30 +45,31 @@ internal sealed class RanksCheck(IReadOnlyList<Device> devices, Action<string> r
 
     private IEnumerable<int> RankCounts() => Counts.Where(ranks => ranks <= devices.Count);
 
-    private void CompareDecoding(TorchEngines[] engines)
+    private async Task CompareDecodingAsync(TorchEngines[] engines)
     {
         const int Steps = 400, Batch = 64;
         var all = Enumerable.Range(0, Batch).ToArray();
-        var whole = Trace((1, 1), all, pageSeed: 1);
+        var whole = await TraceAsync((1, 1), all, pageSeed: 1).ConfigureAwait(false);
         foreach (var ranks in RankCounts())
         {
             foreach (var stages in new[] { 1, 2 })
             {
                 foreach (var batch in new[] { 1, 12, 32, Batch })
                 {
-                    Compare((stages, ranks), batch, apart: false);
+                    await CompareAsync((stages, ranks), batch, apart: false).ConfigureAwait(false);
                 }
             }
         }
 
         foreach (var ranks in CountsApart)
         {
-            foreach (var batch in new[] { 1, 32, Batch }) Compare((1, ranks), batch, apart: true);
+            foreach (var batch in new[] { 1, 32, Batch })
+                await CompareAsync((1, ranks), batch, apart: true).ConfigureAwait(false);
         }
 
-        void Compare((int Stages, int Ranks) layout, int batch, bool apart)
+        async Task CompareAsync((int Stages, int Ranks) layout, int batch, bool apart)
         {
-            var trace = Trace(layout, all[..batch], pageSeed: 2 + batch, apart);
+            var trace = await TraceAsync(layout, all[..batch], pageSeed: 2 + batch, apart).ConfigureAwait(false);
             var unequal = trace.CountUnequal(whole);
             Tell(
                 unequal == 0,
@@ -75,32 +77,37 @@ internal sealed class RanksCheck(IReadOnlyList<Device> devices, Action<string> r
                 + $"{trace.Hashes.Count} positions");
         }
 
-        DecodeTrace Trace((int, int) layout, int[] sequences, int pageSeed, bool apart = false)
+        async Task<DecodeTrace> TraceAsync(
+            (int Stages, int Ranks) layout, int[] sequences, int pageSeed, bool apart = false)
         {
-            using var replica = Replica(engines, layout, sequences.Length, Steps, sequences.Length, apart);
+            using var replica = Replica(
+                engines, layout, sequences.Length, Steps, sequences.Length,
+                await CollectivesAsync(layout, apart).ConfigureAwait(false));
             return DecodeTrace.Run(replica, sequences, Steps, stagger: 2, Shape.Vocabulary, Steps, pageSeed);
         }
     }
 
     /// <param name="apart">The ranks are those of two nodes.</param>
-    private void ComparePrompts(TorchEngines[] engines, int prompt, int chunk, bool apart)
+    private async Task ComparePromptsAsync(TorchEngines[] engines, int prompt, int chunk, bool apart)
     {
         const int Company = 5;
         var (from, end) = (prompt + 130, prompt + 200);
-        var undisturbed = Trace(1, prompt, company: 0)[(from - prompt)..];
+        var whole = await TraceAsync(1, prompt, company: 0).ConfigureAwait(false);
+        var undisturbed = whole[(from - prompt)..];
         foreach (var ranks in (apart ? CountsApart : RankCounts()).Where(ChunkProducts.IsFor))
         {
-            var recovered = Trace(ranks, from, Company);
+            var recovered = await TraceAsync(ranks, from, Company).ConfigureAwait(false);
             var unequal = recovered.Zip(undisturbed, (a, b) => a == b ? 0 : 1).Sum();
             Tell(
                 unequal == 0,
                 $"prompt of {prompt} by {chunk}, M={ranks}{Where(apart)}: {unequal} others in {recovered.Count}");
         }
 
-        List<ulong> Trace(int ranks, int start, int company)
+        async Task<List<ulong>> TraceAsync(int ranks, int start, int company)
         {
             using var replica = Replica(
-                engines, (1, ranks), company + 1, end, chunk + company + StepTokens, apart && ranks > 1);
+                engines, (1, ranks), company + 1, end, chunk + company + StepTokens,
+                await CollectivesAsync((1, ranks), apart && ranks > 1).ConfigureAwait(false));
             var rows = RecoveryTrace.Run(replica, prompt, start, end, company, Shape.Vocabulary, chunk);
             return [.. rows.Select(row => RepeatCheck.Hash(0, row))];
         }
@@ -108,12 +115,15 @@ internal sealed class RanksCheck(IReadOnlyList<Device> devices, Action<string> r
 
     internal static InProcessReplica Replica(
         TorchEngines[] engines, (int Stages, int Ranks) layout, int batch, int steps, int stepTokens,
-        bool apart = false) =>
+        RankCollectives? collectives = null) =>
         new(
             assignment => engines[assignment.Position.Rank % engines.Length].Load(assignment, null, default),
             Layout.EvenStages(Shape.Layers, 1, layout.Stages), layout.Ranks,
             new ReplicaBounds(batch * KvPage.Count(steps), Math.Max(stepTokens, batch), batch),
-            apart ? RankCollectives.OfTwoNodes(layout.Stages, layout.Ranks) : null);
+            collectives);
+
+    private static async Task<RankCollectives?> CollectivesAsync((int Stages, int Ranks) layout, bool apart) => apart
+        ? await RankCollectives.OfTwoNodesAsync(layout.Stages, layout.Ranks).ConfigureAwait(false) : null;
 
     private static string Where(bool apart) => apart ? " of two nodes" : "";
 

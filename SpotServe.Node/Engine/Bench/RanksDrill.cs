@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Bench;
 
-/// <summary>A rank goes away, or abandons a step, in the middle of it, over and over: what that costs the ranks that wait
-/// for it on GPUs of their own.</summary>
+/// <summary>A rank goes away, or abandons a step, in the middle of it, over and over: what that costs the ranks that
+/// wait for it on GPUs of their own.</summary>
 internal sealed class RanksDrill(IReadOnlyList<Device> devices, Action<string> report)
 {
     private const int Rounds = 50;

@@ -6,7 +6,7 @@
 
 enum Epilogue {
   ToFloats,  // out[token][row] = sum (+ bias): logits, and queries, keys, values that are normed before they are turned
-  ToPartial,    // out[token][row] = this rank's part of a sum over ranks; or the sum itself, and all that ToResidual does
+  ToPartial,    // out[token][row] = this rank's part of a sum over ranks; or the sum, and all that ToResidual does
   ToAttention,  // queries to their buffer, keys and values to their pages, turned by position
   ToResidual,   // residual += sum; and what the next layer wants of it: gained values and sums of squares
   ToGated,      // out[token][i] = silu(gate) * up

@@ -4,7 +4,8 @@
 // ascending order in one float32 accumulator of mma.sync, and the segments are added as
 // ((s0+s1)+(s2+s3))+((s4+s5)+(s6+s7)). Columns (tokens) do not see each other, so neither the batch nor its padding
 // changes a bit. A rank of M holds 8 / M segments of a row-parallel matrix, adds its part of the same tree, and the
-// ranks add the rest: on the host, or here, tile by tile, so that a product over ranks ends as one of a single rank does.
+// ranks add the rest: on the host, or here, tile by tile, so that a product over ranks ends as one of a single rank
+// does.
 //
 // A block is 8 warps; warp = (segment, group of rows). Each warp has a private ring of `Depth` stages of 64 k in shared
 // memory, filled by cp.async with its 16-byte chunks XORed with row % 8 and read by ldmatrix. The first stages of

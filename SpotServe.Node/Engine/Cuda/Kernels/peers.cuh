@@ -2,9 +2,10 @@
 // ((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7)), in float32, so that nobody can tell who added.
 //
 // Of a decode pass: whoever makes a number writes it into every rank's memory together with the sum's number, 64 bits
-// at once, and whoever needs it looks until that number is there: mostly the very thread that wrote this rank's part. So
-// there are no barriers, and what an abandoned step left behind is never taken for anything else. Of a prompt's chunk: each rank has its numbers where all can read
-// them, adds its part over all ranks, gives every rank the sum, and the ranks meet before and after.
+// at once, and whoever needs it looks until that number is there: mostly the very thread that wrote this rank's part.
+// So there are no barriers, and what an abandoned step left behind is never taken for anything else. Of a prompt's
+// chunk: each rank has its numbers where all can read them, adds its part over all ranks, gives every rank the sum, and
+// the ranks meet before and after.
 #pragma once
 #include "primitives.cuh"
 
