@@ -27,14 +27,16 @@ public sealed record BenchOptions(
     int Devices = 1);
 
 /// <summary>One round's figures.</summary>
+/// <param name="ProcessorMilliseconds">Processor time of a decode step, all threads together: what is left to compare
+/// where others use the processor, too.</param>
 /// <param name="ReadGigabytes">Memory read bandwidth by as many threads, measured just before, in GB/s.</param>
 /// <param name="MatrixTeraflops">Rate of a large product of libtorch's in the same type; null on the CPU.</param>
 /// <param name="MedianStepMilliseconds">Of the decode steps; what single long steps do to the mean is not in
 /// it.</param>
 /// <param name="SlowestStepMilliseconds">The longest of them.</param>
 public sealed record BenchRound(
-    double DecodeMilliseconds, double PrefillTokensPerSecond, double ReadGigabytes, double? MatrixTeraflops,
-    double MedianStepMilliseconds, double SlowestStepMilliseconds);
+    double DecodeMilliseconds, double ProcessorMilliseconds, double PrefillTokensPerSecond, double ReadGigabytes,
+    double? MatrixTeraflops, double MedianStepMilliseconds, double SlowestStepMilliseconds);
 
 /// <summary>All rounds of a measurement.</summary>
 /// <param name="Path">What ran the steps.</param>
@@ -70,12 +72,13 @@ public static class EngineBench
             var read = MemoryProbe.ReadGigabytesPerSecond(subject.Device, options.Threads);
             var prefill = MeasurePrefill(subject.Workload, options.PrefillTokens);
             var paused = GC.GetTotalPauseDuration();
-            var steps = MeasureDecode(subject.Workload, options);
+            var (steps, processor) = MeasureDecode(subject.Workload, options);
             paused = GC.GetTotalPauseDuration() - paused;
             var products = MatrixProbe.TeraflopsPerSecond(subject.Device, options.Type);
             var decode = steps.Average();
             Array.Sort(steps);
-            rounds.Add(new BenchRound(decode, prefill, read, products, steps[steps.Length / 2], steps[^1]));
+            rounds.Add(new BenchRound(
+                decode, processor, prefill, read, products, steps[steps.Length / 2], steps[^1]));
             log($"round {round + 1}: decode {decode:0.00} ms/step (median {steps[steps.Length / 2]:0.00}, slowest "
                 + $"{steps[^1]:0.00}, {paused.TotalMilliseconds:0.0} ms of garbage collection in all), prefill "
                 + $"{prefill:0} tokens/s, read {read:0.0} GB/s");
@@ -107,12 +110,14 @@ public static class EngineBench
         return tokens / clock.Elapsed.TotalSeconds;
     }
 
-    /// <returns>Milliseconds of each step, in order.</returns>
-    private static double[] MeasureDecode(BenchWorkload workload, BenchOptions options)
+    /// <returns>Milliseconds of each step, in order, and processor time of a step.</returns>
+    private static (double[] Steps, double ProcessorMilliseconds) MeasureDecode(
+        BenchWorkload workload, BenchOptions options)
     {
         workload.FillContext(options.Context, options.PrefillTokens);
         for (var i = 0; i < BenchSubject.WarmSteps; i++) workload.Decode(options.Context + i);
         var steps = new double[options.DecodeSteps];
+        var used = Environment.CpuUsage.TotalTime;
         for (var i = 0; i < steps.Length; i++)
         {
             var began = Stopwatch.GetTimestamp();
@@ -120,6 +125,7 @@ public static class EngineBench
             steps[i] = Stopwatch.GetElapsedTime(began).TotalMilliseconds;
         }
 
-        return steps;
+        used = Environment.CpuUsage.TotalTime - used;
+        return (steps, used.TotalMilliseconds / options.DecodeSteps);
     }
 }
