@@ -14,7 +14,6 @@ public static class DataPlaneBench
 {
     private const int Rounds = 7;
     private const int HiddenSize = 2048;
-    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(10);
 
     /// <summary>Runs all measurements and prints a table.</summary>
     public static async Task RunAsync(TextWriter output, CancellationToken cancel)
@@ -139,31 +138,10 @@ public static class DataPlaneBench
         }
     }
 
-    /// <summary>The real thing: nodes with listeners and handshakes, or all positions in one node.</summary>
-    private static async Task<List<StageLinks>> ConnectAsync(
-        int stages, int ranks, bool apart, CancellationToken cancel)
-    {
-        var secret = new ClusterSecret("for this benchmark only");
-        var devices = Enumerable.Range(0, stages * ranks)
-            .Select(index => new DeviceId(apart ? $"node{index}" : "node", index)).ToList();
-        var nodes = devices.Select(device => device.Node).Distinct().ToDictionary(name => name, _ => new DataPlaneNode(
-            new DataPlaneOptions { Secret = secret, Listen = new IPEndPoint(IPAddress.Loopback, 0) },
-            TimeProvider.System));
-        try
-        {
-            var endpoints = devices.ToDictionary(device => device, device => nodes[device.Node].Endpoint);
-            var layout = new Layout(
-                new LayoutDegrees(1, stages, ranks, 1), Layout.EvenStages(stages, 1, stages), [.. devices]);
-            var connecting = layout.Positions.Select(position => nodes[layout.DeviceAt(position).Node].ConnectAsync(
-                layout, new Epoch(1), position, endpoints, ConnectTimeout, cancel));
-            return [.. await Task.WhenAll(connecting).ConfigureAwait(false)];
-        }
-        finally
-        {
-            // The links live on without the listeners.
-            foreach (var node in nodes.Values) node.Dispose();
-        }
-    }
+    /// <summary>Each position in a node of its own, or all in one.</summary>
+    private static Task<List<StageLinks>> ConnectAsync(
+        int stages, int ranks, bool apart, CancellationToken cancel) => LoopbackLinks.ConnectAsync(
+            stages, ranks, (stage, rank) => apart ? $"node{(stage * ranks) + rank}" : "node", cancel);
 
     private static double BestRound(
         int repeats, byte[] nearMemory, Action<byte[]> near, byte[] farMemory, Action<byte[]> far)

@@ -90,6 +90,9 @@ internal sealed class TorchStageEngine : IStageEngine
 
     public string Path { get; }
 
+    /// <summary>What the engine's work is queued on; null where libtorch's own stream is.</summary>
+    internal CudaStream? Stream => _stream;
+
     /// <summary>Time that steps so far waited for the device's work to end, where it runs our kernels.</summary>
     internal double WaitedSeconds => _stream?.WaitedSeconds ?? 0;
 

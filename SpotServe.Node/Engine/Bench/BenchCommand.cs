@@ -31,6 +31,8 @@ public static class BenchCommand
         serve.AddTo(command);
         OtherFlags other = new();
         other.AddTo(command);
+        DrillFlags drill = new();
+        drill.AddTo(command);
         command.SetAction(async (parsed, cancel) =>
         {
             if (parsed.GetValue(links))
@@ -49,6 +51,7 @@ public static class BenchCommand
                     return 0;
                 }
 
+                if (await drill.RunIfAskedAsync(parsed, engine, cancel) is { } failures) return failures == 0 ? 0 : 1;
                 var errors = parsed.InvocationConfiguration.Error;
                 if (await other.RunAsync(parsed, engine, errors.WriteLine, cancel) is { } figures)
                 {
@@ -56,7 +59,7 @@ public static class BenchCommand
                     return 0;
                 }
 
-                return Run(parsed, engine.Read(parsed), parsed.GetValue(verify));
+                return await RunAsync(parsed, engine.Read(parsed), parsed.GetValue(verify));
             }
             catch (Exception error) when (error is ArgumentException or TorchLoadException or ModelFormatException)
             {
@@ -67,7 +70,7 @@ public static class BenchCommand
         return command;
     }
 
-    private static int Run(ParseResult parsed, BenchOptions options, bool verifies)
+    private static async Task<int> RunAsync(ParseResult parsed, BenchOptions options, bool verifies)
     {
         var (output, log) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
         if (!verifies)
@@ -82,7 +85,7 @@ public static class BenchCommand
             options.Device, options.Devices, options.TorchLib, options.Threads, log.WriteLine);
         var failures = (devices.Count, devices[0].type) switch
         {
-            ( > 1, _) => new RanksCheck(devices, output.WriteLine).Run(),
+            ( > 1, _) => await new RanksCheck(devices, output.WriteLine).RunAsync().ConfigureAwait(false),
             (_, DeviceType.CUDA) => new KernelCheck(devices[0], output.WriteLine).Run(),
             _ => 0,
         };
@@ -112,6 +115,9 @@ public static class BenchCommand
             ("weights held", Format(result.WeightBytes / 1e6) + " MB"),
             ("weights a decode step", Format(result.StepBytes / 1e6) + " MB"),
             ("decode", Spread(decode, "ms/step")),
+            ("median step, slowest step", Spread(
+                [.. result.Rounds.Select(round => round.MedianStepMilliseconds).Order()], "ms")
+                + "; " + Spread([.. result.Rounds.Select(round => round.SlowestStepMilliseconds).Order()], "ms")),
             ("decode, all sequences", Spread([.. decode.Reverse().Select(ms => options.Batch / ms * 1e3)], "tokens/s")),
             ("decode, processor time", Spread(processor, "ms/step")),
             ($"prefill of {options.PrefillTokens}", Spread(prefill, "tokens/s")),
@@ -121,7 +127,20 @@ public static class BenchCommand
             ("floor, weights and cache", Spread(floor, "ms/step")),
             ("floor as a share", Spread([.. share.Select(part => part * 100)], "%")),
         ];
-        return string.Join('\n', rows.Select(row => $"{row.What,-26}{row.Value}"));
+        return string.Join('\n', rows.Concat(OfGpus(result)).Select(row => $"{row.What,-26}{row.Value}"));
+    }
+
+    /// <summary>What decoding over several GPUs comes to, beside what bytes and sums allow.</summary>
+    private static IEnumerable<(string What, string Value)> OfGpus(BenchResult result)
+    {
+        if (result.SumMicroseconds is not { } each) yield break;
+        var estimate = result.Rounds.Select(round => result.EstimateMilliseconds(round)!.Value).Order().ToArray();
+        var share = result.Rounds
+            .Select(round => result.EstimateMilliseconds(round)!.Value / round.MedianStepMilliseconds * 100)
+            .Order().ToArray();
+        yield return ("a sum over the GPUs", Format(each) + " us");
+        yield return ("bytes and sums", Spread(estimate, "ms/step"));
+        yield return ("as a share of the median", Spread(share, "%"));
     }
 
     /// <summary>What prefill's products alone come to, beside what a large product reaches on the device.</summary>

@@ -10,19 +10,23 @@ internal sealed class BenchSubject : IDisposable
     private readonly IReadOnlyList<TorchEngines> _engines;
 
     private BenchSubject(
-        IReadOnlyList<TorchEngines> engines, InProcessReplica replica, BenchWorkload workload, Device device)
+        IReadOnlyList<TorchEngines> engines, InProcessReplica replica, BenchWorkload workload,
+        IReadOnlyList<Device> devices)
     {
         _engines = engines;
         Replica = replica;
         Workload = workload;
-        Device = device;
+        Devices = devices;
     }
 
     public InProcessReplica Replica { get; }
 
     public BenchWorkload Workload { get; }
 
-    public Device Device { get; }
+    /// <summary>What the ranks of a stage are spread over.</summary>
+    public IReadOnlyList<Device> Devices { get; }
+
+    public Device Device => Devices[0];
 
     /// <exception cref="ArgumentException">The layout does not fit the shape, or the context is too long.</exception>
     public static BenchSubject Make(BenchOptions options, Action<string> log)
@@ -48,7 +52,7 @@ internal sealed class BenchSubject : IDisposable
                     assignment, null, default, options.UsePlainOperations),
                 Layout.EvenStages(spec.LayerCount, 1, options.Stages), options.Ranks, bounds);
             return new BenchSubject(
-                engines, replica, new BenchWorkload(replica, shape.Vocabulary, options.Batch, pagesEach), device);
+                engines, replica, new BenchWorkload(replica, shape.Vocabulary, options.Batch, pagesEach), devices);
         }
         catch
         {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using SpotServe.Node.Engine.Cuda;
 
 namespace SpotServe.Node.Engine.Bench;
 
@@ -30,17 +31,29 @@ public sealed record BenchOptions(
 /// where others use the processor, too.</param>
 /// <param name="ReadGigabytes">Memory read bandwidth by as many threads, measured just before, in GB/s.</param>
 /// <param name="MatrixTeraflops">Rate of a large product of libtorch's in the same type; null on the CPU.</param>
+/// <param name="MedianStepMilliseconds">Of the decode steps; what single long steps do to the mean is not in
+/// it.</param>
+/// <param name="SlowestStepMilliseconds">The longest of them.</param>
 public sealed record BenchRound(
     double DecodeMilliseconds, double ProcessorMilliseconds, double PrefillTokensPerSecond, double ReadGigabytes,
-    double? MatrixTeraflops);
+    double? MatrixTeraflops, double MedianStepMilliseconds, double SlowestStepMilliseconds);
 
 /// <summary>All rounds of a measurement.</summary>
 /// <param name="Path">What ran the steps.</param>
 /// <param name="StepBytes">Bytes of weights that a decode step reads, all ranks and stages together.</param>
 /// <param name="KvBytes">Bytes of keys and values that it reads, of all sequences, half-way through a round.</param>
+/// <param name="SumMicroseconds">A decode step's sum over the ranks, alone, where each has a GPU and these sum by
+/// themselves; else null.</param>
 public sealed record BenchResult(
     BenchOptions Options, string Device, string Path, long StepBytes, long KvBytes, long WeightBytes,
-    IReadOnlyList<BenchRound> Rounds);
+    IReadOnlyList<BenchRound> Rounds, double? SumMicroseconds = null)
+{
+    /// <summary>Milliseconds of a decode step over several GPUs that each read their share at the memory's rate and
+    /// then wait for the sums; null where <see cref="SumMicroseconds"/> is.</summary>
+    public double? EstimateMilliseconds(BenchRound round) => SumMicroseconds is not { } each ? null
+        : ((StepBytes + KvBytes) / Options.Ranks / round.ReadGigabytes / 1e6)
+            + (((2 * Options.Shape.Layers) + 1) * each / 1e3);
+}
 
 /// <summary>
 /// Measures an engine of a known shape with made weights. Each round reads memory first, so that a figure stands
@@ -58,10 +71,17 @@ public static class EngineBench
         {
             var read = MemoryProbe.ReadGigabytesPerSecond(subject.Device, options.Threads);
             var prefill = MeasurePrefill(subject.Workload, options.PrefillTokens);
-            var (decode, processor) = MeasureDecode(subject.Workload, options);
+            var paused = GC.GetTotalPauseDuration();
+            var (steps, processor) = MeasureDecode(subject.Workload, options);
+            paused = GC.GetTotalPauseDuration() - paused;
             var products = MatrixProbe.TeraflopsPerSecond(subject.Device, options.Type);
-            rounds.Add(new BenchRound(decode, processor, prefill, read, products));
-            log($"round {round + 1}: decode {decode:0.00} ms/step, prefill {prefill:0} tokens/s, read {read:0.0} GB/s");
+            var decode = steps.Average();
+            Array.Sort(steps);
+            rounds.Add(new BenchRound(
+                decode, processor, prefill, read, products, steps[steps.Length / 2], steps[^1]));
+            log($"round {round + 1}: decode {decode:0.00} ms/step (median {steps[steps.Length / 2]:0.00}, slowest "
+                + $"{steps[^1]:0.00}, {paused.TotalMilliseconds:0.0} ms of garbage collection in all), prefill "
+                + $"{prefill:0} tokens/s, read {read:0.0} GB/s");
         }
 
         return new BenchResult(
@@ -69,7 +89,17 @@ public static class EngineBench
             options.Shape.WeightsRead * options.Type.Bytes(),
             options.Shape.KvBytes(options.Type) * options.Batch
                 * (options.Context + BenchSubject.WarmSteps + (options.DecodeSteps / 2)),
-            subject.Replica.Engines.Sum(engine => engine.WeightBytes), rounds);
+            subject.Replica.Engines.Sum(engine => engine.WeightBytes), rounds, SumMicroseconds(subject, options));
+    }
+
+    private static double? SumMicroseconds(BenchSubject subject, BenchOptions options)
+    {
+        var devices = subject.Devices;
+        return devices.Count > 1 && devices.Count == options.Ranks
+            && PeerAccess.Joins([.. devices.Select(device => device.index)])
+                ? SumBench.DecodeMicroseconds(
+                    devices, options.Shape.Hidden, Math.Min(options.Batch, DecodeBuffers.TokensMax))
+                : null;
     }
 
     private static double MeasurePrefill(BenchWorkload workload, int tokens)
@@ -80,16 +110,22 @@ public static class EngineBench
         return tokens / clock.Elapsed.TotalSeconds;
     }
 
-    private static (double Milliseconds, double ProcessorMilliseconds) MeasureDecode(
+    /// <returns>Milliseconds of each step, in order, and processor time of a step.</returns>
+    private static (double[] Steps, double ProcessorMilliseconds) MeasureDecode(
         BenchWorkload workload, BenchOptions options)
     {
         workload.FillContext(options.Context, options.PrefillTokens);
         for (var i = 0; i < BenchSubject.WarmSteps; i++) workload.Decode(options.Context + i);
+        var steps = new double[options.DecodeSteps];
         var used = Environment.CpuUsage.TotalTime;
-        var clock = Stopwatch.StartNew();
-        for (var i = 0; i < options.DecodeSteps; i++) workload.Decode(options.Context + BenchSubject.WarmSteps + i);
-        var elapsed = clock.Elapsed;
+        for (var i = 0; i < steps.Length; i++)
+        {
+            var began = Stopwatch.GetTimestamp();
+            workload.Decode(options.Context + BenchSubject.WarmSteps + i);
+            steps[i] = Stopwatch.GetElapsedTime(began).TotalMilliseconds;
+        }
+
         used = Environment.CpuUsage.TotalTime - used;
-        return (elapsed.TotalMilliseconds / options.DecodeSteps, used.TotalMilliseconds / options.DecodeSteps);
+        return (steps, used.TotalMilliseconds / options.DecodeSteps);
     }
 }

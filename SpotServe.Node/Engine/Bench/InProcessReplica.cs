@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using SpotServe.Actors.DataPlane;
 using SpotServe.Actors.Execution;
 
 namespace SpotServe.Node.Engine.Bench;
@@ -14,23 +13,24 @@ internal readonly record struct ReplicaBounds(int PageCount, int StepTokensMax, 
 internal sealed class InProcessReplica : IDisposable
 {
     private readonly TorchStageEngine[][] _stages;
-    private readonly SharedMemoryGroup[] _groups;
-    private readonly SharedMemoryCollective[][] _collectives;
+    private readonly RankCollectives _collectives;
     private readonly RankThread[] _threads;
+    private long _step;
 
     /// <param name="load">Makes the engine of a position.</param>
     /// <param name="stages">Layers of each stage.</param>
+    /// <param name="collectives">Of so many stages and ranks; the replica's from now on. Null: through shared
+    /// memory.</param>
     public InProcessReplica(
         Func<StageAssignment, TorchStageEngine> load, ImmutableArray<LayerRange> stages, int ranks,
-        ReplicaBounds bounds)
+        ReplicaBounds bounds, RankCollectives? collectives = null)
     {
         _stages = [.. stages.Select((layers, stage) => Enumerable.Range(0, ranks)
             .Select(rank => load(new StageAssignment(
                 new Epoch(1), new Position(0, stage, rank), layers, stages.Length, ranks,
                 bounds.PageCount, bounds.StepTokensMax, bounds.SequencesMax)))
             .ToArray())];
-        _groups = [.. stages.Select(_ => new SharedMemoryGroup(ranks))];
-        _collectives = [.. _groups.Select(group => Enumerable.Range(0, ranks).Select(group.Join).ToArray())];
+        _collectives = collectives ?? RankCollectives.InMemory(stages.Length, ranks);
         _threads = [.. Enumerable.Range(1, ranks - 1).Select(rank => new RankThread(rank))];
     }
 
@@ -47,6 +47,8 @@ internal sealed class InProcessReplica : IDisposable
     public int[] Step(StepPlan plan)
     {
         Draws.Begin(plan);
+        // Callers that run a single step over and over number it as they like.
+        if (plan.StepId > _step) Begin(plan.StepId);
         for (var stage = 0; stage < _stages.Length; stage++)
         {
             if (stage > 0) HandOver(_stages[stage - 1][0], _stages[stage], plan.TokenCount);
@@ -63,8 +65,8 @@ internal sealed class InProcessReplica : IDisposable
     public (TimeSpan Ended, Exception? Error) StepWithoutLast(StepPlan plan, TimeSpan after, StepFailure? failure)
     {
         Draws.Begin(plan);
-        var (stage, collectives) = (_stages[0], _collectives[0]);
-        foreach (var collective in collectives) collective.BeginStep(plan.StepId);
+        var (stage, collectives) = (_stages[0], _collectives.Of(0));
+        Begin(plan.StepId);
         foreach (var thread in _threads.SkipLast(1))
         {
             thread.Start(() =>
@@ -105,13 +107,57 @@ internal sealed class InProcessReplica : IDisposable
         }
     }
 
+    /// <summary>Runs a step of a single stage in which one rank's device breaks. A rank whose step ends with a loss
+    /// leaves the others, as an engine thread does.</summary>
+    /// <param name="breaks">Called by that rank when its step begins.</param>
+    /// <returns>Of each rank: what its step ended with, and how long after the first of them.</returns>
+    public (Exception? Error, TimeSpan After)[] StepWithBroken(StepPlan plan, int broken, Action breaks)
+    {
+        var (stage, collectives) = (_stages[0], _collectives.Of(0));
+        var ends = new (Exception? Error, long At)[stage.Length];
+        Begin(plan.StepId);
+        foreach (var thread in _threads) thread.Start(() => Run(thread.Rank));
+        Run(0);
+        foreach (var thread in _threads) thread.Wait();
+        var first = ends.Min(end => end.At);
+        return [.. ends.Select(end => (end.Error, System.Diagnostics.Stopwatch.GetElapsedTime(first, end.At)))];
+
+        void Run(int rank)
+        {
+            Exception? error = null;
+            try
+            {
+                if (rank == broken) breaks();
+                var nobodys = new StepDraws();
+                nobodys.Begin(plan);
+                stage[rank].Step(plan, collectives[rank], nobodys);
+            }
+            catch (Exception failed) when (failed is PeerLostException or EngineLostException)
+            {
+                error = failed;
+            }
+
+            ends[rank] = (error, System.Diagnostics.Stopwatch.GetTimestamp());
+            if (error is not null) collectives[rank].Dispose();
+        }
+    }
+
     public void Dispose()
     {
         // First: where a rank failed in the middle of a step, the others still wait for it in a sum.
-        foreach (var collective in _collectives.SelectMany(ranks => ranks)) collective.Dispose();
+        _collectives.End();
         foreach (var thread in _threads) thread.Dispose();
         foreach (var engine in Engines) engine.Dispose();
-        foreach (var group in _groups) group.Dispose();
+        _collectives.Dispose();
+    }
+
+    private void Begin(long step)
+    {
+        _step = step;
+        for (var stage = 0; stage < _stages.Length; stage++)
+        {
+            foreach (var collective in _collectives.Of(stage)) collective.BeginStep(step);
+        }
     }
 
     private void RunStage(int stage, StepPlan plan)
@@ -122,11 +168,11 @@ internal sealed class InProcessReplica : IDisposable
             {
                 var nobodys = new StepDraws();
                 nobodys.Begin(plan);
-                _stages[stage][thread.Rank].Step(plan, _collectives[stage][thread.Rank], nobodys);
+                _stages[stage][thread.Rank].Step(plan, _collectives.Of(stage)[thread.Rank], nobodys);
             });
         }
 
-        _stages[stage][0].Step(plan, _collectives[stage][0], Draws);
+        _stages[stage][0].Step(plan, _collectives.Of(stage)[0], Draws);
         foreach (var thread in _threads) thread.Wait();
     }
 

@@ -1,42 +1,38 @@
-using System.Globalization;
-using SpotServe.Actors.Execution;
 using SpotServe.Node.Engine.Cuda;
 using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Bench;
 
 /// <summary>
-/// Checks the ranks of a stage on GPUs of their own: that they give the bits of one GPU, in decoding and in prompts,
-/// and that a rank that goes away or abandons a step holds nobody up.
+/// Checks the ranks of a stage on several GPUs: that they give the bits of one GPU, in decoding and in prompts, whether
+/// the GPUs sum by themselves or, as ranks of two nodes, over TCP.
 /// </summary>
 internal sealed class RanksCheck(IReadOnlyList<Device> devices, Action<string> report)
 {
     private const int StepTokens = 128;
-    private const int Drills = 50;
 
-    /// <summary>What a rank's loss may cost the others before they hear of it.</summary>
-    private static readonly TimeSpan ReleaseMax = TimeSpan.FromMilliseconds(100);
+    internal static readonly BenchShape Shape = new("ranks", 2048, 4, 32, 8, 5632, 4000);
 
-    private static readonly BenchShape Shape = new("ranks", 2048, 4, 32, 8, 5632, 4000);
+    internal static readonly int[] Counts = [2, 4, 8];
 
-    private static readonly int[] Counts = [2, 4, 8];
+    /// <summary>Ranks of two nodes: they may share GPUs.</summary>
+    private static readonly int[] CountsApart = [2, 4];
 
     private readonly HashSet<string> _told = [];
     private int _failures;
 
     /// <returns>The number of checks that failed.</returns>
-    public int Run()
+    public async Task<int> RunAsync()
     {
         TorchEngines[] engines = [.. devices.Select(device => new TorchEngines(
             Shape.Spec(ElementType.BFloat16), Shape.Config(), new MadeWeights(), device, tell: TellOnce))];
         try
         {
-            CompareDecoding(engines);
-            foreach (var (prompt, chunk) in new[] { (200, 96), (1_300, 250) }) ComparePrompts(engines, prompt, chunk);
-            foreach (var ranks in RankCounts())
+            await CompareDecodingAsync(engines).ConfigureAwait(false);
+            foreach (var (prompt, chunk) in new[] { (200, 96), (1_300, 250) })
             {
-                Drill(engines, ranks, new StepFailure("drill", []));
-                Drill(engines, ranks, failure: null);
+                foreach (var apart in new[] { false, true })
+                    await ComparePromptsAsync(engines, prompt, chunk, apart).ConfigureAwait(false);
             }
         }
         finally
@@ -49,115 +45,87 @@ internal sealed class RanksCheck(IReadOnlyList<Device> devices, Action<string> r
 
     private IEnumerable<int> RankCounts() => Counts.Where(ranks => ranks <= devices.Count);
 
-    private void CompareDecoding(TorchEngines[] engines)
+    private async Task CompareDecodingAsync(TorchEngines[] engines)
     {
         const int Steps = 400, Batch = 64;
         var all = Enumerable.Range(0, Batch).ToArray();
-        var whole = Trace((1, 1), all, pageSeed: 1);
+        var whole = await TraceAsync((1, 1), all, pageSeed: 1).ConfigureAwait(false);
         foreach (var ranks in RankCounts())
         {
             foreach (var stages in new[] { 1, 2 })
             {
                 foreach (var batch in new[] { 1, 12, 32, Batch })
                 {
-                    var trace = Trace((stages, ranks), all[..batch], pageSeed: 2 + batch);
-                    var unequal = trace.CountUnequal(whole);
-                    Tell(
-                        unequal == 0,
-                        $"batch {batch}, P={stages} M={ranks}: {unequal} others in {trace.Hashes.Count} positions");
+                    await CompareAsync((stages, ranks), batch, apart: false).ConfigureAwait(false);
                 }
             }
         }
 
-        DecodeTrace Trace((int, int) layout, int[] sequences, int pageSeed)
+        foreach (var ranks in CountsApart)
         {
-            using var replica = Replica(engines, layout, sequences.Length, Steps, sequences.Length);
+            foreach (var batch in new[] { 1, 32, Batch })
+                await CompareAsync((1, ranks), batch, apart: true).ConfigureAwait(false);
+        }
+
+        async Task CompareAsync((int Stages, int Ranks) layout, int batch, bool apart)
+        {
+            var trace = await TraceAsync(layout, all[..batch], pageSeed: 2 + batch, apart).ConfigureAwait(false);
+            var unequal = trace.CountUnequal(whole);
+            Tell(
+                unequal == 0,
+                $"batch {batch}, P={layout.Stages} M={layout.Ranks}{Where(apart)}: {unequal} others in "
+                + $"{trace.Hashes.Count} positions");
+        }
+
+        async Task<DecodeTrace> TraceAsync(
+            (int Stages, int Ranks) layout, int[] sequences, int pageSeed, bool apart = false)
+        {
+            using var replica = Replica(
+                engines, layout, sequences.Length, Steps, sequences.Length,
+                await CollectivesAsync(layout, apart).ConfigureAwait(false));
             return DecodeTrace.Run(replica, sequences, Steps, stagger: 2, Shape.Vocabulary, Steps, pageSeed);
         }
     }
 
-    private void ComparePrompts(TorchEngines[] engines, int prompt, int chunk)
+    /// <param name="apart">The ranks are those of two nodes.</param>
+    private async Task ComparePromptsAsync(TorchEngines[] engines, int prompt, int chunk, bool apart)
     {
         const int Company = 5;
         var (from, end) = (prompt + 130, prompt + 200);
-        var undisturbed = Trace(1, prompt, company: 0)[(from - prompt)..];
-        foreach (var ranks in RankCounts().Where(ChunkProducts.IsFor))
+        var whole = await TraceAsync(1, prompt, company: 0).ConfigureAwait(false);
+        var undisturbed = whole[(from - prompt)..];
+        foreach (var ranks in (apart ? CountsApart : RankCounts()).Where(ChunkProducts.IsFor))
         {
-            var recovered = Trace(ranks, from, Company);
+            var recovered = await TraceAsync(ranks, from, Company).ConfigureAwait(false);
             var unequal = recovered.Zip(undisturbed, (a, b) => a == b ? 0 : 1).Sum();
-            Tell(unequal == 0, $"prompt of {prompt} by {chunk}, M={ranks}: {unequal} others in {recovered.Count}");
+            Tell(
+                unequal == 0,
+                $"prompt of {prompt} by {chunk}, M={ranks}{Where(apart)}: {unequal} others in {recovered.Count}");
         }
 
-        List<ulong> Trace(int ranks, int start, int company)
+        async Task<List<ulong>> TraceAsync(int ranks, int start, int company)
         {
-            using var replica = Replica(engines, (1, ranks), company + 1, end, chunk + company + StepTokens);
+            using var replica = Replica(
+                engines, (1, ranks), company + 1, end, chunk + company + StepTokens,
+                await CollectivesAsync((1, ranks), apart && ranks > 1).ConfigureAwait(false));
             var rows = RecoveryTrace.Run(replica, prompt, start, end, company, Shape.Vocabulary, chunk);
             return [.. rows.Select(row => RepeatCheck.Hash(0, row))];
         }
     }
 
-    /// <summary>The last rank leaves the others waiting in the middle of a step, over and over.</summary>
-    /// <param name="failure">Why it abandons the step, and comes back for the next; null where it goes away.</param>
-    private void Drill(TorchEngines[] engines, int ranks, StepFailure? failure)
-    {
-        var longest = TimeSpan.Zero;
-        long free = 0, unequal = 0, unexpected = 0;
-        ulong? expected = null;
-        for (var round = 0; round < Drills; round++)
-        {
-            using (var replica = Replica(engines, (1, ranks), 8, 64, 8))
-            {
-                var plan = new StepPlan();
-                for (var step = 1; step <= 3; step++) Check(step);
-                Plan(plan, 4);
-                var (ended, error) = replica.StepWithoutLast(plan, TimeSpan.FromMilliseconds(20), failure);
-                if (ended > longest) longest = ended;
-                if (failure is null ? error is not PeerLostException : error is not StepFailedException) unexpected++;
-                if (failure is not null) Check(5);
-
-                void Check(int step)
-                {
-                    Plan(plan, step);
-                    ulong hash = 0;
-                    replica.Drawing.LogitsObserved = (_, logits) => hash = RepeatCheck.Hash(hash, logits.Span);
-                    replica.Step(plan);
-                    replica.Drawing.LogitsObserved = null;
-                    if (step == 1 && hash != (expected ??= hash)) unequal++;
-                    if (step == 5 && hash == 0) unequal++;
-                }
-            }
-
-            // What libtorch keeps for later is there after the first rounds.
-            if (round == Drills / 2) free = CudaDriver.FreeMemory(devices[0].index);
-        }
-
-        var lost = free - CudaDriver.FreeMemory(devices[0].index);
-        var what = failure is null ? "goes away" : "abandons a step";
-        Tell(
-            longest <= ReleaseMax && unequal == 0 && unexpected == 0 && lost <= 0,
-            string.Create(
-                CultureInfo.InvariantCulture,
-                $"a rank of {ranks} {what}, {Drills} times: others wait {longest.TotalMilliseconds:0.0} ms at most, "
-                + $"{unequal} steps with other bits, {unexpected} other ends, {lost} bytes of GPU memory lost"));
-    }
-
-    private static void Plan(StepPlan plan, int step)
-    {
-        plan.Clear(step);
-        var position = step == 5 ? 3 : step - 1;
-        for (var i = 0; i < 8; i++)
-        {
-            int[] pages = [.. Enumerable.Range(i * KvPage.Count(64), KvPage.Count(position + 1))];
-            plan.Add(position, [3 + i + position], pages, samples: true, SamplingParameters.Greedy);
-        }
-    }
-
-    private static InProcessReplica Replica(
-        TorchEngines[] engines, (int Stages, int Ranks) layout, int batch, int steps, int stepTokens) =>
+    internal static InProcessReplica Replica(
+        TorchEngines[] engines, (int Stages, int Ranks) layout, int batch, int steps, int stepTokens,
+        RankCollectives? collectives = null) =>
         new(
             assignment => engines[assignment.Position.Rank % engines.Length].Load(assignment, null, default),
             Layout.EvenStages(Shape.Layers, 1, layout.Stages), layout.Ranks,
-            new ReplicaBounds(batch * KvPage.Count(steps), Math.Max(stepTokens, batch), batch));
+            new ReplicaBounds(batch * KvPage.Count(steps), Math.Max(stepTokens, batch), batch),
+            collectives);
+
+    private static async Task<RankCollectives?> CollectivesAsync((int Stages, int Ranks) layout, bool apart) => apart
+        ? await RankCollectives.OfTwoNodesAsync(layout.Stages, layout.Ranks).ConfigureAwait(false) : null;
+
+    private static string Where(bool apart) => apart ? " of two nodes" : "";
 
     private void TellOnce(string line)
     {

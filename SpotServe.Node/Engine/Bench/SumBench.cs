@@ -12,6 +12,7 @@ internal static class SumBench
 {
     private const int Turns = 50;
     private const int CheckedTurns = 200;
+    private const int Hidden = 2_048;
 
     private static readonly int[] Tokens = [1, 2, 4, 8, 32, 64];
     private static readonly long[] Lengths = [1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22];
@@ -24,16 +25,13 @@ internal static class SumBench
             throw new ArgumentException($"--sums needs --devices 2, 4 or 8, not {options.Devices}.");
         var devices = BenchDevices.Open(options.Device, options.Devices, options.TorchLib, options.Threads, log);
         using var scope = NewDisposeScope();
-        SumRank[] ranks = [.. devices.Select((device, rank) => new SumRank(device, rank, devices.Count))];
-        using var group = new SharedMemoryGroup(ranks.Length);
-        SharedMemoryCollective[] collectives = [.. Enumerable.Range(0, ranks.Length).Select(group.Join)];
+        using var group = new SharedMemoryGroup(devices.Count);
+        SumRank[] ranks = [.. devices.Select((device, rank) => new SumRank(device, rank, devices.Count, Hidden))];
         using var nccl = Nccl.Open([.. devices.Select(device => device.index)]);
         if (nccl is null) log("NCCL is not to be had");
         try
         {
-            var threads = ranks.Select((rank, i) => new Thread(() => rank.Meet(collectives[i]))).ToList();
-            threads.ForEach(thread => thread.Start());
-            threads.ForEach(thread => thread.Join());
+            Meet(ranks, group);
             var lines = new List<string> { $"{TorchDevices.Describe(devices[0], 1)} x {devices.Count}; us a sum" };
             var step = 0L;
             foreach (var tokens in Tokens) lines.Add(Decode(ranks, nccl, tokens, ref step));
@@ -43,6 +41,59 @@ internal static class SumBench
         finally
         {
             foreach (var rank in ranks) rank.Dispose();
+        }
+    }
+
+    /// <summary>Microseconds of a sum over GPUs as a decode pass has it, in a graph.</summary>
+    /// <param name="hidden">Values of a token.</param>
+    /// <param name="tokens">At most what a pass has.</param>
+    public static double DecodeMicroseconds(IReadOnlyList<Device> devices, int hidden, int tokens)
+    {
+        using var scope = NewDisposeScope();
+        using var group = new SharedMemoryGroup(devices.Count);
+        SumRank[] ranks = [.. devices.Select((device, rank) => new SumRank(device, rank, devices.Count, hidden))];
+        try
+        {
+            Meet(ranks, group);
+            CudaGraph[] graphs = [.. ranks.Select(rank =>
+            {
+                rank.UseContext();
+                return rank.Record(tokens);
+            })];
+            var step = 0L;
+            Run();
+            var clock = Stopwatch.StartNew();
+            Run();
+            var each = clock.Elapsed.TotalMicroseconds / Turns / SumRank.SumsAGraph;
+            foreach (var graph in graphs) graph.Dispose();
+            return each;
+
+            void Run()
+            {
+                for (var turn = 0; turn < Turns; turn++) Launch(ranks, graphs, turn, ++step);
+                Wait(ranks);
+            }
+        }
+        finally
+        {
+            foreach (var rank in ranks) rank.Dispose();
+        }
+    }
+
+    private static void Meet(SumRank[] ranks, SharedMemoryGroup group)
+    {
+        SharedMemoryCollective[] collectives = [.. Enumerable.Range(0, ranks.Length).Select(group.Join)];
+        var threads = ranks.Select((rank, i) => new Thread(() => rank.Meet(collectives[i]))).ToList();
+        threads.ForEach(thread => thread.Start());
+        threads.ForEach(thread => thread.Join());
+    }
+
+    private static void Launch(SumRank[] ranks, CudaGraph[] graphs, int turn, long step)
+    {
+        for (var i = 0; i < ranks.Length; i++)
+        {
+            ranks[i].UseContext();
+            ranks[i].Launch(graphs[i], turn, step);
         }
     }
 
@@ -56,31 +107,22 @@ internal static class SumBench
         var unequal = 0;
         for (var turn = 0; turn < CheckedTurns; turn++)
         {
-            Launch(turn: 0, ++step);
+            Launch(ranks, graphs, turn: 0, ++step);
             Wait(ranks);
             unequal += Unequal(ranks, tokens, step);
         }
 
         var clock = Stopwatch.StartNew();
-        for (var turn = 0; turn < Turns; turn++) Launch(turn, ++step);
+        for (var turn = 0; turn < Turns; turn++) Launch(ranks, graphs, turn, ++step);
         Wait(ranks);
         var ours = clock.Elapsed.TotalMicroseconds / Turns / SumRank.SumsAGraph;
         unequal += Unequal(ranks, tokens, step);
         foreach (var graph in graphs) graph.Dispose();
-        var count = (long)tokens * SumRank.Hidden;
+        var count = (long)tokens * Hidden;
         var theirs = nccl is null ? null : NcclInGraph(ranks, nccl, count);
         var given = ranks.Count(rank => rank.End.HasGivenUp);
         return Line(count, "in a graph", ours, theirs)
             + $"; {unequal} of {(CheckedTurns + 1) * ranks.Length} results unequal, {given} given up";
-
-        void Launch(int turn, long step)
-        {
-            for (var i = 0; i < ranks.Length; i++)
-            {
-                ranks[i].UseContext();
-                ranks[i].Launch(graphs[i], turn, step);
-            }
-        }
     }
 
     /// <summary>GPUs whose last sum has other bits than the host's.</summary>

@@ -8,35 +8,37 @@ namespace SpotServe.Node.Engine.Bench;
 /// it gets, with the kernels that a decode pass begins with.</summary>
 internal sealed unsafe class SumRank : IDisposable
 {
-    public const int Hidden = 2_048;
     public const int Rows = 64;
     public const int SumsAGraph = 64;
 
     /// <summary>Most floats of a prompts' sum.</summary>
-    public const int ValuesMax = Hidden * 2_048;
+    public const int ValuesMax = 1 << 22;
 
     private const int Threads = 512;
     private const int InputInts = 4 + DecodeBuffers.TokensMax;
 
     private readonly Device _device;
+    private readonly int _hidden;
     private readonly CudaModule _module;
     private readonly Tensor _residual;
     private readonly Tensor _inputs;
     private readonly Tensor _staged;
     private PeerLinks? _peers;
 
-    public SumRank(Device device, int rank, int ranks)
+    /// <param name="hidden">Values of a row.</param>
+    public SumRank(Device device, int rank, int ranks, int hidden)
     {
         _device = device;
+        _hidden = hidden;
         Stream = StreamPool.Take(device.index);
         _module = new CudaModule(KernelCache.Load(
             device.index, [new KernelPart("ROWS", "HEAD_SIZE=128", "GROUP=1")]));
-        Table = Filled([Rows, Hidden], rank).to(ScalarType.BFloat16).to(device).DetachFromDisposeScope();
+        Table = Filled([Rows, hidden], rank).to(ScalarType.BFloat16).to(device).DetachFromDisposeScope();
         Values = Filled([ValuesMax], 100 + rank).to(device).DetachFromDisposeScope();
-        _residual = zeros([DecodeBuffers.TokensMax, Hidden], ScalarType.Float32, device).DetachFromDisposeScope();
+        _residual = zeros([DecodeBuffers.TokensMax, hidden], ScalarType.Float32, device).DetachFromDisposeScope();
         _inputs = zeros([InputInts], ScalarType.Int32, device).DetachFromDisposeScope();
         _staged = zeros([1 << 10, InputInts], ScalarType.Int32).pin_memory().DetachFromDisposeScope();
-        End = PeerEnd.Make(device, ranks, Hidden, ValuesMax / Hidden, vocabulary: 0);
+        End = PeerEnd.Make(device, ranks, hidden, (ValuesMax + hidden - 1) / hidden, vocabulary: 0);
         CudaDriver.SynchronizeDefaultStream(device.index);
     }
 
@@ -102,20 +104,20 @@ internal sealed unsafe class SumRank : IDisposable
         {
             Embedding = (nint)TensorMemory.Pointer(Table),
             Ids = sequence + (4 * sizeof(int)),
-            Width = Hidden,
+            Width = _hidden,
             IdCount = Rows,
             Push = push,
         };
         var receive = new RowArguments
         {
             Residual = (nint)TensorMemory.Pointer(_residual),
-            Width = Hidden,
+            Width = _hidden,
             Push = push,
             From = Peers.From(sum, SumsAGraph),
             Stride = Peers.Stride,
             Patience = Peers.Waits,
         };
-        var shape = new LaunchShape(tokens, Hidden / 1_024, 1, Threads, 0, 1, StartsEarly: sum > 0);
+        var shape = new LaunchShape(tokens, (_hidden + 1_023) / 1_024, 1, Threads, 0, 1, StartsEarly: sum > 0);
         var first = stackalloc void*[] { &look };
         _module.Launch(Stream, "enter", shape, first);
         var second = stackalloc void*[] { &receive };

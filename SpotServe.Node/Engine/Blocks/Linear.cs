@@ -82,6 +82,12 @@ internal sealed class RowLinear(
             return;
         }
 
+        if (stage.Peers is { } peers)
+        {
+            products.AddRows(values, weight, residual, peers);
+            return;
+        }
+
         var sum = products.PartialRows(values, weight);
         stage.AllReduce(sum);
         residual.AddInPlace(sum);

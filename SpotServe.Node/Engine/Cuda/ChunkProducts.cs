@@ -48,7 +48,7 @@ internal sealed unsafe class ChunkProducts
     public Tensor Columns(Tensor values, Tensor weight, Tensor? bias)
     {
         var result = empty([values.shape[0], weight.shape[0]], _stage.WeightType, _stage.Device);
-        var arguments = Arguments(values, weight, leaves: 1, result);
+        var arguments = Arguments(values, weight, leaves: 1, Address(result));
         arguments.Bias = bias is null ? 0 : Address(bias);
         Launch("columns", ProductTiles.Choose(arguments.Rows, arguments.Outputs, _multiprocessors), &arguments);
         return result;
@@ -59,7 +59,7 @@ internal sealed unsafe class ChunkProducts
     {
         Invariant.Holds(up.is_contiguous() && gate.shape[0] == up.shape[0] && gate.shape[1] == up.shape[1]);
         var result = empty([values.shape[0], gate.shape[0]], _stage.WeightType, _stage.Device);
-        var arguments = Arguments(values, gate, leaves: 1, result);
+        var arguments = Arguments(values, gate, leaves: 1, Address(result));
         arguments.Second = _maps.OfWeight(Address(up), arguments.Outputs, arguments.LeafWidth, leaves: 1);
         var tiles = arguments.Rows <= ProductTiles.RowsOfFew
             ? new ProductTiles("Few", 64, Cluster: 1) : new ProductTiles("256", 128, Cluster: 2);
@@ -71,7 +71,7 @@ internal sealed unsafe class ChunkProducts
     public Tensor Logits(Tensor values, Tensor weight)
     {
         var result = empty([values.shape[0], weight.shape[0]], ScalarType.Float32, _stage.Device);
-        var arguments = Arguments(values, weight, leaves: 1, result);
+        var arguments = Arguments(values, weight, leaves: 1, Address(result));
         Launch("logits", new ProductTiles("Few", 64, Cluster: 1), &arguments);
         return result;
     }
@@ -80,7 +80,7 @@ internal sealed unsafe class ChunkProducts
     public void AddRows(Tensor values, Tensor weight, Tensor rows)
     {
         Invariant.Holds(_stage.RankCount == 1 && rows.is_contiguous());
-        Leaf(values, weight, rows);
+        Leaf(values, weight, Address(rows));
     }
 
     /// <summary>This rank's part of a row-parallel product, to be added over the ranks.</summary>
@@ -89,11 +89,19 @@ internal sealed unsafe class ChunkProducts
     {
         Invariant.Holds(_stage.RankCount > 1);
         var result = empty([values.shape[0], weight.shape[0]], ScalarType.Float32, _stage.Device);
-        Leaf(values, weight, result);
+        Leaf(values, weight, Address(result));
         return result;
     }
 
-    private void Leaf(Tensor values, Tensor weight, Tensor into)
+    /// <summary>The same where the GPUs sum by themselves, added over the ranks and to float32 rows, [rows,
+    /// outputs].</summary>
+    public void AddRows(Tensor values, Tensor weight, Tensor rows, PeerLinks peers)
+    {
+        Leaf(values, weight, peers.Exchange);
+        peers.AddSum(rows);
+    }
+
+    private void Leaf(Tensor values, Tensor weight, nint into)
     {
         var arguments = Arguments(values, weight, Leaves / _stage.RankCount, into);
         var tiles = arguments.Rows <= 2 * ProductTiles.RowsOfFew
@@ -101,7 +109,7 @@ internal sealed unsafe class ChunkProducts
         Launch("leaves", tiles, &arguments);
     }
 
-    private ProductArguments Arguments(Tensor values, Tensor weight, int leaves, Tensor output)
+    private ProductArguments Arguments(Tensor values, Tensor weight, int leaves, nint output)
     {
         Invariant.Holds(values.is_contiguous() && weight.is_contiguous());
         Invariant.Holds(values.shape[1] == weight.shape[1] && weight.shape[1] % (leaves * TensorMaps.ColumnsUnit) == 0);
@@ -110,7 +118,7 @@ internal sealed unsafe class ChunkProducts
         {
             Input = _maps.Of(Address(values), rows, width, leaves),
             Weights = _maps.OfWeight(Address(weight), outputs, width, leaves),
-            Output = Address(output),
+            Output = output,
             Rows = rows,
             Outputs = outputs,
             OutputStride = outputs,

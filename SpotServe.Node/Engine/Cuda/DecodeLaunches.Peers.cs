@@ -2,8 +2,9 @@ using SpotServe.Node.Engine.Blocks;
 
 namespace SpotServe.Node.Engine.Cuda;
 
-/// <summary>A pass whose ranks sum in each other's memory: all of it is one recording. A product pushes its part to all
-/// ranks as it is made; the kernel that adds a sum to the residual stream waits for the parts.</summary>
+/// <summary>A pass whose ranks sum in each other's memory: all of it is one recording. A product over the ranks pushes
+/// its part of each tile to all of them as it is made, waits for theirs, and ends as a product of one rank
+/// does.</summary>
 internal sealed unsafe partial class DecodeLaunches
 {
     private const int GatherThreads = 128;
@@ -16,22 +17,32 @@ internal sealed unsafe partial class DecodeLaunches
     {
         Enter(size, section: 0);
         var sum = 0;
-        if (FrontSums > 0) Receive(size, peers, sum++, _model.Layers[0].AttentionNorm, adds: false);
+        if (FrontSums > 0) Receive(size, peers, sum++, _model.Layers[0].AttentionNorm);
         for (var i = 0; i < _model.Layers.Count; i++)
         {
             Attend(size, i);
-            Partial(size, _model.Layers[i].Output, _buffers.Attended, peers.Push(sum, SumCount, _slots.Sequence));
-            Receive(size, peers, sum++, _model.Layers[i].MlpNorm, adds: true);
+            Joint(size, peers, sum++, _model.Layers[i].Output, _buffers.Attended, _model.Layers[i].MlpNorm);
             Gate(size, i);
-            Partial(size, _model.Layers[i].Mlp.Down, _buffers.Gated, peers.Push(sum, SumCount, _slots.Sequence));
-            Receive(size, peers, sum++, NormAfter(i), adds: true);
+            Joint(size, peers, sum++, _model.Layers[i].Mlp.Down, _buffers.Gated, NormAfter(i));
         }
 
         Finish(size);
     }
 
-    /// <summary>Takes a sum over the ranks into the residual stream, and prepares the next norm.</summary>
-    private void Receive(PassSize size, PeerLinks peers, int sum, RmsNorm? norm, bool adds)
+    /// <summary>A row-parallel product, summed over the ranks and added to the residual stream.</summary>
+    private void Joint(PassSize size, PeerLinks peers, int sum, RowLinear layer, nint input, RmsNorm? next)
+    {
+        var arguments = PartOf(size, layer, input);
+        AddsToResidual(ref arguments, next);
+        arguments.Push = peers.Push(sum, SumCount, _slots.Sequence);
+        arguments.From = peers.From(sum, SumCount);
+        arguments.Stride = peers.Stride;
+        arguments.Patience = peers.Waits;
+        Launch("partial", size, ref arguments, waves: 2);
+    }
+
+    /// <summary>The sum of what the ranks looked up enters the residual stream; prepares the first norm.</summary>
+    private void Receive(PassSize size, PeerLinks peers, int sum, RmsNorm? norm)
     {
         var width = _stage.Model.HiddenSize;
         var arguments = new RowArguments
@@ -41,7 +52,6 @@ internal sealed unsafe partial class DecodeLaunches
             Gain = norm is null ? 0 : Address(norm.Weight),
             Squares = _buffers.Squares,
             Width = width,
-            Adds = adds ? 1 : 0,
             Push = peers.Push(sum, SumCount, _slots.Sequence),
             From = peers.From(sum, SumCount),
             Stride = peers.Stride,

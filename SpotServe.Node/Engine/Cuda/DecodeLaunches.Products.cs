@@ -25,6 +25,13 @@ internal sealed unsafe partial class DecodeLaunches
         var arguments = Linear(size, layer.Weight, input, norm: null);
         arguments.High = Row(layer.Weight, 8);
         arguments.Tiles = arguments.Rows / 16;
+        AddsToResidual(ref arguments, next);
+        Launch("residual", size, ref arguments, waves: 2);
+    }
+
+    /// <summary>The product ends in the residual stream and prepares the next norm.</summary>
+    private void AddsToResidual(ref LinearArguments arguments, RmsNorm? next)
+    {
         arguments.Residual = _buffers.Residual;
         arguments.Gained = _buffers.Gained;
         // A stage that hands on has no norm to prepare; any weights do, and nothing reads what comes of them.
@@ -32,21 +39,24 @@ internal sealed unsafe partial class DecodeLaunches
         arguments.SquaresOut = _buffers.Squares;
         arguments.Squares = _stage.Model.HiddenSize / 16;
         arguments.OutputStride = arguments.Rows;
-        Launch("residual", size, ref arguments, waves: 2);
     }
 
-    /// <summary>This rank's part of a row-parallel product.</summary>
-    /// <param name="push">Where it goes; none leaves it to the host.</param>
-    private void Partial(PassSize size, RowLinear layer, nint input, in PushArguments push = default)
+    /// <summary>This rank's part of a row-parallel product, for the host to sum.</summary>
+    private void Partial(PassSize size, RowLinear layer, nint input)
+    {
+        var arguments = PartOf(size, layer, input);
+        arguments.Output = _buffers.Incoming;
+        Launch("partial", size, ref arguments, waves: 2);
+    }
+
+    private LinearArguments PartOf(PassSize size, RowLinear layer, nint input)
     {
         var arguments = Linear(size, layer.Weight, input, norm: null);
         arguments.Segment = arguments.K * _stage.RankCount / Segments;
         arguments.High = Row(layer.Weight, 8);
         arguments.Tiles = arguments.Rows / 16;
-        arguments.Output = _buffers.Incoming;
         arguments.OutputStride = arguments.Rows;
-        arguments.Push = push;
-        Launch("partial", size, ref arguments, waves: 2);
+        return arguments;
     }
 
     /// <summary>Logits and what is drawn from them; nothing where the stage hands on.</summary>

@@ -39,6 +39,9 @@ internal struct LinearArguments
     public int QueryHeads;
     public int KvHeads;
     public PushArguments Push;
+    public nint From;
+    public long Stride;
+    public PatienceArguments Patience;
 }
 
 /// <summary>See wide.cuh.</summary>

@@ -6,7 +6,7 @@
 
 enum Epilogue {
   ToFloats,  // out[token][row] = sum (+ bias): logits, and queries, keys, values that are normed before they are turned
-  ToPartial,    // out[token][row] = this rank's part of a sum over ranks
+  ToPartial,    // out[token][row] = this rank's part of a sum over ranks; or the sum, and all that ToResidual does
   ToAttention,  // queries to their buffer, keys and values to their pages, turned by position
   ToResidual,   // residual += sum; and what the next layer wants of it: gained values and sums of squares
   ToGated,      // out[token][i] = silu(gate) * up
@@ -33,7 +33,10 @@ struct LinearArgs {
   const float* sines;
   float epsilon, inverseWidth;
   int k, segment, tokens, tiles, rows, outStride, squares, tableStride, queryHeads, kvHeads;
-  PushArgs push;           // of ToPartial: where it goes instead of `out`
+  PushArgs push;           // of ToPartial: where it goes instead of `out`, so that the ranks sum by themselves
+  const u8* from;          // what they pushed here
+  long long stride;        // between two ranks' parts
+  PatienceArgs patience;
 };
 
 /// First of a tile's rows in the lower half's matrix.
@@ -55,8 +58,6 @@ template<int E> DEVICE Ahead readAhead(const LinearArgs& args, int tile, int g, 
     const float* h = args.residual + (long long)token * args.outStride + row;
     r.a = loadFresh(h); r.b = loadFresh(h + 8);
     r.c = args.gain[row]; r.d = args.gain[row + 8];
-  } else if (E == ToPartial) {
-    if (args.push.sequence) r.a = __int_as_float(loadFresh((const int*)args.push.sequence));
   } else if (E == ToAttention) {
     const int position = loadFresh(args.positions + token), head = tile / (HEAD_SIZE / 16),
               i = tile % (HEAD_SIZE / 16) * 8 + g;
@@ -87,10 +88,6 @@ DEVICE float finish(const LinearArgs& args, const Ahead& ahead, int tile, int g,
                     float scale) {
   if (token >= args.tokens || tile >= args.tiles) return 0.f;
   v0 *= scale; v1 *= scale;
-  if (E == ToPartial && args.push.sequence) {
-    pushPair(args.push, __float_as_uint(ahead.a), pairPlace(tile, token, args.tokens, g), v0, v1);
-    return 0.f;
-  }
   if (E == ToFloats || E == ToPartial) {
     const int row = tile * 16 + g;
     float* out = (float*)args.out + (long long)token * args.outStride + row;
@@ -135,6 +132,27 @@ DEVICE void finishTile(const LinearArgs& args, const Ahead& a0, const Ahead& a1,
       if (token + 1 < args.tokens) args.squaresOut[(token + 1) * args.squares + tile] = s1;
     }
   }
+}
+
+// ---- ranks that sum by themselves: a lane pushes its part of a tile to all ranks and takes what they push it ----
+DEVICE void pushTile(const LinearArgs& args, u32 first, int tile, int tokenTile, int lane, const Floats& v) {
+  const int g = lane >> 2, token = tokenTile * 8 + (lane & 3) * 2;
+  if (tile >= args.tiles) return;
+  if (token < args.tokens) pushPair(args.push, first, pairPlace(tile, token, args.tokens, g), v.x, v.z);
+  if (token + 1 < args.tokens) pushPair(args.push, first, pairPlace(tile, token + 1, args.tokens, g), v.y, v.w);
+}
+/// The sum of a tile goes where a product of one rank would go.
+template <int ranks>
+DEVICE void takeTile(const LinearArgs& args, u32 first, u32 step, int tile, int tokenTile, int lane,
+                     const float* scales) {
+  const int g = lane >> 2, token = tokenTile * 8 + (lane & 3) * 2;
+  const Ahead a0 = readAhead<ToResidual>(args, tile, g, token), a1 = readAhead<ToResidual>(args, tile, g, token + 1);
+  Floats v = {0.f, 0.f, 0.f, 0.f};
+  if (tile < args.tiles && token < args.tokens)
+    receivePairs<ranks>(args.from, args.stride, args.patience, first + args.push.index, step,
+                        pairPlace(tile, token, args.tokens, g),
+                        token + 1 < args.tokens ? pairPlace(tile, token + 1, args.tokens, g) : -1, v);
+  finishTile<ToResidual>(args, a0, a1, tile, tokenTile, lane, v, scales);
 }
 
 // ---- 1 / root mean square of the rows: sums of 8 partial sums a lane, 256 a warp, then a tree over the lanes ----

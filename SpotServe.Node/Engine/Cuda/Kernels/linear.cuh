@@ -4,7 +4,8 @@
 // ascending order in one float32 accumulator of mma.sync, and the segments are added as
 // ((s0+s1)+(s2+s3))+((s4+s5)+(s6+s7)). Columns (tokens) do not see each other, so neither the batch nor its padding
 // changes a bit. A rank of M holds 8 / M segments of a row-parallel matrix, adds its part of the same tree, and the
-// ranks add the rest.
+// ranks add the rest: on the host, or here, tile by tile, so that a product over ranks ends as one of a single rank
+// does.
 //
 // A block is 8 warps; warp = (segment, group of rows). Each warp has a private ring of `Depth` stages of 64 k in shared
 // memory, filled by cp.async with its 16-byte chunks XORed with row % 8 and read by ldmatrix. The first stages of
@@ -155,6 +156,20 @@ template<int NT, int MT, int Depth, int Segments, int E> DEVICE void linear(cons
     if (isFirst) putScales<NT>(args, squares, scales, 0, warp, lane);
     isFirst = false;
     __syncthreads();
+    if constexpr (E == ToPartial) {
+      if (args.push.sequence) {
+        // All parts leave before the first wait. Blocks start in the order of their numbers on every GPU, so the
+        // lowest that waits, waits for one that runs.
+        const u32 first = (u32)loadFresh((const int*)args.push.sequence),
+                  step = (u32)loadFresh((const int*)args.push.sequence + 1);
+        for (int item = warp; item < Items; item += 8)
+          pushTile(args, first, block * Tiles + item / NT, item % NT, lane,
+                   addSegments<Segments>(buffer + item * 512 + lane * 16, Items * 512));
+        for (int item = warp; item < Items; item += 8)
+          takeTile<8 / Segments>(args, first, step, block * Tiles + item / NT, item % NT, lane, scales);
+        continue;
+      }
+    }
     for (int item = warp; item < Items; item += 8) {
       const int tile = block * Tiles + item / NT;
       if (item != warp) {

@@ -2,14 +2,16 @@
 // ((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7)), in float32, so that nobody can tell who added.
 //
 // Of a decode pass: whoever makes a number writes it into every rank's memory together with the sum's number, 64 bits
-// at once, and whoever needs it looks until that number is there. So there are no barriers, and what an abandoned step
-// left behind is never taken for anything else. Of a prompt's chunk: each rank copies its numbers to where all can read
-// them, adds its part over all ranks, gives every rank the sum, and the ranks meet before and after.
+// at once, and whoever needs it looks until that number is there: mostly the very thread that wrote this rank's part.
+// So there are no barriers, and what an abandoned step left behind is never taken for anything else. Of a prompt's
+// chunk: each rank has its numbers where all can read them, adds its part over all ranks, gives every rank the sum, and
+// the ranks meet before and after.
 #pragma once
 #include "primitives.cuh"
 
 #define RANKS_MAX 8
-#define TURNS_A_LOOK 256        // looks at a sum between two at the host's words, which lie behind the host's link
+#define TURNS_A_LOOK 256           // looks at a sum between two at what ends the wait
+#define NANOSECONDS_A_LOOK 200000  // between two looks of a GPU at the host's words, which lie behind the host's link
 
 /// Where a rank's part of a sum goes.
 struct PushArgs {
@@ -23,6 +25,7 @@ struct PushArgs {
 struct PatienceArgs {
   u32* words;             // host's memory: [0] latest step that a rank abandoned, [1] the collective is over, [2] set
                           // here: a sum was given up
+  u64* looked;            // this GPU's: [0] when one of its threads last looked at the words, [1] what it saw of two
   u64 nanoseconds;        // longest wait
 };
 
@@ -41,10 +44,38 @@ DEVICE u32 loadFlag(const u32* p) {
   asm volatile("ld.acquire.sys.global.u32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
   return v;
 }
+DEVICE u32 loadWord(const u32* p) {
+  u32 v;
+  asm volatile("ld.relaxed.sys.global.u32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
+  return v;
+}
+DEVICE void storeWord(u32* p, u32 v) {
+  asm volatile("st.relaxed.sys.global.u32 [%0], %1;" :: "l"(p), "r"(v) : "memory");
+}
+DEVICE u64 loadTime(const u64* p) {
+  u64 v;
+  asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(v) : "l"(p) : "memory");
+  return v;
+}
+/// True for the one thread that puts `next` in the place of `last`.
+DEVICE bool replaceTime(u64* p, u64 last, u64 next) {
+  u64 was;
+  asm volatile("atom.relaxed.gpu.global.cas.b64 %0, [%1], %2, %3;"
+    : "=l"(was) : "l"(p), "l"(last), "l"(next) : "memory");
+  return was == last;
+}
+/// Of the lanes that come here together.
+DEVICE bool isFirstOfWarp() {
+  u32 below;
+  asm("mov.u32 %0, %%lanemask_lt;" : "=r"(below));
+  return (__activemask() & below) == 0;
+}
 DEVICE void fenceSystem() { asm volatile("fence.acq_rel.sys;" ::: "memory"); }
 DEVICE u64 nanoseconds() { u64 t; asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t)); return t; }
 
-/// Counts the looks of one wait, and says when it is over without what was waited for.
+/// Counts the looks of one wait, and says when it is over without what was waited for. Tens of thousands of threads may
+/// wait at once: if each of them read the host's words, these reads would hold up all that goes over the GPU's link to
+/// the host, the other ranks' start included. One of them reads, the others see what it saw.
 struct Wait {
   u32 turns;
   u64 began;
@@ -52,8 +83,13 @@ struct Wait {
     if (++turns % TURNS_A_LOOK) return false;
     const u64 now = nanoseconds();
     if (turns == TURNS_A_LOOK) began = now;
-    const bool over = (int)(loadFlag(args.words) - step) >= 0 || loadFlag(args.words + 1) != 0
-        || now - began > args.nanoseconds;
+    u32* seen = (u32*)(args.looked + 1);
+    const u64 last = loadTime(args.looked);
+    if (isFirstOfWarp() && (long long)(now - last) > NANOSECONDS_A_LOOK && replaceTime(args.looked, last, now)) {
+      storeWord(seen, loadWord(args.words));
+      storeWord(seen + 1, loadWord(args.words + 1));
+    }
+    const bool over = (int)(loadWord(seen) - step) >= 0 || loadWord(seen + 1) != 0 || now - began > args.nanoseconds;
     if (over) storeFlag(args.words + 2, 1);
     return over;
   }
@@ -100,6 +136,36 @@ DEVICE void receivePair(const u8* from, long long stride, const PatienceArgs& pa
   v1 = rankSum<ranks>(high);
 }
 
+/// The same for two tokens that a lane has; `place1` below 0: it has one.
+template<int ranks>
+DEVICE void receivePairs(const u8* from, long long stride, const PatienceArgs& patience, u32 number, u32 step,
+                         long long place0, long long place1, Floats& v) {
+  u64 a[2][ranks], b[2][ranks];
+  const long long second = place1 < 0 ? place0 : place1;
+  Wait wait = {0, 0};
+  bool isThere;
+  do {
+    isThere = true;
+#pragma unroll
+    for (int r = 0; r < ranks; r++) {
+      loadPair(from + place0 + r * stride, a[0][r], b[0][r]);
+      loadPair(from + second + r * stride, a[1][r], b[1][r]);
+    }
+#pragma unroll
+    for (int r = 0; r < ranks; r++)
+      isThere &= (u32)(a[0][r] >> 32) == number && (u32)(b[0][r] >> 32) == number
+          && (u32)(a[1][r] >> 32) == number && (u32)(b[1][r] >> 32) == number;
+  } while (!isThere && !wait.isOver(patience, step));
+  float part[4][ranks];
+#pragma unroll
+  for (int r = 0; r < ranks; r++) {
+    part[0][r] = __uint_as_float((u32)a[0][r]); part[1][r] = __uint_as_float((u32)a[1][r]);
+    part[2][r] = __uint_as_float((u32)b[0][r]); part[3][r] = __uint_as_float((u32)b[1][r]);
+  }
+  v.x = rankSum<ranks>(part[0]); v.y = rankSum<ranks>(part[1]);
+  v.z = rankSum<ranks>(part[2]); v.w = rankSum<ranks>(part[3]);
+}
+
 // ---- logits of all ranks, on rank 0 ----
 struct GatherArgs {
   const float* logits;    // [tokens][width]: this rank's
@@ -139,13 +205,14 @@ DEVICE void awaitRows(const GatherArgs& args) {
 
 // ---- sums of a prompt's chunk ----
 struct SumArgs {
-  Floats* values;                 // [count]: this rank's, replaced by the sum
+  const Floats* values;           // [count]: this rank's part; null where a product left it in `exchange`
+  Floats* into;                   // [count]: takes the sum
   Floats* exchange[RANKS_MAX];    // of each rank, as long
   u32* flags[RANKS_MAX];          // of each rank: [2][blocks][RANKS_MAX]
   PatienceArgs patience;
   long long count;
   u32 number, step;
-  int rank, ranks;
+  int rank, ranks, adds;          // adds: to what is there
 };
 
 /// The blocks of one index of all ranks meet. False: they do not.
@@ -177,7 +244,8 @@ DEVICE void storePeer(Floats* p, const Floats& v) {
 template<int ranks> DEVICE void sumChunk(const SumArgs& args) {
   const long long from = args.count * blockIdx.x / gridDim.x, end = args.count * (blockIdx.x + 1) / gridDim.x;
   Floats* mine = args.exchange[args.rank];
-  for (long long i = from + threadIdx.x; i < end; i += blockDim.x) storePeer(mine + i, args.values[i]);
+  if (args.values)
+    for (long long i = from + threadIdx.x; i < end; i += blockDim.x) storePeer(mine + i, args.values[i]);
   if (!meet(args, 0)) return;
   const long long low = from + (end - from) * args.rank / ranks, high = from + (end - from) * (args.rank + 1) / ranks;
   for (long long i = low + threadIdx.x; i < high; i += blockDim.x) {
@@ -192,7 +260,14 @@ template<int ranks> DEVICE void sumChunk(const SumArgs& args) {
     for (int r = 0; r < ranks; r++) storePeer(args.exchange[r] + i, sum);
   }
   if (!meet(args, 1)) return;
-  for (long long i = from + threadIdx.x; i < end; i += blockDim.x) args.values[i] = loadPeer(mine + i);
+  for (long long i = from + threadIdx.x; i < end; i += blockDim.x) {
+    Floats v = loadPeer(mine + i);
+    if (args.adds) {
+      const Floats old = args.into[i];
+      v.x = old.x + v.x; v.y = old.y + v.y; v.z = old.z + v.z; v.w = old.w + v.w;
+    }
+    args.into[i] = v;
+  }
 }
 DEVICE void sumOverRanks(const SumArgs& args) {
   if (args.ranks == 2) sumChunk<2>(args);

@@ -17,6 +17,7 @@ internal unsafe struct PushArguments
 internal struct PatienceArguments
 {
     public nint Words;
+    public nint Looked;
     public ulong Nanoseconds;
 }
 
@@ -41,6 +42,7 @@ internal struct GatherArguments
 internal unsafe struct SumArguments
 {
     public nint Values;
+    public nint Into;
     public fixed long Exchange[PeerEnd.RanksMax];
     public fixed long Flags[PeerEnd.RanksMax];
     public PatienceArguments Patience;
@@ -49,4 +51,5 @@ internal unsafe struct SumArguments
     public uint Step;
     public int Rank;
     public int Ranks;
+    public int Adds;
 }

@@ -24,6 +24,7 @@ internal sealed unsafe class PeerEnd : IRankDevice, IDisposable
     private const int Closed = 1;
     private const int GivenUp = 2;
     private const int Words = 4;
+    private const int LookedInts = 4;
 
     private readonly Tensor[] _owned;
     private readonly Tensor? _words;
@@ -60,6 +61,9 @@ internal sealed unsafe class PeerEnd : IRankDevice, IDisposable
     /// <summary>[columns, <see cref="RowParts"/>, <see cref="RanksMax"/>].</summary>
     public nint RowFlags { get; private init; }
 
+    /// <summary>When a kernel's thread last looked at the words, and what it saw: 16 bytes.</summary>
+    public nint Looked { get; private init; }
+
     /// <summary>The words, for the kernels.</summary>
     public nint WordsAddress => (nint)Data;
 
@@ -82,7 +86,8 @@ internal sealed unsafe class PeerEnd : IRankDevice, IDisposable
         var partBytes = tokens * hidden * 2 * sizeof(float);
         var received = Zeros(PeerPass.Slots * ranks * partBytes / sizeof(int));
         var exchange = Zeros((long)stepTokens * hidden);
-        var flags = Zeros((2 * SumBlocks * RanksMax) + (tokens * RowParts * RanksMax));
+        var (sumFlags, rowFlags) = (2 * SumBlocks * RanksMax, tokens * RowParts * RanksMax);
+        var flags = Zeros(sumFlags + rowFlags + LookedInts);
         var logits = Zeros(Math.Max(1, tokens * vocabulary));
         var words = zeros([Words], ScalarType.Int32).pin_memory().DetachFromDisposeScope();
         return new PeerEnd(device.index, words, received, exchange, flags, logits)
@@ -91,7 +96,8 @@ internal sealed unsafe class PeerEnd : IRankDevice, IDisposable
             PartBytes = partBytes,
             Exchange = Address(exchange),
             SumFlags = Address(flags),
-            RowFlags = Address(flags) + (2 * SumBlocks * RanksMax * sizeof(int)),
+            RowFlags = Address(flags) + (sumFlags * sizeof(int)),
+            Looked = Address(flags) + ((nint)(sumFlags + rowFlags) * sizeof(int)),
             Logits = vocabulary > 0 ? Address(logits) : 0,
             _holders = ranks,
         };

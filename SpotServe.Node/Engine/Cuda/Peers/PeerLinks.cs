@@ -44,6 +44,7 @@ internal sealed unsafe class PeerLinks : IDisposable
     public PatienceArguments Waits => new()
     {
         Words = Mine.WordsAddress,
+        Looked = Mine.Looked,
         Nanoseconds = (ulong)Patience.TotalNanoseconds,
     };
 
@@ -118,21 +119,33 @@ internal sealed unsafe class PeerLinks : IDisposable
     /// <summary>Bytes between two ranks' parts.</summary>
     public long Stride => Mine.PartBytes;
 
+    /// <summary>Where a product may leave this rank's part of the next sum of a prompt's chunk, float32 [step tokens,
+    /// hidden].</summary>
+    public nint Exchange => Mine.Exchange;
+
     /// <summary>Sums a contiguous float32 tensor over the ranks, in place, on the engine's stream.</summary>
-    public void Sum(Tensor values)
+    public void Sum(Tensor values) => Sum(values, TensorMemory.Pointer(values), adds: false);
+
+    /// <summary>Adds to a contiguous float32 tensor, [rows, hidden], the sum over the ranks of what each left at
+    /// <see cref="Exchange"/>.</summary>
+    public void AddSum(Tensor rows) => Sum(rows, null, adds: true);
+
+    private void Sum(Tensor into, void* values, bool adds)
     {
-        var count = values.NumberOfElements;
-        Invariant.Holds(values.is_contiguous() && count % 4 == 0);
+        var count = into.NumberOfElements;
+        Invariant.Holds(into.is_contiguous() && count % 4 == 0);
         var number = PeerPass.ChunkNumber(_step, _chunkSums++);
         var arguments = new SumArguments
         {
-            Values = (nint)TensorMemory.Pointer(values),
+            Values = (nint)values,
+            Into = (nint)TensorMemory.Pointer(into),
             Patience = Waits,
             Count = count / 4,
             Number = number,
             Step = unchecked((uint)_step),
             Rank = _rank,
             Ranks = RankCount,
+            Adds = adds ? 1 : 0,
         };
         for (var rank = 0; rank < RankCount; rank++)
         {
