@@ -57,7 +57,11 @@ public sealed record FleetNode(
 /// <param name="PromptTokens">Mean of those that arrived.</param>
 /// <param name="OutputTokens">Mean of those that ended; before any did, of what was asked for.</param>
 /// <param name="Waiting">Requests that no replica has taken.</param>
-public sealed record GatewayDemand(double RequestsPerSecond, double PromptTokens, double OutputTokens, int Waiting);
+/// <param name="ArrivalVariation">How unevenly requests come: the squared coefficient of variation of the times between
+/// them, 0 of even ones, 1 by chance, more in bursts; or variance over mean of how many are open, where that is
+/// less.</param>
+public sealed record GatewayDemand(
+    double RequestsPerSecond, double PromptTokens, double OutputTokens, int Waiting, double ArrivalVariation = 1);
 
 /// <summary>
 /// One device of a node; <paramref name="MemoryBytes"/> may be filled with weights, pages and buffers.

@@ -1,7 +1,6 @@
 using Akka.Actor;
 using Akka.Event;
 using SpotServe.Actors.Execution;
-using SpotServe.Actors.Fragments;
 using SpotServe.Actors.Replica;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 
@@ -23,9 +22,7 @@ internal sealed partial class PositionActor : ReceiveActor, IWithTimers
     private readonly Func<ConnectPosition, StageAssignment, IStepPipeline, Props> _replicaProps;
     private readonly TimeProvider _clock;
     private readonly ILoggingAdapter _log = Context.GetLogger();
-    private readonly LargeMessages _large = LargeMessages.Of(Context.System);
     private readonly CancellationTokenSource _work = new();
-    private readonly PageCopyJobs _copyJobs;
     private readonly DeviceCopies _deviceCopies = new();
     private readonly Epoch _epoch;
     private ConnectPosition? _connect;
@@ -50,7 +47,6 @@ internal sealed partial class PositionActor : ReceiveActor, IWithTimers
         _launcher = launcher;
         _replicaProps = replicaProps;
         _clock = clock;
-        _copyJobs = new PageCopyJobs(Self);
         Become(Preparing);
     }
 
@@ -121,9 +117,6 @@ internal sealed partial class PositionActor : ReceiveActor, IWithTimers
         Receive<Rehearsed>(_ => OnRehearsed());
         Receive<CopyDevicePages>(OnCopyDevicePages);
         Receive<HandoverProtocol.CopyPages>(OnCopyPages);
-        Receive<DevicePagesCopied>(_copyJobs.OnCopied);
-        Receive<DevicePagesLost>(_copyJobs.OnLost);
-        Receive<RepeatCopies>(_ => OnRepeatCopies());
         Receive<CopyEnded>(ended => _deviceCopies.End(ended.Job, ended.Answer, Self));
         Receive<HandoverProtocol.IMessage>(message => Context.Parent.Tell(message));
         Common();
@@ -219,6 +212,8 @@ internal sealed partial class PositionActor : ReceiveActor, IWithTimers
     private void OnClose(Close command)
     {
         Become(Closing);
+        // Copies that are under way ask no device any more.
+        foreach (var child in Context.GetChildren()) Context.Stop(child);
         var trim = command.Trim;
         DropEverything().PipeTo(
             Self, success: () => new EngineGone(trim, Fault: null), failure: fault => new EngineGone(trim, fault));

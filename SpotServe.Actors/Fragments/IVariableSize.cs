@@ -17,6 +17,9 @@ internal static class SizeBounds
     /// <summary>Ids, numbers and type marks of a message.</summary>
     public const int Frame = 1_024;
 
+    /// <summary>The same of one part of several in a message.</summary>
+    public const int Part = 128;
+
     /// <summary>A token is a varint.</summary>
     public static long Tokens(long count) => count * Serialization.Varint.BytesMax;
 

@@ -18,6 +18,9 @@ internal sealed class LargeMessages(
 {
     public static LargeMessages Of(ActorSystem system) => system.WithExtension<LargeMessages, Provider>();
 
+    /// <summary>Most bytes of a message that goes whole.</summary>
+    public int WholeBytesMax => limits.WholeBytesMax;
+
     /// <summary>Whether a message can be too long for a frame.</summary>
     public bool MayBeLong(IVariableSize message) => message.BytesMax > limits.WholeBytesMax;
 

@@ -7,6 +7,10 @@ namespace SpotServe.Actors.Gateway;
 /// <param name="window">How far back arrivals count.</param>
 internal sealed class ArrivalWindow(TimeSpan window)
 {
+    /// <summary>Few arrivals say little of how evenly they come: this many more are taken to come by chance.</summary>
+    private const int GapsByChance = 16;
+
+    private readonly OpenNumbers _open = new(window);
     private readonly Queue<Arrival> _arrivals = [];
     private readonly Queue<(DateTimeOffset At, int Tokens)> _ends = [];
     private readonly Queue<(DateTimeOffset At, long Tokens)> _drained = [];
@@ -19,6 +23,9 @@ internal sealed class ArrivalWindow(TimeSpan window)
     }
 
     public void OnEnded(int tokens, DateTimeOffset now) => _ends.Enqueue((now, tokens));
+
+    /// <summary>So many requests are open now.</summary>
+    public void OnOpen(int open, DateTimeOffset now) => _open.Set(open, now);
 
     /// <summary>Tokens that waited wait no more: their request begins, or is over.</summary>
     public void OnDrained(long tokens, DateTimeOffset now)
@@ -57,7 +64,20 @@ internal sealed class ArrivalWindow(TimeSpan window)
             _arrivals.Count / seconds,
             _arrivals.Average(arrival => arrival.PromptTokens),
             _ends.Count > 0 ? _ends.Average(end => end.Tokens) : _arrivals.Average(arrival => arrival.TokensMax),
-            waiting);
+            waiting,
+            Math.Min(Variation(), _open.Spread(now)));
+    }
+
+    /// <summary>Squared coefficient of variation of the times between arrivals: 0 of even ones, 1 by chance.</summary>
+    private double Variation()
+    {
+        var gaps = _arrivals.Zip(_arrivals.Skip(1), (one, next) => (next.At - one.At).TotalSeconds).ToList();
+        if (gaps.Count == 0) return 1;
+        var mean = gaps.Average();
+        // All at one instant is one burst; how far bursts are apart is not known yet.
+        if (mean <= 0) return 1;
+        var measured = gaps.Average(gap => (gap - mean) * (gap - mean)) / (mean * mean);
+        return (GapsByChance + (gaps.Count * measured)) / (GapsByChance + gaps.Count);
     }
 
     private double Heard(DateTimeOffset now) =>

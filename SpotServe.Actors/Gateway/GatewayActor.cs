@@ -3,6 +3,7 @@ using Akka.Actor;
 using Akka.Event;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Fragments;
+using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
 using SpotServe.Actors.Scheduling;
 using static SpotServe.Actors.Gateway.GatewayProtocol;
@@ -68,6 +69,8 @@ public sealed partial class GatewayActor : ReceiveActor, IWithTimers
         Receive<RequestProtocol.Route>(OnRoute);
         Receive<RequestProtocol.Begun>(begun => _arrivals.OnDrained(_open.Begin(begun.Id), _clock.GetUtcNow()));
         Receive<RequestProtocol.RouteEnded>(OnRouteEnded);
+        Receive<ReplicaProtocol.StepDrew>(OnStepDrew);
+        Receive<ReplicaProtocol.IEvent>(PassOn);
         Receive<ClusterProtocol.PlannerView>(OnView);
         Receive<ClusterProtocol.ViewChange>(OnViewChange);
         Receive<Terminated>(OnEntityStopped);
@@ -92,6 +95,7 @@ public sealed partial class GatewayActor : ReceiveActor, IWithTimers
         {
             entry = new RouteEntry(Sender) { Prompt = command.Prompt };
             _routes.Add(command.Id, entry);
+            _arrivals.OnOpen(_routes.Count, _clock.GetUtcNow());
             var tokens = TokensOf(command.Prompt.Length, command.TokensMax);
             _open.Add(command.Id, command.Standing.Client, tokens, waits: !command.HasBegun);
             Context.Watch(Sender);
@@ -181,6 +185,18 @@ public sealed partial class GatewayActor : ReceiveActor, IWithTimers
         foreach (var (id, entry) in _routes) Assign(id, entry);
     }
 
+    /// <summary>Each entity gets its own, from the replica, and judges by itself whether it wants it.</summary>
+    private void OnStepDrew(ReplicaProtocol.StepDrew step)
+    {
+        foreach (var drawn in step.Drawn) PassOn(drawn);
+    }
+
+    /// <summary>Of a request that has ended nothing is wanted.</summary>
+    private void PassOn(ReplicaProtocol.IEvent said)
+    {
+        if (_routes.TryGetValue(said.Id, out var entry)) entry.Entity.Forward(said);
+    }
+
     private void OnRouteEnded(RequestProtocol.RouteEnded ended)
     {
         if (_routes.ContainsKey(ended.Id)) _arrivals.OnEnded(ended.Tokens, _clock.GetUtcNow());
@@ -200,7 +216,9 @@ public sealed partial class GatewayActor : ReceiveActor, IWithTimers
     private void RemoveRoute(RequestId id)
     {
         if (!_routes.Remove(id, out var entry)) return;
-        _arrivals.OnDrained(_open.Remove(id), _clock.GetUtcNow());
+        var now = _clock.GetUtcNow();
+        _arrivals.OnOpen(_routes.Count, now);
+        _arrivals.OnDrained(_open.Remove(id), now);
         Unroute(entry);
         Context.Unwatch(entry.Entity);
     }

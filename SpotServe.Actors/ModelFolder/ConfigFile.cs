@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Text.Json;
-using System.Text.Unicode;
 
 namespace SpotServe.Actors.ModelFolder;
 
@@ -173,17 +172,14 @@ public sealed class ConfigFile
 
     private static JsonElement Parse(string path, byte[] json)
     {
-        // Texts are not looked at when JSON is parsed, and would fail whoever looks later.
-        if (!Utf8.IsValid(json)) throw new ModelFormatException($"{path}: is not JSON: it is not UTF-8.");
         try
         {
-            using var document = JsonDocument.Parse(json);
-            JsonTexts.CheckNames(json);
+            using var document = JsonTexts.Parse(json);
             return document.RootElement.ValueKind == JsonValueKind.Object
                 ? document.RootElement.Clone()
                 : throw new ModelFormatException($"{path}: is not a JSON object.");
         }
-        catch (Exception error) when (error is JsonException or InvalidOperationException)
+        catch (JsonException error)
         {
             throw new ModelFormatException($"{path}: is not JSON: {Shorten(error.Message)}", error);
         }

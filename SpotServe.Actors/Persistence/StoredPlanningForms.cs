@@ -4,15 +4,21 @@ using SpotServe.Actors.Planning;
 namespace SpotServe.Actors.Persistence;
 
 /// <summary>Parts of the planner's stored events: what it learned, what was chosen, which machines it wants.</summary>
-internal sealed record CorrectionV1(int Ranks, string Kind, double Step, double Prefill);
+internal sealed record CorrectionV1(int Ranks, string Kind, double Step, double Prefill, int? Batch = null)
+{
+    public static CorrectionV1 Of(CostCorrection c) =>
+        new(c.Ranks, c.Kind, c.Step, c.Prefill, c.BatchSize == 1 ? null : c.BatchSize);
+
+    public CostCorrection ToCorrection() => new(Ranks, Kind, Step, Prefill) { BatchSize = Batch ?? 1 };
+}
 
 internal sealed record CorrectionsV1(CorrectionV1[] ByShape, double Step, double Prefill)
 {
     public static CorrectionsV1 Of(CostCorrections c) => new(
-        [.. c.ByShape.Select(one => new CorrectionV1(one.Ranks, one.Kind, one.Step, one.Prefill))], c.Step, c.Prefill);
+        [.. c.ByShape.Select(CorrectionV1.Of)], c.Step, c.Prefill);
 
     public CostCorrections ToCorrections() => new(
-        [.. ByShape.Select(one => new CostCorrection(one.Ranks, one.Kind, one.Step, one.Prefill))], Step, Prefill);
+        [.. ByShape.Select(one => one.ToCorrection())], Step, Prefill);
 }
 
 /// <param name="SloTarget">In seconds.</param>

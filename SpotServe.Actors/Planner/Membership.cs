@@ -77,8 +77,12 @@ internal sealed class AkkaMembership : IMembership
         /// <summary>A machine that is there refuses within a round trip; one that is gone never does.</summary>
         private static TimeSpan RefusalMax => TimeSpan.FromSeconds(1);
 
-        protected override void PreStart() =>
+        protected override void PreStart()
+        {
             Context.System.EventStream.Subscribe(Self, typeof(DisassociatedEvent));
+            // Knocks once where nobody listens, so that the first loss does not wait for this to be compiled.
+            _ = ListeningPort.IsRefusedAsync(new Address("tcp", "nobody", "127.0.0.1", 1), RefusalMax);
+        }
 
         protected override void PostStop() => Akka.Cluster.Cluster.Get(Context.System).Unsubscribe(Self);
 

@@ -156,7 +156,7 @@ internal sealed class PlannerActor : ReceivePersistentActor, IWithTimers
         Do(next.Effects, 0);
         if (_hasRehearsed || next.State.Phase is not Serving) return;
         _hasRehearsed = true;
-        Rehearsal.Run(_core, next.State, _clock.GetUtcNow());
+        Do(Rehearsal.Run(_core, next.State, _clock.GetUtcNow()), 0);
     }
 
     private void Do(ImmutableArray<PlannerEffect> effects, int first)

@@ -100,6 +100,9 @@ public static class HandoverProtocol
         ImmutableArray<int> Pages,
         IActorRef? Subscriber)
     {
+        /// <summary>As of <see cref="ReplicaProtocol.Submit.Gateway"/>.</summary>
+        public IActorRef? Gateway { get; init; }
+
         /// <summary>As of <see cref="SequencePages"/>.</summary>
         public int Residence { get; init; }
 

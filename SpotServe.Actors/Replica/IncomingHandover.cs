@@ -15,14 +15,14 @@ internal sealed class IncomingHandover
     private readonly Epoch _epoch;
     private readonly int _pageCount;
     private readonly IActorRef _self;
-    private readonly PageCopies _copies;
+    private readonly PageCopyQueue _copies;
     private readonly SortedDictionary<int, Source> _sources = [];
     private readonly Queue<int> _reserved = [];
     private readonly List<ArrivingPages> _unplaced = [];
     private int _nextPage;
 
     public IncomingHandover(
-        Epoch epoch, IReadOnlyList<int> expects, int pageCount, PageCopies copies, IActorRef self)
+        Epoch epoch, IReadOnlyList<int> expects, int pageCount, PageCopyQueue copies, IActorRef self)
     {
         _epoch = epoch;
         _pageCount = pageCount;

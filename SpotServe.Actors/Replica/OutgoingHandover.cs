@@ -124,7 +124,7 @@ internal sealed class OutgoingHandover
     /// <summary>After the last step: sends the rest, with the sequences' state.</summary>
     /// <param name="subscriberOf">Who hears of a request's tokens, or null.</param>
     /// <returns>Why some could not be handed over, a line each; their targets hear how many are missing.</returns>
-    public IReadOnlyList<string> Finish(Func<RequestId, IActorRef?> subscriberOf)
+    public IReadOnlyList<string> Finish(Func<RequestId, Subscriber?> subscriberOf)
     {
         List<string> missing = [];
         foreach (var state in _scheduler.Export())
@@ -233,7 +233,7 @@ internal sealed class OutgoingHandover
         return true;
     }
 
-    private HandedSequence Hand(Target target, SequenceState state, IActorRef? subscriber)
+    private HandedSequence Hand(Target target, SequenceState state, Subscriber? subscriber)
     {
         var known = _scheduler.TryGet(state.Id, out var sequence);
         Invariant.Holds(known);
@@ -246,8 +246,9 @@ internal sealed class OutgoingHandover
             state.CachedTokens,
             first,
             pages,
-            subscriber)
+            subscriber?.Entity)
         {
+            Gateway = subscriber?.Gateway,
             Births = BirthsOf(pages),
             KeptPages = state.KeptPages,
             Residence = sequence!.Residence,

@@ -9,7 +9,7 @@ namespace SpotServe.Actors.Replica;
 /// later.</summary>
 public sealed partial class ReplicaActor
 {
-    private readonly PageCopies _copies;
+    private readonly PageCopyQueue _copies;
     private readonly IncomingHandover? _incoming;
     private readonly List<(ReplicaProtocol.Submit Submit, IActorRef Sender)> _held = [];
     private OutgoingHandover? _outgoing;
@@ -130,11 +130,8 @@ public sealed partial class ReplicaActor
         foreach (var (handed, _) in sequences) Introduce(handed);
         foreach (var ended in adoption.Ended)
         {
-            _subscribers.Tell(
-                ended.Sequence.Id,
-                new ReplicaProtocol.TokensGenerated(
-                    _epoch, ended.Sequence.Id, ended.Sequence.Generated.Length, [], ended.Reason),
-                Self);
+            _subscribers.Tell(new ReplicaProtocol.TokensGenerated(
+                _epoch, ended.Sequence.Id, ended.Sequence.Generated.Length, [], ended.Reason));
             Forget(ended.Sequence.Id);
         }
 
@@ -155,7 +152,7 @@ public sealed partial class ReplicaActor
             return;
         }
 
-        _subscribers.Attach(handed.Id, subscriber);
+        _subscribers.Attach(handed.Id, new Subscriber(subscriber, handed.Gateway));
         subscriber.Tell(new ReplicaProtocol.TokensGenerated(_epoch, handed.Id, handed.Generated.Length, [], null));
     }
 

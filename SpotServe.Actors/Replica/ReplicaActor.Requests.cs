@@ -21,7 +21,7 @@ public sealed partial class ReplicaActor
         {
             case Submission.Queued:
                 if (_scheduler.TryGet(submit.Id, out var queued)) _meter.OnQueued(queued);
-                _subscribers.Attach(submit.Id, Sender);
+                _subscribers.Attach(submit.Id, new Subscriber(Sender, submit.Gateway));
                 _spans.Begin(submit.Id, submit.Request.Spec, submit.Request.Committed.Length, "submitted");
                 _resumed.OnTaken(submit);
                 PlanSteps();
@@ -65,7 +65,7 @@ public sealed partial class ReplicaActor
             && Resend(
                 submit, sequence.Generated, sequence.Logprobs, null, sequence.ReusedTokens, sequence.PromptLogprobs))
         {
-            _subscribers.Attach(submit.Id, Sender);
+            _subscribers.Attach(submit.Id, new Subscriber(Sender, submit.Gateway));
             Timers.Cancel(OrphanKey(submit.Id));
             return true;
         }
@@ -129,11 +129,11 @@ public sealed partial class ReplicaActor
         foreach (var sequence in _scheduler.Sequences)
         {
             if (sequence.Phase is not (SequencePhase.Waiting or SequencePhase.Prefill)) continue;
-            _subscribers.Tell(
-                sequence.Id,
-                new ReplicaProtocol.TokensGenerated(_epoch, sequence.Id, sequence.GeneratedCount, [], null),
-                Self);
+            _subscribers.Gather(
+                new ReplicaProtocol.TokensGenerated(_epoch, sequence.Id, sequence.GeneratedCount, [], null));
         }
+
+        _subscribers.SendGathered();
     }
 
     private void OnCancel(ReplicaProtocol.Cancel cancel)
@@ -197,7 +197,7 @@ public sealed partial class ReplicaActor
     {
         var awaiting = _scheduler.AwaitingPermit;
         if (awaiting is { } id && (isReport || awaiting != _askedFor))
-            _subscribers.Tell(id, new ReplicaProtocol.AloneDue(_epoch, id), Self);
+            _subscribers.Tell(new ReplicaProtocol.AloneDue(_epoch, id));
         _askedFor = awaiting;
     }
 
@@ -207,9 +207,9 @@ public sealed partial class ReplicaActor
 
     private void RejectAll(string reason, bool isLoss)
     {
-        foreach (var (id, subscriber) in _subscribers.All)
+        foreach (var id in _subscribers.Requests)
         {
-            subscriber.Tell(new ReplicaProtocol.Rejected(_epoch, id, reason)
+            _subscribers.Tell(new ReplicaProtocol.Rejected(_epoch, id, reason)
             {
                 WasInLostStep = isLoss && _scheduler.TryGet(id, out var sequence) && sequence.IsInFlight,
             });

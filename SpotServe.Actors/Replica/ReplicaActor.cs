@@ -62,9 +62,9 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
         var time = Context.System.Scheduler;
         _meter = new ReplicaMeter(() => time.MonotonicClock);
         _spans = new ReplicaSpans(epoch, replicaIndex);
-        _subscribers = new Subscribers(Context);
+        _subscribers = new Subscribers(epoch, Context, Self);
         _finished = new FinishedRequests(settings.FinishedRequestsMax);
-        _copies = new PageCopies(epoch, Context.Parent, Self);
+        _copies = new PageCopyQueue(epoch, Context.Parent, Self);
         if (expects.Count == 0)
         {
             Become(Serving);
@@ -251,7 +251,7 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
             if (outcome.Error is { } error)
             {
                 _log.Warning("{Id} is ended: {Reason}", id, error);
-                _subscribers.Tell(id, Ended(id, error), Self);
+                _subscribers.Tell(Ended(id, error));
                 _finished.Add(outcome.Sequence, FinishReason.Failed, error);
                 Forget(id);
                 continue;
@@ -265,12 +265,13 @@ public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
                 ReusedTokens = outcome.Index == 0 ? outcome.Sequence.ReusedTokens : 0,
                 PromptLogprobs = outcome.Index == 0 ? [.. outcome.Sequence.PromptLogprobs] : [],
             };
-            _subscribers.Tell(id, generated, Self);
+            _subscribers.Gather(generated);
             if (outcome.Finished is not { } reason) continue;
             _finished.Add(outcome.Sequence, reason);
             Forget(id);
         }
 
+        _subscribers.SendGathered();
         TellOfResumed();
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Akka.Actor;
 using SpotServe.Actors.Fragments;
 
 namespace SpotServe.Actors.Replica;
@@ -29,6 +30,10 @@ public static class ReplicaProtocol
         /// <summary>Epoch of the replica that ran it before and was lost; null when none did, or when the entity does
         /// not know.</summary>
         public Epoch? LostIn { get; init; }
+
+        /// <summary>The gateway of the entity's process, which passes on to it what comes in <see cref="StepDrew"/> or
+        /// alone. Null when the entity wants all of it itself.</summary>
+        public IActorRef? Gateway { get; init; }
 
         long IVariableSize.BytesMax =>
             SizeBounds.Frame + Request.Spec.BytesMax + SizeBounds.Tokens(Request.Committed.Length);
@@ -66,6 +71,19 @@ public static class ReplicaProtocol
 
         long IVariableSize.BytesMax => SizeBounds.Frame + SizeBounds.Tokens(Tokens.Length)
             + SizeBounds.Logprobs(Logprobs) + SizeBounds.Logprobs(PromptLogprobs);
+    }
+
+    /// <summary>
+    /// What one step drew for all requests of one gateway, in one message: a control node has few of them to take, to
+    /// check and to wake somebody for, however many streams there are. The gateway passes each on to its entity.
+    /// </summary>
+    public sealed record StepDrew(Epoch Epoch, ImmutableArray<TokensGenerated> Drawn) : IVariableSize
+    {
+        long IVariableSize.BytesMax => SizeBounds.Frame + Drawn.Sum(PartBytesMax);
+
+        /// <summary>What one of them takes.</summary>
+        internal static long PartBytesMax(TokensGenerated drawn) =>
+            ((IVariableSize)drawn).BytesMax - SizeBounds.Frame + SizeBounds.Part + SizeBounds.Text(drawn.Id.Value);
     }
 
     /// <summary>

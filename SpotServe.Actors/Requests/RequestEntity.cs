@@ -243,7 +243,7 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         {
             RunsAlone = next == NextAttempt.Alone,
         };
-        var submit = new ReplicaProtocol.Submit(_route!.Epoch, request) { LostIn = LostIn() };
+        var submit = new ReplicaProtocol.Submit(_route!.Epoch, request) { LostIn = LostIn(), Gateway = _gateway };
         if (_large.Tell(_route.Replica, submit, Self) is not { } refusal) return;
         _log.Warning("{Id} could not be submitted: {Reason}", _id, refusal.Reason);
         // Else its silence will have it submitted again.

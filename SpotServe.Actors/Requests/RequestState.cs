@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 using static SpotServe.Actors.Requests.RequestEvents;
 
 namespace SpotServe.Actors.Requests;
@@ -42,8 +43,8 @@ public sealed class RequestState
                 Invariant.Holds(IsOpen);
                 Invariant.Holds(committed.FirstIndex == _tokens.Count);
                 Invariant.Holds(committed.Logprobs.IsEmpty || committed.Logprobs.Length == committed.Tokens.Length);
-                _tokens.AddRange(committed.Tokens);
-                _logprobs.AddRange(committed.Logprobs);
+                _tokens.AddRange(committed.Tokens.AsSpan());
+                _logprobs.AddRange(committed.Logprobs.AsSpan());
                 ReusedTokens += committed.ReusedTokens;
                 if (committed.FirstIndex == 0) PromptLogprobs = committed.PromptLogprobs;
                 Invariant.Holds(_logprobs.Count == 0 || _logprobs.Count == _tokens.Count);
@@ -68,11 +69,11 @@ public sealed class RequestState
 
     /// <summary>Committed tokens from an index on; empty when there are none yet.</summary>
     public ImmutableArray<int> TokensFrom(int index) =>
-        index >= _tokens.Count ? [] : [.. _tokens.Skip(Math.Max(0, index))];
+        index >= _tokens.Count ? [] : [.. CollectionsMarshal.AsSpan(_tokens)[Math.Max(0, index)..]];
 
     /// <summary>Theirs, from an index on; empty when the request wants none.</summary>
     public ImmutableArray<TokenLogprobs> LogprobsFrom(int index) =>
-        index >= _logprobs.Count ? [] : [.. _logprobs.Skip(Math.Max(0, index))];
+        index >= _logprobs.Count ? [] : [.. CollectionsMarshal.AsSpan(_logprobs)[Math.Max(0, index)..]];
 }
 
 /// <summary>
@@ -95,13 +96,12 @@ public sealed class TokenIntake(int committedCount)
     public bool Offer(int firstIndex, ImmutableArray<int> tokens, ImmutableArray<TokenLogprobs> logprobs)
     {
         if (firstIndex > _next) return false;
-        _logprobs.AddRange(logprobs.Skip(_next - firstIndex));
-        foreach (var token in tokens.Skip(_next - firstIndex))
-        {
-            _pending.Add(token);
-            _next++;
-        }
-
+        var known = _next - firstIndex;
+        if (known < logprobs.Length) _logprobs.AddRange(logprobs.AsSpan()[known..]);
+        if (known >= tokens.Length) return true;
+        var fresh = tokens.AsSpan()[known..];
+        _pending.AddRange(fresh);
+        _next += fresh.Length;
         return true;
     }
 

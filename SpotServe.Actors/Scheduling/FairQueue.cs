@@ -42,9 +42,6 @@ internal sealed class FairQueue<T>
     /// <summary>Those that wait.</summary>
     public int Count { get; private set; }
 
-    /// <summary>Clients of whom something waits.</summary>
-    public int ClientCount => _waiting.Count;
-
     /// <summary>Clients of whom it is known what they got.</summary>
     public int RememberedClients => _clients.Count;
 

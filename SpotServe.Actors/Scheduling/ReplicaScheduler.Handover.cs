@@ -5,9 +5,6 @@ namespace SpotServe.Actors.Scheduling;
 /// <summary>Sequences that leave for another replica or come from one.</summary>
 public sealed partial class ReplicaScheduler
 {
-    /// <summary>Pages that are set aside.</summary>
-    public int AsidePageCount => _pages.AsideCount;
-
     /// <summary>All sequences as they are, the most senior first. No step may be in flight.</summary>
     public ImmutableArray<SequenceState> Export()
     {

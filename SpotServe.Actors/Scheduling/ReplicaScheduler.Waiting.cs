@@ -7,9 +7,6 @@ namespace SpotServe.Actors.Scheduling;
 /// </summary>
 public sealed partial class ReplicaScheduler
 {
-    /// <summary>Clients of whom newcomers wait.</summary>
-    public int WaitingClients => _newcomers.ClientCount;
-
     private void Wait(Sequence sequence)
     {
         if (sequence.IsNewcomer) sequence.Place = _newcomers.Add(sequence.Spec.Standing, sequence);

@@ -39,6 +39,18 @@ public sealed record Layout(
     /// <summary>Whether a device of this node has a position.</summary>
     public bool Uses(string node) => Placement.Any(device => device.Node == node);
 
+    /// <summary>Whether the ranks of a position's stage are on several nodes.</summary>
+    public bool Spans(Position position)
+    {
+        var first = IndexOf(position with { Rank = 0 });
+        for (var rank = 1; rank < Degrees.Ranks; rank++)
+        {
+            if (Placement[first + rank].Node != Placement[first].Node) return true;
+        }
+
+        return false;
+    }
+
     /// <summary>The position of a device that has one.</summary>
     public Position PositionOf(DeviceId device) => PositionAt(Placement.IndexOf(device));
 

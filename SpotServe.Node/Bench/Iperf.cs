@@ -1,7 +1,7 @@
 using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
-using System.Text.Json;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Node.Bench;
 
@@ -50,10 +50,10 @@ internal static class Iperf
 
     private static double ReceivedRate(string report)
     {
-        using var json = JsonDocument.Parse(report);
+        using var json = JsonTexts.Parse(report);
         if (json.RootElement.TryGetProperty("error", out var error))
         {
-            throw new InvalidDataException($"{Program} failed: {error.GetString()}");
+            throw new InvalidDataException($"{Program} failed: {JsonTexts.Of(error)}");
         }
 
         return json.RootElement.GetProperty("end").GetProperty("sum_received")

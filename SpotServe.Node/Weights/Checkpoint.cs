@@ -133,10 +133,11 @@ public sealed class Checkpoint : IDisposable
             throw new ModelFormatException($"{index}: is larger than {IndexBytesMax >> 20} MiB.");
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(index));
+            using var document = JsonTexts.Parse(File.ReadAllBytes(index));
             var map = new Dictionary<string, string>(StringComparer.Ordinal);
             foreach (var entry in document.RootElement.GetProperty("weight_map").EnumerateObject())
-                map[entry.Name] = entry.Value.GetString() ?? "";
+                map[entry.Name] = JsonTexts.Of(entry.Value)
+                    ?? throw new JsonException("a file in it is named by no text");
             return map;
         }
         catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException)

@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Collections.Frozen;
 using System.Text.Json;
-using System.Text.Unicode;
 using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Node.Weights;
@@ -38,12 +37,10 @@ internal static class SafetensorsHeader
     public static FrozenDictionary<string, StoredTensor> Parse(
         string path, ReadOnlySpan<byte> header, long dataStart, long fileBytes)
     {
-        if (!Utf8.IsValid(header))
-            throw new ModelFormatException($"{path}: the header is not JSON: it is not UTF-8.");
         JsonDocument document;
         try
         {
-            document = JsonDocument.Parse(header.ToArray());
+            document = JsonTexts.Parse(header.ToArray());
         }
         catch (JsonException error)
         {
@@ -57,7 +54,7 @@ internal static class SafetensorsHeader
             var tensors = new Dictionary<string, StoredTensor>(StringComparer.Ordinal);
             foreach (var property in document.RootElement.EnumerateObject())
             {
-                var name = NameOf(path, property);
+                var name = property.Name;
                 if (name == "__metadata__") continue;
                 if (!tensors.TryAdd(name, ParseTensor(path, name, property.Value, dataStart, fileBytes)))
                     throw new ModelFormatException($"{path}: tensor {name} appears twice in the header.");
@@ -68,40 +65,18 @@ internal static class SafetensorsHeader
         }
     }
 
-    private static string NameOf(string path, JsonProperty property)
-    {
-        try
-        {
-            return property.Name;
-        }
-        catch (InvalidOperationException error)
-        {
-            throw new ModelFormatException($"{path}: a tensor's name is not valid text.", error);
-        }
-    }
-
-    /// <summary>A field of a tensor's entry; also one that is there may have names beside it that are not valid
-    /// text.</summary>
-    private static JsonElement? FieldOf(
-        string path, string name, JsonElement entry, string field, JsonValueKind kind)
-    {
-        if (entry.ValueKind != JsonValueKind.Object) return null;
-        try
-        {
-            return entry.TryGetProperty(field, out var value) && value.ValueKind == kind ? value : null;
-        }
-        catch (InvalidOperationException error)
-        {
-            throw new ModelFormatException($"{path}: tensor {name} has a field whose name is not valid text.", error);
-        }
-    }
+    private static JsonElement? FieldOf(JsonElement entry, string field, JsonValueKind kind) =>
+        entry.ValueKind == JsonValueKind.Object && entry.TryGetProperty(field, out var value)
+            && value.ValueKind == kind
+            ? value
+            : null;
 
     private static StoredTensor ParseTensor(
         string path, string name, JsonElement entry, long dataStart, long fileBytes)
     {
-        if (FieldOf(path, name, entry, "dtype", JsonValueKind.String) is not { } type
-            || FieldOf(path, name, entry, "shape", JsonValueKind.Array) is not { } shape
-            || FieldOf(path, name, entry, "data_offsets", JsonValueKind.Array) is not { } offsets
+        if (FieldOf(entry, "dtype", JsonValueKind.String) is not { } type
+            || FieldOf(entry, "shape", JsonValueKind.Array) is not { } shape
+            || FieldOf(entry, "data_offsets", JsonValueKind.Array) is not { } offsets
             || offsets.GetArrayLength() != 2)
         {
             throw new ModelFormatException($"{path}: tensor {name} lacks dtype, shape or two data_offsets.");
@@ -123,7 +98,8 @@ internal static class SafetensorsHeader
         }
 
         // A type that no model family uses (an integer buffer, say) does no harm unless it is asked for.
-        var known = TypeOf(RawText(path, name, type));
+        var known = TypeOf(JsonTexts.Of(type)
+            ?? throw new ModelFormatException($"{path}: tensor {name} has a dtype that is not valid text."));
         if (known is { } elementType)
         {
             var bytes = BytesOf(path, name, dimensions, elementType.Bytes());
@@ -136,18 +112,6 @@ internal static class SafetensorsHeader
         }
 
         return new StoredTensor(name, known, dimensions, dataStart + first, end - first);
-    }
-
-    private static string RawText(string path, string name, JsonElement element)
-    {
-        try
-        {
-            return element.GetString()!;
-        }
-        catch (InvalidOperationException error)
-        {
-            throw new ModelFormatException($"{path}: tensor {name} has a dtype that is not valid text.", error);
-        }
     }
 
     private static ElementType? TypeOf(string dtype) => dtype switch

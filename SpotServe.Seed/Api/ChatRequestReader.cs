@@ -148,7 +148,7 @@ internal sealed class ChatRequestReader(CompletionModel model, ApiOptions option
         {
             return JsonWriting.FromJson(element);
         }
-        catch (InvalidOperationException)
+        catch (FormatException)
         {
             throw ApiException.BadField(name, "is no valid Unicode: half of a surrogate pair stands alone.");
         }

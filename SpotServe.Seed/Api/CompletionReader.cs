@@ -12,6 +12,9 @@ internal abstract record CompletionPiece
     {
     }
 
+    /// <summary>Another piece came together with it: whoever sends them had better wait for that.</summary>
+    public bool IsFollowed { get; init; }
+
     /// <summary>The text that one token brought; empty when it only began a character or perhaps a stop
     /// string.</summary>
     /// <param name="Logprobs">Where the client wants them.</param>
@@ -63,6 +66,7 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
         var completion = new CompletionText(model.Tokenizer, notes);
         var (count, reused) = (0, 0);
         ImmutableArray<TokenLogprobs> prompt = [];
+        CompletionPiece? held = null;   // until it is known whether another follows
         await foreach (var batch in cluster.StreamAsync(id, 0, cancel).ConfigureAwait(false))
         {
             if (batch.FirstIndex != count)
@@ -78,8 +82,10 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
             {
                 count++;
                 if (completion.Push(batch.Tokens[i]) is not { } text) continue;
-                yield return new CompletionPiece.Token(count - 1, text, LogprobsOf(batch, i));
+                if (held is not null) yield return held with { IsFollowed = true };
+                held = new CompletionPiece.Token(count - 1, text, LogprobsOf(batch, i));
                 if (!completion.Stopped) continue;
+                yield return held with { IsFollowed = true };
 
                 if (batch.Finished is null) cluster.Cancel(id);
                 yield return new CompletionPiece.End(count, "", "stop")
@@ -90,6 +96,8 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
                 yield break;
             }
 
+            if (held is not null) yield return batch.Finished is null ? held : held with { IsFollowed = true };
+            held = null;
             if (batch.Finished is not { } reason) continue;
             yield return reason is FinishReason.Failed or FinishReason.TimedOut
                 ? new CompletionPiece.Broken(batch.Error ?? "The cluster gave no reason.", count)

@@ -11,6 +11,10 @@ internal sealed partial class CompletionResponse(
     TimeProvider time,
     ILogger<CompletionResponse> log)
 {
+    /// <summary>Events that are sent together at most, when their tokens came together: a client that reads slowly
+    /// costs no more memory than that.</summary>
+    private const int UnsentMax = 32;
+
     /// <summary>Streams the events after the one that was seen last.</summary>
     public async Task StreamAsync(HttpContext http, Answer answer, int? lastSeen)
     {
@@ -25,12 +29,14 @@ internal sealed partial class CompletionResponse(
             await events.StartAsync(ending.Token).ConfigureAwait(false);
             var stream = new CompletionEvents(events, answer, lastSeen);
             stream.Begin();
+            var unsent = 0;
             await foreach (var (choice, piece) in reader.ReadAllAsync(answer.Candidates, ending.Token)
                 .ConfigureAwait(false))
             {
                 silence.CancelAfter(options.SilenceMax);
                 var ended = stream.Add(choice, piece);
-                await events.FlushAsync(ending.Token).ConfigureAwait(false);
+                unsent = piece.IsFollowed && unsent < UnsentMax ? unsent + 1 : 0;
+                if (unsent == 0) await events.FlushAsync(ending.Token).ConfigureAwait(false);
                 if (ended) return;
             }
 

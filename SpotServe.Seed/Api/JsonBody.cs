@@ -1,7 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
-using System.Text.Unicode;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Seed.Api;
 
@@ -69,21 +69,15 @@ internal static class JsonBody
     private static JsonDocument Parse(ReadOnlyMemory<byte> bytes)
     {
         if (bytes.Span.StartsWith(ByteOrderMark)) bytes = bytes[ByteOrderMark.Length..];
-        // The parser takes any bytes inside of strings and fails only when one is read.
-        if (!Utf8.IsValid(bytes.Span)) throw Malformed("it is no valid UTF-8");
         JsonDocument body;
         try
         {
-            body = JsonDocument.Parse(
+            body = JsonTexts.Parse(
                 bytes, new JsonDocumentOptions { MaxDepth = DepthMax, AllowDuplicateProperties = false });
         }
         catch (JsonException error)
         {
             throw Malformed(error.Message.TrimEnd('.'));
-        }
-        catch (InvalidOperationException)
-        {
-            throw Malformed("a name in it holds half of a surrogate pair");
         }
 
         if (body.RootElement.ValueKind == JsonValueKind.Object) return body;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Seed.Api;
 
@@ -63,19 +64,11 @@ internal readonly struct RequestFields(JsonElement root, string prefix = "")
     /// <summary>A string, or null when absent.</summary>
     public string? Text(string name) => Has(name) ? TextOf(prefix + name, this[name]) : null;
 
-    public static string TextOf(string name, JsonElement value)
-    {
-        try
-        {
-            return value.ValueKind == JsonValueKind.String
-                ? value.GetString()!
-                : throw ApiException.BadField(name, $"must be a string; it is {Shorten(value.GetRawText())}.");
-        }
-        catch (InvalidOperationException)
-        {
-            throw ApiException.BadField(name, "is no valid Unicode: half of a surrogate pair stands alone.");
-        }
-    }
+    public static string TextOf(string name, JsonElement value) =>
+        value.ValueKind != JsonValueKind.String
+            ? throw ApiException.BadField(name, $"must be a string; it is {Shorten(value.GetRawText())}.")
+            : JsonTexts.Of(value)
+                ?? throw ApiException.BadField(name, "is no valid Unicode: half of a surrogate pair stands alone.");
 
     /// <summary>A member's name, shortened.</summary>
     public static string NameOf(JsonProperty member)

@@ -4,10 +4,17 @@ using SpotServe.Actors.Planning;
 namespace SpotServe.Seed.Bench;
 
 /// <summary>What the planner says of layouts, from the inputs of a cluster that runs. Pure.</summary>
-/// <param name="inputs">With a search; what serves and what an operator asked for does not count here.</param>
+/// <param name="inputs">With a search; what serves, what devices hold and what an operator asked for does not count
+/// here.</param>
 internal sealed class RegretChoice(PlanningInputs inputs)
 {
-    private readonly PlanningInputs _inputs = inputs with { Serving = null, Wanted = null };
+    private readonly PlanningInputs _inputs = inputs with
+    {
+        Serving = null,
+        Wanted = null,
+        Holdings = [],
+        Caches = [],
+    };
 
     /// <summary>All degrees that the search may choose, by number of devices.</summary>
     public ImmutableArray<LayoutDegrees> Feasible()

@@ -67,7 +67,7 @@ internal sealed record RegretResult(
     {
         var kind = Warm.Instances[0].Kind;
         var taught = Warm.Corrections.ByShape.Select(one => string.Create(
-            CultureInfo.InvariantCulture, $"M = {one.Ranks} x {one.Step:0.00}"));
+            CultureInfo.InvariantCulture, $"M = {one.Ranks}, batch {one.BatchSize}: x {one.Step:0.00}"));
         return string.Create(CultureInfo.InvariantCulture, $"""
             {Model}, {Warm.Instances.Length} nodes of {kind.Name}, crowding {kind.Crowding:0.##}, which measured
             {kind.WeightBytesPerSecond / 1e9:0.0} GB/s, {kind.FlopsPerSecond / 1e9:0} GFLOP/s and

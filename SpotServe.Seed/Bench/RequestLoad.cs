@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using System.Text.Json;
 using SpotServe.Actors.Hosting;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Seed.Bench;
 
@@ -132,7 +132,7 @@ internal sealed class RequestLoad(HttpClient http, RequestSizes sizes)
         }, cancel);
         var text = await answer.Content.ReadAsStringAsync(cancel);
         if (!answer.IsSuccessStatusCode) throw new UsageException($"A request was refused: {text}");
-        using var body = JsonDocument.Parse(text);
+        using var body = JsonTexts.Parse(text);
         var tokens = body.RootElement.GetProperty("usage").GetProperty("completion_tokens").GetInt32();
         if (tokens != sizes.OutputTokens)
             throw new UsageException($"A request got {tokens} tokens instead of {sizes.OutputTokens}: {text}");

@@ -3,9 +3,9 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net.ServerSentEvents;
 using System.Text;
-using System.Text.Json;
 using Spectre.Console;
 using SpotServe.Actors.Hosting;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Seed.Commands;
 
@@ -107,11 +107,11 @@ internal static class ChatCommand
     /// <exception cref="UsageException">The event is an error.</exception>
     private static string? TextOf(SseItem<string> item)
     {
-        using var chunk = JsonDocument.Parse(item.Data);
+        using var chunk = JsonTexts.Parse(item.Data);
         if (chunk.RootElement.TryGetProperty("error", out var error))
-            throw new UsageException(error.GetProperty("message").GetString() ?? "The answer broke off.");
+            throw new UsageException(JsonTexts.Of(error.GetProperty("message")) ?? "The answer broke off.");
         var delta = chunk.RootElement.GetProperty("choices")[0].GetProperty("delta");
-        return delta.TryGetProperty("content", out var text) ? text.GetString() : null;
+        return delta.TryGetProperty("content", out var text) ? JsonTexts.Of(text) : null;
     }
 
     private sealed record Message(string Role, string Text);

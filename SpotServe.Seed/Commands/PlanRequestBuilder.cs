@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text;
 using System.Text.Json;
 using SpotServe.Actors.ModelFolder;
 using SpotServe.Actors.Planning;
@@ -115,8 +114,7 @@ internal static class PlanRequestBuilder
     {
         try
         {
-            JsonTexts.CheckNames(Encoding.UTF8.GetBytes(json));
-            var document = JsonDocument.Parse(json);
+            var document = JsonTexts.Parse(json);
             if (document.RootElement.ValueKind == JsonValueKind.Object) return document;
             document.Dispose();
             throw new PlanningInputException($"The configuration {path}", "no JSON object", "a model's config.json");

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Net.Http.Headers;
 using System.Text.Json;
 using SpotServe.Actors.Hosting;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Seed.Commands;
 
@@ -73,8 +74,8 @@ internal sealed class ServerFlags
         var text = await response.Content.ReadAsStringAsync(cancel);
         try
         {
-            using var body = JsonDocument.Parse(text);
-            return body.RootElement.GetProperty("error").GetProperty("message").GetString() ?? text;
+            using var body = JsonTexts.Parse(text);
+            return JsonTexts.Of(body.RootElement.GetProperty("error").GetProperty("message")) ?? text;
         }
         catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException)
         {

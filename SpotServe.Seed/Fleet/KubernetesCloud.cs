@@ -6,6 +6,7 @@ using k8s;
 using k8s.Autorest;
 using k8s.Models;
 using SpotServe.Actors.Fleet;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Seed.Fleet;
 
@@ -159,10 +160,13 @@ internal sealed class KubernetesCloud(IKubernetes client, KubernetesOptions opti
         var status = ((int)response.StatusCode).ToString(CultureInfo.InvariantCulture);
         try
         {
-            using var body = JsonDocument.Parse(response.Content ?? "");
-            return body.RootElement.TryGetProperty("message", out var message) ? $"{status}: {message}" : status;
+            using var body = JsonTexts.Parse(response.Content ?? "");
+            return body.RootElement is { ValueKind: JsonValueKind.Object } root
+                && root.TryGetProperty("message", out var message) && JsonTexts.Of(message) is { } words
+                ? $"{status}: {words}"
+                : status;
         }
-        catch (Exception unreadable) when (unreadable is JsonException or InvalidOperationException)
+        catch (JsonException)
         {
             return status;
         }

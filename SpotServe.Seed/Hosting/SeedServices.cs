@@ -46,6 +46,9 @@ internal static class SeedServices
         builder.Services.AddSingleton<ILoggerProvider>(
             new FileLoggerProvider(Path.Combine(options.LogFolder, "seed.log"), options.Log, TimeProvider.System));
         var address = ListeningPorts.Resolve(options.Host);
+        // A token's bytes are sent on the thread that has them. Else each would be passed to another thread of the
+        // pool, which costs more than to send them; nothing that handles a request holds its thread up.
+        builder.WebHost.UseSockets(sockets => sockets.UnsafePreferInlineScheduling = true);
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(address, options.HttpPort));
         builder.Services.AddSingleton<IHostLifetime, CommandLifetime>();
         var tokenizer = TokenizerLoader.Load(options.Model.Folder);

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Seed.Templating;
 
@@ -8,6 +9,7 @@ namespace SpotServe.Seed.Templating;
 internal static class JsonWriting
 {
     /// <exception cref="TemplateException">A number is too large for any type here.</exception>
+    /// <exception cref="FormatException">A text is no valid Unicode.</exception>
     public static Value FromJson(JsonElement element)
     {
         switch (element.ValueKind)
@@ -20,7 +22,8 @@ internal static class JsonWriting
             case JsonValueKind.Array:
                 return new ListValue([.. element.EnumerateArray().Select(FromJson)]);
             case JsonValueKind.String:
-                return Value.Of(element.GetString()!);
+                return Value.Of(JsonTexts.Of(element)
+                    ?? throw new FormatException("A text holds half of a surrogate pair."));
             case JsonValueKind.Number:
                 return element.TryGetInt64(out var whole) ? Value.Of(whole) : new FloatValue(element.GetDouble());
             case JsonValueKind.True:

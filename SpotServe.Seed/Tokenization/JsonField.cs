@@ -47,8 +47,10 @@ internal readonly record struct JsonField(JsonElement Value, string File, string
         return Value.EnumerateArray().Select((item, i) => new JsonField(item, file, $"{path}[{i}]"));
     }
 
-    public string Text() =>
-        Value.ValueKind == JsonValueKind.String ? Value.GetString()! : throw Bad("must be a string");
+    public string Text() => JsonTexts.Of(Value) ?? throw Bad(
+        Value.ValueKind == JsonValueKind.String
+            ? "must be valid Unicode: half of a surrogate pair stands alone"
+            : "must be a string");
 
     public string TextOr(string fallback) => IsPresent ? Text() : fallback;
 

@@ -55,17 +55,12 @@ public static class TokenizerLoader
     {
         try
         {
-            using var document = JsonDocument.Parse(utf8, new JsonDocumentOptions { MaxDepth = DepthMax });
+            using var document = JsonTexts.Parse(utf8, new JsonDocumentOptions { MaxDepth = DepthMax });
             return read(new JsonField(document.RootElement, name, ""));
         }
         catch (JsonException error)
         {
             throw new ModelFormatException($"{name}: no valid JSON: {error.Message}", error);
-        }
-        catch (InvalidOperationException error)
-        {
-            // JsonElement.GetString of "\ud800": half a surrogate pair.
-            throw new ModelFormatException($"{name}: a string in it is no valid Unicode: {error.Message}", error);
         }
     }
 

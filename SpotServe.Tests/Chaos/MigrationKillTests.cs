@@ -41,6 +41,7 @@ public sealed class MigrationKillTests(ITestOutputHelper output)
     public async Task Streams_are_those_of_an_undisturbed_run_when_a_node_is_killed_in_each_phase_of_a_change()
     {
         await using var cluster = await HandMadeCluster.StartAsync(nodes: 4, layout: "1,4,1", graceSeconds: 0);
+        var seeded = await SeededLoad.StartAsync(cluster.Http);
         using var load = await RunningLoad.StartAsync(cluster.Http, Streams, cluster.WhatWasSaid);
 
         foreach (var (phase, line, leader) in Moments)
@@ -54,8 +55,9 @@ public sealed class MigrationKillTests(ITestOutputHelper output)
             }
         }
 
+        var answers = await seeded.EndAsync();
         var gaps = await load.EndAsync();
-        output.WriteLine($"{_kills} kills, {load.Finished} streams, {gaps}");
+        output.WriteLine($"{_kills} kills, {load.Finished} streams, {answers} seeded answers, {gaps}");
         Assert.True(load.Finished >= Streams);
     }
 

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using SpotServe.Actors;
 using SpotServe.Tests.Golden;
 using Xunit;
@@ -83,43 +82,12 @@ public sealed class BatchingTests
     private static int[] MadePrompt(int seed, int length) =>
         [.. Enumerable.Range(0, length).Select(i => 2 + (((seed * 31) + (i * 17)) % 2000))];
 
-    private static string MadeModel(int heads, int kvHeads, int vocabulary, int intermediate)
+    private static string MadeModel(int heads, int kvHeads, int vocabulary, int intermediate) => new MadeLlama
     {
-        const int Hidden = 48, HeadSize = 8, Layers = 2;
-        var folder = TemporaryFolders.Create();
-        File.WriteAllText(Path.Combine(folder, "config.json"), JsonSerializer.Serialize(new
-        {
-            model_type = "llama",
-            hidden_size = Hidden,
-            head_dim = HeadSize,
-            intermediate_size = intermediate,
-            num_hidden_layers = Layers,
-            num_attention_heads = heads,
-            num_key_value_heads = kvHeads,
-            vocab_size = vocabulary,
-            max_position_embeddings = 128,
-            rms_norm_eps = 1e-5,
-        }));
-        var shapes = new Dictionary<string, long[]>
-        {
-            ["model.embed_tokens.weight"] = [vocabulary, Hidden],
-            ["model.norm.weight"] = [Hidden],
-            ["lm_head.weight"] = [vocabulary, Hidden],
-        };
-        for (var layer = 0; layer < Layers; layer++)
-        {
-            var prefix = $"model.layers.{layer}.";
-            shapes[prefix + "input_layernorm.weight"] = shapes[prefix + "post_attention_layernorm.weight"] = [Hidden];
-            shapes[prefix + "self_attn.q_proj.weight"] = [heads * HeadSize, Hidden];
-            shapes[prefix + "self_attn.k_proj.weight"] = [kvHeads * HeadSize, Hidden];
-            shapes[prefix + "self_attn.v_proj.weight"] = [kvHeads * HeadSize, Hidden];
-            shapes[prefix + "self_attn.o_proj.weight"] = [Hidden, heads * HeadSize];
-            shapes[prefix + "mlp.gate_proj.weight"] = shapes[prefix + "mlp.up_proj.weight"] = [intermediate, Hidden];
-            shapes[prefix + "mlp.down_proj.weight"] = [Hidden, intermediate];
-        }
-
-        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"),
-            shapes.Select(t => (t.Key, t.Value, GoldenModel.Weights(t.Key, t.Value, 0.25f))));
-        return folder;
-    }
+        Vocabulary = vocabulary,
+        Hidden = 48,
+        Heads = heads,
+        KvHeads = kvHeads,
+        Intermediate = intermediate,
+    }.Write();
 }

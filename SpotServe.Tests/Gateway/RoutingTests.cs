@@ -3,6 +3,7 @@ using Akka.TestKit;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Planning;
+using SpotServe.Actors.Replica;
 using Xunit;
 using static SpotServe.Actors.Requests.RequestProtocol;
 
@@ -51,6 +52,32 @@ public sealed class RoutingTests : PatientTestKit
         Assert.All(routed, route => Assert.Equal(new Epoch(2), route.Epoch));
         Assert.Equal(Requests, routed.Select(route => route.Id).Distinct().Count());
         Assert.All(routed.GroupBy(route => route.Replica), there => Assert.Equal(Requests / after, there.Count()));
+    }
+
+    [Fact]
+    public void What_a_replica_says_goes_to_each_request_s_entity_in_order_and_in_the_replica_s_name()
+    {
+        Show(1, 1);
+        var other = CreateTestProbe();
+        _gateway.Tell(new Route(new RequestId("a"), Epoch.None), _entity);
+        _gateway.Tell(new Route(new RequestId("b"), Epoch.None), other);
+        _entity.ExpectMsg<Routed>(cancellationToken: Cancel);
+        other.ExpectMsg<Routed>(cancellationToken: Cancel);
+        ReplicaProtocol.TokensGenerated[] drawn =
+        [
+            new(new Epoch(1), new RequestId("a"), 0, [7], null),
+            new(new Epoch(1), new RequestId("gone"), 0, [8], null),
+            new(new Epoch(1), new RequestId("b"), 3, [9], FinishReason.Stop),
+        ];
+
+        _gateway.Tell(new ReplicaProtocol.StepDrew(new Epoch(1), [.. drawn]), _replicas[0]);
+        _gateway.Tell(new ReplicaProtocol.Rejected(new Epoch(1), new RequestId("a"), "lost"), _replicas[0]);
+
+        Assert.Same(drawn[0], _entity.ExpectMsg<ReplicaProtocol.TokensGenerated>(cancellationToken: Cancel));
+        Assert.Equal(_replicas[0].Ref, _entity.LastSender);
+        _entity.ExpectMsg<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
+        Assert.Same(drawn[2], other.ExpectMsg<ReplicaProtocol.TokensGenerated>(cancellationToken: Cancel));
+        Assert.False(_entity.HasMessages || other.HasMessages);
     }
 
     [Fact]

@@ -34,7 +34,8 @@ public sealed class UnequalDevicesTests : PlannerTestKit
     {
         var geometry = new SliceGeometry(TestModels.Small);
         var layer = geometry.LayerBytes + geometry.KvBytes(TestModels.Small.ContextMax, 1, 4);
-        var large = Math.Max(geometry.FrontBytes, geometry.BackBytes) + (6 * layer) + 1000;
+        var front = geometry.WeightBytes - geometry.BackBytes - (TestModels.Small.LayerCount * geometry.LayerBytes);
+        var large = Math.Max(front, geometry.BackBytes) + (6 * layer) + 1000;
 
         var layout = LayoutOf("1,2,1", ("a:1#1", Fast, large), ("b:1#1", Fast, large / 2));
 

@@ -73,6 +73,33 @@ public sealed class CostModelTests
             .Cost(shape, 4, Load, Batching.Fixed).Step / predicted.Step, 6);
     }
 
+    /// <summary>Devices of which a sequence costs more than the model knows: alone it is right, of sixteen it is
+    /// not.</summary>
+    [Fact]
+    public void A_correction_is_that_of_its_batch_size_and_between_two_in_proportion()
+    {
+        var shape = ReplicaShape.Even(44, 1, 4, PaperSetup.T4);
+        var plain = new RooflineCostModel(PlanningScenarios.Gpt, Links);
+
+        var corrected = new CorrectedCostModel(plain).With(Measured(1, 1)).With(Measured(16, 4)).With(Measured(15, 4));
+
+        Assert.Equal(1, Ratio(1), 9);
+        Assert.Equal(2, Ratio(4), 9);
+        Assert.Equal(4, Ratio(16), 9);
+        Assert.Equal(4, Ratio(64), 9);
+        Assert.Equal(2, corrected.Corrections.ByShape.Length);
+
+        double Ratio(int batch) => corrected.Cost(shape, batch, Load, Batching.Continuous).Step
+            / plain.Cost(shape, batch, Load, Batching.Continuous).Step;
+
+        MeasuredTimes Measured(int batch, double factor)
+        {
+            var predicted = plain.Cost(shape, batch, Load, Batching.Continuous);
+            return new MeasuredTimes(
+                shape, batch, Load, Batching.Continuous, predicted.Step * factor, predicted.Prefill * factor);
+        }
+    }
+
     [Fact]
     public void Profile_is_read_between_its_points_along_a_line()
     {

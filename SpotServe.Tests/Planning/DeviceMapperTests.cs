@@ -123,6 +123,50 @@ public sealed class DeviceMapperTests
     }
 
     [Fact]
+    public void Group_stays_on_the_machine_with_room_for_it_though_others_are_too_small_and_hold_more()
+    {
+        ImmutableArray<Instance> fleet =
+        [
+            new("small", PaperSetup.T4, 2), new("large", PaperSetup.T4, 4), new("other", PaperSetup.T4, 2),
+        ];
+        var before = PlanningScenarios.InOrder(Small, new LayoutDegrees(2, 1, 1, 4), fleet);
+        var holdings = Holding.All(Small, before);
+
+        var one = Mapped(new LayoutDegrees(1, 1, 4, 4));
+        var two = Mapped(new LayoutDegrees(2, 1, 4, 4));
+
+        Assert.All(one.Placement, device => Assert.Equal("large", device.Node));
+        // The second group has no machine to itself, and is spread over what is left.
+        Assert.Equal(
+            new HashSet<string> { "large", "other small" },
+            Enumerable.Range(0, 2).Select(replica => string.Join(' ', two.PositionsOf(replica)
+                .Select(position => two.DeviceAt(position).Node).Distinct().Order())).ToHashSet());
+
+        Layout Mapped(LayoutDegrees degrees) => DeviceMapper.Map(
+            PlanningScenarios.Problem(Small, degrees, fleet, holdings, [])).Layout;
+    }
+
+    [Fact]
+    public void Group_that_is_wider_than_each_process_stays_on_one_host()
+    {
+        ImmutableArray<Instance> fleet =
+        [
+            .. Enumerable.Range(0, 4).Select(i => new Instance($"n{i}", PaperSetup.T4, 1) { Host = $"host {i % 2}" }),
+        ];
+        // What lies where would have the groups across the hosts.
+        var before = PlanningScenarios.InOrder(Small, new LayoutDegrees(2, 1, 2, 4), fleet);
+
+        var mapped = DeviceMapper.Map(PlanningScenarios.Problem(
+            Small, before.Degrees, fleet, Holding.All(Small, before), [])).Layout;
+
+        for (var replica = 0; replica < 2; replica++)
+        {
+            Assert.Single(mapped.PositionsOf(replica)
+                .Select(position => fleet.Single(one => one.Node == mapped.DeviceAt(position).Node).Host).Distinct());
+        }
+    }
+
+    [Fact]
     public void Mapping_is_the_same_for_the_same_input() =>
         PlanningScenarios.AfterChange(Small, machines: 5, devicesEach: 4, [1, 2, 4, 8]).Sample(problem =>
             Assert.Equal(

@@ -167,7 +167,6 @@ public sealed class MigrationPlannerTests
         Assert.Equal(plan.Moved.InterNode, loads.Where(load => load.Link == NodeLink.Out).Sum(load => load.Bytes));
         Assert.Equal(plan.Moved.IntraNode, loads.Where(load => load.Link == NodeLink.Within).Sum(load => load.Bytes));
         Assert.True(loads[0].Busy <= plan.Duration + TimeSpan.FromMicroseconds(plan.Steps.Length));
-        Assert.True(plan.PaperEstimate(problem.Links) > TimeSpan.FromSeconds(0.5));
     }
 
     [Fact]

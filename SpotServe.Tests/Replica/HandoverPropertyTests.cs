@@ -182,7 +182,7 @@ public sealed class HandoverPropertyTests
     private sealed class NewReplica
     {
         private readonly RecordedActor _parent;
-        private readonly PageCopies _copies;
+        private readonly PageCopyQueue _copies;
 
         public NewReplica(int index, SchedulerLimits limits, int[] expects)
         {
@@ -190,7 +190,7 @@ public sealed class HandoverPropertyTests
             Fixture = new SchedulerFixture(limits);
             Leader = new RecordedActor($"new{index}");
             _parent = new RecordedActor($"parent{index}");
-            _copies = new PageCopies(new Epoch(2), _parent, Leader);
+            _copies = new PageCopyQueue(new Epoch(2), _parent, Leader);
             Incoming = new IncomingHandover(new Epoch(2), expects, limits.PageCount, _copies, Leader);
         }
 

@@ -281,7 +281,7 @@ public sealed class IncomingHandoverTests
     [Fact]
     public void Two_copies_never_write_to_one_page_at_once_and_keep_their_order()
     {
-        var copies = new PageCopies(Epoch, _parent, _self);
+        var copies = new PageCopyQueue(Epoch, _parent, _self);
         var content = new ArrivingPages(0, 1, []);
         copies.Ask(0, [1], [5], content);
         copies.Ask(0, [2, 3], [5, 6], content);
@@ -300,9 +300,9 @@ public sealed class IncomingHandoverTests
 
     private IncomingHandover OfHome() => OfHome(out _);
 
-    private IncomingHandover OfHome(out PageCopies copies)
+    private IncomingHandover OfHome(out PageCopyQueue copies)
     {
-        copies = new PageCopies(Epoch, _parent, _self);
+        copies = new PageCopyQueue(Epoch, _parent, _self);
         var incoming = new IncomingHandover(Epoch, [0], PageCount, copies, _self);
         Assert.True(incoming.OnOpened(Opened(0, isHome: true), _home));
         Assert.False(incoming.OnOpened(Opened(0, isHome: true), _home));
@@ -310,7 +310,7 @@ public sealed class IncomingHandoverTests
     }
 
     private IncomingHandover Expecting(params int[] replicas) =>
-        new(Epoch, replicas, PageCount, new PageCopies(Epoch, _parent, _self), _self);
+        new(Epoch, replicas, PageCount, new PageCopyQueue(Epoch, _parent, _self), _self);
 
     private void CopyAll(IncomingHandover incoming)
     {

@@ -6,6 +6,7 @@ namespace SpotServe.Tests.Tidy;
 public sealed partial class SizeTests
 {
     private const int FileLinesMax = 400;
+    private const int PlannerLinesMax = 250;
     private const int MethodLinesMax = 70;
     private const int ColumnsMax = 120;
 
@@ -18,6 +19,12 @@ public sealed partial class SizeTests
     public void Files_have_at_most_400_lines() =>
         Violations.AreNone(
             All.Where(f => f.Lines.Length > FileLinesMax).Select(f => $"{f.Path}: {f.Lines.Length} lines"));
+
+    /// <summary>The planner's shell, its core and its phases: each is to be read in one go.</summary>
+    [Fact]
+    public void Files_of_the_planner_have_at_most_250_lines() =>
+        Violations.AreNone(SourceFile.Below("SpotServe.Actors/Planner", ".cs")
+            .Where(f => f.Lines.Length > PlannerLinesMax).Select(f => $"{f.Path}: {f.Lines.Length} lines"));
 
     [Fact]
     public void Lines_have_at_most_120_columns() =>

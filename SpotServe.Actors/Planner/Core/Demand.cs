@@ -10,6 +10,9 @@ internal static class Demand
     /// <summary>Lengths that are planned for until somebody has asked for something.</summary>
     private const int TokensUsual = 128;
 
+    /// <summary>What varies more is one burst and silence around it, of which no mean can be told.</summary>
+    private const double VariationMax = 4;
+
     /// <summary>Changes of corrections are written no more often than this.</summary>
     private static readonly TimeSpan RememberEvery = TimeSpan.FromMinutes(5);
 
@@ -49,10 +52,16 @@ internal static class Demand
             .ToList();
         var rate = reports.Sum(demand => demand.RequestsPerSecond);
         if (rate <= 0) return new Workload(0, TokensUsual, TokensUsual);
-        return new Workload(rate, Mean(demand => demand.PromptTokens), Mean(demand => demand.OutputTokens));
+        return new Workload(
+            rate,
+            Tokens(demand => demand.PromptTokens),
+            Tokens(demand => demand.OutputTokens),
+            Math.Clamp(Mean(demand => demand.ArrivalVariation), 0, VariationMax));
 
-        int Mean(Func<GatewayDemand, double> tokens) => (int)Math.Clamp(
-            reports.Sum(demand => demand.RequestsPerSecond * tokens(demand)) / rate, 1, Workload.TokensMax);
+        int Tokens(Func<GatewayDemand, double> tokens) => (int)Math.Clamp(Mean(tokens), 1, Workload.TokensMax);
+
+        double Mean(Func<GatewayDemand, double> value) =>
+            reports.Sum(demand => demand.RequestsPerSecond * value(demand)) / rate;
     }
 
     /// <summary>From what a replica reports: not published at once, because gateways register every second, and the

@@ -36,7 +36,11 @@ internal sealed record LoadMemory
 
         // Lengths are those of now, where something is asked now.
         return present.RequestsPerSecond > 0
-            ? present with { RequestsPerSecond = highest.RequestsPerSecond }
+            ? present with
+            {
+                RequestsPerSecond = highest.RequestsPerSecond,
+                ArrivalVariation = highest.ArrivalVariation,
+            }
             : highest;
     }
 }

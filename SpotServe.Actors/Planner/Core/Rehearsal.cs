@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
@@ -5,18 +6,26 @@ using SpotServe.Actors.Replica;
 
 namespace SpotServe.Actors.Planner;
 
-/// <summary>Lets the core go through a notice and a loss once, and drops what comes of it: so that the first real ones
-/// do not wait for code to be compiled.</summary>
+/// <summary>Lets the core go through a notice and a loss once, and drops what comes of it, and asks nodes and replicas
+/// once what they hold: so that the first real change does not wait for code to be compiled, here or there.</summary>
 internal static class Rehearsal
 {
     /// <param name="serving">A state in which a layout serves and nothing is under way.</param>
-    public static void Run(PlannerCore core, PlannerState serving, DateTimeOffset now)
+    /// <returns>The questions; nobody waits for the answers.</returns>
+    public static ImmutableArray<PlannerEffect> Run(PlannerCore core, PlannerState serving, DateTimeOffset now)
     {
-        if (serving.Active is not { } active || serving.Nodes.Count < 2) return;
+        if (serving.Active is not { } active || serving.Nodes.Count < 2) return [];
         var last = active.Layout.Placement[^1].Node;
         var address = last.Split('#')[0];
         Play(core, serving, new MemberLeaving(address), now);
         Play(core, serving, new MemberLost(address, "was lost in a rehearsal"), now);
+        var holdings = new ClusterProtocol.GetHoldings(serving.Round) { Term = serving.Journal.Term };
+        var caches = new ReplicaControlProtocol.GetReplicaCache(active.Epoch);
+        return
+        [
+            .. serving.Nodes.Values.Select(node => new PlannerEffect.Send(node.Address, holdings)),
+            .. active.Replicas.Values.Select(leader => new PlannerEffect.Send(leader, caches)),
+        ];
     }
 
     private static void Play(PlannerCore core, PlannerState state, object first, DateTimeOffset now)

@@ -9,27 +9,51 @@ public sealed record MeasuredTimes(
     ReplicaShape Shape, int Batch, Workload Load, Batching Batching, double StepSeconds, double PrefillSeconds);
 
 /// <summary>Ratios of measured to predicted times of the replicas with so many ranks whose slowest stage is on this
-/// kind.</summary>
-public sealed record CostCorrection(int Ranks, string Kind, double Step, double Prefill);
+/// kind, at one batch size.</summary>
+public sealed record CostCorrection(int Ranks, string Kind, double Step, double Prefill)
+{
+    /// <summary>A power of two.</summary>
+    public int BatchSize { get; init; } = 1;
+}
 
 /// <summary>What measured step times have taught: data, so that it can be stored and sent.</summary>
-/// <param name="ByShape">One for each number of ranks and slowest kind that was measured, in their order.</param>
+/// <param name="ByShape">One for each number of ranks, slowest kind and batch size that was measured, in their
+/// order.</param>
 /// <param name="Step">For step times of what was not measured yet: the latest ratio; 1 before any.</param>
 /// <param name="Prefill">The same for prompts.</param>
 public sealed record CostCorrections(ImmutableArray<CostCorrection> ByShape, double Step, double Prefill)
 {
     public static CostCorrections None { get; } = new([], 1, 1);
 
-    /// <summary>The ratios that a replica's times are multiplied by.</summary>
-    public CostCorrection For(int ranks, string kind) =>
-        Known(ranks, kind) ?? new CostCorrection(ranks, kind, Step, Prefill);
+    /// <summary>The ratios that a replica's times are multiplied by: a sequence costs more of some devices than the
+    /// model knows, and a step more of others, so they are those of its batch size; between two that were measured they
+    /// are in proportion, beyond them those of the nearest.</summary>
+    public CostCorrection For(int ranks, string kind, int batch)
+    {
+        CostCorrection? low = null, high = null;
+        foreach (var known in ByShape)
+        {
+            if (known.Ranks != ranks || known.Kind != kind) continue;
+            if (known.BatchSize <= batch && !(known.BatchSize < low?.BatchSize)) low = known;
+            if (known.BatchSize >= batch && !(known.BatchSize > high?.BatchSize)) high = known;
+        }
+
+        if (low is null || high is null || low == high)
+            return low ?? high ?? new CostCorrection(ranks, kind, Step, Prefill);
+        var part = Math.Log2(batch / (double)low.BatchSize) / Math.Log2(high.BatchSize / (double)low.BatchSize);
+        return low with
+        {
+            Step = low.Step * Math.Pow(high.Step / low.Step, part),
+            Prefill = low.Prefill * Math.Pow(high.Prefill / low.Prefill, part),
+        };
+    }
 
     /// <summary>Null when no such replica was measured.</summary>
-    public CostCorrection? Known(int ranks, string kind)
+    public CostCorrection? Known(int ranks, string kind, int batchSize)
     {
         foreach (var known in ByShape)
         {
-            if (known.Ranks == ranks && known.Kind == kind) return known;
+            if (known.Ranks == ranks && known.Kind == kind && known.BatchSize == batchSize) return known;
         }
 
         return null;
@@ -38,8 +62,11 @@ public sealed record CostCorrections(ImmutableArray<CostCorrection> ByShape, dou
     /// <summary>With one more, which also becomes that of what was not measured.</summary>
     public CostCorrections With(CostCorrection next) => new(
         [
-            .. ByShape.Where(known => known.Ranks != next.Ranks || known.Kind != next.Kind).Append(next)
-                .OrderBy(known => known.Ranks).ThenBy(known => known.Kind, StringComparer.Ordinal),
+            .. ByShape.Where(known => known.Ranks != next.Ranks || known.Kind != next.Kind
+                    || known.BatchSize != next.BatchSize)
+                .Append(next)
+                .OrderBy(known => known.Ranks).ThenBy(known => known.Kind, StringComparer.Ordinal)
+                .ThenBy(known => known.BatchSize),
         ],
         next.Step,
         next.Prefill);
@@ -48,7 +75,7 @@ public sealed record CostCorrections(ImmutableArray<CostCorrection> ByShape, dou
     public bool DiffersFrom(CostCorrections other, double share)
     {
         return ByShape.Length != other.ByShape.Length
-            || ByShape.Any(one => other.Known(one.Ranks, one.Kind) is not { } known
+            || ByShape.Any(one => other.Known(one.Ranks, one.Kind, one.BatchSize) is not { } known
                 || IsOther(one.Step, known.Step) || IsOther(one.Prefill, known.Prefill));
 
         bool IsOther(double now, double then) => Math.Abs(now - then) > share * then;
@@ -59,6 +86,7 @@ public sealed record CostCorrections(ImmutableArray<CostCorrection> ByShape, dou
     {
         foreach (var known in ByShape.Append(new CostCorrection(0, "what was not measured", Step, Prefill)))
         {
+            Inputs.AtLeast(known.BatchSize, 1, $"The batch size of a correction of {known.Kind}");
             Inputs.Positive(known.Step, $"The step times' correction of {known.Kind}");
             Inputs.Positive(known.Prefill, $"The prompt times' correction of {known.Kind}");
         }
@@ -66,8 +94,8 @@ public sealed record CostCorrections(ImmutableArray<CostCorrection> ByShape, dou
 }
 
 /// <summary>
-/// Another cost model, corrected by the ratio of measured to predicted times: one ratio per number of ranks and slowest
-/// kind, and a general one for what was not measured yet. Immutable: a measurement gives a new model.
+/// Another cost model, corrected by the ratio of measured to predicted times: one ratio per number of ranks, slowest
+/// kind and batch size, and a general one for what was not measured yet. Immutable: a measurement gives a new model.
 /// </summary>
 public sealed class CorrectedCostModel(ICostModel inner, CostCorrections corrections) : ICostModel
 {
@@ -90,7 +118,7 @@ public sealed class CorrectedCostModel(ICostModel inner, CostCorrections correct
     public ReplicaCost Cost(ReplicaShape shape, int batch, Workload load, Batching batching)
     {
         var cost = inner.Cost(shape, batch, load, batching);
-        var ratio = corrections.For(shape.Ranks, SlowestKind(shape));
+        var ratio = corrections.For(shape.Ranks, SlowestKind(shape), batch);
         return cost with
         {
             Step = cost.Step * ratio.Step,
@@ -106,8 +134,9 @@ public sealed class CorrectedCostModel(ICostModel inner, CostCorrections correct
         Inputs.NotNegative(measured.PrefillSeconds, "The measured prefill time");
         var predicted = inner.Cost(measured.Shape, measured.Batch, measured.Load, measured.Batching);
         var kind = SlowestKind(measured.Shape);
-        var isKnown = corrections.Known(measured.Shape.Ranks, kind) is not null;
-        var before = corrections.For(measured.Shape.Ranks, kind);
+        var size = 1 << (int)Math.Round(Math.Log2(measured.Batch));
+        var isKnown = corrections.Known(measured.Shape.Ranks, kind, size) is not null;
+        var before = corrections.For(measured.Shape.Ranks, kind, size) with { BatchSize = size };
         return new CorrectedCostModel(inner, corrections.With(before with
         {
             Step = Blend(before.Step, measured.StepSeconds, predicted.Step, isKnown),

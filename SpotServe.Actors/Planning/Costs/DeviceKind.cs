@@ -113,6 +113,10 @@ public sealed record Instance(string Node, DeviceKind Kind, int DeviceCount)
     /// <summary>Bytes that each of its devices may take, where that is not what its kind has.</summary>
     public long? MemoryBytes { get; init; }
 
+    /// <summary>The machine that it is a part of, where several processes of one machine are instances of their own;
+    /// null where it is the machine.</summary>
+    public string? Host { get; init; }
+
     /// <summary>As its cloud calls it; empty when nobody has said.</summary>
     public string InstanceType { get; init; } = "";
 

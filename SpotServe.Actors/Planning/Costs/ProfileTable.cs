@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Actors.Planning;
 
@@ -71,9 +72,7 @@ public sealed record ProfileTable(
         if (embed.ValueKind != JsonValueKind.Array || embed.GetArrayLength() == 0)
             throw new PlanningInputException("The profile's embed", Short(embed), "a list of times");
         return new ProfileTable(
-            root.TryGetProperty("name", out var name) && name.ValueKind == JsonValueKind.String
-                ? name.GetString()!
-                : "profile",
+            root.TryGetProperty("name", out var name) ? JsonTexts.Of(name) ?? "profile" : "profile",
             layers,
             root.TryGetProperty("padded_layer_num", out _) ? Count(root, "padded_layer_num") : layers,
             root.TryGetProperty("max_tp", out _) ? Count(root, "max_tp") : ranks.Keys.Max(),
@@ -134,7 +133,7 @@ public sealed record ProfileTable(
     {
         try
         {
-            var document = JsonDocument.Parse(json);
+            var document = JsonTexts.Parse(json);
             if (document.RootElement.ValueKind == JsonValueKind.Object) return document;
             document.Dispose();
             throw new PlanningInputException("The profile", "no JSON object", "one with tp-M tables");

@@ -7,7 +7,7 @@ namespace SpotServe.Actors.Planning;
 /// pages or a device's present place tie this very machine to this very bundle: that is what keeps a thousand GPUs
 /// cheap.
 /// </remarks>
-internal sealed class BlockMapper
+internal sealed partial class BlockMapper
 {
     /// <summary>Regrouping is tried up to this many tensor groups: it matches them one by one.</summary>
     public const int RegroupMax = 512;
@@ -69,7 +69,7 @@ internal sealed class BlockMapper
             return true;
         }
 
-        var bundled = Bundles() is { } bundles ? Assign(bundles, SlotsOnce()) : null;
+        var bundled = Bundles() is { } bundles ? Assign(bundles) : null;
         var regrouped = Regrouped();
         var best = (bundled, regrouped) switch
         {
@@ -79,9 +79,8 @@ internal sealed class BlockMapper
             (null, { } two) => two,
         };
         if (best is null) return false;
-        foreach (var (machine, positions) in best.Pairs)
+        foreach (var (devices, positions) in best.Pairs)
         {
-            var devices = _block.Machines[machine];
             Grow(positions.Length);
             Solve(_inner, positions, devices, _chosen);
             for (var i = 0; i < positions.Length; i++) deviceOf[positions[i]] = devices[_chosen[i]];
@@ -108,60 +107,33 @@ internal sealed class BlockMapper
         return bundles.Count <= _block.Machines.Length ? bundles : null;
     }
 
-    /// <summary>
-    /// Tensor groups matched to machines one by one, so that the holdings and not the numbering decide which of them
-    /// share a machine. Their scores may count a device twice; matching the devices within and, in small fleets,
-    /// exchanging groups makes up for that.
-    /// </summary>
-    private Pairing? Regrouped()
+    /// <summary>The outer matching of bundles to machines.</summary>
+    private Pairing Assign(List<int[]> bundles)
     {
-        var (ranks, machines) = (_degrees.Ranks, _block.Machines);
-        if (_block.Stages.Length > RegroupMax || machines.Any(machine => machine.Length < ranks)) return null;
-        var slotsOf = Array.ConvertAll(machines, machine => machine.Length / ranks);
-        // One group a machine: the bundles are the groups already.
-        if (slotsOf.All(slots => slots == 1) && Bundles() is not null) return null;
-        var slots = Enumerable.Range(0, machines.Length).SelectMany(m => Enumerable.Repeat(m, slotsOf[m])).ToList();
-        if (slots.Count < _block.Stages.Length || slots.Count > 4 * RegroupMax) return null;
-        var singles = Assign([.. _block.Stages.Select(stage => Positions(stage).ToArray())], slots);
-        var stagesOf = Array.ConvertAll(machines, _ => new List<int>());
-        foreach (var (machine, positions) in singles.Pairs) stagesOf[machine].Add(positions[0] / ranks);
-        var value = _block.Stages.Length <= ExchangeMax
-            ? GroupExchange.Improve(stagesOf, slotsOf, Value)
-            : stagesOf.Select((stages, m) => stages.Count == 0 ? 0 : Value(m, stages)).Sum();
-        return new Pairing(
-            [.. stagesOf.Select((stages, m) => (m, PositionsOf(stages))).Where(pair => pair.Item2.Length > 0)], value);
-
-        long Value(int machine, List<int> stages) => SolveInner(PositionsOf(stages), machines[machine]);
-
-        int[] PositionsOf(List<int> stages) => [.. stages.Order().SelectMany(Positions)];
-    }
-
-    private List<int> SlotsOnce() => [.. Enumerable.Range(0, _block.Machines.Length)];
-
-    /// <summary>The outer matching of bundles to machine slots.</summary>
-    private Pairing Assign(List<int[]> bundles, List<int> slots)
-    {
-        var slotOf = new int[bundles.Count];
-        if ((long)bundles.Count * slots.Count > _pairsMax && slots.Count == _block.Machines.Length)
+        var machines = _block.Machines;
+        var machineOf = new int[bundles.Count];
+        long value;
+        if ((long)bundles.Count * machines.Length > _pairsMax)
         {
-            AssignByKinds(bundles, _block.Machines, slotOf);
-            return new Pairing(
-                [.. bundles.Select((positions, b) => (slots[slotOf[b]], positions))],
-                bundles.Select((positions, b) => SolveInner(positions, _block.Machines[slotOf[b]])).Sum());
+            AssignByKinds(bundles, machines, machineOf);
+            value = bundles.Select((positions, b) => SolveInner(positions, machines[machineOf[b]])).Sum();
+        }
+        else
+        {
+            var scores = Scores(bundles);
+            var weights = new long[bundles.Count * machines.Length];
+            for (var b = 0; b < bundles.Count; b++)
+            {
+                for (var m = 0; m < machines.Length; m++) weights[(b * machines.Length) + m] = scores[b, m];
+            }
+
+            value = _outer.Maximize(weights, bundles.Count, machines.Length, machineOf);
         }
 
-        var scores = Scores(bundles);
-        var weights = new long[bundles.Count * slots.Count];
-        for (var b = 0; b < bundles.Count; b++)
-        {
-            for (var s = 0; s < slots.Count; s++) weights[(b * slots.Count) + s] = scores[b, slots[s]];
-        }
-
-        var value = _outer.Maximize(weights, bundles.Count, slots.Count, slotOf);
-        return new Pairing([.. bundles.Select((positions, b) => (slots[slotOf[b]], positions))], value);
+        return new Pairing([.. bundles.Select((positions, b) => (machines[machineOf[b]], positions))], value);
     }
 
-    /// <summary>The inner matching's value for every bundle and machine.</summary>
+    /// <summary>The inner matching's value for every bundle and machine that has devices enough.</summary>
     private long[,] Scores(List<int[]> bundles)
     {
         var machines = _block.Machines;
@@ -176,6 +148,7 @@ internal sealed class BlockMapper
             var own = tied[m];
             for (var b = 0; b < bundles.Count; b++)
             {
+                if (bundles[b].Length > machines[m].Length) continue;
                 if (own.Contains(b))
                 {
                     scores[b, m] = SolveInner(bundles[b], machines[m]);
@@ -306,5 +279,5 @@ internal sealed class BlockMapper
         if (_chosen.Length < count) _chosen = new int[count];
     }
 
-    private sealed record Pairing(List<(int Machine, int[] Positions)> Pairs, long Value);
+    private sealed record Pairing(List<(int[] Devices, int[] Positions)> Pairs, long Value);
 }

@@ -79,16 +79,12 @@ internal static class DeviceMapper
 /// <param name="Machines">Per machine, the indices of its devices.</param>
 internal sealed record MappingBlock(int[] Stages, int[][] Machines)
 {
+    /// <summary>Devices of one host up to which its instances are taken for one machine.</summary>
+    private const int HostDevicesMax = 64;
+
     public static IEnumerable<MappingBlock> Of(MappingProblem problem)
     {
-        var first = 0;
-        var machines = new List<(string Kind, int[] Devices)>();
-        foreach (var instance in problem.Instances)
-        {
-            machines.Add((instance.Kind.Name, [.. Enumerable.Range(first, instance.DeviceCount)]));
-            first += instance.DeviceCount;
-        }
-
+        var machines = MachinesOf(problem);
         var stages = Enumerable.Range(0, problem.StageLayers.Length);
         var blocks = problem.StageKinds.IsEmpty
             ? [new MappingBlock([.. stages], [.. machines.Select(m => m.Devices)])]
@@ -107,5 +103,28 @@ internal sealed record MappingBlock(int[] Stages, int[][] Machines)
         }
 
         return blocks;
+    }
+
+    /// <summary>Instances are machines; where none has as many devices as a tensor group, those of one host are one, so
+    /// that the group stays on it.</summary>
+    private static List<(string Kind, int[] Devices)> MachinesOf(MappingProblem problem)
+    {
+        var first = 0;
+        var instances = new List<(Instance Instance, int[] Devices)>();
+        foreach (var instance in problem.Instances)
+        {
+            instances.Add((instance, [.. Enumerable.Range(first, instance.DeviceCount)]));
+            first += instance.DeviceCount;
+        }
+
+        if (problem.Degrees.Ranks <= problem.Instances.Max(instance => instance.DeviceCount))
+            return instances.ConvertAll(one => (one.Instance.Kind.Name, one.Devices));
+        return
+        [
+            .. instances.GroupBy(one => (one.Instance.Kind.Name, Host: one.Instance.Host ?? one.Instance.Node))
+                .SelectMany(host => host.Sum(one => one.Devices.Length) > HostDevicesMax
+                    ? host.Select(one => (one.Instance.Kind.Name, one.Devices))
+                    : [(host.Key.Name, [.. host.SelectMany(one => one.Devices)])]),
+        ];
     }
 }

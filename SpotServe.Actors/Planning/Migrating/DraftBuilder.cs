@@ -37,12 +37,6 @@ internal sealed class DraftBuilder
         _stageArrivals = [.. problem.Target.StageLayers.Select(_ => new List<int>())];
     }
 
-    public PlanDraft Draft => _draft;
-
-    public MigrationScene Scene => _scene;
-
-    public MigrationProblem Problem => _problem;
-
     /// <summary>Surplus slices that were freed early, by holding.</summary>
     public HashSet<(int Holding, WeightSlice Slice)> FreedWeights { get; } = [];
 

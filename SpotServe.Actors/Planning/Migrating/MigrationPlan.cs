@@ -50,17 +50,6 @@ public sealed record MigrationPlan(
     /// <summary>T_mig: until the new layout serves.</summary>
     public TimeSpan Duration => PreCopy + Pause;
 
-    /// <summary>The artifact's estimate: the busiest node's bytes between and within nodes over their rates, plus 0.5
-    /// s.</summary>
-    public TimeSpan PaperEstimate(LinkRates links)
-    {
-        var loads = LinkLoads(links);
-        var inter = loads.Where(load => load.Link is NodeLink.In or NodeLink.Out).GroupBy(load => load.Node)
-            .Select(node => node.Sum(load => load.Bytes)).DefaultIfEmpty().Max();
-        var intra = loads.Where(load => load.Link == NodeLink.Within).Select(load => load.Bytes).DefaultIfEmpty().Max();
-        return TimeSpan.FromSeconds((inter / links.InterNode) + (intra / links.IntraNode) + 0.5);
-    }
-
     /// <summary>How long each link is busy, the longest first: the bound that no order can go below.</summary>
     public ImmutableArray<LinkLoad> LinkLoads(LinkRates links)
     {

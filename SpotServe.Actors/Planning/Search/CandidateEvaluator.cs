@@ -149,52 +149,42 @@ internal sealed class CandidateEvaluator(
             taken.Add(new ReplicaTemplate(count, run.Layers, run.Kinds, run.Costs[^1]));
         }
 
-        // Requests go where they are served first: in proportion to throughput.
         var throughput = plan.Throughput(replicas, load.OutputTokens);
-        var used = load.RequestsPerSecond / throughput;
-        var execution = 0.0;
-        for (var i = 0; i < taken.Count; i++)
-        {
-            var run = plan.Runs[i];
-            var full = taken[i].Cost.Throughput(load.OutputTokens) / plan.Slowdown(run, taken[i].Cost, replicas);
-            var part = taken[i].Count * full / throughput;
-            execution += part * AtLoad(plan, run, replicas, Math.Min(1, used) * full);
-        }
-
-        // Fixed batches: a replica is one server for as long as its batch runs. Continuous: every slot is one.
-        var servers = replicas * (options.Batching == Batching.Fixed ? 1 : plan.Batch);
-        var queue = options.CountWait
-            ? QueueEstimate.Of(load.RequestsPerSecond, throughput, servers, execution, load.ArrivalVariation)
-            : new QueueEstimate(0, 0);
+        var times = options.Batching == Batching.Fixed
+            ? OfFixedBatches(plan, taken, replicas, throughput)
+            : SharingEstimate.Of(plan, replicas, load);
+        var isOverloaded = load.RequestsPerSecond > throughput;
         var (instances, price) = Occupied(plan, taken);
         return new Candidate(
             new LayoutDegrees(replicas, plan.Stages, plan.Ranks, plan.Batch),
             taken.ToImmutable(),
-            execution,
-            queue.Wait,
+            times.Execution,
+            options.CountWait ? times.Queue.Wait : 0,
             throughput,
             instances,
             price,
             plan.MemoryBytes,
-            used > 1 && options.CountWait ? 0 : queue.AtMost(options.SloTarget.TotalSeconds - execution));
+            isOverloaded && options.CountWait
+                ? 0
+                : times.InTarget(options.SloTarget.TotalSeconds, options.CountWait));
     }
 
-    /// <summary>Seconds of a request with the smallest batch that keeps up with the replica's share of the load: with
-    /// continuous batching no more requests are together than that; a fixed batch is always run as B.</summary>
-    private double AtLoad(ReplicaPlan plan, ReplicaRun run, int replicas, double requestsPerSecond)
+    /// <summary>Batches are always run as B, and a replica is one server for as long as its batch runs.</summary>
+    private RequestTimes OfFixedBatches(
+        ReplicaPlan plan, ImmutableArray<ReplicaTemplate>.Builder taken, int replicas, double throughput)
     {
-        var seconds = 0.0;
-        foreach (var atBatch in run.Costs)
+        // Requests go where they are served first: in proportion to throughput.
+        var execution = 0.0;
+        for (var i = 0; i < taken.Count; i++)
         {
-            var each = atBatch.Throughput(load.OutputTokens);
-            // The others are busy for that share of the time.
-            var others = (replicas - 1) * Math.Min(1, requestsPerSecond / each);
-            var slowdown = plan.Slowdown(run, atBatch, 1 + others);
-            seconds = atBatch.Execution(load.OutputTokens) * slowdown;
-            if (each / slowdown >= requestsPerSecond) break;
+            var slowdown = plan.Slowdown(plan.Runs[i], taken[i].Cost, replicas);
+            var full = taken[i].Cost.Throughput(load.OutputTokens) / slowdown;
+            execution += taken[i].Count * full / throughput * taken[i].Cost.Execution(load.OutputTokens) * slowdown;
         }
 
-        return seconds;
+        return new RequestTimes(
+            execution,
+            QueueEstimate.Of(load.RequestsPerSecond, throughput, replicas, execution, load.ArrivalVariation));
     }
 
     private static (int Instances, double PricePerHour) Occupied(

@@ -76,6 +76,8 @@ public static class LayoutSelection
             });
         }
 
+        best = NearTies.LeastMoved(inputs, options, found);
+        found = found with { Chosen = best, SpareInstances = inputs.Instances.Length - best.InstanceCount };
         var gain = present is null ? 0 : present.LatencySeconds - best.LatencySeconds;
         return Selected(inputs, best, found) with { GainPerRequest = Math.Max(0, gain) };
     }

@@ -36,8 +36,6 @@ public sealed class SliceGeometry
     /// <summary>Bytes of one layer's weights.</summary>
     public long LayerBytes => _layer.AllBytes;
 
-    public long FrontBytes => _front.AllBytes;
-
     public long BackBytes => _back.AllBytes;
 
     /// <summary>Bytes of one token's keys and values in one layer and one key/value head.</summary>

@@ -15,13 +15,13 @@ internal sealed class RequestDesk
         new(Comparer<SimulatedRequest>.Create((left, right) => left.Index.CompareTo(right.Index)));
 
     private readonly ArrivalWindow _window = new(TimeSpan.FromSeconds(RateSeconds));
+    private int _open;
     private bool _dispatching;
 
     public RequestDesk(VirtualTime time, LiveSetup setup)
     {
         (_time, _setup) = (time, setup);
-        Cluster = new LiveCluster(
-            time, setup, Requeue, Dispatch, request => _window.OnEnded(request.OutputTokens, Now), Demand);
+        Cluster = new LiveCluster(time, setup, Requeue, Dispatch, OnEnded, Demand);
     }
 
     public LiveCluster Cluster { get; }
@@ -40,8 +40,15 @@ internal sealed class RequestDesk
         if (index + 1 < requests.Length) ScheduleArrival(requests, index + 1);
         _queue.Add(requests[index]);
         _window.OnAccepted(requests[index].PromptTokens, requests[index].OutputTokens, Now);
+        _window.OnOpen(++_open, Now);
         Dispatch();
     });
+
+    private void OnEnded(SimulatedRequest request)
+    {
+        _window.OnEnded(request.OutputTokens, Now);
+        _window.OnOpen(--_open, Now);
+    }
 
     private void Requeue(IEnumerable<SimulatedRequest> requests)
     {

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Actors.Simulation;
 
@@ -76,7 +77,7 @@ public static class ArrivalReader
             int? prompt = null, output = null;
             try
             {
-                using var document = JsonDocument.Parse(line);
+                using var document = JsonTexts.Parse(line);
                 foreach (var property in document.RootElement.EnumerateObject())
                 {
                     var value = property.Value.GetRawText();

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json;
+using SpotServe.Actors.ModelFolder;
 
 namespace SpotServe.Actors.Simulation;
 
@@ -60,7 +61,7 @@ public static class AvailabilityReader
                 else fleet.Unknown(property.Name);
             }
 
-            switch (entry[1].GetString())
+            switch (JsonTexts.Of(entry[1]))
             {
                 case "add":
                     fleet.Change(number, seconds, nodes, [], rate);
@@ -200,9 +201,9 @@ public static class AvailabilityReader
     private static ImmutableArray<string> Nodes(TraceText source, int number, JsonElement nodes)
     {
         if (nodes.ValueKind == JsonValueKind.Array && nodes.GetArrayLength() <= MachinesMax
-            && nodes.EnumerateArray().All(node => node.ValueKind == JsonValueKind.String))
+            && nodes.EnumerateArray().All(node => JsonTexts.Of(node) is not null))
         {
-            return [.. nodes.EnumerateArray().Select(node => node.GetString()!)];
+            return [.. nodes.EnumerateArray().Select(node => JsonTexts.Of(node)!)];
         }
 
         throw new TraceException(source.File, number, "nodes is no list of names", "expected is [\"node-0\", ...]");
@@ -212,7 +213,7 @@ public static class AvailabilityReader
     {
         try
         {
-            return JsonDocument.Parse(text);
+            return JsonTexts.Parse(text);
         }
         catch (JsonException error)
         {

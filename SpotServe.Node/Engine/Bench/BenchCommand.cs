@@ -94,6 +94,7 @@ public static class BenchCommand
     {
         var options = result.Options;
         var decode = result.Rounds.Select(round => round.DecodeMilliseconds).Order().ToArray();
+        var processor = result.Rounds.Select(round => round.ProcessorMilliseconds).Order().ToArray();
         var prefill = result.Rounds.Select(round => round.PrefillTokensPerSecond).Order().ToArray();
         var read = result.Rounds.Select(round => round.ReadGigabytes).Order().ToArray();
         var weights = result.Rounds
@@ -112,6 +113,7 @@ public static class BenchCommand
             ("weights a decode step", Format(result.StepBytes / 1e6) + " MB"),
             ("decode", Spread(decode, "ms/step")),
             ("decode, all sequences", Spread([.. decode.Reverse().Select(ms => options.Batch / ms * 1e3)], "tokens/s")),
+            ("decode, processor time", Spread(processor, "ms/step")),
             ($"prefill of {options.PrefillTokens}", Spread(prefill, "tokens/s")),
             ("prefill's products", Products(result)),
             ("weights read in decode", Spread(weights, "GB/s")),

@@ -26,10 +26,13 @@ public sealed record BenchOptions(
     int Devices = 1);
 
 /// <summary>One round's figures.</summary>
+/// <param name="ProcessorMilliseconds">Processor time of a decode step, all threads together: what is left to compare
+/// where others use the processor, too.</param>
 /// <param name="ReadGigabytes">Memory read bandwidth by as many threads, measured just before, in GB/s.</param>
 /// <param name="MatrixTeraflops">Rate of a large product of libtorch's in the same type; null on the CPU.</param>
 public sealed record BenchRound(
-    double DecodeMilliseconds, double PrefillTokensPerSecond, double ReadGigabytes, double? MatrixTeraflops);
+    double DecodeMilliseconds, double ProcessorMilliseconds, double PrefillTokensPerSecond, double ReadGigabytes,
+    double? MatrixTeraflops);
 
 /// <summary>All rounds of a measurement.</summary>
 /// <param name="Path">What ran the steps.</param>
@@ -55,9 +58,9 @@ public static class EngineBench
         {
             var read = MemoryProbe.ReadGigabytesPerSecond(subject.Device, options.Threads);
             var prefill = MeasurePrefill(subject.Workload, options.PrefillTokens);
-            var decode = MeasureDecode(subject.Workload, options);
+            var (decode, processor) = MeasureDecode(subject.Workload, options);
             var products = MatrixProbe.TeraflopsPerSecond(subject.Device, options.Type);
-            rounds.Add(new BenchRound(decode, prefill, read, products));
+            rounds.Add(new BenchRound(decode, processor, prefill, read, products));
             log($"round {round + 1}: decode {decode:0.00} ms/step, prefill {prefill:0} tokens/s, read {read:0.0} GB/s");
         }
 
@@ -77,12 +80,16 @@ public static class EngineBench
         return tokens / clock.Elapsed.TotalSeconds;
     }
 
-    private static double MeasureDecode(BenchWorkload workload, BenchOptions options)
+    private static (double Milliseconds, double ProcessorMilliseconds) MeasureDecode(
+        BenchWorkload workload, BenchOptions options)
     {
         workload.FillContext(options.Context, options.PrefillTokens);
         for (var i = 0; i < BenchSubject.WarmSteps; i++) workload.Decode(options.Context + i);
+        var used = Environment.CpuUsage.TotalTime;
         var clock = Stopwatch.StartNew();
         for (var i = 0; i < options.DecodeSteps; i++) workload.Decode(options.Context + BenchSubject.WarmSteps + i);
-        return clock.Elapsed.TotalMilliseconds / options.DecodeSteps;
+        var elapsed = clock.Elapsed;
+        used = Environment.CpuUsage.TotalTime - used;
+        return (elapsed.TotalMilliseconds / options.DecodeSteps, used.TotalMilliseconds / options.DecodeSteps);
     }
 }

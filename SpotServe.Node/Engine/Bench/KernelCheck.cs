@@ -49,6 +49,9 @@ internal sealed class KernelCheck(Device device, Action<string> report)
         Compare(Shapes[0], ElementType.BFloat16, 1, 2_400);
         Compare(Shapes[3], ElementType.BFloat16, 40, 600);
         Compare(Shapes[8], ElementType.BFloat16, 70, 100);
+        Compare(Shapes[1], ElementType.BFloat16, 100, 200);
+        Compare(Shapes[7], ElementType.Float16, 200, 300);
+        Compare(Shapes[3], ElementType.BFloat16, 300, 400);
         // What "fast" adds: more sequences than a decode pass takes, long contexts, prompts beside generated tokens.
         Compare(Shapes[1], ElementType.BFloat16, 70, 300, Numerics.Fast);
         Compare(Shapes[3], ElementType.BFloat16, 130, 600, Numerics.Fast);
@@ -149,6 +152,14 @@ internal sealed class KernelCheck(Device device, Action<string> report)
         {
             var part = Trace((1, 1), all[..batch], stagger: 2, pageSeed: 4);
             TellBits($"batch {batch}, P=1 M=1", part.CountUnequal(whole), part.Hashes.Count);
+        }
+
+        // What a pass of more columns than the small products know gives the same sequences.
+        foreach (var (batch, stages) in new[] { (100, 1), (200, 1), (200, 2), (300, 1) })
+        {
+            var more = Trace((stages, 1), [.. Enumerable.Range(0, batch)], stagger: 0, pageSeed: 6);
+            var unequal = whole.Hashes.Count(pair => more.Hashes[pair.Key] != pair.Value);
+            TellBits($"batch {batch}, P={stages} M=1", unequal, whole.Hashes.Count);
         }
 
         foreach (var (stages, ranks) in new[] { (1, 1), (2, 1), (4, 1), (1, 2), (1, 4), (1, 8), (2, 2) })

@@ -1,4 +1,5 @@
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using SpotServe.Node.Weights;
 
 namespace SpotServe.Node.Engine.Cpu;
@@ -29,6 +30,9 @@ internal readonly unsafe struct BFloat16Element : ICpuElement
 
     public static Vector256<float> Load(void* values, long index)
     {
+        // One instruction instead of the three that the general form becomes.
+        if (Avx2.IsSupported)
+            return (Avx2.ConvertToVector256Int32((ushort*)values + index) << 16).AsSingle();
         var (low, high) = Vector128.Widen(Vector128.Load((ushort*)values + index));
         return (Vector256.Create(low, high) << 16).AsSingle();
     }

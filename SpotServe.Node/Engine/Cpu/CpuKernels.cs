@@ -56,9 +56,8 @@ internal sealed unsafe class CpuKernels<T>(StageContext stage, CpuWorkers worker
     /// others.</summary>
     private const int PiecesEach = 4;
 
-    [ThreadStatic] private static float[]? _scores;
-
     private readonly HeadPart _heads = stage.Heads;
+    private readonly CpuAttention<T> _attention = new(stage.Heads.KvHeads, stage.Heads.HeadSize);
 
     public override void RmsNorm(Tensor values, Tensor weight, float epsilon, Tensor result)
     {
@@ -155,70 +154,12 @@ internal sealed unsafe class CpuKernels<T>(StageContext stage, CpuWorkers worker
             var (sequence, head) = ((int)(index / heads), (int)(index % heads));
             var row = group.FirstRow + sequence;
             var last = batch.PositionOf(row);
-            var query = new Query(
+            var query = new CpuQuery(
                 (void*)data, (row * stride) + (head * _heads.HeadSize),
                 batch.PagesOf(group, sequence), _heads.KvHeadOfQuery[head],
                 window > 0 ? (int)Math.Max(0, last - window + 1) : 0, (int)last + 1);
-            AttendOne(query, (void*)cache, (void*)to, (row * _heads.QueryWidth) + (head * _heads.HeadSize));
+            _attention.Attend(query, (void*)cache, (void*)to, (row * _heads.QueryWidth) + (head * _heads.HeadSize));
         });
-    }
-
-    /// <summary>One query over positions [First, End) of its sequence.</summary>
-    private readonly ref struct Query(
-        void* data, long at, ReadOnlySpan<long> pages, int kvHead, int first, int end)
-    {
-        public void* Data { get; } = data;
-
-        public long At { get; } = at;
-
-        public ReadOnlySpan<long> Pages { get; } = pages;
-
-        public int KvHead { get; } = kvHead;
-
-        public int First { get; } = first;
-
-        public int End { get; } = end;
-    }
-
-    private void AttendOne(in Query query, void* cache, void* result, long at)
-    {
-        var size = _heads.HeadSize;
-        var buffer = _scores is { } known && known.Length >= query.End ? known : _scores = new float[query.End + 256];
-        var scores = buffer.AsSpan(0, query.End);
-        var scale = 1 / MathF.Sqrt(size);
-        var largest = float.NegativeInfinity;
-        for (var position = query.First; position < query.End; position++)
-        {
-            var key = CacheAt(query, position, isValue: false);
-            Vector256<float> sum = default;
-            for (var i = 0; i < size; i += 8) sum += T.Load(query.Data, query.At + i) * T.Load(cache, key + i);
-            scores[position] = Vector256.Sum(sum) * scale;
-            largest = Math.Max(largest, scores[position]);
-        }
-
-        var total = 0f;
-        var mixed = stackalloc float[size];
-        new Span<float>(mixed, size).Clear();
-        for (var position = query.First; position < query.End; position++)
-        {
-            var weight = MathF.Exp(scores[position] - largest);
-            total += weight;
-            var value = CacheAt(query, position, isValue: true);
-            var factor = Vector256.Create(weight);
-            for (var i = 0; i < size; i += 8)
-                Vector256.Store(Vector256.Load(mixed + i) + (factor * T.Load(cache, value + i)), mixed + i);
-        }
-
-        var share = Vector256.Create(1 / total);
-        for (var i = 0; i < size; i += 8) T.Store(result, at + i, Vector256.Load(mixed + i) * share);
-    }
-
-    /// <summary>Element index of a position's key or value in the pages.</summary>
-    private long CacheAt(in Query query, int position, bool isValue)
-    {
-        var page = query.Pages[position / KvPage.Tokens];
-        var head = (((page * 2) + (isValue ? 1 : 0)) * _heads.KvHeads) + query.KvHead;
-        return ((head * KvPage.Tokens) + (position % KvPage.Tokens)) * _heads.HeadSize;
     }
 
     private void ForEach(long count, long work, Action<long> body)

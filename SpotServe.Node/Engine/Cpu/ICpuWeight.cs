@@ -13,10 +13,14 @@ internal unsafe interface ICpuWeight
 
     static abstract int Bytes { get; }
 
-    /// <summary>Widens a block of values of the weight type to float32, in the order of <see cref="Load"/>.</summary>
+    /// <summary>Widens a block of values of the weight type to float32, in the order of <see cref="First"/> and
+    /// <see cref="Second"/>.</summary>
     static abstract void Arrange(void* values, float* arranged);
 
-    static abstract (Vector512<float> First, Vector512<float> Second) Load(byte* weights);
+    /// <summary>Half of a block in float32.</summary>
+    static abstract Vector512<float> First(byte* weights);
+
+    static abstract Vector512<float> Second(byte* weights);
 
     static abstract void Write(void* values, long index, float value);
 }
@@ -29,8 +33,10 @@ internal readonly unsafe struct Float32Weight : ICpuWeight
         Unsafe.CopyBlockUnaligned(arranged, values, ICpuWeight.Block * sizeof(float));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static (Vector512<float> First, Vector512<float> Second) Load(byte* weights) =>
-        (Vector512.Load((float*)weights), Vector512.Load((float*)weights + 16));
+    public static Vector512<float> First(byte* weights) => Vector512.Load((float*)weights);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Second(byte* weights) => Vector512.Load((float*)weights + 16);
 
     public static void Write(void* values, long index, float value) => ((float*)values)[index] = value;
 }
@@ -45,17 +51,16 @@ internal readonly unsafe struct BFloat16Weight : ICpuWeight
 
     public static void Arrange(void* values, float* arranged)
     {
-        var (even, odd) = Load((byte*)values);
-        Vector512.Store(even, arranged);
-        Vector512.Store(odd, arranged + 16);
+        Vector512.Store(First((byte*)values), arranged);
+        Vector512.Store(Second((byte*)values), arranged + 16);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static (Vector512<float> First, Vector512<float> Second) Load(byte* weights)
-    {
-        var pairs = Vector512.Load((uint*)weights);
-        return ((pairs << 16).AsSingle(), (pairs & Vector512.Create(Upper)).AsSingle());
-    }
+    public static Vector512<float> First(byte* weights) => (Vector512.Load((uint*)weights) << 16).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Second(byte* weights) =>
+        (Vector512.Load((uint*)weights) & Vector512.Create(Upper)).AsSingle();
 
     public static void Write(void* values, long index, float value) =>
         ((ushort*)values)[index] = ElementConversion.ToBFloat16(value);

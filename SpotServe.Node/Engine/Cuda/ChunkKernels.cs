@@ -21,6 +21,7 @@ internal sealed unsafe class ChunkKernels : IDisposable
     private readonly DecodeBuffers _buffers;
     private readonly ChunkSlots _slots;
     private readonly Tensor _drawn;
+    private readonly int _multiprocessors;
 
     /// <param name="buffers">Of the decode passes on the same stream; the owner's.</param>
     public ChunkKernels(StageContext stage, CudaModule module, CudaStream stream, DecodeBuffers buffers)
@@ -29,6 +30,7 @@ internal sealed unsafe class ChunkKernels : IDisposable
         _module = module;
         _stream = stream;
         _buffers = buffers;
+        _multiprocessors = CudaDriver.MultiprocessorCount(stage.Device.index);
         var rowsMax = stage.Assignment.SequencesMax;
         _slots = new ChunkSlots(rowsMax, stage.Model.ContextMax, stage.Device);
         _drawn = zeros([rowsMax], ScalarType.Int32).pin_memory().DetachFromDisposeScope();
@@ -141,14 +143,15 @@ internal sealed unsafe class ChunkKernels : IDisposable
     {
         var (heads, splits) = (_stage.Heads, _slots.Splits);
         // Where splits meet in memory there is room for as many columns as a decode pass has.
-        var most = splits > DecodeLaunches.ClusterSplitsMax ? DecodeBuffers.TokensMax : group.Rows;
+        var most = splits > AttentionLaunch.ClusterSplitsMax ? _buffers.Columns : group.Rows;
         var width = heads.QueryWidth + (2 * heads.KvWidth);
         AttentionArguments arguments;
         var pointers = stackalloc void*[] { &arguments };
         for (var first = 0; first < group.Rows; first += most)
         {
             var (row, single) = (group.FirstRow + first, firstSingle + first);
-            var size = new PassSize(Math.Min(most, group.Rows - first), splits);
+            var launch = new AttentionLaunch(
+                heads, new PassSize(Math.Min(most, group.Rows - first), splits), _multiprocessors);
             arguments = new AttentionArguments
             {
                 Queries = Address(rows) + (nint)((long)row * width * rows.ElementSize),
@@ -158,7 +161,7 @@ internal sealed unsafe class ChunkKernels : IDisposable
                 TableFirst = _slots.TableFirst,
                 Stable = _slots.Positions(single),
                 Output = Address(joined) + (nint)((long)row * heads.QueryWidth * joined.ElementSize),
-                Partial = splits > DecodeLaunches.ClusterSplitsMax ? _buffers.Partial(splits) : 0,
+                Partial = launch.MeetsInMemory ? _buffers.Partial(splits) : 0,
                 Arrived = _buffers.Arrived,
                 Scale = 1 / MathF.Sqrt(heads.HeadSize),
                 Window = window,
@@ -166,10 +169,9 @@ internal sealed unsafe class ChunkKernels : IDisposable
                 KvHeads = heads.KvHeads,
                 SplitsMax = splits,
                 QueryStride = width,
+                SplitsEach = launch.SplitsEach,
             };
-            _module.Launch(
-                _stream, DecodeLaunches.AttentionKernel(splits),
-                DecodeLaunches.AttentionShape(heads, size, startsEarly: false), pointers);
+            _module.Launch(_stream, launch.Kernel, launch.Shape(startsEarly: false), pointers);
         }
     }
 

@@ -92,7 +92,7 @@ internal sealed unsafe class ChunkSlots : IDisposable
     private static int SplitsFor(int position)
     {
         var splits = (position / DecodeLaunches.SplitTokens) + 1;
-        return splits <= DecodeLaunches.ClusterSplitsMax ? splits : (int)BitOperations.RoundUpToPowerOf2((uint)splits);
+        return splits <= AttentionLaunch.ClusterSplitsMax ? splits : (int)BitOperations.RoundUpToPowerOf2((uint)splits);
     }
 
     private nint Address(int offset) => (nint)TensorMemory.Pointer(_device) + ((nint)offset * sizeof(int));

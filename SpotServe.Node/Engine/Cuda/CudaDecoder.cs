@@ -40,10 +40,15 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
         var parts = KernelPart.Of(
             stage.Model, stage.RankCount, heads.QueryHeads / heads.KvHeads, model.HasFusedHeads(heads));
         if (hasProducts) parts = [.. parts, .. KernelPart.OfPrompts(stage.Model, stage.RankCount)];
+        // Ranks that sum have buffers for as many columns as the small products know.
+        var isWide = hasProducts && stage.RankCount == 1
+            && stage.Assignment.SequencesMax > DecodeBuffers.TokensMax;
+        if (isWide) parts = [.. parts, .. KernelPart.OfWidePasses(stage.Model)];
         _module = new CudaModule(KernelCache.Load(device, parts));
         var vocabulary = model.Head is { } head ? (int)head.Weight.shape[0] : 1;
-        _buffers = new DecodeBuffers(stage, vocabulary);
-        _slots = new StepSlots(stage.Model.ContextMax, stage.Device);
+        _buffers = new DecodeBuffers(
+            stage, vocabulary, isWide ? DecodeBuffers.WideTokensMax : DecodeBuffers.TokensMax);
+        _slots = new StepSlots(stage.Model.ContextMax, _buffers.Columns, stage.Device);
         _launches = new DecodeLaunches(stage, model, _buffers, _slots, _module, stream);
         Chunks = new ChunkKernels(stage, _module, stream, _buffers);
         if (hasProducts) Products = new ChunkProducts(stage, _module, stream);
@@ -89,7 +94,8 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
         return peers;
     }
 
-    /// <summary>Runs columns of a step, as many as there are; 64 at a time share one reading of the weights.</summary>
+    /// <summary>Runs columns of a step, as many as there are; 64, or 256 where the wide products are there, share one
+    /// reading of the weights.</summary>
     /// <param name="columns">In ascending order of row; a chunk's in order of position.</param>
     /// <param name="input">Pinned float32 [tokens of the step, hidden]: the previous stage's states.</param>
     /// <param name="output">The same, for the next stage.</param>
@@ -99,11 +105,11 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
         StepPlan plan, ReadOnlySpan<DecodeColumn> columns, float* input, float* output,
         Action<int, int> drawn, Action<int, float[]> draw)
     {
-        for (var first = 0; first < columns.Length; first += DecodeBuffers.TokensMax)
+        for (var first = 0; first < columns.Length; first += _buffers.Columns)
         {
-            var pass = columns.Slice(first, Math.Min(DecodeBuffers.TokensMax, columns.Length - first));
+            var pass = columns.Slice(first, Math.Min(_buffers.Columns, columns.Length - first));
             var size = Fill(plan, pass);
-            if (_stage.Peers is not null) SetSequence(plan.StepId, first / DecodeBuffers.TokensMax);
+            if (_stage.Peers is not null) SetSequence(plan.StepId, first / _buffers.Columns);
             _slots.Upload(Stream, size.Tokens, size.TableStride);
             if (_model.Embedding is null) MoveRows(pass, input, isInput: true);
             RunSections(size);
@@ -138,7 +144,7 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
         var unlimited = _model.Layers.Any(layer => layer.Window == 0);
         var splits = 1;
         foreach (var column in pass) splits = Math.Max(splits, SplitsOf(column.Position, First(column.Position)));
-        if (splits > DecodeLaunches.ClusterSplitsMax)
+        if (splits > AttentionLaunch.ClusterSplitsMax)
             splits = (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)splits);
         var size = new PassSize(Bucket(pass.Length), splits);
         for (var i = 0; i < pass.Length; i++)
@@ -170,12 +176,13 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
     {
         1 or 2 => columns,
         <= 4 => 4,
-        _ => (columns + 7) / 8 * 8,
+        <= DecodeBuffers.TokensMax => (columns + 7) / 8 * 8,
+        _ => (columns + DecodeBuffers.TokensMax - 1) / DecodeBuffers.TokensMax * DecodeBuffers.TokensMax,
     };
 
     private void SetSequence(long step, int pass)
     {
-        var passes = (_stage.Assignment.StepTokensMax + DecodeBuffers.TokensMax - 1) / DecodeBuffers.TokensMax;
+        var passes = (_stage.Assignment.StepTokensMax + _buffers.Columns - 1) / _buffers.Columns;
         // One more number than sums: the logits'.
         _slots.SetSequence(PeerPass.FirstNumber(step, pass, passes, _launches.SumCount + 1), step);
     }

@@ -20,7 +20,7 @@ internal sealed unsafe partial class CudaModule : IDisposable
 
     private const int NotFound = 500;
 
-    private readonly Dictionary<string, nint> _functions = [];
+    private readonly Dictionary<string, (nint Function, int SharedBytes)> _functions = [];
     private readonly List<nint> _modules = [];
 
     /// <param name="images">Cubins for this device; no two of them have a kernel of the same name.</param>
@@ -74,9 +74,21 @@ internal sealed unsafe partial class CudaModule : IDisposable
         _modules.Clear();
     }
 
+    /// <summary>A kernel that may be started with so much shared memory: its limit grows with what is asked
+    /// for.</summary>
     private nint Function(string name, int sharedBytes)
     {
-        if (_functions.TryGetValue(name, out var function)) return function;
+        if (_functions.TryGetValue(name, out var known) && known.SharedBytes >= sharedBytes) return known.Function;
+        var function = known.Function;
+        if (function == 0) function = Find(name);
+        CudaDriver.Ran(SetAttribute(function, DynamicSharedBytesMax, sharedBytes), $"give {name} shared memory");
+        _functions[name] = (function, sharedBytes);
+        return function;
+    }
+
+    private nint Find(string name)
+    {
+        nint function = 0;
         var status = NotFound;
         fixed (byte* text = Encoding.ASCII.GetBytes(name + '\0'))
         {
@@ -85,8 +97,6 @@ internal sealed unsafe partial class CudaModule : IDisposable
         }
 
         CudaDriver.Ran(status, $"find {name}");
-        CudaDriver.Ran(SetAttribute(function, DynamicSharedBytesMax, sharedBytes), $"give {name} shared memory");
-        _functions.Add(name, function);
         return function;
     }
 

@@ -9,16 +9,22 @@ namespace SpotServe.Node.Engine.Cuda;
 /// </summary>
 internal sealed unsafe class DecodeBuffers : IDisposable
 {
-    /// <summary>Columns of a pass at most: what one reading of the weights serves.</summary>
+    /// <summary>Columns of a pass at most where weights go through the small products: what one reading of them
+    /// serves.</summary>
     public const int TokensMax = 64;
+
+    /// <summary>Columns of a pass at most where the wide products are there.</summary>
+    public const int WideTokensMax = 256;
 
     private readonly StageContext _stage;
     private readonly List<Tensor> _owned = [];
     private readonly Dictionary<int, nint> _partials = [];
 
-    public DecodeBuffers(StageContext stage, int vocabulary)
+    /// <param name="columns">Of a pass at most.</param>
+    public DecodeBuffers(StageContext stage, int vocabulary, int columns)
     {
         _stage = stage;
+        Columns = columns;
         var (model, heads) = (stage.Model, stage.Heads);
         var ranks = stage.RankCount;
         Residual = Make(ScalarType.Float32, model.HiddenSize);
@@ -31,8 +37,11 @@ internal sealed unsafe class DecodeBuffers : IDisposable
         Gated = Make(stage.WeightType, model.IntermediateSize / ranks);
         Logits = Make(ScalarType.Float32, vocabulary);
         Drawn = Make(ScalarType.Int32, 1);
-        Arrived = Make(ScalarType.Int32, heads.KvHeads);
+        Arrived = Make(ScalarType.Int32, AttentionLaunch.Columns(heads));
     }
+
+    /// <summary>Columns of a pass at most.</summary>
+    public int Columns { get; }
 
     /// <summary>[tokens, hidden], float32.</summary>
     public nint Residual { get; }
@@ -61,16 +70,16 @@ internal sealed unsafe class DecodeBuffers : IDisposable
     /// <summary>[tokens], int32.</summary>
     public nint Drawn { get; }
 
-    /// <summary>[tokens, kv heads], int32, zero between passes.</summary>
+    /// <summary>[tokens, kv heads by queries of a block], int32, zero between passes.</summary>
     public nint Arrived { get; }
 
-    /// <summary>Room for the parts of long contexts, [tokens, kv heads, splits, group, head size + 4]; made when a
-    /// context first needs it.</summary>
+    /// <summary>Room for the parts of long contexts; made when a context first needs it.</summary>
     public nint Partial(int splits)
     {
         if (_partials.TryGetValue(splits, out var known)) return known;
         var heads = _stage.Heads;
-        var made = Make(ScalarType.Float32, (long)heads.QueryHeads * splits * (heads.HeadSize + 4));
+        var made = Make(
+            ScalarType.Float32, AttentionLaunch.Columns(heads) * AttentionLaunch.PartFloats(heads) * splits);
         _partials.Add(splits, made);
         return made;
     }
@@ -83,7 +92,7 @@ internal sealed unsafe class DecodeBuffers : IDisposable
     private nint Make(ScalarType type, long width)
     {
         // Zeros: columns that are not in use are computed along, and must stay finite.
-        var tensor = zeros([TokensMax, width], type, _stage.Device).DetachFromDisposeScope();
+        var tensor = zeros([Columns, width], type, _stage.Device).DetachFromDisposeScope();
         _owned.Add(tensor);
         return (nint)TensorMemory.Pointer(tensor);
     }
@@ -96,33 +105,39 @@ internal sealed unsafe class DecodeBuffers : IDisposable
 internal sealed unsafe class StepSlots : IDisposable
 {
     private const int Fields = 4;
-    private const int SamplingAt = Fields * DecodeBuffers.TokensMax;
-    private const int SequenceAt = SamplingAt + (KernelSampling.Ints * DecodeBuffers.TokensMax);
-    private const int TableAt = SequenceAt + 4;
 
+    private readonly int _columns;
     private readonly Tensor _host;
     private readonly Tensor _device;
     private readonly int* _data;
 
     /// <param name="contextMax">Tokens of the longest sequence.</param>
-    public StepSlots(int contextMax, Device device)
+    /// <param name="columns">Of a pass at most.</param>
+    public StepSlots(int contextMax, int columns, Device device)
     {
+        _columns = columns;
         // A table's length is rounded up to a power of two of splits.
         var splits = (int)System.Numerics.BitOperations.RoundUpToPowerOf2(
             (uint)((contextMax + DecodeLaunches.SplitTokens - 1) / DecodeLaunches.SplitTokens));
-        var capacity = TableAt + ((long)DecodeBuffers.TokensMax * splits * DecodeLaunches.PagesASplit);
+        var capacity = TableAt + ((long)columns * splits * DecodeLaunches.PagesASplit);
         _host = zeros([capacity], ScalarType.Int32).pin_memory().DetachFromDisposeScope();
         _device = zeros([capacity], ScalarType.Int32, device).DetachFromDisposeScope();
         _data = (int*)TensorMemory.Pointer(_host);
     }
 
+    private int SamplingAt => Fields * _columns;
+
+    private int SequenceAt => SamplingAt + (KernelSampling.Ints * _columns);
+
+    private int TableAt => SequenceAt + 4;
+
     public nint Ids => Address(0);
 
-    public nint Positions => Address(DecodeBuffers.TokensMax);
+    public nint Positions => Address(_columns);
 
-    public nint Stable => Address(2 * DecodeBuffers.TokensMax);
+    public nint Stable => Address(2 * _columns);
 
-    public nint TableFirst => Address(3 * DecodeBuffers.TokensMax);
+    public nint TableFirst => Address(3 * _columns);
 
     public nint Table => Address(TableAt);
 
@@ -154,7 +169,7 @@ internal sealed unsafe class StepSlots : IDisposable
     }
 
     /// <summary>What a column was set to.</summary>
-    public int StableOf(int column) => _data[(2 * DecodeBuffers.TokensMax) + column];
+    public int StableOf(int column) => _data[(2 * _columns) + column];
 
     /// <summary>A column that is not in use: computed along and never written anywhere.</summary>
     public void SetIdle(int column) => Mark(column, id: 0, position: -1, stable: 0, firstPage: 0);
@@ -171,9 +186,9 @@ internal sealed unsafe class StepSlots : IDisposable
     private void Mark(int column, int id, int position, int stable, int firstPage)
     {
         _data[column] = id;
-        _data[DecodeBuffers.TokensMax + column] = position;
-        _data[(2 * DecodeBuffers.TokensMax) + column] = stable;
-        _data[(3 * DecodeBuffers.TokensMax) + column] = firstPage;
+        _data[_columns + column] = position;
+        _data[(2 * _columns) + column] = stable;
+        _data[(3 * _columns) + column] = firstPage;
     }
 
     private nint Address(int offset) => (nint)TensorMemory.Pointer(_device) + (offset * sizeof(int));

@@ -100,7 +100,13 @@ internal sealed unsafe partial class DecodeLaunches
     /// ends.</param>
     private void Launch(string layer, PassSize size, ref LinearArguments arguments, int waves)
     {
-        Invariant.Holds(size.Tokens is >= 1 and <= DecodeBuffers.TokensMax);
+        Invariant.Holds(size.Tokens >= 1 && size.Tokens <= _buffers.Columns);
+        if (IsWide(size))
+        {
+            LaunchWide(layer, size, ref arguments);
+            return;
+        }
+
         var (suffix, tokenTiles, depth) = size.Tokens switch
         {
             <= 8 => ("8", 1, 4),

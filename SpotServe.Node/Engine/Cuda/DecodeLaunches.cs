@@ -18,8 +18,6 @@ internal readonly record struct PassSize(int Tokens, int Splits)
 internal sealed unsafe partial class DecodeLaunches
 {
     public const int SplitTokens = 256;
-    /// <summary>Longest contexts, in splits, whose parts are merged within a cluster.</summary>
-    public const int ClusterSplitsMax = 8;
 
     public const int PagesASplit = SplitTokens / KvPage.Tokens;
 
@@ -34,6 +32,7 @@ internal sealed unsafe partial class DecodeLaunches
     private readonly StepSlots _slots;
     private readonly CudaModule _module;
     private readonly CudaStream _stream;
+    private readonly TensorMaps _maps;
     private readonly bool _fusesHeads;
     private readonly int _multiprocessors;
 
@@ -47,6 +46,7 @@ internal sealed unsafe partial class DecodeLaunches
         _slots = slots;
         _module = module;
         _stream = stream;
+        _maps = new TensorMaps(stage.WeightType == TorchSharp.torch.ScalarType.Float16);
         _fusesHeads = model.HasFusedHeads(stage.Heads);
         _multiprocessors = CudaDriver.MultiprocessorCount(stage.Device.index);
     }
@@ -62,7 +62,7 @@ internal sealed unsafe partial class DecodeLaunches
     /// <summary>Makes what a size needs before it is recorded: memory is not allocated while recording.</summary>
     public void Prepare(PassSize size)
     {
-        if (size.Splits > ClusterSplitsMax) _buffers.Partial(size.Splits);
+        if (size.Splits > AttentionLaunch.ClusterSplitsMax) _buffers.Partial(size.Splits);
     }
 
     /// <summary>Starts a section's kernels, or records them.</summary>
@@ -158,7 +158,7 @@ internal sealed unsafe partial class DecodeLaunches
         var arguments = Linear(size, layer.QueryKeyValue.Weight, _buffers.Gained, layer.AttentionNorm);
         arguments.Bias = layer.QueryKeyValue.Bias is { } bias ? Address(bias) : 0;
         arguments.Tiles = arguments.Rows / 16;
-        if (_fusesHeads)
+        if (_fusesHeads && !IsWide(size))
         {
             arguments.High = Row(layer.QueryKeyValue.Weight, heads.HeadSize / 2);
             arguments.Queries = _buffers.Queries;
@@ -215,6 +215,7 @@ internal sealed unsafe partial class DecodeLaunches
     private void AttendPages(PassSize size, DecodeLayer layer)
     {
         var heads = _stage.Heads;
+        var launch = new AttentionLaunch(heads, size, _multiprocessors);
         var arguments = new AttentionArguments
         {
             Queries = _buffers.Queries,
@@ -224,7 +225,7 @@ internal sealed unsafe partial class DecodeLaunches
             TableFirst = _slots.TableFirst,
             Stable = _slots.Stable,
             Output = _buffers.Attended,
-            Partial = size.Splits > ClusterSplitsMax ? _buffers.Partial(size.Splits) : 0,
+            Partial = launch.MeetsInMemory ? _buffers.Partial(size.Splits) : 0,
             Arrived = _buffers.Arrived,
             Scale = 1 / MathF.Sqrt(heads.HeadSize),
             Window = layer.Window,
@@ -232,24 +233,8 @@ internal sealed unsafe partial class DecodeLaunches
             KvHeads = heads.KvHeads,
             SplitsMax = size.Splits,
             QueryStride = heads.QueryWidth,
+            SplitsEach = launch.SplitsEach,
         };
-        Launch(AttentionKernel(size.Splits), AttentionShape(heads, size, startsEarly: true), &arguments);
-    }
-
-    /// <summary>The kernel whose splits meet in the way that their number allows.</summary>
-    public static string AttentionKernel(int splits) =>
-        splits is > 1 and <= ClusterSplitsMax ? "attentionCluster" : "attentionSplit";
-
-    /// <summary>How attention of single tokens is started.</summary>
-    public static LaunchShape AttentionShape(HeadPart heads, PassSize size, bool startsEarly)
-    {
-        var inCluster = size.Splits is > 1 and <= ClusterSplitsMax;
-        var (group, width) = (heads.QueryHeads / heads.KvHeads, heads.HeadSize);
-        var lanes = width <= 32 ? 4 : width <= 64 ? 8 : width <= 128 ? 16 : 32;
-        var warps = SplitTokens / (16 * 32 / lanes);
-        var floats = (group * SplitTokens) + (warps * group * width) + (((warps * group * 2) + 7) & ~7);
-        var bytes = (floats * sizeof(float)) + (inCluster ? 8 * group * (width + 4) * sizeof(float) : 0) + 16;
-        return new LaunchShape(
-            size.Splits, heads.KvHeads, size.Tokens, warps * 32, bytes, inCluster ? size.Splits : 1, startsEarly);
+        Launch(launch.Kernel, launch.Shape(startsEarly: true), &arguments);
     }
 }

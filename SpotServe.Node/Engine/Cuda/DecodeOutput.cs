@@ -30,8 +30,9 @@ internal sealed unsafe class DecodeOutput : IDisposable
         _width = width;
         var (vocabulary, ranks) = (stage.Model.VocabularySize, stage.RankCount);
         _widest = (vocabulary + ranks - 1) / ranks;
-        _drawn = Pinned(ScalarType.Int32, 1);
-        _logits = Pinned(ScalarType.Float32, mayGather && stage.Rank == 0 ? vocabulary : _widest);
+        _drawn = Pinned(ScalarType.Int32, buffers.Columns, 1);
+        _logits = Pinned(
+            ScalarType.Float32, DecodeBuffers.TokensMax, mayGather && stage.Rank == 0 ? vocabulary : _widest);
         _all = stage.Rank == 0 && ranks > 1 ? new float[DecodeBuffers.TokensMax * _widest * ranks] : [];
         _row = stage.Rank == 0 ? new float[vocabulary] : [];
     }
@@ -76,7 +77,8 @@ internal sealed unsafe class DecodeOutput : IDisposable
     {
         var tokens = (int*)TensorMemory.Pointer(_drawn);
         _stream.CopyToHost(tokens, _buffers.Drawn, pass.Length * sizeof(int));
-        if (bringsLogits) FetchRows(pass, rows);
+        var areFetched = bringsLogits && pass.Length <= DecodeBuffers.TokensMax;
+        if (areFetched) FetchRows(pass, rows);
         _stream.Synchronize();
         _stage.Peers?.ThrowIfGivenUp(_stage.Collective!);
         for (var i = 0; i < pass.Length; i++)
@@ -90,13 +92,13 @@ internal sealed unsafe class DecodeOutput : IDisposable
 
             // The device leaves a row that is too flat to sort, broken, or to be drawn in a way that it does not know
             // to the sampler here, which tells what is wrong.
-            if (!bringsLogits)
+            if (!areFetched)
             {
-                FetchRow(rows, i, i);
+                FetchRow(rows, i, slot: 0);
                 _stream.Synchronize();
             }
 
-            HostRow(rows, i).CopyTo(_row);
+            HostRow(rows, areFetched ? i : 0).CopyTo(_row);
             draw(sample, _row);
         }
     }
@@ -146,8 +148,8 @@ internal sealed unsafe class DecodeOutput : IDisposable
     private ReadOnlySpan<float> HostRow(in Rows rows, int slot) =>
         new((float*)TensorMemory.Pointer(_logits) + ((long)slot * rows.HostStride), rows.Width);
 
-    private static Tensor Pinned(ScalarType type, long width) =>
-        zeros([DecodeBuffers.TokensMax, width], type).pin_memory().DetachFromDisposeScope();
+    private static Tensor Pinned(ScalarType type, long rows, long width) =>
+        zeros([rows, width], type).pin_memory().DetachFromDisposeScope();
 
     /// <summary>Logits on the device, and where they go.</summary>
     /// <param name="Width">Of a row.</param>

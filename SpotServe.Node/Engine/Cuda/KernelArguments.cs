@@ -41,6 +41,17 @@ internal struct LinearArguments
     public PushArguments Push;
 }
 
+/// <summary>See wide.cuh.</summary>
+/// <remarks>The size is what the alignment of 64 makes of it there.</remarks>
+[StructLayout(LayoutKind.Sequential, Size = 704)]
+internal struct WideArguments
+{
+    public TensorMap Input;
+    public TensorMap Weights;
+    public TensorMap Second;
+    public LinearArguments Linear;
+}
+
 /// <summary>See attention.cuh.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct AttentionArguments
@@ -60,6 +71,7 @@ internal struct AttentionArguments
     public int KvHeads;
     public int SplitsMax;
     public int QueryStride;
+    public int SplitsEach;
 }
 
 /// <summary>See rows.cuh.</summary>

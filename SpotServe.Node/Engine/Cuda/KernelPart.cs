@@ -22,7 +22,7 @@ internal sealed record KernelPart(string Name, params string[] Definitions)
     /// <param name="fusesHeads">The product that makes queries and keys turns them.</param>
     public static IReadOnlyList<KernelPart> Of(ModelSpec model, int ranks, int group, bool fusesHeads)
     {
-        string[] element = model.WeightType == ElementType.Float16 ? ["ELEMENT_FLOAT16"] : [];
+        var element = ElementOf(model);
         var head = Define("HEAD_SIZE", model.HeadSize);
         // No part of these depends on heads, but their sources name them.
         string[] any = [Define("HEAD_SIZE", 128), Define("GROUP", 1), .. element];
@@ -40,10 +40,21 @@ internal sealed record KernelPart(string Name, params string[] Definitions)
         return parts;
     }
 
+    /// <summary>The products of decode passes of more tokens than the others know.</summary>
+    public static IReadOnlyList<KernelPart> OfWidePasses(ModelSpec model)
+    {
+        string[] definitions = [Define("HEAD_SIZE", 128), Define("GROUP", 1), .. ElementOf(model)];
+        return
+        [
+            new("WIDE", definitions) { IsForOneKind = true },
+            new("WIDEGATED", definitions) { IsForOneKind = true },
+        ];
+    }
+
     /// <summary>The products of prompts, for <see cref="ChunkProducts"/>.</summary>
     public static IReadOnlyList<KernelPart> OfPrompts(ModelSpec model, int ranks)
     {
-        string[] element = model.WeightType == ElementType.Float16 ? ["ELEMENT_FLOAT16"] : [];
+        var element = ElementOf(model);
         var end = ranks == 1 ? "LEAVES_END=AddedToRows" : "LEAVES_END=ToFloatSums";
         return
         [
@@ -60,6 +71,9 @@ internal sealed record KernelPart(string Name, params string[] Definitions)
         var parts = Of(model, ranks: 1, model.HeadCount / model.KvHeadCount, fusesHeads: model.HeadSize % 16 == 0);
         return capability == ChunkProducts.Capability ? [.. parts, .. OfPrompts(model, ranks: 1)] : parts;
     }
+
+    private static string[] ElementOf(ModelSpec model) =>
+        model.WeightType == ElementType.Float16 ? ["ELEMENT_FLOAT16"] : [];
 
     private static string Define(string name, int value) =>
         string.Create(CultureInfo.InvariantCulture, $"{name}={value}");

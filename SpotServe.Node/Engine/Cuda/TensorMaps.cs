@@ -29,8 +29,8 @@ internal struct ProductArguments
 }
 
 /// <summary>
-/// Makes tensor maps of row-major matrices: [rows][leaves][width of a leaf], read in boxes of 64 rows by 64 elements of
-/// one leaf, 128 bytes a row, swizzled. Beyond a leaf's end and the last row the copy engine reads zeros. Those of
+/// Makes tensor maps of row-major matrices: [rows][leaves][width of a leaf], read in boxes of some rows by 64 elements
+/// of one leaf, 128 bytes a row, swizzled. Beyond a leaf's end and the last row the copy engine reads zeros. Those of
 /// weights are kept.
 /// </summary>
 internal sealed unsafe partial class TensorMaps(bool isFloat16)
@@ -46,24 +46,27 @@ internal sealed unsafe partial class TensorMaps(bool isFloat16)
     private const int BoxSide = 64;
     private const int Alignment = 64;
 
-    private readonly Dictionary<(nint Address, int Rows, int Width, int Leaves), TensorMap> _ofWeights = [];
+    private readonly Dictionary<(nint Address, int Rows, int Width, int Leaves, int BoxRows), TensorMap> _ofWeights =
+        [];
 
     /// <summary>Of a matrix that stays where it is as long as this lives.</summary>
-    public TensorMap OfWeight(nint address, int rows, int width, int leaves)
+    public TensorMap OfWeight(nint address, int rows, int width, int leaves, int boxRows = BoxSide)
     {
-        if (_ofWeights.TryGetValue((address, rows, width, leaves), out var known)) return known;
-        var made = Of(address, rows, width, leaves);
-        _ofWeights.Add((address, rows, width, leaves), made);
+        var key = (address, rows, width, leaves, boxRows);
+        if (_ofWeights.TryGetValue(key, out var known)) return known;
+        var made = Of(address, rows, width, leaves, boxRows);
+        _ofWeights.Add(key, made);
         return made;
     }
 
     /// <param name="address">Of [rows][leaves][width] elements without gaps, a multiple of 16.</param>
-    public TensorMap Of(nint address, int rows, int width, int leaves)
+    /// <param name="boxRows">Rows of a box.</param>
+    public TensorMap Of(nint address, int rows, int width, int leaves, int boxRows = BoxSide)
     {
         Invariant.Holds(address % 16 == 0 && width % ColumnsUnit == 0);
         var lengths = stackalloc ulong[] { (ulong)width, (ulong)leaves, (ulong)rows };
         var strides = stackalloc ulong[] { (ulong)width * 2, (ulong)width * (ulong)leaves * 2 };
-        var box = stackalloc uint[] { BoxSide, 1, BoxSide };
+        var box = stackalloc uint[] { BoxSide, 1, (uint)boxRows };
         var every = stackalloc uint[] { 1, 1, 1 };
         // The driver wants its result aligned.
         var room = stackalloc byte[TensorMap.Bytes + Alignment];

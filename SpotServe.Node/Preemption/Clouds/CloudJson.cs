@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using System.Text.Json;
 using SpotServe.Actors.ModelFolder;
 
@@ -14,8 +13,7 @@ internal static class CloudJson
     {
         try
         {
-            using var document = JsonDocument.Parse(text);
-            JsonTexts.CheckNames(Encoding.UTF8.GetBytes(text));
+            using var document = JsonTexts.Parse(text);
             if (document.RootElement.ValueKind == JsonValueKind.Object) return document.RootElement.Clone();
         }
         catch (JsonException error)

@@ -28,6 +28,7 @@ internal static class DeviceKinds
         {
             // A node that has lost a device has a gap in the numbers that it reports.
             Indices = [.. node.Devices.Select(device => device.Index)],
+            Host = HostOf(node),
             InstanceType = node.Machine.InstanceType,
             IsSpot = node.Machine.IsSpot,
             MemoryBytes = node.Devices.Min(device => device.MemoryBytes),

@@ -65,7 +65,7 @@ internal static class StepTimes
                 [.. positions.Select(position => new StageShape(
                     layout.LayersOf(position).Count,
                     kinds[layout.DeviceAt(position).Node],
-                    SpansInstances: layout.Degrees.Ranks > 1))],
+                    SpansInstances: layout.Spans(position)))],
                 layout.Degrees.Ranks)
             : null;
     }

@@ -13,6 +13,20 @@
 #define PRODUCT(name, NT, cluster, leaves, E) \
   KERNEL(384, 1) name(const __grid_constant__ ProductArgs args) { product<NT, cluster, leaves, E>(args); }
 
+// For more tokens: rows of the weights in a tile, blocks of a cluster.
+#define WIDE(name, NT, cluster, E) \
+  KERNEL(384, 1) name(const __grid_constant__ WideArgs args) { wide<NT, cluster, E>(args); }
+
+// Pages of a warp that are under way at a time, blocks of a multiprocessor: with one query head for each kv head little
+// but memory counts.
+#define SHALLOW (GROUP == 1 && HEAD_SIZE <= 128 ? 2 : 1)
+#define DEEP (HEAD_SIZE <= 128 ? 4 : 2)
+#define SHALLOW_BLOCKS (HEAD_SIZE <= 128 ? 3 : 2)
+#define ATTENTION(name, inCluster, depth, blocks) \
+  KERNEL(ATTENTION_WARPS * 32, blocks) name(const __grid_constant__ AttentionArgs args) { \
+    attention<inCluster, depth>(args); \
+  }
+
 #if defined(PART_FLOATS)
 #include "linear.cuh"
 LINEAR_LAYERS(floats, ToFloats)
@@ -45,21 +59,26 @@ PRODUCT(swigluFew, 128, 1, 1, ToGatedElements)
 #include "products.cuh"
 PRODUCT(leaves128, 128, 2, LEAVES, LEAVES_END)
 PRODUCT(leavesFew, 64, 1, LEAVES, LEAVES_END)
+#elif defined(PART_WIDE)
+#include "wide.cuh"
+WIDE(floatsWide, 128, 1, ToFloats)
+WIDE(floatsWidePair, 128, 2, ToFloats)
+WIDE(residualWidePair, 64, 2, ToResidual)
+#elif defined(PART_WIDEGATED)
+#include "wide.cuh"
+WIDE(gatedWide, 128, 1, ToGated)
+WIDE(gatedWidePair, 128, 2, ToGated)
 #elif defined(PART_PROMPT)
 #include "prompts.cuh"
 KERNEL(256, (HEAD_SIZE > 128 ? 1 : 2)) attendChunk(const __grid_constant__ PromptArgs args) { attendPrompt(args); }
 #elif defined(PART_CLUSTER)
 #include "attention.cuh"
-KERNEL(ATTENTION_WARPS * 32, (HEAD_SIZE > 128 || GROUP > 4 ? 1 : 2))
-attentionCluster(const __grid_constant__ AttentionArgs args) {
-  attention<true>(args);
-}
+ATTENTION(attentionCluster, true, SHALLOW, SHALLOW_BLOCKS)
+ATTENTION(attentionClusterDeep, true, DEEP, 1)
 #elif defined(PART_SPLIT)
 #include "attention.cuh"
-KERNEL(ATTENTION_WARPS * 32, (HEAD_SIZE > 128 || GROUP > 4 ? 1 : 2))
-attentionSplit(const __grid_constant__ AttentionArgs args) {
-  attention<false>(args);
-}
+ATTENTION(attentionSplit, false, SHALLOW, SHALLOW_BLOCKS)
+ATTENTION(attentionSplitDeep, false, DEEP, 1)
 #elif defined(PART_DRAWING)
 #include "sampling.cuh"
 KERNEL(DRAW_THREADS, 1) drawTokens(const __grid_constant__ DrawArgs args) { draw(args); }

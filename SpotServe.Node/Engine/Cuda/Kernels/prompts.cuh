@@ -21,10 +21,6 @@ struct PromptArgs {
   int rowStride, outStride, count, start, window, kvHeads, group;
 };
 
-DEVICE void loadMatricesTransposed(u32 (&r)[4], u32 a) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-    : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(a) : "memory");
-}
 DEVICE u32 pack(float low, float high) { return (u32)narrow(low) | (u32)narrow(high) << 16; }
 
 DEVICE void attendPrompt(const PromptArgs& args) {

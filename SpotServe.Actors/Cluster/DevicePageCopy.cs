@@ -4,7 +4,7 @@ using SpotServe.Actors.Planning;
 namespace SpotServe.Actors.Cluster;
 
 /// <summary>One device's part of copying an old replica's pages into its new engine.</summary>
-internal static class PageCopy
+internal static class DevicePageCopy
 {
     /// <returns>Bytes that were copied; 0 when all stays in place.</returns>
     /// <exception cref="SliceLostException">Some of it cannot be had any more.</exception>

@@ -6,10 +6,11 @@ using static SpotServe.Actors.Replica.HandoverProtocol;
 namespace SpotServe.Actors.Replica;
 
 /// <summary>
-/// Copies of pages that the new replica has asked its parent for. Two copies never write to the same page at once: the
-/// later one waits, or the earlier one, of a sequence that is gone, could overwrite what it brought.
+/// Which copies of pages the new replica has asked its parent for, and which have to wait. Two copies never write to
+/// the same page at once: the later one waits, or the earlier one, of a sequence that is gone, could overwrite what it
+/// brought.
 /// </summary>
-internal sealed class PageCopies(Epoch epoch, IActorRef parent, IActorRef self)
+internal sealed class PageCopyQueue(Epoch epoch, IActorRef parent, IActorRef self)
 {
     private readonly Dictionary<long, Copy> _running = [];
     private readonly List<Copy> _waiting = [];
