@@ -6,21 +6,23 @@ namespace SpotServe.Actors.Persistence;
 /// <summary>Where the journal lies.</summary>
 public sealed record JournalOptions
 {
-    private JournalOptions(bool isSqlite, string connectionString, string description)
+    private JournalOptions(string provider, string connectionString, string description)
     {
-        IsSqlite = isSqlite;
+        Provider = provider;
         ConnectionString = connectionString;
         Description = description;
     }
 
-    /// <summary>Else PostgreSQL.</summary>
-    public bool IsSqlite { get; }
+    /// <summary>linq2db's name of the database and its dialect.</summary>
+    public string Provider { get; }
 
     /// <summary>May hold a password: never log it.</summary>
     public string ConnectionString { get; }
 
     /// <summary>For people and logs, without secrets.</summary>
     public string Description { get; }
+
+    public bool IsSqlite => Provider == "SQLite.MS";
 
     /// <summary>A file "journal.db" in the data directory: one control node, nothing to install.</summary>
     public static JournalOptions Sqlite(string dataDirectory)
@@ -34,7 +36,7 @@ public sealed record JournalOptions
             // own; this is for a backup or a person's shell beside it.
             DefaultTimeout = 10,
         };
-        return new JournalOptions(isSqlite: true, connection.ToString(), $"SQLite {file}");
+        return new JournalOptions("SQLite.MS", connection.ToString(), $"SQLite {file}");
     }
 
     /// <summary>
@@ -58,13 +60,11 @@ public sealed record JournalOptions
         if (string.IsNullOrEmpty(connection.Host))
             throw new ArgumentException("The PostgreSQL connection string has no Host.", nameof(connectionString));
         return new JournalOptions(
-            isSqlite: false, connection.ToString(), $"PostgreSQL {connection.Host}/{connection.Database}");
+            "PostgreSQL.15", connection.ToString(), $"PostgreSQL {connection.Host}/{connection.Database}");
     }
 
-    /// <summary>Makes the SQLite file and its directory where they are missing, and the journal's table in either
-    /// database. PostgreSQL must answer.</summary>
-    /// <exception cref="InvalidOperationException">The database cannot be made, opened or reached; says
-    /// why.</exception>
+    /// <summary>Makes the SQLite file and its directory where they are missing. PostgreSQL must answer.</summary>
+    /// <exception cref="InvalidOperationException">The file cannot be made or opened; says why.</exception>
     /// <remarks>
     /// The journal's mode is a property of the file and is kept in it. With the write-ahead log a commit is one
     /// sequential write and one fsync, and readers do not wait for the writer. "synchronous" stays at its default,
@@ -89,7 +89,6 @@ public sealed record JournalOptions
             using var command = connection.CreateCommand();
             command.CommandText = "PRAGMA journal_mode = WAL";
             Invariant.Holds((string?)command.ExecuteScalar() == "wal");
-            JournalTable.Make(connection);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or SqliteException)
         {
@@ -105,13 +104,12 @@ public sealed record JournalOptions
         {
             using var connection = new NpgsqlConnection(ConnectionString);
             connection.Open();
-            JournalTable.Make(connection);
         }
         catch (NpgsqlException error)
         {
             throw new InvalidOperationException(
                 $"Cannot use {Description} as the journal: {error.Message} See that it runs, that its host and port " +
-                "are right, that user and database exist, and that the user may make tables.", error);
+                "are right, and that user and database exist.", error);
         }
     }
 }

@@ -1,46 +1,38 @@
 using System.Collections.Immutable;
-using System.Diagnostics;
 using Akka.Actor;
 using Akka.Actor.Setup;
+using Akka.Configuration;
 using Akka.Persistence;
-using Akka.Persistence.Journal;
+using Akka.Persistence.Sql.Journal;
 
 namespace SpotServe.Actors.Persistence;
 
-/// <summary>Tells the journal's actor where its rows are, which Akka's settings do not.</summary>
-internal sealed class JournalSetup(JournalOptions options) : Setup
-{
-    public JournalOptions Options { get; } = options;
-}
-
 /// <summary>
-/// Akka's journal in SQLite or PostgreSQL (docs/adr/0121). Writes go straight to a <see cref="JournalWriter"/>, which
-/// answers their entities itself: Akka's own way puts a breaker with a timer and two more actors behind each. An entry
-/// that cannot be read fails no recovery: its entity gets a <see cref="DamagedEntry"/> in its place and decides. One
-/// actor, named in hocon.
+/// Akka's SQL journal, with two things that many entities in one table need. It writes what comes while a transaction
+/// runs in the next one, and if one row of that is refused, because another incarnation of its entity wrote it, all
+/// fail: here those that are not to blame are written again. And it fails a whole recovery for one entry that cannot
+/// be read: here the entity gets a <see cref="DamagedEntry"/> in its place and decides. One actor, named in hocon.
 /// </summary>
-internal sealed class SqlJournal : AsyncWriteJournal
+internal sealed class SqlJournal(Config config) : SqlWriteJournal(config)
 {
+    /// <summary>Transactions that the same messages may be in. Each time at least one other writer leaves, so more than
+    /// a few only happen where many are refused at once.</summary>
+    private const int TriesMax = 8;
+
     /// <summary>Of one entity. Whoever has more has lost the disk, not an entry.</summary>
     private const int DamagedMax = 100;
 
-    private readonly Akka.Serialization.Serialization _serialization = Context.System.Serialization;
-    private readonly TimeProvider _clock = TimeProvider.System;
-    private readonly JournalRows _rows;
-    private readonly JournalWriter _writer;
+    private readonly IActorRef _self = Context.Self;
 
-    public SqlJournal()
-    {
-        var setup = Context.System.Settings.Setup.Get<JournalSetup>();
-        Invariant.Holds(setup.HasValue);
-        var options = setup.Value.Options;
-        _rows = new JournalRows(options);
-        _writer = new JournalWriter(
-            options.IsSqlite ? new SqliteJournalStore(options) : new PostgresJournalStore(options));
-    }
+    private readonly JournalRows? _rows =
+        Context.System.Settings.Setup.Get<JournalSetup>() is { HasValue: true, Value: var setup }
+            ? new JournalRows(setup.Options)
+            : null;
+
+    private JournalRows Rows => _rows ?? throw new InvariantException("the journal has a JournalSetup");
 
     /// <inheritdoc/>
-    public override Task ReplayMessagesAsync(
+    public override async Task ReplayMessagesAsync(
         IActorContext context,
         string persistenceId,
         long fromSequenceNr,
@@ -48,150 +40,148 @@ internal sealed class SqlJournal : AsyncWriteJournal
         long max,
         Action<IPersistentRepresentation> recoveryCallback)
     {
-        var damaged = 0;
-        return _rows.ReadAsync(persistenceId, fromSequenceNr, toSequenceNr, max, row =>
+        var last = fromSequenceNr - 1;
+        // Of the entry before, because Akka drops what a former writer wrote after a new one began.
+        var writer = "";
+        try
         {
-            object happened;
-            try
+            await base.ReplayMessagesAsync(context, persistenceId, fromSequenceNr, toSequenceNr, max, Give)
+                .ConfigureAwait(false);
+        }
+        catch (Exception error) when (JournalHealth.DamageIn(error) is not null)
+        {
+            // Some before it may have been read and not given.
+            var damaged = 0;
+            await ReplayAroundAsync(last + 1, toSequenceNr).ConfigureAwait(false);
+
+            async Task ReplayAroundAsync(long from, long to)
             {
-                happened = Read(row);
+                if (await Rows.RangeAsync(persistenceId, from, to).ConfigureAwait(false) is not { } rows) return;
+                var (first, final) = rows;
+                var read = new List<IPersistentRepresentation>();
+                try
+                {
+                    await base.ReplayMessagesAsync(context, persistenceId, first, final, long.MaxValue, read.Add)
+                        .ConfigureAwait(false);
+                    read.ForEach(Give);
+                }
+                catch (Exception cause) when (JournalHealth.DamageIn(cause) is not null)
+                {
+                    if (first == final)
+                    {
+                        if (++damaged > DamagedMax) throw;
+                        Give(new Persistent(
+                            new DamagedEntry(persistenceId, first, JournalHealth.DamageIn(cause)!), first,
+                            persistenceId, manifest: "", isDeleted: false, ActorRefs.NoSender, writer));
+                        return;
+                    }
+
+                    var middle = first + ((final - first) / 2);
+                    await ReplayAroundAsync(first, middle).ConfigureAwait(false);
+                    await ReplayAroundAsync(middle + 1, final).ConfigureAwait(false);
+                }
             }
-            catch (Exception error) when (damaged < DamagedMax && JournalHealth.DamageIn(error) is not null)
-            {
-                damaged++;
-                happened = new DamagedEntry(persistenceId, row.SequenceNumber, JournalHealth.DamageIn(error)!);
-            }
+        }
 
-            recoveryCallback(new Persistent(
-                happened, row.SequenceNumber, persistenceId, row.Manifest, isDeleted: false, ActorRefs.NoSender,
-                row.Writer, row.Created));
-        });
-    }
-
-    /// <inheritdoc/>
-    public override async Task<long> ReadHighestSequenceNrAsync(
-        string persistenceId, long fromSequenceNr, CancellationToken cancellationToken)
-    {
-        // An entity that comes back may find its former self's last write still on its way.
-        await _writer.WhenDoneFor(persistenceId).WaitAsync(cancellationToken).ConfigureAwait(false);
-        return await _rows.HighestAsync(persistenceId).ConfigureAwait(false);
-    }
-
-    protected override void PostStop()
-    {
-        _writer.Dispose();
-        base.PostStop();
-    }
-
-    protected override bool AroundReceive(Receive receive, object message)
-    {
-        if (message is not WriteMessages write) return base.AroundReceive(receive, message);
-        _writer.Give(EventWrite.Of(write, _serialization, _clock.GetUtcNow().UtcTicks, Self));
-        return true;
+        void Give(IPersistentRepresentation entry)
+        {
+            (last, writer) = (entry.SequenceNr, entry.WriterGuid);
+            recoveryCallback(entry);
+        }
     }
 
     /// <inheritdoc/>
     protected override Task<IImmutableList<Exception>> WriteMessagesAsync(
-        IEnumerable<AtomicWrite> messages, CancellationToken cancellationToken) =>
-        throw new UnreachableException("writes go another way");
+        IEnumerable<AtomicWrite> messages, CancellationToken cancellationToken)
+    {
+        var writes = messages.ToImmutableArray();
+        return FinishAsync(base.WriteMessagesAsync(writes, cancellationToken), writes, cancellationToken);
+    }
 
     /// <inheritdoc/>
-    protected override Task DeleteMessagesToAsync(
-        string persistenceId, long toSequenceNr, CancellationToken cancellationToken)
+    protected override bool ReceivePluginInternal(object message)
     {
-        var deletion = new Deletion(persistenceId, toSequenceNr);
-        _writer.Give(deletion);
-        return deletion.Done;
+        if (message is not WriteAgain again) return base.ReceivePluginInternal(message);
+        _ = CompleteAsync(again, base.WriteMessagesAsync(again.Writes, again.Cancel));
+        return true;
     }
 
-    private object Read(FoundRow row) => row is { Manifest: { } manifest, Serializer: { } serializer }
-        ? _serialization.Deserialize(row.Content, serializer, manifest)
-        : throw new JournalFormatException("A journal entry does not say what it is.");
-
-    private sealed class Deletion(string persistenceId, long last) : JournalWork(persistenceId)
+    /// <summary>Waits for a write, and has it done again where somebody else's entry made it fail.</summary>
+    private async Task<IImmutableList<Exception>> FinishAsync(
+        Task<IImmutableList<Exception>> write, ImmutableArray<AtomicWrite> writes, CancellationToken cancel)
     {
-        private readonly TaskCompletionSource _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-        public Task Done => _done.Task;
-
-        public override void Do(IJournalStore store) => store.Delete(PersistenceId, last);
-
-        public override void Tell(Exception? error)
+        for (var tries = 1; ; tries++)
         {
-            if (error is null) _done.SetResult();
-            else _done.SetException(error);
+            try
+            {
+                return await write.ConfigureAwait(false);
+            }
+            catch (Exception error) when (tries < TriesMax && JournalConflict.IsIn(error))
+            {
+                foreach (var own in writes)
+                {
+                    var isThere = await Rows.RangeAsync(own.PersistenceId, own.LowestSequenceNr, own.HighestSequenceNr)
+                        .ConfigureAwait(false) is not null;
+                    if (isThere) throw;
+                }
+
+                // The journal's own state belongs to its actor.
+                var again = new WriteAgain(writes, new(TaskCreationOptions.RunContinuationsAsynchronously), cancel);
+                _self.Tell(again, ActorRefs.NoSender);
+                write = again.Done.Task;
+            }
         }
     }
-}
 
-/// <summary>What an entity wants written, and how it is answered: as Akka's protocol of journals has it.</summary>
-internal sealed class EventWrite : JournalWork
-{
-    private readonly WriteMessages _write;
-    private readonly IActorRef _journal;
-    private readonly List<JournalRow> _rows;
-    private readonly Exception? _rejection;
-
-    private EventWrite(WriteMessages write, string id, List<JournalRow> rows, Exception? rejection, IActorRef journal)
-        : base(id) => (_write, _rows, _rejection, _journal) = (write, rows, rejection, journal);
-
-    public override IReadOnlyList<JournalRow> Rows => _rows;
-
-    public static EventWrite Of(
-        WriteMessages write, Akka.Serialization.Serialization serialization, long now, IActorRef journal)
+    private static async Task CompleteAsync(WriteAgain again, Task<IImmutableList<Exception>> write)
     {
-        var (id, rows) = ("", new List<JournalRow>(2));
         try
         {
-            foreach (var envelope in write.Messages)
-            {
-                if (envelope is not AtomicWrite atomic) continue;
-                id = atomic.PersistenceId;
-                foreach (var written in (IEnumerable<IPersistentRepresentation>)atomic.Payload)
-                    rows.Add(RowOf(written, serialization, now));
-            }
-
-            return new EventWrite(write, id, rows, rejection: null, journal);
+            again.Done.SetResult(await write.ConfigureAwait(false));
         }
-        catch (Exception error) when (JournalHealth.DamageIn(error) is not null)
+        catch (Exception error)   // handed on to whoever waits for the write
         {
-            return new EventWrite(write, id, [], error, journal);
+            again.Done.SetException(error);
         }
     }
 
-    public override void Tell(Exception? error)
-    {
-        var to = _write.PersistentActor;
-        var atomicWrites = 0;
-        foreach (var envelope in _write.Messages)
-            if (envelope is AtomicWrite) atomicWrites++;
-        to.Tell(
-            error is null ? WriteMessagesSuccessful.Instance : new WriteMessagesFailed(error, atomicWrites), _journal);
-        foreach (var envelope in _write.Messages)
+    private sealed record WriteAgain(
+        ImmutableArray<AtomicWrite> Writes,
+        TaskCompletionSource<IImmutableList<Exception>> Done,
+        CancellationToken Cancel) : INoSerializationVerificationNeeded;
+}
+
+/// <summary>Tells the journal's actor where its rows are, which Akka's settings do not.</summary>
+internal sealed class JournalSetup(JournalOptions options) : Setup
+{
+    public JournalOptions Options { get; } = options;
+}
+
+/// <summary>Looks at single rows of the journal. Thread-safe: each call has a connection of its own.</summary>
+internal sealed class JournalRows(JournalOptions options)
+{
+    /// <summary>The lowest and the highest sequence number that an entity has from one to another; null when it has
+    /// none.</summary>
+    // Microsoft.Data.Sqlite's asynchronous calls are synchronous: they belong on a thread of the pool.
+    public Task<(long First, long Last)?> RangeAsync(string persistenceId, long from, long to) =>
+        Task.Run<(long, long)?>(async () =>
         {
-            if (envelope is not AtomicWrite atomic)
-            {
-                to.Tell(new LoopMessageSuccess(envelope.Payload, _write.ActorInstanceId), envelope.Sender);
-                continue;
-            }
-
-            foreach (var written in (IEnumerable<IPersistentRepresentation>)atomic.Payload)
-                to.Tell(AnswerTo(written, error), written.Sender);
-        }
-    }
-
-    private object AnswerTo(IPersistentRepresentation written, Exception? error) =>
-        error is not null ? new WriteMessageFailure(written, error, _write.ActorInstanceId)
-        : _rejection is not null ? new WriteMessageRejected(written, _rejection, _write.ActorInstanceId)
-        : new WriteMessageSuccess(written, _write.ActorInstanceId);
-
-    private static JournalRow RowOf(
-        IPersistentRepresentation written, Akka.Serialization.Serialization serialization, long now)
-    {
-        var serializer = serialization.FindSerializerFor(written.Payload);
-        var manifest = Akka.Serialization.Serialization.ManifestFor(serializer, written.Payload);
-        return new JournalRow(
-            written.PersistenceId, written.SequenceNr, written.Timestamp > 0 ? written.Timestamp : now,
-            serializer.ToBinary(written.Payload), manifest, serializer.Identifier, written.WriterGuid);
-    }
+            await using var connection = await JournalSweeper.OpenAsync(options, CancellationToken.None)
+                .ConfigureAwait(false);
+            await using var command = connection.CreateCommand();
+            command.CommandText =
+                """
+                SELECT MIN(sequence_number), MAX(sequence_number) FROM journal
+                WHERE persistence_id = @id AND sequence_number >= @from AND sequence_number <= @to
+                  AND deleted = @deleted
+                """;
+            JournalSweeper.Add(command, "id", persistenceId);
+            JournalSweeper.Add(command, "from", from);
+            JournalSweeper.Add(command, "to", to);
+            JournalSweeper.Add(command, "deleted", false);
+            await using var rows = await command.ExecuteReaderAsync().ConfigureAwait(false);
+            return await rows.ReadAsync().ConfigureAwait(false) && !rows.IsDBNull(0)
+                ? (rows.GetInt64(0), rows.GetInt64(1))
+                : null;
+        });
 }
