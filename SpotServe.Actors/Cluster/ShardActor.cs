@@ -57,13 +57,15 @@ internal sealed class ShardActor : ReceiveActor
 
     protected override void PreRestart(Exception reason, object message)
     {
-        // Nobody else would tell: on a layout of one device no peer loses a link.
-        foreach (var epoch in _positions.Keys)
-        {
-            Context.Parent.Tell(new DeviceFailed(epoch, _device, $"its actor failed: {reason.Message}", null));
-        }
-
+        TellOfAllPositions($"its actor failed: {reason.Message}");
         base.PreRestart(reason, message);
+    }
+
+    /// <summary>They end with this actor, and nobody else would tell: on a layout of one device no peer loses a
+    /// link.</summary>
+    private void TellOfAllPositions(string reason)
+    {
+        foreach (var epoch in _positions.Keys) Context.Parent.Tell(new DeviceFailed(epoch, _device, reason, null));
     }
 
     protected override SupervisorStrategy SupervisorStrategy() => new OneForOneStrategy(error => error switch
@@ -181,7 +183,9 @@ internal sealed class ShardActor : ReceiveActor
                 _ => FailureKind.Device,
             },
         });
-        if (failed.Error is EngineLostException or InvariantException) throw failed.Error;
+        if (failed.Error is not (EngineLostException or InvariantException)) return;
+        TellOfAllPositions($"another of its positions stopped: {failed.Reason}");
+        throw failed.Error;
     }
 
     private void OnTerminated(Terminated stopped)

@@ -265,6 +265,8 @@ public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
         _route = new Routed(_id, generated.Epoch, Sender);
         _isHandedOver = true;
         _asksForRoute = false;
+        // Left over from the old replica, which was drained: it would get the request to a second one.
+        Timers.Cancel(nameof(Retry));
         return true;
     }
 

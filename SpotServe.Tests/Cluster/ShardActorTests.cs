@@ -182,6 +182,22 @@ public sealed class ShardActorTests : PatientTestKit
     }
 
     [Fact]
+    public async Task Device_that_is_lost_is_lost_to_every_epoch_that_it_has_a_position_in()
+    {
+        var (shard, _, stage) = await RunningAsync(1, pipeline: null);
+        await RunningAsync(2, pipeline: null, shard: shard);
+
+        stage.ThreadEnd.SetException(new EngineLostException("the driver is gone"));
+
+        var failed = new[] { NextFailure(), NextFailure() };
+        Assert.Equal([new Epoch(1), new Epoch(2)], failed.Select(failure => failure.Epoch).Order());
+        Assert.All(failed, failure => Assert.Contains("the driver is gone", failure.Reason, StringComparison.Ordinal));
+
+        DeviceFailed NextFailure() => (DeviceFailed)_node.FishForMessage(
+            message => message is DeviceFailed, cancellationToken: Cancel);
+    }
+
+    [Fact]
     public async Task Replica_actor_that_cannot_be_made_is_reported()
     {
         await RunningAsync(1, new ManualPipeline(1, 8), Props.Create(() => new Unmakeable()));
