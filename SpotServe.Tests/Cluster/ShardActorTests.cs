@@ -184,10 +184,10 @@ public sealed class ShardActorTests : PatientTestKit
     [Fact]
     public async Task Device_that_is_lost_is_lost_to_every_epoch_that_it_has_a_position_in()
     {
-        var (shard, _, stage) = await RunningAsync(1, pipeline: null);
-        await RunningAsync(2, pipeline: null, shard: shard);
+        var (shard, _, _) = await RunningAsync(1, pipeline: null);
+        shard.Tell(Prepare(2, predecessor: 1));
 
-        stage.ThreadEnd.SetException(new EngineLostException("the driver is gone"));
+        (await _device.NextLoadAsync(Cancel)).End.SetException(new EngineLostException("the driver is gone"));
 
         var failed = new[] { NextFailure(), NextFailure() };
         Assert.Equal([new Epoch(1), new Epoch(2)], failed.Select(failure => failure.Epoch).Order());
