@@ -184,7 +184,9 @@ public sealed class ShardActorTests : PatientTestKit
     [Fact]
     public async Task Device_that_is_lost_is_lost_to_every_epoch_that_it_has_a_position_in()
     {
-        var (shard, _, _) = await RunningAsync(1, pipeline: null);
+        // As nodes do with a device that is gone: it is not started again.
+        var shard = Shard(supervision: new OneForOneStrategy(_ => Directive.Stop));
+        await RunningAsync(1, pipeline: null, shard: shard);
         shard.Tell(Prepare(2, predecessor: 1));
 
         (await _device.NextLoadAsync(Cancel)).End.SetException(new EngineLostException("the driver is gone"));
@@ -226,14 +228,14 @@ public sealed class ShardActorTests : PatientTestKit
         Assert.Equal(SourceRates.Unknown, _node.ExpectMsg<ShardActor.Probed>(cancellationToken: Cancel).Rates);
     }
 
-    private IActorRef Shard(Props? replica = null)
+    private IActorRef Shard(Props? replica = null, SupervisorStrategy? supervision = null)
     {
         var props = replica ?? Props.Create(() => new Echo(_replica.Ref));
         return _node.ChildActorOf(
             Props.Create(() => new ShardActor(Device, _device, _device, command => Props.Create(
                 () => new PositionActor(command, _device, _device, (_, _, _) => props, TimeProvider.System)))),
             "shard",
-            SupervisorStrategy.DefaultStrategy,
+            supervision ?? SupervisorStrategy.DefaultStrategy,
             CancellationToken.None);
     }
 
