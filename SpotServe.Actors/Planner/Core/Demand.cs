@@ -10,6 +10,12 @@ internal static class Demand
     /// <summary>Lengths that are planned for until somebody has asked for something.</summary>
     private const int TokensUsual = 128;
 
+    /// <summary>Arrivals that vary less, where 1 is by chance, are even.</summary>
+    private const double EvenUpTo = 0.1;
+
+    /// <summary>Share of the rate of even arrivals that may be an error of measurement.</summary>
+    private const double RateTolerance = 0.1;
+
     /// <summary>What varies more is one burst and silence around it, of which no mean can be told.</summary>
     private const double VariationMax = 4;
 
@@ -52,11 +58,15 @@ internal static class Demand
             .ToList();
         var rate = reports.Sum(demand => demand.RequestsPerSecond);
         if (rate <= 0) return new Workload(0, TokensUsual, TokensUsual);
+        var variation = Math.Clamp(Mean(demand => demand.ArrivalVariation), 0, VariationMax);
+        // Clients that ask for one after the other take a moment between them, which is no variation, and ask as fast
+        // as they are answered: their rate is what a replica can do, give or take what is measured wrong of both.
+        var chance = Math.Clamp((variation - EvenUpTo) / (1 - EvenUpTo), 0, 1);
         return new Workload(
-            rate,
+            rate * (1 - (RateTolerance * (1 - chance))),
             Tokens(demand => demand.PromptTokens),
             Tokens(demand => demand.OutputTokens),
-            Math.Clamp(Mean(demand => demand.ArrivalVariation), 0, VariationMax));
+            variation < 1 ? chance : variation);
 
         int Tokens(Func<GatewayDemand, double> tokens) => (int)Math.Clamp(Mean(tokens), 1, Workload.TokensMax);
 
