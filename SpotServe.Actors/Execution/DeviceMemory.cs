@@ -78,8 +78,8 @@ public sealed record PreparationOrder(
     /// Null: the device has no room for another, and pages are made once every older engine is gone.</summary>
     public Epoch? Predecessor { get; init; } = SharedPages;
 
-    /// <summary>Memory is short: weights that the assignment has no use for go before anything is loaded, and what
-    /// else no engine uses goes before pages are made.</summary>
+    /// <summary>Memory is short, and nothing goes on serving: weights that the assignment has no use for are gone
+    /// before anything is loaded, and all others before pages are made.</summary>
     public bool FreesFirst { get; init; }
 
     /// <summary>Everything from the model folder and what the device holds.</summary>

@@ -65,15 +65,15 @@ internal sealed class FakeDeviceRuntime : IDeviceRuntime
         if (_beforeLoad is not null) await _beforeLoad(assignment, cancel).ConfigureAwait(false);
         cancel.ThrowIfCancellationRequested();
         ImmutableArray<WeightSlice> need = [.. _weights.Shape.Geometry.Need(assignment)];
-        if (order.FreesFirst) _weights.TrimBeside(need);
+        var room = new DeviceRoom(_weights, _pages);
+        await room.ForWeightsAsync(order, need, cancel).ConfigureAwait(false);
         var weights = await _weights.PrepareAsync(
             need, order.Weights, assignment.Epoch, fetcher, blocksAtOnce: 1,
             progress, cancel).ConfigureAwait(false);
         FakeStageEngine? engine = null;
         try
         {
-            await _pages.OlderGoneAsync(assignment.Epoch, order.Predecessor, cancel).ConfigureAwait(false);
-            if (order.FreesFirst) _weights.Trim();
+            await room.ForPagesAsync(order, need, cancel).ConfigureAwait(false);
             engine = new FakeStageEngine(
                 assignment, Model, _pages, weights, order.SharedPages,
                 _beforeStep is null ? null : plan => _beforeStep(assignment, plan));
@@ -107,10 +107,11 @@ internal sealed class FakeDeviceRuntime : IDeviceRuntime
     public void Dispose() => _weights.Dispose();
 
     /// <summary>The fake's own numbers are smaller; it charges what the model's would take: all weights that are
-    /// here, the pages of every engine, shared ones once, and the buffers of the newest.</summary>
+    /// here, the pages of every engine and of those that peers still read, shared ones once, and the buffers of the
+    /// newest.</summary>
     private void RequireMemory(StageAssignment newest)
     {
-        var weights = _weights.Held.Sum(_weights.Shape.Geometry.Bytes);
+        var weights = _weights.Held.Concat(_weights.Leaving).Sum(_weights.Shape.Geometry.Bytes);
         var pages = _pages.Pools.Cast<FakePool>().Sum(
             pool => pool.Shape.PageCount * KvPage.Bytes(Model, pool.Shape.Heads.Count));
         var buffers = 3L * newest.StepTokensMax * Model.HiddenSize * sizeof(float);

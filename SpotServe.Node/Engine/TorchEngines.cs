@@ -22,6 +22,7 @@ internal sealed class TorchEngines : IDisposable
     private readonly ModelConfig _config;
     private readonly Device _device;
     private readonly PageStore _pages;
+    private readonly DeviceRoom _room;
     private readonly Numerics _numerics;
     private readonly StartTimeline? _timeline;
     private readonly Action<string>? _tell;
@@ -42,6 +43,7 @@ internal sealed class TorchEngines : IDisposable
         var shape = ModelFamily.For(config).Shape(config, model);
         Weights = new WeightStore(shape, new TorchWeights(shape, source, device)) { Foreign = foreign };
         _pages = new PageStore(KvPage.Bytes(model, 1) / 2);
+        _room = new DeviceRoom(Weights, _pages);
     }
 
     public WeightStore Weights { get; }
@@ -76,12 +78,12 @@ internal sealed class TorchEngines : IDisposable
         try
         {
             var need = Need(assignment);
-            if (order.FreesFirst) Weights.TrimBeside(need);
+            await OnOtherThread(_room.ForWeightsAsync(order, need, cancel)).ConfigureAwait(false);
             var weights = await Weights.PrepareAsync(
                 need, order.Weights, assignment.Epoch, fetcher, BlocksAtOnce, progress, cancel,
                 hasThreads: _device.type == DeviceType.CUDA).ConfigureAwait(false);
             _timeline?.Reached("weights", weights.Bytes);
-            await RoomForPagesAsync(order, weights, cancel).ConfigureAwait(false);
+            await RoomForPagesAsync(order, need, weights, cancel).ConfigureAwait(false);
             return Assemble(assignment, weights, order.SharedPages, usePlainOperations: false);
         }
         catch (ExternalException error)
@@ -98,18 +100,27 @@ internal sealed class TorchEngines : IDisposable
 
     public void Dispose() => Weights.Dispose();
 
-    private async Task RoomForPagesAsync(PreparationOrder order, WeightSet weights, CancellationToken cancel)
+    private async Task RoomForPagesAsync(
+        PreparationOrder order, ImmutableArray<WeightSlice> need, WeightSet weights, CancellationToken cancel)
     {
         try
         {
-            await _pages.OlderGoneAsync(order.Assignment.Epoch, order.Predecessor, cancel).ConfigureAwait(false);
-            if (order.FreesFirst) Weights.Trim();
+            await OnOtherThread(_room.ForPagesAsync(order, need, cancel)).ConfigureAwait(false);
         }
         catch
         {
             weights.Dispose();
             throw;
         }
+    }
+
+    /// <summary>What is waited for ends on a thread that sends to a peer or closes an engine: neither is to be held up
+    /// by what comes after it.</summary>
+    private static async Task OnOtherThread(Task wait)
+    {
+        var hadToWait = !wait.IsCompleted;
+        await wait.ConfigureAwait(false);
+        if (hadToWait) await Task.Yield();
     }
 
     /// <summary>Takes the weights over: they go with the engine, also when it cannot be made.</summary>

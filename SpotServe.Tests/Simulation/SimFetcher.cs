@@ -49,26 +49,31 @@ internal sealed class SimFetcher(
         var end = (source.SendsUntil > world.Now ? source.SendsUntil : world.Now)
             + TimeSpan.FromSeconds(0.0005 + seconds);
         source.SendsUntil = end;
-        world.At(end, () => node.Process.Do(() => End(fetch, source, block, isLate)));
+        // A reader that died reads no more: its connection is gone, and the source's memory is its own again.
+        world.At(end, () =>
+        {
+            if (node.Process.IsDead) source.Process.Do(block.Dispose);
+            else node.Process.Do(() => End(fetch, source, block, isLate));
+        });
     }
 
     private void End(Fetch fetch, SimNode source, ITransferBlock block, bool isLate)
     {
-        using (block)
+        var isWanted = !fetch.Done.Task.IsCompleted;
+        var hasCome = isWanted && !source.Process.IsDead && (source == node || dataPlane.Reaches(source, node));
+        if (hasCome && isLate) WeightViews.Copy(block, fetch.Into, CancellationToken.None);
+        source.Process.Do(block.Dispose);
+        if (!isWanted) return;
+        if (source.Process.IsDead)
         {
-            if (fetch.Done.Task.IsCompleted) return;
-            if (source.Process.IsDead)
-            {
-                Fail(fetch, "the connection broke", TimeSpan.FromMilliseconds(20));
-                return;
-            }
+            Fail(fetch, "the connection broke", TimeSpan.FromMilliseconds(20));
+            return;
+        }
 
-            if (source == node || dataPlane.Reaches(source, node))
-            {
-                if (isLate) WeightViews.Copy(block, fetch.Into, CancellationToken.None);
-                fetch.Done.TrySetResult();
-                return;
-            }
+        if (hasCome)
+        {
+            fetch.Done.TrySetResult();
+            return;
         }
 
         world.After(RetryAfter, () => node.Process.Do(() => Begin(fetch)));

@@ -56,6 +56,7 @@ public sealed class PageStore(long headBytes, int halves = 2)
 {
     private readonly Lock _gate = new();
     private readonly List<EnginePages> _engines = [];
+    private readonly List<OpenRun> _open = [];
     private TaskCompletionSource _removed = new();
 
     /// <summary>Epochs of the engines that were added and not disposed.</summary>
@@ -70,21 +71,28 @@ public sealed class PageStore(long headBytes, int halves = 2)
     /// <summary>Bytes of all pools, shared ones once.</summary>
     public long BytesHeld => Pools.Sum(pool => pool.Length);
 
-    /// <summary>The pools of all engines, shared ones once.</summary>
+    /// <summary>The pools of all engines and of runs that are open, shared ones once.</summary>
     internal ImmutableArray<TensorBytes> Pools
     {
         get
         {
-            lock (_gate) return [.. _engines.SelectMany(engine => engine.Pools).Distinct()];
+            lock (_gate)
+            {
+                return
+                [
+                    .. _engines.SelectMany(engine => engine.Pools).Concat(_open.SelectMany(run => run.Pools))
+                        .Distinct(),
+                ];
+            }
         }
     }
 
     /// <summary>Bytes of a page of one layer.</summary>
     public long PageBytes(PageShape shape) => shape.Heads.Count * headBytes * halves;
 
-    /// <summary>Completes when no engine of an older epoch is left but the predecessor's: the others close, and what
-    /// they have is not free before they are gone. Goes on on the thread that the last one is disposed on. The limit of
-    /// this wait is the caller's.</summary>
+    /// <summary>Completes when no engine of an older epoch is left but the predecessor's, and nobody reads pages of
+    /// others: they close, and what they have is not free before that. Goes on on the thread that the last one is
+    /// disposed on. The limit of this wait is the caller's.</summary>
     /// <param name="predecessor">The older epoch that may stay; null for none.</param>
     public async Task OlderGoneAsync(Epoch epoch, Epoch? predecessor, CancellationToken cancel)
     {
@@ -93,12 +101,15 @@ public sealed class PageStore(long headBytes, int halves = 2)
             Task removed;
             lock (_gate)
             {
-                if (_engines.TrueForAll(engine => engine.Epoch >= epoch || engine.Epoch == predecessor)) return;
+                if (_engines.TrueForAll(engine => MayStay(engine.Epoch)) && _open.TrueForAll(run => MayStay(run.Epoch)))
+                    return;
                 removed = _removed.Task;
             }
 
             await removed.WaitAsync(cancel).ConfigureAwait(false);
         }
+
+        bool MayStay(Epoch other) => other >= epoch || other == predecessor;
     }
 
     /// <summary>Makes an engine's pools.</summary>
@@ -139,10 +150,12 @@ public sealed class PageStore(long headBytes, int halves = 2)
         {
             var engine = _engines.FindLast(pages => pages.Epoch == run.Epoch && Has(pages.Shape, run));
             if (engine is null) return null;
+            var open = new OpenRun(
+                run.Epoch, [.. Enumerable.Range(run.Layers.First, run.Layers.Count).Select(engine.Pool)]);
+            _open.Add(open);
             return new PageView(
-                Enumerable.Range(run.Layers.First, run.Layers.Count).Select(engine.Pool), run.Pages,
-                PageBytes(engine.Shape), headBytes, halves, run.KvHeads.First - engine.Shape.Heads.First,
-                run.KvHeads.Count);
+                open.Pools, run.Pages, PageBytes(engine.Shape), headBytes, halves,
+                run.KvHeads.First - engine.Shape.Heads.First, run.KvHeads.Count, () => Closed(open));
         }
     }
 
@@ -151,6 +164,18 @@ public sealed class PageStore(long headBytes, int halves = 2)
     {
         lock (_gate) _engines.Remove(pages);
         foreach (var pool in pages.Pools) pool.Release();
+        TellRemoved();
+    }
+
+    private void Closed(OpenRun run)
+    {
+        lock (_gate) _open.Remove(run);
+        TellRemoved();
+    }
+
+    /// <summary>Those that wait look again. Outside the lock: they go on on this thread.</summary>
+    private void TellRemoved()
+    {
         TaskCompletionSource removed;
         lock (_gate) (removed, _removed) = (_removed, new TaskCompletionSource());
         removed.SetResult();
@@ -176,4 +201,12 @@ public sealed class PageStore(long headBytes, int halves = 2)
         run.Layers.First >= shape.Layers.First && run.Layers.End <= shape.Layers.End
         && run.KvHeads.First >= shape.Heads.First && run.KvHeads.End <= shape.Heads.End
         && run.Pages.All(page => page >= 0 && page < shape.PageCount);
+
+    /// <summary>Pages that are being read or written: their memory stays until that is over.</summary>
+    private sealed class OpenRun(Epoch epoch, ImmutableArray<TensorBytes> pools)
+    {
+        public Epoch Epoch => epoch;
+
+        public ImmutableArray<TensorBytes> Pools => pools;
+    }
 }

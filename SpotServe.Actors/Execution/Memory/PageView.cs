@@ -16,6 +16,7 @@ internal sealed class PageView : ITransferBlock
     private readonly long _runBytes;
     private readonly int _runsPerPage;
     private readonly bool _isWhole;
+    private readonly Action _close;
     private int _closed;
 
     /// <param name="pools">Of each layer; the view becomes an owner of its own.</param>
@@ -23,10 +24,12 @@ internal sealed class PageView : ITransferBlock
     /// <param name="headBytes">Of one head's keys (or values) in a page.</param>
     /// <param name="halves">2: keys and values.</param>
     /// <param name="skippedHeads">Heads of the pool before the wanted ones.</param>
+    /// <param name="close">Called once, when the view is disposed of and its pools are given back.</param>
     public PageView(
         IEnumerable<TensorBytes> pools, ImmutableArray<int> pages, long pageBytes, long headBytes, int halves,
-        long skippedHeads, long heads)
+        long skippedHeads, long heads, Action close)
     {
+        _close = close;
         _pools = [.. pools.Select(pool => pool.Share())];
         _pages = pages;
         _pageBytes = pageBytes;
@@ -82,6 +85,7 @@ internal sealed class PageView : ITransferBlock
     {
         if (Interlocked.Exchange(ref _closed, 1) != 0) return;
         foreach (var pool in _pools) pool.Release();
+        _close();
     }
 
     private (TensorBytes Pool, long Offset, long Bytes) RunAt(long offset)

@@ -13,6 +13,9 @@ public sealed class WeightStore(WeightShape shape, IWeightMemory memory) : IDisp
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<WeightKey, WeightBlock> _blocks = [];
+    private readonly HashSet<WeightBlock> _leaving = [];
+    private readonly List<Epoch> _preparing = [];
+    private TaskCompletionSource _freed = new();
     private bool _disposed;
 
     public WeightShape Shape => shape;
@@ -33,13 +36,25 @@ public sealed class WeightStore(WeightShape shape, IWeightMemory memory) : IDisp
         }
     }
 
-    /// <summary>Bytes of all that is complete, memory of several blocks once.</summary>
+    /// <summary>Bytes of all that is complete and of what leaves, memory of several blocks once.</summary>
     public long BytesHeld
     {
         get
         {
             lock (_gate)
-                return _blocks.Values.SelectMany(block => block.Memories).Distinct().Sum(memory => memory.Length);
+            {
+                return _blocks.Values.Concat(_leaving).SelectMany(block => block.Memories).Distinct()
+                    .Sum(memory => memory.Length);
+            }
+        }
+    }
+
+    /// <summary>What leaves and is still used, e.g. read by a peer: it takes memory, and nobody new gets it.</summary>
+    internal ImmutableArray<WeightSlice> Leaving
+    {
+        get
+        {
+            lock (_gate) return [.. _leaving.Select(block => block.Key.Slice)];
         }
     }
 
@@ -73,12 +88,21 @@ public sealed class WeightStore(WeightShape shape, IWeightMemory memory) : IDisp
     /// <param name="blocksAtOnce">Blocks that are worked on at the same time, at least 1. With 1 nothing leaves the
     /// thread of the caller and of the fetcher.</param>
     /// <exception cref="ModelFormatException">The folder's tensors are not those of the configuration.</exception>
-    public Task<WeightSet> PrepareAsync(
+    public async Task<WeightSet> PrepareAsync(
         IReadOnlyList<WeightSlice> need, ImmutableArray<WeightOrder> orders, Epoch epoch, ISliceFetcher fetcher,
         int blocksAtOnce, IProgress<LoadProgress>? progress, CancellationToken cancel, bool hasThreads = false)
     {
         var preparation = new WeightPreparation(this, need, orders, epoch, fetcher, progress);
-        return preparation.RunAsync(blocksAtOnce, hasThreads, cancel);
+        lock (_gate) _preparing.Add(epoch);
+        try
+        {
+            return await preparation.RunAsync(blocksAtOnce, hasThreads, cancel).ConfigureAwait(false);
+        }
+        finally
+        {
+            lock (_gate) _preparing.Remove(epoch);
+            TellFreed();
+        }
     }
 
     /// <summary>Gives back blocks that nobody uses.</summary>
@@ -86,20 +110,49 @@ public sealed class WeightStore(WeightShape shape, IWeightMemory memory) : IDisp
     {
         lock (_gate)
         {
-            foreach (var block in _blocks.Values.Where(block => block.Users == 0).ToArray()) Drop(block);
+            foreach (var block in _blocks.Values.Where(block => block.Users == 0).ToArray()) Leave(block);
         }
     }
 
-    /// <summary>Gives back blocks that nobody uses and that have nothing of these slices.</summary>
-    public void TrimBeside(IReadOnlyList<WeightSlice> need)
+    /// <summary>Gives back all blocks but those of some slices, and completes once their memory is free: what a peer
+    /// reads, or a preparation that was cancelled still has, goes with its last user, and nobody new gets it. The limit
+    /// of this wait is the caller's. Goes on on the thread of that last user.</summary>
+    /// <param name="need">What stays.</param>
+    /// <param name="keepsParts">Blocks with a part of a needed one stay, too: it can be copied from them.</param>
+    /// <param name="epoch">That the memory is for; preparations of older ones are waited for.</param>
+    public async Task FreeBesideAsync(
+        IReadOnlyList<WeightSlice> need, bool keepsParts, Epoch epoch, CancellationToken cancel)
     {
-        var keys = need.SelectMany(WeightKey.Of).ToList();
-        lock (_gate)
+        var keys = need.SelectMany(WeightKey.Of).ToHashSet();
+        do
         {
-            foreach (var block in _blocks.Values.Where(block => block.Users == 0).ToArray())
+            lock (_gate)
             {
-                if (keys.TrueForAll(key => SharedPart(key, block.Key).IsEmpty)) Drop(block);
+                foreach (var block in _blocks.Values.Where(block => !Stays(block.Key)).ToArray()) Leave(block);
             }
+
+            await LeavingGoneAsync(epoch, cancel).ConfigureAwait(false);
+        }
+        while (Held.SelectMany(WeightKey.Of).Any(held => !Stays(held)));   // an older preparation's, finished meanwhile
+
+        bool Stays(WeightKey held) =>
+            keys.Contains(held) || (keepsParts && keys.Any(key => !SharedPart(key, held).IsEmpty));
+    }
+
+    /// <summary>Completes once nothing is used any more that was given back, and no older epoch's weights are being
+    /// prepared. Limit and thread as for <see cref="FreeBesideAsync"/>.</summary>
+    public async Task LeavingGoneAsync(Epoch epoch, CancellationToken cancel)
+    {
+        while (true)
+        {
+            Task freed;
+            lock (_gate)
+            {
+                if (_leaving.Count == 0 && _preparing.TrueForAll(other => other >= epoch)) return;
+                freed = _freed.Task;
+            }
+
+            await freed.WaitAsync(cancel).ConfigureAwait(false);
         }
     }
 
@@ -173,15 +226,29 @@ public sealed class WeightStore(WeightShape shape, IWeightMemory memory) : IDisp
             foreach (var block in blocks)
             {
                 Invariant.Holds(block.Users > 0);
-                if (--block.Users == 0 && _disposed) Drop(block);
+                if (--block.Users > 0) continue;
+                if (_leaving.Remove(block)) block.Free();
+                else if (_disposed) Leave(block);
             }
         }
+
+        TellFreed();
     }
 
-    private void Drop(WeightBlock block)
+    /// <summary>Nobody new gets a block; its memory goes now, or with its last user.</summary>
+    private void Leave(WeightBlock block)
     {
         Invariant.Holds(_blocks.Remove(block.Key));
-        block.Free();
+        if (block.Users == 0) block.Free();
+        else _leaving.Add(block);
+    }
+
+    /// <summary>Those that wait look again. Outside the lock: they go on on this thread.</summary>
+    private void TellFreed()
+    {
+        TaskCompletionSource freed;
+        lock (_gate) (freed, _freed) = (_freed, new TaskCompletionSource());
+        freed.SetResult();
     }
 
     private static ImmutableArray<WeightSlice> Merge(WeightKey[] keys)
