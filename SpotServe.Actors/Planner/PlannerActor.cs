@@ -18,9 +18,6 @@ internal sealed class PlannerActor : ReceivePersistentActor, IWithTimers
 {
     private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(50);
 
-    /// <summary>While a layout serves and nothing is due, what time brings has limits of seconds.</summary>
-    private static readonly TimeSpan RestingTickInterval = TimeSpan.FromMilliseconds(250);
-
     private readonly PlannerCore _core;
     private readonly ViewFeed _views;
     private readonly TimeProvider _clock;
@@ -33,7 +30,6 @@ internal sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     private JournalState _journal = JournalState.Empty;
     private PlannerState? _state;
     private bool _hasRehearsed;
-    private bool _isResting;
 
     /// <summary>Sequence number of the last checkpoint; 0 when there is none.</summary>
     private long _checkpointAt;
@@ -70,7 +66,7 @@ internal sealed class PlannerActor : ReceivePersistentActor, IWithTimers
 
     protected override void PreStart()
     {
-        Tick(TickInterval);
+        Timers.StartPeriodicTimer(nameof(PlannerInputs.Tick), PlannerInputs.Tick.Instance, TickInterval);
         _membership.Subscribe(Context, Self);
     }
 
@@ -157,22 +153,11 @@ internal sealed class PlannerActor : ReceivePersistentActor, IWithTimers
     {
         _meter.OnStep(_state, next.State);
         _state = next.State;
-        Rest(_state is { Phase: Serving, Due: null, Leaving.IsEmpty: true });
         Do(next.Effects, 0);
         if (_hasRehearsed || next.State.Phase is not Serving) return;
         _hasRehearsed = true;
         Rehearsal.Run(_core, next.State, _clock.GetUtcNow());
     }
-
-    private void Rest(bool isResting)
-    {
-        if (isResting == _isResting) return;
-        _isResting = isResting;
-        Tick(isResting ? RestingTickInterval : TickInterval);
-    }
-
-    private void Tick(TimeSpan interval) =>
-        Timers.StartPeriodicTimer(nameof(PlannerInputs.Tick), PlannerInputs.Tick.Instance, interval);
 
     private void Do(ImmutableArray<PlannerEffect> effects, int first)
     {
