@@ -5,6 +5,7 @@ using System.Threading.Channels;
 using Akka.Actor;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Requests;
+using SpotServe.Actors.Threads;
 using SpotServe.Actors.Tracing;
 
 namespace SpotServe.Actors.Gateway;
@@ -127,10 +128,17 @@ public sealed class GenerationClient(
     public async IAsyncEnumerable<TokenBatch> StreamAsync(
         RequestId id, int fromIndex, [EnumeratorCancellation] CancellationToken cancel)
     {
-        var channel = Channel.CreateUnbounded<TokenBatch>(new() { SingleReader = true, SingleWriter = true });
+        // A token goes on to its client on the thread that brings it: to wake another one costs more than to send it.
+        // Whoever reads here waits for nothing but by await.
+        var channel = Channel.CreateUnbounded<TokenBatch>(new()
+        {
+            SingleReader = true,
+            SingleWriter = true,
+            AllowSynchronousContinuations = true,
+        });
         var (system, _, requests) = actors.Value;
         var stream = system.ActorOf(Made.By(
-            () => new StreamActor(id, fromIndex, requests, channel.Writer, StreamSilenceMax)));
+            () => new StreamActor(id, fromIndex, requests, channel.Writer, StreamSilenceMax)).OnTokenThread(system));
         try
         {
             await foreach (var batch in channel.Reader.ReadAllAsync(cancel).ConfigureAwait(false)) yield return batch;

@@ -7,6 +7,7 @@ using SpotServe.Actors.Gateway;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Planner;
 using SpotServe.Actors.Requests;
+using SpotServe.Actors.Threads;
 
 namespace SpotServe.Actors.Hosting;
 
@@ -39,6 +40,7 @@ public static class ControlHosting
         IJournalProbe probe,
         ClusterBoard board,
         TimeProvider clock) => builder
+        .AddTokenThread()
         .WithSingleton<PlannerKey>(
             MemberRoles.PlannerName,
             PlannerProps(planner, clock, AkkaMembership.Instance, gateway.Journal),
@@ -53,8 +55,9 @@ public static class ControlHosting
             new ClusterSingletonOptions { Role = MemberRoles.Control })
         .WithShardRegion<RequestsKey>(
             "requests",
-            (_, registry, _) => id =>
-                RequestEntity.Props(new RequestId(id), requests, clock, registry.Get<GatewayKey>()),
+            (system, registry, _) => id =>
+                RequestEntity.Props(new RequestId(id), requests, clock, registry.Get<GatewayKey>())
+                    .OnTokenThread(system),
             HashCodeMessageExtractor.Create(
                 ShardCount, message => message is RequestProtocol.IMessage request ? request.Id.Value : null!),
             new ShardOptions
@@ -89,6 +92,7 @@ public static class ControlHosting
         this AkkaConfigurationBuilder builder, GatewayOptions options, ClusterBoard board, TimeProvider clock) =>
         builder.WithActors((system, registry) => registry.Register<GatewayKey>(system.ActorOf(
             Props.Create(() => new GatewayActor(
-                options, clock, board, registry.Get<PlannerKey>(), () => registry.Get<RequestsKey>())),
+                options, clock, board, registry.Get<PlannerKey>(), () => registry.Get<RequestsKey>()))
+                .OnTokenThread(system),
             "gateway")));
 }

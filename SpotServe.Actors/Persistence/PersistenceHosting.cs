@@ -3,6 +3,7 @@ using Akka.Hosting;
 using Akka.Persistence.Sql.Config;
 using LinqToDB;
 using LinqToDB.Interceptors;
+using SpotServe.Actors.Threads;
 
 namespace SpotServe.Actors.Persistence;
 
@@ -11,12 +12,14 @@ public static class PersistenceHosting
 {
     // The same for both databases. Each setting that is not Akka.Persistence.Sql's default has its reason.
     private const string Common =
-        """
+        $$"""
         akka.persistence {
           journal {
             plugin = "akka.persistence.journal.sql"
             sql {
               class = "SpotServe.Actors.Persistence.SqlJournal, SpotServe.Actors"
+              # Where the entities are that write there.
+              plugin-dispatcher = "{{TokenThread.Name}}"
               # We tag nothing: without the tag table a deletion is one statement less.
               tag-write-mode = Csv
               # An event is small and every waiting one holds up a stream: what waits goes in one transaction.
@@ -66,6 +69,7 @@ public static class PersistenceHosting
         options.Prepare();
         var data = new DataOptions().UseConnectionString(options.Provider, options.ConnectionString);
         return builder
+            .AddTokenThread()
             .AddHocon(Common, HoconAddMode.Prepend)
             .AddHocon(options.IsSqlite ? Sqlite : Postgres, HoconAddMode.Prepend)
             .AddHocon(Indexed(options.Provider), HoconAddMode.Prepend)

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Actor.Setup;
 using Akka.Configuration;
@@ -8,17 +7,14 @@ using Akka.Persistence.Sql.Journal;
 namespace SpotServe.Actors.Persistence;
 
 /// <summary>
-/// Akka's SQL journal, with two things that many entities in one table need. It writes what comes while a transaction
-/// runs in the next one, and if one row of that is refused, because another incarnation of its entity wrote it, all
-/// fail: here those that are not to blame are written again. And it fails a whole recovery for one entry that cannot
-/// be read: here the entity gets a <see cref="DamagedEntry"/> in its place and decides. One actor, named in hocon.
+/// Akka's SQL journal, with three things that many entities in one table need. It takes each entity's write by itself:
+/// here what comes together is written together. If one row of a transaction is refused, because another incarnation
+/// of its entity wrote it, all fail: here those that are not to blame are written again. And it fails a whole recovery
+/// for one entry that cannot be read: here the entity gets a <see cref="DamagedEntry"/> in its place and decides. One
+/// actor, named in hocon.
 /// </summary>
-internal sealed class SqlJournal(Config config) : SqlWriteJournal(config)
+internal sealed partial class SqlJournal(Config config) : SqlWriteJournal(config)
 {
-    /// <summary>Transactions that the same messages may be in. Each time at least one other writer leaves, so more than
-    /// a few only happen where many are refused at once.</summary>
-    private const int TriesMax = 8;
-
     /// <summary>Of one entity. Whoever has more has lost the disk, not an entry.</summary>
     private const int DamagedMax = 100;
 
@@ -89,66 +85,6 @@ internal sealed class SqlJournal(Config config) : SqlWriteJournal(config)
             recoveryCallback(entry);
         }
     }
-
-    /// <inheritdoc/>
-    protected override Task<IImmutableList<Exception>> WriteMessagesAsync(
-        IEnumerable<AtomicWrite> messages, CancellationToken cancellationToken)
-    {
-        var writes = messages.ToImmutableArray();
-        return FinishAsync(base.WriteMessagesAsync(writes, cancellationToken), writes, cancellationToken);
-    }
-
-    /// <inheritdoc/>
-    protected override bool ReceivePluginInternal(object message)
-    {
-        if (message is not WriteAgain again) return base.ReceivePluginInternal(message);
-        _ = CompleteAsync(again, base.WriteMessagesAsync(again.Writes, again.Cancel));
-        return true;
-    }
-
-    /// <summary>Waits for a write, and has it done again where somebody else's entry made it fail.</summary>
-    private async Task<IImmutableList<Exception>> FinishAsync(
-        Task<IImmutableList<Exception>> write, ImmutableArray<AtomicWrite> writes, CancellationToken cancel)
-    {
-        for (var tries = 1; ; tries++)
-        {
-            try
-            {
-                return await write.ConfigureAwait(false);
-            }
-            catch (Exception error) when (tries < TriesMax && JournalConflict.IsIn(error))
-            {
-                foreach (var own in writes)
-                {
-                    var isThere = await Rows.RangeAsync(own.PersistenceId, own.LowestSequenceNr, own.HighestSequenceNr)
-                        .ConfigureAwait(false) is not null;
-                    if (isThere) throw;
-                }
-
-                // The journal's own state belongs to its actor.
-                var again = new WriteAgain(writes, new(TaskCreationOptions.RunContinuationsAsynchronously), cancel);
-                _self.Tell(again, ActorRefs.NoSender);
-                write = again.Done.Task;
-            }
-        }
-    }
-
-    private static async Task CompleteAsync(WriteAgain again, Task<IImmutableList<Exception>> write)
-    {
-        try
-        {
-            again.Done.SetResult(await write.ConfigureAwait(false));
-        }
-        catch (Exception error)   // handed on to whoever waits for the write
-        {
-            again.Done.SetException(error);
-        }
-    }
-
-    private sealed record WriteAgain(
-        ImmutableArray<AtomicWrite> Writes,
-        TaskCompletionSource<IImmutableList<Exception>> Done,
-        CancellationToken Cancel) : INoSerializationVerificationNeeded;
 }
 
 /// <summary>Tells the journal's actor where its rows are, which Akka's settings do not.</summary>

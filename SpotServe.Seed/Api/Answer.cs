@@ -9,6 +9,9 @@ internal sealed record OpenChoice(int Index, RequestId Id, RequestDescription No
 {
     /// <summary>Tokens of the prompt, where their log-probabilities are wanted of this request; else none.</summary>
     public ImmutableArray<int> ScoredPrompt { get; init; } = [];
+
+    /// <summary>False where the client wants the prompt alone: the choice ends without a token.</summary>
+    public bool ShowsGenerated { get; init; } = true;
 }
 
 /// <summary>What one HTTP response answers with: the completions of one or more requests to the cluster.</summary>

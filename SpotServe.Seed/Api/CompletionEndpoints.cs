@@ -85,6 +85,7 @@ internal sealed class CompletionEndpoints(
                 open.Add(new OpenChoice(open.Count, id, RequestDescription.Of(at, spec), echo)
                 {
                     ScoredPrompt = spec.Parameters.PromptLogprobs is null ? [] : spec.Prompt,
+                    ShowsGenerated = request.ShowsGenerated,
                 });
             }
         }

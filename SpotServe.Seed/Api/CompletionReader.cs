@@ -124,8 +124,21 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
     private async IAsyncEnumerable<(OpenChoice, CompletionPiece)> ReadOneAsync(
         OpenChoice choice, [EnumeratorCancellation] CancellationToken cancel)
     {
+        await foreach (var piece in ReadAsync(choice, cancel).ConfigureAwait(false)) yield return (choice, piece);
+    }
+
+    /// <summary>What the client of a choice is shown of its pieces.</summary>
+    private async IAsyncEnumerable<CompletionPiece> ReadAsync(
+        OpenChoice choice, [EnumeratorCancellation] CancellationToken cancel)
+    {
         await foreach (var piece in ReadAsync(choice.Id, choice.Notes, cancel).ConfigureAwait(false))
-            yield return (choice, piece);
+        {
+            if (choice.ShowsGenerated) yield return piece;
+            else if (piece is CompletionPiece.End { FinishReason: not Cancelled } end)
+                yield return end with { TokenCount = 0, Text = "", FinishReason = NameOf(FinishReason.Length) };
+            else if (piece is CompletionPiece.End cancelled) yield return cancelled with { TokenCount = 0, Text = "" };
+            else if (piece is CompletionPiece.Broken) yield return piece;
+        }
     }
 
     private async IAsyncEnumerable<(OpenChoice, CompletionPiece)> ReadTogetherAsync(
@@ -151,7 +164,7 @@ internal sealed class CompletionReader(IGenerationClient cluster, CompletionMode
     private async Task PassAsync(
         OpenChoice choice, ChannelWriter<(OpenChoice, CompletionPiece)> pieces, CancellationToken cancel)
     {
-        await foreach (var piece in ReadAsync(choice.Id, choice.Notes, cancel).ConfigureAwait(false))
+        await foreach (var piece in ReadAsync(choice, cancel).ConfigureAwait(false))
             await pieces.WriteAsync((choice, piece), cancel).ConfigureAwait(false);
     }
 

@@ -20,6 +20,9 @@ internal sealed record CompletionRequest(
     /// <summary>As of <see cref="Answer"/>.</summary>
     public bool ShowsLogprobs { get; init; } = true;
 
+    /// <summary>False where only the prompts are wanted, as they were echoed.</summary>
+    public bool ShowsGenerated { get; init; } = true;
+
     /// <summary>Names of fields that are not known here; as other servers do, they are read over.</summary>
     public ImmutableArray<string> Ignored { get; init; } = [];
 

@@ -25,23 +25,26 @@ internal sealed class CompletionRequestReader(CompletionModel model, ApiOptions 
         var body = new RequestFields(root);
         _fields.CheckModel(body);
         if (body.Text("suffix") is { Length: > 0 }) throw body.Bad("suffix", "must be null or empty");
-        var tokens = (int)body.Integer("max_tokens", options.CompletionTokensDefault, 1, options.CompletionTokensMax);
-        int? top = body.Has("logprobs") ? (int)body.Integer("logprobs", 0, 0, TokenLogprobs.TopMax) : null;
         var echoes = body.Flag("echo", false);
+        var tokens = (int)body.Integer(
+            "max_tokens", options.CompletionTokensDefault, echoes ? 0 : 1, options.CompletionTokensMax);
+        int? top = body.Has("logprobs") ? (int)body.Integer("logprobs", 0, 0, TokenLogprobs.TopMax) : null;
         if (echoes && top is not null) CheckScoredEcho(body);
         var prompts = new List<ReadPrompt>();
         foreach (var (name, element) in Prompts(body))
         {
             var prompt = Prompt(name, element);
             _fields.CheckPrompt(name, prompt);
-            GenerationFields.CheckContext(name, prompt.Length, "max_tokens", tokens, contextMax);
-            prompts.Add(new ReadPrompt(prompt, tokens, top, echoes ? Echo(element, prompt) : "")
+            // Where only the prompt is wanted, it is computed by drawing the token after it, which nobody is shown.
+            var drawn = Math.Max(1, tokens);
+            GenerationFields.CheckContext(name, prompt.Length, "max_tokens", drawn, contextMax);
+            prompts.Add(new ReadPrompt(prompt, drawn, top, echoes ? Echo(element, prompt) : "")
             {
                 IsEchoScored = echoes && top is not null,
             });
         }
 
-        var request = _fields.Read(root, Known, CompletionKind.Text, prompts);
+        var request = _fields.Read(root, Known, CompletionKind.Text, prompts) with { ShowsGenerated = tokens > 0 };
         return _fields.Checked(WithBest(body, request), "prompt");
     }
 

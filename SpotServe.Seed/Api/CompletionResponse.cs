@@ -1,4 +1,5 @@
 using System.Net;
+using System.Runtime.CompilerServices;
 using SpotServe.Actors.Gateway;
 
 namespace SpotServe.Seed.Api;
@@ -38,6 +39,7 @@ internal sealed partial class CompletionResponse(
                 unsent = piece.IsFollowed && unsent < UnsentMax ? unsent + 1 : 0;
                 if (unsent == 0) await events.FlushAsync(ending.Token).ConfigureAwait(false);
                 if (ended) return;
+                if (unsent == 0 && piece.IsFollowed) await LeaveTokenThread();
             }
 
             throw new Actors.InvariantException("a completion's pieces end with its end");
@@ -83,11 +85,17 @@ internal sealed partial class CompletionResponse(
             throw Interrupted(answer.Id);
         }
 
+        await LeaveTokenThread();
         var usage = answer.UsageOf(
             choices.Sum(choice => choice.TokenCount), choices.Select(choice => choice.ReusedTokens));
         var best = answer.Best([.. choices.Select(choice => choice.Build())]);
         await answer.Form.WriteAsync(http, answer, best, usage).ConfigureAwait(false);
     }
+
+    /// <summary>The thread that brings a token brings all others, too: what is longer than a few of them goes on
+    /// elsewhere.</summary>
+    private static ConfiguredTaskAwaitable LeaveTokenThread() =>
+        Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
 
     private static async Task AddErrorAsync(HttpContext http, SseWriter events, ApiException error)
     {

@@ -72,6 +72,17 @@ internal static class DashboardHosting
         app.MapStaticAssets(Path.Combine(AppContext.BaseDirectory, Manifest));
         app.MapRazorComponents<DashboardApp>()
             .AddInteractiveServerRenderMode(server => server.ContentSecurityFrameAncestorsPolicy = "'none'")
-            .WithStaticAssets(Path.Combine(AppContext.BaseDirectory, Manifest));
+            .WithStaticAssets(Path.Combine(AppContext.BaseDirectory, Manifest))
+            .Add(TakeHead);
+    }
+
+    /// <summary>Whatever is read can be asked for with HEAD, as elsewhere; pages are mapped without it.</summary>
+    private static void TakeHead(EndpointBuilder endpoint)
+    {
+        if (endpoint.Metadata.OfType<HttpMethodMetadata>().LastOrDefault() is { } taken
+            && taken.HttpMethods.Contains(HttpMethods.Get) && !taken.HttpMethods.Contains(HttpMethods.Head))
+        {
+            endpoint.Metadata.Add(new HttpMethodMetadata([.. taken.HttpMethods, HttpMethods.Head]));
+        }
     }
 }

@@ -179,6 +179,57 @@ public sealed class ChoicesTests
     }
 
     [Fact]
+    public async Task Prompt_alone_is_scored_and_shown_without_a_token_where_none_is_asked_for()
+    {
+        await using var server = await ApiServer.StartAsync();
+        server.Cluster.Script =
+        [
+            Batch(0, 393, new TokenLogprobs(-1, [])) with
+            {
+                PromptLogprobs = [new TokenLogprobs(-2, []) { Rank = 9 }, new TokenLogprobs(-3, []) { Rank = 4 }],
+            },
+            new TokenBatch(1, [], FinishReason.Stop, null),
+        ];
+
+        var (response, body) = await server.PostAsync(
+            """{"prompt": [5, 394, 300], "echo": true, "logprobs": 1, "max_tokens": 0}""");
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        var choice = body.GetProperty("choices")[0];
+        var texts = choice.GetProperty("logprobs").GetProperty("tokens").EnumerateArray()
+            .Select(one => one.GetString()).ToArray();
+        Assert.Equal(3, texts.Length);
+        Assert.Equal(
+            [null, -2, -3],
+            choice.GetProperty("logprobs").GetProperty("token_logprobs").EnumerateArray()
+                .Select(one => one.ValueKind == JsonValueKind.Null ? null : (double?)one.GetDouble()));
+        Assert.Equal(string.Concat(texts), choice.GetProperty("text").GetString());
+        Assert.Equal("length", choice.GetProperty("finish_reason").GetString());
+        Assert.Equal(0, body.GetProperty("usage").GetProperty("completion_tokens").GetInt32());
+        Assert.Equal(3, body.GetProperty("usage").GetProperty("total_tokens").GetInt32());
+    }
+
+    [Fact]
+    public async Task Streams_of_prompts_alone_are_the_prompts_and_their_ends()
+    {
+        await using var server = await ApiServer.StartAsync();
+        server.Cluster.Script = FakeCluster.Tokens(ApiServer.Ids(Words));
+
+        using var stream = await server.StreamAsync(
+            """{"prompt": "Once", "n": 2, "echo": true, "max_tokens": 0, "stream": true}""");
+        var events = await stream.RestAsync();
+
+        Assert.Equal("[DONE]", events[^1].Data);
+        var choices = events[..^1].Select(one => one.Json.GetProperty("choices")[0]).ToArray();
+        for (var index = 0; index < 2; index++)
+        {
+            var mine = choices.Where(one => one.GetProperty("index").GetInt32() == index).ToArray();
+            Assert.Equal("Once", string.Concat(mine.Select(one => one.GetProperty("text").GetString())));
+            Assert.Equal("length", mine[^1].GetProperty("finish_reason").GetString());
+        }
+    }
+
+    [Fact]
     public async Task Prompt_whose_log_probabilities_are_too_many_is_refused_by_their_number()
     {
         await using var server = await ApiServer.StartAsync();

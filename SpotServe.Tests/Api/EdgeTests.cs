@@ -14,7 +14,7 @@ public sealed class EdgeTests
     private static readonly string[] ReadPaths =
     [
         "/", "/health", "/ready", "/v1/models", "/v1/models/tinystories-4m", "/v1/requests/cmpl-9", "/admin/replicas",
-        "/admin/reconfigurations",
+        "/admin/reconfigurations", "/admin/cluster", "/metrics", "/version", "/dashboard", "/dashboard-login",
     ];
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;

@@ -1,6 +1,8 @@
 using System.Data.Common;
 using Akka.Actor;
 using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Npgsql;
 using SpotServe.Actors.Persistence;
 using SpotServe.Actors.Requests;
@@ -44,6 +46,42 @@ public sealed class SharedBatchTests
         await host.StopAsync(Cancel);
     }
 
+    [Theory]
+    [InlineData("sqlite", 2)]
+    [InlineData("postgres", 5)]
+    public async Task What_comes_while_writes_are_under_way_is_one_write(string kind, int writesMax)
+    {
+        await using var database = await JournalDatabase.CreateAsync(kind);
+        using var host = await JournalSystem.StartAsync(database.Options, Cancel);
+        var actors = Enumerable.Range(0, Writers).Select(i => JournalSystem.Probe(host, $"request-{i}")).ToArray();
+        await Task.WhenAll(actors.Select((actor, i) => WriteAsync(actor, i, 0)));
+
+        var written = await WhileLockedAsync(
+            database,
+            () => [.. actors.Select((actor, i) => WriteAsync(actor, i, 1))],
+            async () =>
+            {
+                // An actor that says who it is has done what it was told before: all writes have come to the journal.
+                foreach (var actor in actors) await WhoIsAsync(actor);
+                await WhoIsAsync(JournalOf(host));
+            });
+        await Task.WhenAll(written).WaitAsync(Limit, Cancel);
+
+        // Akka's journal gives all rows of one call the same time.
+        var writes = (long)(await database.QueryAsync(
+            "SELECT COUNT(DISTINCT created) FROM journal WHERE sequence_number = 2"))!;
+        Assert.InRange(writes, 1, writesMax);
+        Assert.Equal(
+            (long)Writers, await database.QueryAsync("SELECT COUNT(*) FROM journal WHERE sequence_number = 2"));
+        await host.StopAsync(Cancel);
+    }
+
+    private static Task<ActorIdentity> WhoIsAsync(IActorRef actor) =>
+        actor.Ask<ActorIdentity>(new Identify(actor), Limit, Cancel);
+
+    private static IActorRef JournalOf(IHost host) =>
+        Akka.Persistence.Persistence.Instance.Apply(host.Services.GetRequiredService<ActorSystem>()).JournalFor("");
+
     private static Task<JournalProbe.Written> WriteAsync(IActorRef actor, int writer, int index) =>
         actor.Ask<JournalProbe.Written>(
             new JournalProbe.Write(new RequestEvents.TokensCommitted(new RequestId($"{writer}"), index, [1])),
@@ -59,7 +97,7 @@ public sealed class SharedBatchTests
 
     /// <summary>Has writes begin while nobody can write, so that they come to be in one transaction.</summary>
     private static async Task<Task<JournalProbe.Written>[]> WhileLockedAsync(
-        JournalDatabase database, Func<Task<JournalProbe.Written>[]> begin)
+        JournalDatabase database, Func<Task<JournalProbe.Written>[]> begin, Func<Task>? untilBegun = null)
     {
         await using DbConnection connection = database.Options.IsSqlite
             ? new SqliteConnection(database.Options.ConnectionString)
@@ -71,6 +109,7 @@ public sealed class SharedBatchTests
             : "BEGIN; LOCK TABLE journal IN EXCLUSIVE MODE";
         await command.ExecuteNonQueryAsync(Cancel);
         var writes = begin();
+        if (untilBegun is not null) await untilBegun();
         command.CommandText = "ROLLBACK";
         await command.ExecuteNonQueryAsync(Cancel);
         return writes;

@@ -23,7 +23,7 @@ public sealed partial class DependencyTests
     [
         "Vocabulary",
         "ModelFolder",
-        "Serialization Fragments Tracing",
+        "Serialization Fragments Tracing Threads",
         "Metrics Persistence",
         "Planning",
         "Execution",

@@ -19,6 +19,12 @@ public sealed class EdgeCostReport
     private static readonly ModelSpec Model = FakeModel.Spec(
         layers: 1, heads: 1, kvHeads: 1, hidden: 1, vocabulary: 256, contextMax: 512);
 
+    /// <summary>SPOTSERVE_EDGE_STREAMS="64 64 64" measures these.</summary>
+    private static readonly string Streams =
+        Environment.GetEnvironmentVariable("SPOTSERVE_EDGE_STREAMS") ?? "1 64 256 512";
+
+    private static readonly int[] StreamCounts = [.. Streams.Split(' ').Select(int.Parse)];
+
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     /// <param name="folder">Where the journal is: memory costs no disk.</param>
@@ -41,7 +47,7 @@ public sealed class EdgeCostReport
         Write($"journal in {name} ({data.FullName}), load {File.ReadAllText("/proc/loadavg").Trim()}");
         Write($"without a stream: {await IdleAsync(seed):0} ms of CPU a second");
         Write("streams | accepted after p50, p99 ms | token after p50, p99 ms | tokens/s | CPU us a token, compiling");
-        foreach (var streams in new[] { 1, 64, 256, 512 }) await MeasureAsync(seed, node, http, streams, StepPeriod);
+        foreach (var streams in StreamCounts) await MeasureAsync(seed, node, http, streams, StepPeriod);
         await MeasureAsync(seed, node, http, 512, TimeSpan.Zero);
         data.Delete(recursive: true);
     }
