@@ -88,14 +88,23 @@ public static partial class TorchNative
     /// <summary>Folders of CUDA's libraries that came with libtorch.</summary>
     internal static IEnumerable<string> NvidiaFolders() => NvidiaFolders(_loadedFrom!).Append(_loadedFrom!);
 
-    /// <summary>A folder of the user's for what can be made again.</summary>
+    /// <summary>A folder of the user's for what can be made again; one of this process alone where the user has none,
+    /// as a service without a home.</summary>
     internal static string CacheFolder(string name)
     {
-        var root = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) is { Length: > 0 } home
-            ? Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } cache
-                ? cache : Path.Combine(home, ".cache")
-            : Path.Combine(Path.GetTempPath(), $"spotserve-{Environment.UserName}");
-        return Directory.CreateDirectory(Path.Combine(root, "spotserve", name)).FullName;
+        var home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
+        var root = Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } cache ? cache
+            : home.Length > 0 ? Path.Combine(home, ".cache") : null;
+        try
+        {
+            if (root is not null) return Directory.CreateDirectory(Path.Combine(root, "spotserve", name)).FullName;
+        }
+        catch (Exception error) when (error is UnauthorizedAccessException or IOException)
+        {
+            // What is made there is made again by the next process.
+        }
+
+        return Directory.CreateTempSubdirectory("spotserve-").FullName;
     }
 
     /// <summary>Settings of libraries that are loaded later. They are set when the program starts, because glibc's

@@ -50,9 +50,13 @@ internal sealed class HandMadeCluster : IAsyncDisposable
 
     /// <summary>Starts another node.</summary>
     /// <param name="cloud">Address of the metadata service that it listens to; null: none.</param>
-    public SeedProcess Add(Uri? cloud = null)
+    public SeedProcess Add(Uri? cloud = null) =>
+        AddThatHears(cloud is null ? ["--cloud", "none"] : ["--metadata", cloud.ToString()]);
+
+    /// <summary>Starts another node.</summary>
+    /// <param name="notices">Options that say how it hears of its machine's end.</param>
+    public SeedProcess AddThatHears(params string[] notices)
     {
-        string[] notices = cloud is null ? ["--cloud", "none"] : ["--metadata", cloud.ToString()];
         var node = SeedProcess.BeginNode(
             Secret,
             [

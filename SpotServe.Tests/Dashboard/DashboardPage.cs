@@ -7,9 +7,6 @@ namespace SpotServe.Tests.Dashboard;
 /// <summary>The page as a person uses it. Its disposal fails the test when the browser has complained.</summary>
 internal sealed class DashboardPage : IAsyncDisposable
 {
-    /// <summary>For whatever the cluster has to do on a busy machine.</summary>
-    private const float WaitMilliseconds = 60_000;
-
     /// <summary>By how much things have moved at most at one time without the user's doing. As in the Web Vitals' CLS,
     /// what moves within a second of the last time, and within five in all, is one time: rows of a list that come and
     /// go for a minute are no jump.</summary>
@@ -38,7 +35,7 @@ internal sealed class DashboardPage : IAsyncDisposable
     {
         _context = context;
         Page = page;
-        page.SetDefaultTimeout(WaitMilliseconds);
+        page.SetDefaultTimeout((float)Waits.Max.TotalMilliseconds);
         page.Console += (_, message) =>
         {
             if (message.Type is "error" or "warning") _complaints.Enqueue(message.Text);

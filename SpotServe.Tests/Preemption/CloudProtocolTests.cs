@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using CsCheck;
 using Microsoft.AspNetCore.Http;
 using SpotServe.Node.Preemption;
@@ -54,8 +55,10 @@ public sealed class CloudProtocolTests
             DateTimeOffset.UtcNow.AddMinutes(2), Assert.IsType<MachineEvent.Leaves>(first.Single()).Notice.Deadline);
     }
 
-    [Fact]
-    public async Task Aws_rebalance_recommendation_is_a_hint_and_hides_no_notice()
+    [Theory]
+    [InlineData(200)]
+    [InlineData(500)]
+    public async Task Aws_rebalance_recommendation_is_a_hint_and_hides_no_notice_whatever_it_answers(int status)
     {
         var cloud = new FakeAws { Rebalance = """{"noticeTime": "2026-01-02T03:04:05Z"}""" };
         await using var server = await MetadataServer.StartAsync(cloud.AnswerAsync);
@@ -63,13 +66,13 @@ public sealed class CloudProtocolTests
         var protocol = new AwsProtocol(service, TimeProvider.System);
 
         var hint = await protocol.AskAsync(Cancel);
+        cloud.RebalanceStatus = status;
         cloud.Action = """{"action": "terminate", "time": "2026-01-02T03:06:05Z"}""";
-        var both = await protocol.AskAsync(Cancel);
+        var end = await protocol.AskAsync(Cancel);
 
         Assert.Contains("2026-01-02 03:04:05", Assert.IsType<MachineEvent.MayLeave>(hint.Single()).Reason,
             StringComparison.Ordinal);
-        Assert.Equal(2, both.Length);
-        Assert.IsType<MachineEvent.Leaves>(both[0]);
+        Assert.IsType<MachineEvent.Leaves>(Assert.Single(end));
     }
 
     [Fact]
@@ -149,12 +152,25 @@ public sealed class CloudProtocolTests
         using var service = new MetadataService(server.Address, TimeProvider.System);
         var protocol = new GcpProtocol(service, TimeProvider.System);
 
-        await protocol.AskAsync(Cancel);
-        var held = protocol.AskAsync(Cancel);
-        await cloud.Held.WaitAsync(Cancel);
-        cloud.Change("FALSE");   // as when the server's time to hold it back is over
+        var said = await protocol.AskAsync(Cancel);
+        while (said.IsEmpty) said = await HeldBackAsync(protocol, cloud, "FALSE");
 
-        Assert.IsType<MachineEvent.MayLeave>(Assert.Single(await held));
+        Assert.IsType<MachineEvent.MayLeave>(Assert.Single(said));
+    }
+
+    [Fact]
+    public async Task Gcp_preemption_is_heard_while_the_question_about_maintenance_hangs()
+    {
+        var hangs = new TaskCompletionSource();
+        var cloud = new FakeGcp { MaintenanceHeld = hangs.Task };
+        await using var server = await MetadataServer.StartAsync(cloud.AnswerAsync);
+        using var service = new MetadataService(server.Address, TimeProvider.System);
+        var protocol = new GcpProtocol(service, TimeProvider.System);
+
+        await protocol.AskAsync(Cancel);
+        Assert.Empty(await HeldBackAsync(protocol, cloud, "FALSE"));
+        Assert.IsType<MachineEvent.Leaves>(Assert.Single(await HeldBackAsync(protocol, cloud, "TRUE")));
+        hangs.SetResult();
     }
 
     [Fact]
@@ -237,6 +253,17 @@ public sealed class CloudProtocolTests
             threads: 1);
 
         Assert.Equal(450, asked);
+    }
+
+    /// <summary>Asks, and changes the value once the answer is held back. "FALSE" is the value that it had, as when the
+    /// server's time to hold it back is over.</summary>
+    private static async Task<ImmutableArray<MachineEvent>> HeldBackAsync(
+        GcpProtocol protocol, FakeGcp cloud, string preempted)
+    {
+        var held = protocol.AskAsync(Cancel);
+        await cloud.Held.WaitAsync(Cancel);
+        cloud.Change(preempted);
+        return await held;
     }
 
     private static async Task<CloudKind> FoundAsync(RequestDelegate answer)

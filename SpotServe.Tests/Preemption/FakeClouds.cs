@@ -14,8 +14,8 @@ internal sealed class FakeAws
     /// <summary>Body at events/recommendations/rebalance; null: 404.</summary>
     public string? Rebalance { get; set; }
 
-    /// <summary>Status of everything that is asked; null: what belongs there.</summary>
-    public int? Status { get; set; }
+    /// <summary>Status of the recommendation alone; null: what belongs there.</summary>
+    public int? RebalanceStatus { get; set; }
 
     /// <summary>What the Date header says; null: nothing.</summary>
     public DateTimeOffset? Date { get; set; }
@@ -27,12 +27,6 @@ internal sealed class FakeAws
     {
         var (request, response) = (context.Request, context.Response);
         if (Date is { } date) response.Headers.Date = date.ToString("R");
-        if (Status is { } status)
-        {
-            response.StatusCode = status;
-            return Task.CompletedTask;
-        }
-
         if (request.Path == "/latest/api/token")
         {
             if (request.Method != "PUT" || request.Headers["X-aws-ec2-metadata-token-ttl-seconds"].Count == 0)
@@ -57,6 +51,8 @@ internal sealed class FakeAws
             _ => null,
         };
         if (body is null) response.StatusCode = 404;
+        if (RebalanceStatus is { } status && request.Path.Value!.EndsWith("rebalance", StringComparison.Ordinal))
+            response.StatusCode = status;
         return body is null ? Task.CompletedTask : response.WriteAsync(body);
     }
 }
@@ -128,6 +124,9 @@ internal sealed class FakeGcp
 
     public string Maintenance { get; set; } = "NONE";
 
+    /// <summary>The answer about maintenance waits for it; null: nothing.</summary>
+    public Task? MaintenanceHeld { get; set; }
+
     public bool HasTags { get; set; } = true;
 
     /// <summary>Answers that are held back now.</summary>
@@ -169,6 +168,7 @@ internal sealed class FakeGcp
                 await response.WriteAsync(Preempted);
                 break;
             case "/computeMetadata/v1/instance/maintenance-event":
+                if (MaintenanceHeld is { } held) await held.WaitAsync(context.RequestAborted);
                 await response.WriteAsync(Maintenance);
                 break;
             default:

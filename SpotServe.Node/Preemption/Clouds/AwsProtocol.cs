@@ -42,12 +42,12 @@ internal sealed class AwsProtocol(MetadataService service, TimeProvider clock) :
         return answer.Status == HttpStatusCode.OK && IsToken(answer.Body);
     }
 
+    /// <summary>The end comes first: a hint that cannot be read hides no notice, and beside a notice it says
+    /// nothing.</summary>
     public async Task<ImmutableArray<MachineEvent>> AskAsync(CancellationToken cancel)
     {
-        var events = ImmutableArray.CreateBuilder<MachineEvent>();
-        if (await ReadAsync(ActionPath, cancel).ConfigureAwait(false) is { } action) events.Add(Leaves(action));
-        if (await ReadAsync(RebalancePath, cancel).ConfigureAwait(false) is { } advice) events.Add(MayLeave(advice));
-        return events.ToImmutable();
+        if (await ReadAsync(ActionPath, cancel).ConfigureAwait(false) is { } action) return [Leaves(action)];
+        return await ReadAsync(RebalancePath, cancel).ConfigureAwait(false) is { } advice ? [MayLeave(advice)] : [];
     }
 
     private static HttpRequestMessage TokenQuestion()

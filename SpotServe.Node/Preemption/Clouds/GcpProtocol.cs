@@ -29,6 +29,7 @@ internal sealed class GcpProtocol(MetadataService service, TimeProvider clock) :
 
     private string? _tag;
     private DateTimeOffset? _preemptedSince;
+    private Task<ImmutableArray<MachineEvent>>? _maintenance;
 
     public string Name => "gcp";
 
@@ -57,8 +58,9 @@ internal sealed class GcpProtocol(MetadataService service, TimeProvider clock) :
                 CultureInfo.InvariantCulture,
                 $"{PreemptedPath}?wait_for_change=true&timeout_sec={HoldMax.TotalSeconds:0}&last_etag={_tag}");
         using var question = Question(path);
+        // Beside the question that is held back: a hint that comes late, or cannot be read, delays no notice.
+        if (_tag is not null) _maintenance ??= MaintenanceAsync(cancel);
         var answer = Checked(await service.AskAsync(question, AnswerMax + HoldMax, cancel).ConfigureAwait(false));
-        var isHeld = _tag is not null;
         _tag = answer.Header("ETag") is { Length: > 0 and <= 256 } tag ? Uri.EscapeDataString(tag) : null;
         switch (answer.Body.Trim().ToUpperInvariant())
         {
@@ -68,7 +70,7 @@ internal sealed class GcpProtocol(MetadataService service, TimeProvider clock) :
             case "FALSE":
                 // Without a tag the server cannot hold the answer back: it must not be asked in a circle.
                 if (_tag is null) throw new MetadataException("it gave no ETag");
-                return isHeld ? await MaintenanceAsync(cancel).ConfigureAwait(false) : [];
+                return Hints();
             default:
                 _tag = null;
                 throw new MetadataException("instance/preempted is neither TRUE nor FALSE");
@@ -88,12 +90,29 @@ internal sealed class GcpProtocol(MetadataService service, TimeProvider clock) :
         ? answer
         : throw new MetadataException($"it does not say {FlavorHeader}: {Flavor}");
 
+    /// <summary>What the last question about maintenance has found, if it has been answered.</summary>
+    private ImmutableArray<MachineEvent> Hints()
+    {
+        if (_maintenance is not { IsCompletedSuccessfully: true } asked) return [];
+        _maintenance = null;
+        return asked.Result;
+    }
+
+    /// <summary>Never fails: what cannot be read is no hint.</summary>
     private async Task<ImmutableArray<MachineEvent>> MaintenanceAsync(CancellationToken cancel)
     {
-        using var question = Question(MaintenancePath);
-        var answer = Checked(await service.AskAsync(question, AnswerMax, cancel).ConfigureAwait(false));
-        return answer.Body.Trim() == "TERMINATE_ON_HOST_MAINTENANCE"
-            ? [new MachineEvent.MayLeave(Name, "host maintenance will end it")]
-            : [];
+        try
+        {
+            using var question = Question(MaintenancePath);
+            var answer = Checked(await service.AskAsync(question, AnswerMax, cancel).ConfigureAwait(false));
+            return answer.Body.Trim() == "TERMINATE_ON_HOST_MAINTENANCE"
+                ? [new MachineEvent.MayLeave(Name, "host maintenance will end it")]
+                : [];
+        }
+        catch (Exception error) when (
+            error is HttpRequestException or TimeoutException or MetadataException or OperationCanceledException)
+        {
+            return [];
+        }
     }
 }

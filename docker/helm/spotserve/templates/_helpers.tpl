@@ -23,6 +23,7 @@ spec:
   automountServiceAccountToken: false
   # SIGTERM is a notice to a node: it needs no preStop hook to leave in order, only the time.
   terminationGracePeriodSeconds: {{ .Values.nodes.graceSeconds }}
+  securityContext: { runAsNonRoot: true, runAsUser: 1654 }
   nodeSelector: {{- toYaml .Values.nodes.nodeSelector | nindent 4 }}
   tolerations: {{- toYaml .Values.nodes.tolerations | nindent 4 }}
   topologySpreadConstraints:
