@@ -44,7 +44,7 @@ internal sealed class SimFetcher(
         }
 
         var isLate = world.Chance(0.5);
-        if (!isLate) WeightViews.Copy(block, fetch.Into, CancellationToken.None);
+        if (!isLate) BlockCopy.Run(block, fetch.Into, CancellationToken.None);
         var seconds = source == node ? 0 : fetch.Into.Bytes / world.Network.BytesPerSecond;
         var end = (source.SendsUntil > world.Now ? source.SendsUntil : world.Now)
             + TimeSpan.FromSeconds(0.0005 + seconds);
@@ -65,7 +65,7 @@ internal sealed class SimFetcher(
 
             if (source == node || dataPlane.Reaches(source, node))
             {
-                if (isLate) WeightViews.Copy(block, fetch.Into, CancellationToken.None);
+                if (isLate) BlockCopy.Run(block, fetch.Into, CancellationToken.None);
                 fetch.Done.TrySetResult();
                 return;
             }
