@@ -23,8 +23,8 @@ public interface ITransferBlock : IDisposable
     /// <summary>Copies bytes of the wire form into the memory.</summary>
     void Write(long offset, ReadOnlySpan<byte> from);
 
-    /// <summary>The memory that holds the wire form from an offset on without gaps, so that devices can copy it to each
-    /// other; null when it is only to be had through the other calls.</summary>
+    /// <summary>The memory that holds the wire form from an offset on, together or as rows, so that devices can copy it
+    /// to each other; null when it is only to be had through the other calls.</summary>
     MemoryRun? MemoryAt(long offset) => null;
 }
 

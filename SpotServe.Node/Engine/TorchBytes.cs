@@ -77,14 +77,18 @@ internal sealed unsafe class TorchBytes : TensorBytes
         foreach (var copy in copies)
         {
             var (from, into) = ((TorchBytes)copy.From, (TorchBytes)copy.Into);
-            Invariant.Holds(copy.FromOffset >= 0 && copy.FromOffset + copy.Bytes <= from.Length);
-            Invariant.Holds(copy.IntoOffset >= 0 && copy.IntoOffset + copy.Bytes <= into.Length);
+            Invariant.Holds(IsWithin(copy.FromOffset, copy.FromStride, copy, from.Length));
+            Invariant.Holds(IsWithin(copy.IntoOffset, copy.IntoStride, copy, into.Length));
             slot.CopyBetween(
-                from._gpu!.Value, (nint)(from._start + copy.FromOffset), _gpu.Value,
-                (nint)(into._start + copy.IntoOffset), copy.Bytes);
+                new DeviceRows(from._gpu!.Value, (nint)(from._start + copy.FromOffset), copy.FromStride),
+                new DeviceRows(_gpu.Value, (nint)(into._start + copy.IntoOffset), copy.IntoStride), copy.Width,
+                copy.Rows);
         }
 
         return true;
+
+        static bool IsWithin(long offset, long stride, in MemoryCopy copy, long length) =>
+            offset >= 0 && stride >= copy.Width && offset + ((copy.Rows - 1) * stride) + copy.Width <= length;
     }
 
     protected override void Free()

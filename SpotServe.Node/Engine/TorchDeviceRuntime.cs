@@ -71,6 +71,7 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
     private readonly TorchSharp.torch.Device _device;
     private readonly Checkpoint _checkpoint;
     private readonly TorchEngines _engines;
+    private readonly StartTimeline? _timeline;
 
     /// <summary>Opens the model's files (headers only) and the device.</summary>
     /// <exception cref="ModelFormatException">The folder is not a model of a known family.</exception>
@@ -97,6 +98,7 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
             var timeline = options.Tell is { } tell
                 ? new StartTimeline(TimeProvider.System, StartTimeline.ProcessStart(), Description, tell) : null;
             timeline?.Reached("process, libtorch and device");
+            _timeline = timeline;
             // Beside joining, the first layout and the weights: none of them needs many cores.
             if (CudaDecoder.MayServe(device, weightType))
             {
@@ -169,7 +171,12 @@ public sealed class TorchDeviceRuntime : IDeviceRuntime
             () => _engines.ProbeAsync(peer, fetcher, cancel),
             cancel, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap();
 
-    public DeviceSpeed? MeasureSpeed() => SpeedProbe.Measure(_device, Model.WeightType, SpeedModel);
+    public DeviceSpeed? MeasureSpeed()
+    {
+        var speed = SpeedProbe.Measure(_device, Model.WeightType, SpeedModel);
+        _timeline?.Reached("measuring the device");
+        return speed;
+    }
 
     public void Trim() => _engines.Weights.Trim();
 

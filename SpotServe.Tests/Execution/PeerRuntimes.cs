@@ -31,7 +31,7 @@ internal sealed class PeerRuntimes : ISliceFetcher
         using var source = request.Weights is { } weights
             ? runtime.OpenWeights(weights) : runtime.OpenPages(request.Pages!);
         if (source is null) throw new SliceLostException(request, "it is not held");
-        WeightViews.Copy(source, into, cancel);
+        BlockCopy.Run(source, into, cancel);
     }
 
     /// <summary>Orders for all of a position's weights that the peers hold.</summary>
@@ -65,7 +65,7 @@ internal sealed class PeerRuntimes : ISliceFetcher
         if (common.Count <= 0 || layers.Count == 0) return;
         using var source = from.OpenPages(new PageRun(old.Epoch, layers, common, pages))!;
         using var target = to.OpenPages(new PageRun(next.Epoch, layers, common, pages))!;
-        WeightViews.Copy(source, target, CancellationToken.None);
+        BlockCopy.Run(source, target, CancellationToken.None);
     }
 
     /// <summary>All bytes of a wire form, read in pieces of odd length.</summary>

@@ -44,7 +44,7 @@ internal sealed class SimFetcher(
         }
 
         var isLate = world.Chance(0.5);
-        if (!isLate) WeightViews.Copy(block, fetch.Into, CancellationToken.None);
+        if (!isLate) BlockCopy.Run(block, fetch.Into, CancellationToken.None);
         var seconds = source == node ? 0 : fetch.Into.Bytes / world.Network.BytesPerSecond;
         var end = (source.SendsUntil > world.Now ? source.SendsUntil : world.Now)
             + TimeSpan.FromSeconds(0.0005 + seconds);
@@ -61,7 +61,7 @@ internal sealed class SimFetcher(
     {
         var isWanted = !fetch.Done.Task.IsCompleted;
         var hasCome = isWanted && !source.Process.IsDead && (source == node || dataPlane.Reaches(source, node));
-        if (hasCome && isLate) WeightViews.Copy(block, fetch.Into, CancellationToken.None);
+        if (hasCome && isLate) BlockCopy.Run(block, fetch.Into, CancellationToken.None);
         source.Process.Do(block.Dispose);
         if (!isWanted) return;
         if (source.Process.IsDead)

@@ -1,5 +1,6 @@
 using System.Net;
 using SpotServe.Actors.Execution;
+using SpotServe.Actors.Execution.Memory;
 
 namespace SpotServe.Actors.DataPlane;
 
@@ -34,7 +35,15 @@ internal sealed class SliceFetcher(
         void CopyHere()
         {
             using var from = server.Open(request);
-            BlockCopy.Run(request, from, into, options.ChunkBytes, pacer, cancel);
+            if (from.Bytes != into.Bytes)
+            {
+                throw new SliceLostException(
+                    request, $"the source has {from.Bytes} bytes where {into.Bytes} are due");
+            }
+
+            BlockCopy.Run(
+                from, into, options.ChunkBytes, bytes => pacer.Take(bytes, request.Urgent, cancel),
+                bytes => TransferMetrics.Moved(request, TransferMetrics.FromThisNode, bytes), cancel);
         }
 
         void FetchThere() => new SliceTransfer(

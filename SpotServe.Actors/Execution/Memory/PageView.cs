@@ -47,17 +47,17 @@ internal sealed class PageView : ITransferBlock
     public Span<byte> Direct(long offset)
     {
         if (offset == Bytes) return [];
-        var (pool, at, bytes) = RunAt(offset);
-        return bytes < RectangleView.DirectBytesMin ? [] : pool.Direct(at, bytes);
+        var run = RunAt(offset);
+        return run.Width < RectangleView.DirectBytesMin ? [] : run.Memory.Direct(run.Offset, run.Width);
     }
 
     public void Read(long offset, Span<byte> into)
     {
         while (into.Length > 0)
         {
-            var (pool, at, bytes) = RunAt(offset);
-            var count = (int)Math.Min(bytes, into.Length);
-            pool.Read(at, into[..count]);
+            var run = RunAt(offset);
+            var count = (int)Math.Min(run.Width, into.Length);
+            run.Memory.Read(run.Offset, into[..count]);
             into = into[count..];
             offset += count;
         }
@@ -67,19 +67,15 @@ internal sealed class PageView : ITransferBlock
     {
         while (from.Length > 0)
         {
-            var (pool, at, bytes) = RunAt(offset);
-            var count = (int)Math.Min(bytes, from.Length);
-            pool.Write(at, from[..count]);
+            var run = RunAt(offset);
+            var count = (int)Math.Min(run.Width, from.Length);
+            run.Memory.Write(run.Offset, from[..count]);
             from = from[count..];
             offset += count;
         }
     }
 
-    public MemoryRun? MemoryAt(long offset)
-    {
-        var (memory, at, bytes) = RunAt(offset);
-        return new MemoryRun(memory, at, bytes);
-    }
+    public MemoryRun? MemoryAt(long offset) => RunAt(offset, asRows: true);
 
     public void Dispose()
     {
@@ -88,7 +84,7 @@ internal sealed class PageView : ITransferBlock
         _close();
     }
 
-    private (TensorBytes Pool, long Offset, long Bytes) RunAt(long offset)
+    private MemoryRun RunAt(long offset, bool asRows = false)
     {
         if (offset < 0 || offset >= Bytes)
             throw new ArgumentOutOfRangeException(nameof(offset), offset, $"The block has {Bytes} bytes.");
@@ -96,16 +92,25 @@ internal sealed class PageView : ITransferBlock
         var (pageIndex, half) = Math.DivRem(run, _runsPerPage);
         var (layer, page) = Math.DivRem(pageIndex, _pages.Length);
         var start = (_pages[(int)page] * _pageBytes) + (half * _halfBytes) + _skippedBytes;
-        if (!_isWhole) return (_pools[(int)layer], start + inRun, _runBytes - inRun);
+        var pool = _pools[(int)layer];
+        if (_isWhole)
+            return MemoryRun.Together(pool, start + inRun, (PagesInARow((int)page) * _pageBytes) - inRun);
+        // Keys and values of a part of the heads lie as rows, as far as pages follow one another.
+        return asRows && inRun == 0
+            ? new MemoryRun(pool, start, _runBytes, _halfBytes, (PagesInARow((int)page) * _runsPerPage) - half)
+            : MemoryRun.Together(pool, start + inRun, _runBytes - inRun);
+    }
 
-        // Whole pages that follow one another in memory are one run.
-        var last = (int)page;
+    /// <summary>Pages from one of the list on that follow one another in memory.</summary>
+    private int PagesInARow(int first)
+    {
+        var last = first;
         while (last + 1 < _pages.Length && _pages[last + 1] == _pages[last] + 1
-            && (last + 2 - page) * _pageBytes <= int.MaxValue)
+            && (last + 2 - first) * _pageBytes <= int.MaxValue)
         {
             last++;
         }
 
-        return (_pools[(int)layer], start + inRun, ((last + 1 - page) * _pageBytes) - inRun);
+        return last + 1 - first;
     }
 }

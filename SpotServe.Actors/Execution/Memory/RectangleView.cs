@@ -24,17 +24,27 @@ public sealed class Segment
 
     public long End { get; }
 
-    /// <summary>The bytes from an offset of the wire form on that lie together in one memory.</summary>
-    public (TensorBytes Memory, long Offset, long Bytes) RunAt(long offset)
+    /// <summary>What lies at an offset of the wire form: bytes that lie together, or rows as far as they are of one
+    /// memory.</summary>
+    public MemoryRun RunAt(long offset)
     {
         var at = offset - Start;
         var first = _strips[0];
-        if (_strips.Length == 1 && first.Stride == first.Width) return (first.Memory, first.Offset + at, End - offset);
+        if (_strips.Length == 1 && first.Stride == first.Width)
+            return MemoryRun.Together(first.Memory, first.Offset + at, End - offset);
         var (row, column) = (at / _rowBytes, at % _rowBytes);
+        if (_strips.Length == 1 && column == 0)
+        {
+            return new MemoryRun(
+                first.Memory, first.Offset + (row * first.Stride), first.Width, first.Stride,
+                (End - offset) / _rowBytes);
+        }
+
         var i = 0;
         while (column >= _strips[i].Width) column -= _strips[i++].Width;
         var strip = _strips[i];
-        return (strip.Memory, strip.Offset + (row * strip.Stride) + column, strip.Width - column);
+        return MemoryRun.Together(
+            strip.Memory, strip.Offset + (row * strip.Stride) + column, strip.Width - column);
     }
 }
 
@@ -62,7 +72,7 @@ internal sealed class RectangleView : ITransferBlock
     {
         if (offset == Bytes) return [];
         var run = RunAt(offset);
-        return run.Bytes < DirectBytesMin ? [] : run.Memory.Direct(run.Offset, Math.Min(run.Bytes, int.MaxValue));
+        return run.Width < DirectBytesMin ? [] : run.Memory.Direct(run.Offset, Math.Min(run.Width, int.MaxValue));
     }
 
     public void Read(long offset, Span<byte> into)
@@ -70,7 +80,7 @@ internal sealed class RectangleView : ITransferBlock
         while (into.Length > 0)
         {
             var run = RunAt(offset);
-            var count = (int)Math.Min(run.Bytes, into.Length);
+            var count = (int)Math.Min(run.Width, into.Length);
             run.Memory.Read(run.Offset, into[..count]);
             into = into[count..];
             offset += count;
@@ -82,22 +92,18 @@ internal sealed class RectangleView : ITransferBlock
         while (from.Length > 0)
         {
             var run = RunAt(offset);
-            var count = (int)Math.Min(run.Bytes, from.Length);
+            var count = (int)Math.Min(run.Width, from.Length);
             run.Memory.Write(run.Offset, from[..count]);
             from = from[count..];
             offset += count;
         }
     }
 
-    public MemoryRun? MemoryAt(long offset)
-    {
-        var (memory, at, bytes) = RunAt(offset);
-        return new MemoryRun(memory, at, bytes);
-    }
+    public MemoryRun? MemoryAt(long offset) => RunAt(offset);
 
     public void Dispose() => Interlocked.Exchange(ref _close, null)?.Invoke();
 
-    private (TensorBytes Memory, long Offset, long Bytes) RunAt(long offset)
+    private MemoryRun RunAt(long offset)
     {
         if (offset < 0 || offset >= Bytes)
             throw new ArgumentOutOfRangeException(nameof(offset), offset, $"The block has {Bytes} bytes.");

@@ -46,10 +46,3 @@ public abstract class TensorBytes(long length)
     /// <summary>Gives the memory back: nobody owns it any more.</summary>
     protected abstract void Free();
 }
-
-/// <summary>Bytes of one memory that lie together.</summary>
-public readonly record struct MemoryRun(TensorBytes Memory, long Offset, long Bytes);
-
-/// <summary>Bytes that go from one memory to another.</summary>
-public readonly record struct MemoryCopy(
-    TensorBytes From, long FromOffset, TensorBytes Into, long IntoOffset, long Bytes);

@@ -158,7 +158,7 @@ internal sealed class WeightFill : IDisposable
             using var from = WeightViews.Of(_store.Shape, _block.Key.Group, part, [other], without: IsWhole);
             using var into = OpenForWriting(part);
             Invariant.Holds(from is not null);
-            WeightViews.Copy(from, into, cancel);
+            BlockCopy.Run(from, into, cancel);
             _gaps.Remove(part);
             _counter.AddReused(into.Bytes);
         }

@@ -6,8 +6,6 @@ namespace SpotServe.Actors.Execution.Memory;
 /// <summary>The wire form of shares, over blocks that hold them whole or in parts.</summary>
 internal static class WeightViews
 {
-    private const int CopyBytes = 1 << 20;
-
     /// <summary>A share of one layer over the blocks that hold it together; null when some of it is in none.</summary>
     /// <param name="group">The tensors wanted; the blocks may be of another group that has tensors of the same name (a
     /// tied embedding).</param>
@@ -52,32 +50,6 @@ internal static class WeightViews
             var segment = new Segment(start, rows, strips);
             segments.Add(segment);
             start = segment.End;
-        }
-    }
-
-    /// <summary>Copies one block of the wire form to another of the same length, within this machine.</summary>
-    public static void Copy(ITransferBlock from, ITransferBlock to, CancellationToken cancel)
-    {
-        Invariant.Holds(from.Bytes == to.Bytes);
-        byte[]? buffer = null;
-        for (long offset = 0; offset < from.Bytes;)
-        {
-            cancel.ThrowIfCancellationRequested();
-            var source = from.Direct(offset);
-            if (source.Length > 0)
-            {
-                source = source[..Math.Min(source.Length, CopyBytes)];
-                to.Write(offset, source);
-            }
-            else
-            {
-                buffer ??= new byte[Math.Min(CopyBytes, from.Bytes)];
-                source = buffer.AsSpan(0, (int)Math.Min(buffer.Length, from.Bytes - offset));
-                from.Read(offset, source);
-                to.Write(offset, source);
-            }
-
-            offset += source.Length;
         }
     }
 

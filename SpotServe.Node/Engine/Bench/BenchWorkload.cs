@@ -33,11 +33,12 @@ internal sealed class BenchWorkload(InProcessReplica replica, int vocabulary, in
     }
 
     /// <summary>One token of every sequence, at a position.</summary>
-    public void Decode(int position)
+    /// <returns>What was drawn.</returns>
+    public int[] Decode(int position)
     {
         _plan.Clear(++_step);
         for (var sequence = 0; sequence < batch; sequence++) Add(sequence, position, 1);
-        replica.Step(_plan);
+        return replica.Step(_plan);
     }
 
     private void Add(int sequence, int start, int count)

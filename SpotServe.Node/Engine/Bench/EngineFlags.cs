@@ -94,14 +94,15 @@ internal sealed class EngineFlags
         return option;
     }
 
-    private static (int Stages, int Ranks) ParseLayout(string text)
+    /// <exception cref="ArgumentException">The text is no layout.</exception>
+    public static (int Stages, int Ranks) ParseLayout(string text)
     {
         var parts = text.Split(',');
         return parts.Length == 2
             && int.TryParse(parts[0], CultureInfo.InvariantCulture, out var stages)
             && int.TryParse(parts[1], CultureInfo.InvariantCulture, out var ranks)
                 ? (stages, ranks)
-                : throw new ArgumentException($"--layout \"{text}\" is not P,M, e.g. 2,1.");
+                : throw new ArgumentException($"\"{text}\" is not a layout P,M, e.g. 2,1.");
     }
 
     private static Numerics ParseNumerics(string text) => NumericsNames.Parse(text)

@@ -72,9 +72,14 @@ internal sealed unsafe partial class CopySlot : IDisposable
         _streams[_half].CopyToHost(_memory + (_half * HalfBytes), from, bytes);
     }
 
-    /// <summary>Begins to copy from GPU to GPU, without the halves; <see cref="Dispose"/> waits for it.</summary>
-    public void CopyBetween(int fromDevice, nint from, int toDevice, nint to, long bytes) =>
-        _streams[_half].CopyBetween(to, CudaDriver.Context(toDevice), from, CudaDriver.Context(fromDevice), bytes);
+    /// <summary>Begins to copy rows from GPU to GPU, or within one, without the halves; <see cref="Dispose"/> waits for
+    /// it.</summary>
+    public void CopyBetween(in DeviceRows from, in DeviceRows into, long width, long rows)
+    {
+        var stream = _streams[_half];
+        if (rows == 1) stream.CopyBetween(from, into, width);
+        else stream.CopyRowsBetween(from, into, width, rows);
+    }
 
     /// <summary>Waits for the half that is not the current one.</summary>
     public void AwaitOther() => _streams[1 - _half].Synchronize();

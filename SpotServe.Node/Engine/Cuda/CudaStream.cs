@@ -44,9 +44,28 @@ internal sealed unsafe partial class CudaStream : IDisposable
     public void CopyToDevice(nint to, void* from, long bytes) =>
         CudaDriver.Ran(CopyHostToDevice(to, from, (nuint)bytes, _handle), nameof(CopyToDevice));
 
-    /// <summary>From one context's memory to another's.</summary>
-    public void CopyBetween(nint to, nint toContext, nint from, nint fromContext, long bytes) =>
-        CudaDriver.Ran(CopyPeer(to, toContext, from, fromContext, (nuint)bytes, _handle), nameof(CopyBetween));
+    /// <summary>From GPU to GPU, or within one.</summary>
+    public void CopyBetween(in DeviceRows from, in DeviceRows into, long bytes) => CudaDriver.Ran(
+        CopyPeer(
+            into.Start, CudaDriver.Context(into.Device), from.Start, CudaDriver.Context(from.Device), (nuint)bytes,
+            _handle),
+        nameof(CopyBetween));
+
+    /// <summary>So many rows of so many bytes from GPU to GPU, or within one.</summary>
+    public void CopyRowsBetween(in DeviceRows from, in DeviceRows into, long width, long rows)
+    {
+        var copy = new RowsCopy(Side(from, rows), Side(into, rows), (nuint)width, (nuint)rows);
+        CudaDriver.Ran(CopyPeerRows(&copy, _handle), nameof(CopyRowsBetween));
+    }
+
+    private static CopySide Side(in DeviceRows rows, long count) => new()
+    {
+        MemoryType = CopySide.DeviceMemory,
+        Device = rows.Start,
+        Context = CudaDriver.Context(rows.Device),
+        Pitch = (nuint)rows.Stride,
+        Height = (nuint)count,
+    };
 
     /// <summary>Records what <paramref name="enqueue"/> starts on this stream as a graph instead of running
     /// it.</summary>
@@ -99,8 +118,45 @@ internal sealed unsafe partial class CudaStream : IDisposable
     private static partial int CopyPeer(
         nint to, nint toContext, nint from, nint fromContext, nuint bytes, nint stream);
 
+    [LibraryImport(Library, EntryPoint = "cuMemcpy3DPeerAsync")]
+    private static partial int CopyPeerRows(RowsCopy* copy, nint stream);
+
     [LibraryImport(Library, EntryPoint = "cuMemcpyHtoDAsync_v2")]
     private static partial int CopyHostToDevice(nint into, void* from, nuint bytes, nint stream);
+}
+
+/// <summary>Rows in a GPU's memory.</summary>
+/// <param name="Stride">Bytes from row to row.</param>
+internal readonly record struct DeviceRows(int Device, nint Start, long Stride);
+
+/// <summary>CUDA_MEMCPY3D_PEER of the driver's interface, for one layer of rows.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct RowsCopy(CopySide from, CopySide into, nuint width, nuint rows)
+{
+    public CopySide From = from;
+    public CopySide Into = into;
+    public nuint Width = width;
+    public nuint Rows = rows;
+    public nuint Layers = 1;
+}
+
+/// <summary>One of the two sides of <see cref="RowsCopy"/>.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct CopySide
+{
+    public const int DeviceMemory = 2;
+
+    public nuint X;
+    public nuint Y;
+    public nuint Layer;
+    public nuint Detail;
+    public int MemoryType;
+    public nint Host;
+    public nint Device;
+    public nint Array;
+    public nint Context;
+    public nuint Pitch;
+    public nuint Height;
 }
 
 /// <summary>Recorded work that is started as one.</summary>
