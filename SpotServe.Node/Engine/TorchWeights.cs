@@ -17,8 +17,14 @@ internal sealed unsafe class TorchWeights(WeightShape shape, IWeightSource sourc
     private const int SampleElements = 64;
     private const int SampleRows = 4;
 
-    public TensorBytes Allocate(StackedTensors stack, WeightKey key) =>
-        new TorchBytes(empty(SizeOf(stack, key.Share), stack.Type.ToTorch(), device).DetachFromDisposeScope());
+    public TensorBytes Allocate(StackedTensors stack, WeightKey key)
+    {
+        var memory = new TorchBytes(
+            empty(SizeOf(stack, key.Share), stack.Type.ToTorch(), device).DetachFromDisposeScope());
+        // A file that is mapped comes in runs of pages; memory in pages of 4 kB is read a tenth slower.
+        if (memory.HostStart is var start && start is not null) MemoryAdvice.HugePages(start, memory.Length);
+        return memory;
+    }
 
     public TensorBytes? Map(StackedTensors stack, WeightKey key, CancellationToken cancel)
     {

@@ -10,8 +10,11 @@ namespace SpotServe.Tests.Engine;
 [Collection("Engine")]
 public sealed class CpuProductTests
 {
+    /// <summary>Within a piece of the inputs, and over several.</summary>
+    private static readonly Gen<int> Widths = Gen.Frequency((8, Gen.Int[1, 150]), (1, Gen.Int[760, 1700]));
+
     private static readonly Gen<(int Rows, int Inputs, int Outputs, int Threads, uint Seed)> Sizes = Gen.Select(
-        Gen.Int[1, CpuProducts.RowsMax], Gen.Int[1, 150], Gen.Int[1, 40], Gen.Int[1, 3], Gen.UInt);
+        Gen.Int[1, CpuProducts.RowsMax], Widths, Gen.Int[1, 40], Gen.Int[1, 3], Gen.UInt);
 
     public CpuProductTests()
     {

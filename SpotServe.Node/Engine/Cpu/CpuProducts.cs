@@ -1,5 +1,5 @@
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using static TorchSharp.torch;
 
 namespace SpotServe.Node.Engine.Cpu;
@@ -24,7 +24,7 @@ internal abstract unsafe class CpuProducts : IDisposable
     public static CpuProducts? For(
         ScalarType weightType, CpuWorkers workers, long parallelWorkMin = ParallelWorkMin)
     {
-        if (!Vector512.IsHardwareAccelerated) return null;
+        if (!Vector512.IsHardwareAccelerated || !Avx512F.IsSupported) return null;
         return weightType switch
         {
             ScalarType.Float32 => new CpuProducts<Float32Weight>(workers, parallelWorkMin),
@@ -52,14 +52,11 @@ internal abstract unsafe class CpuProducts : IDisposable
 internal sealed unsafe class CpuProducts<T>(CpuWorkers workers, long parallelWorkMin) : CpuProducts
     where T : struct, ICpuWeight
 {
-    private const int Block = ICpuWeight.Block;
-
     /// <summary>Pieces of a product for each thread, so that one that the system held up leaves its rest to
     /// others.</summary>
     private const int PiecesEach = 4;
 
-    private float* _arranged;
-    private long _capacity;
+    private readonly ArrangedValues<T> _arranged = new();
 
     public override Tensor Multiply(Tensor values, Tensor weight, Tensor? bias)
     {
@@ -72,20 +69,17 @@ internal sealed unsafe class CpuProducts<T>(CpuWorkers workers, long parallelWor
     public override void MultiplyInto(Tensor sum, Tensor values, Tensor weight, bool adds) =>
         Run(sum, values, weight, adds ? ProductStore.Add : ProductStore.Set);
 
-    public override void Dispose()
-    {
-        NativeMemory.AlignedFree(_arranged);
-        _arranged = null;
-        _capacity = 0;
-    }
+    public override void Dispose() => _arranged.Dispose();
 
     private void Run(Tensor result, Tensor values, Tensor weight, ProductStore store)
     {
+        var (rows, inputs) = ((int)values.shape[0], (int)values.shape[1]);
         var shape = new ProductShape(
-            (int)values.shape[0], (int)weight.shape[1], (int)weight.shape[0], weight.stride(0) * T.Bytes,
-            (nint)TensorMemory.Pointer(weight), (nint)Arrange(values), (nint)TensorMemory.Pointer(result), store);
+            rows, inputs, (int)weight.shape[0], weight.stride(0) * T.Bytes, (nint)TensorMemory.Pointer(weight),
+            (nint)_arranged.Arrange(TensorMemory.Pointer(values), rows, inputs),
+            (nint)TensorMemory.Pointer(result), store);
         var work = (long)shape.Rows * shape.Inputs * shape.Outputs;
-        var groups = (shape.Outputs + CpuProductLoops<T>.Side - 1) / CpuProductLoops<T>.Side;
+        var groups = (shape.Outputs + CpuProductLoops<T>.Group - 1) / CpuProductLoops<T>.Group;
         if (workers.Count == 1 || work < parallelWorkMin)
         {
             CpuProductLoops<T>.Multiply(shape, 0, groups);
@@ -95,38 +89,5 @@ internal sealed unsafe class CpuProducts<T>(CpuWorkers workers, long parallelWor
         var pieces = Math.Min(groups, workers.Count * PiecesEach);
         workers.Run(pieces, piece => CpuProductLoops<T>.Multiply(
             shape, (int)((long)groups * piece / pieces), (int)((long)groups * (piece + 1) / pieces)));
-    }
-
-    /// <summary>The rows of values in the order in which weights are read, each filled up with zeros to whole
-    /// blocks.</summary>
-    private float* Arrange(Tensor values)
-    {
-        int rows = (int)values.shape[0], inputs = (int)values.shape[1], width = (inputs + Block - 1) / Block * Block;
-        if ((long)rows * width > _capacity)
-        {
-            _capacity = (long)rows * width;
-            _arranged = (float*)NativeMemory.AlignedRealloc(_arranged, (nuint)(_capacity * sizeof(float)), 64);
-        }
-
-        var from = (byte*)TensorMemory.Pointer(values);
-        for (var row = 0; row < rows; row++)
-        {
-            for (var at = 0; at < width; at += Block)
-            {
-                var to = _arranged + ((long)row * width) + at;
-                var source = from + ((((long)row * inputs) + at) * T.Bytes);
-                if (inputs - at >= Block) T.Arrange(source, to);
-                else ArrangeRest(source, inputs - at, to);
-            }
-        }
-
-        return _arranged;
-    }
-
-    private static void ArrangeRest(byte* source, int count, float* to)
-    {
-        var rest = stackalloc byte[Block * sizeof(float)];
-        CpuProductLoops<T>.Rest(source, count, rest);
-        T.Arrange(rest, to);
     }
 }

@@ -13,24 +13,19 @@ internal unsafe interface ICpuWeight
 
     static abstract int Bytes { get; }
 
-    /// <summary>Widens a block of values of the weight type to float32, in the order of <see cref="First"/> and
-    /// <see cref="Second"/>.</summary>
-    static abstract void Arrange(void* values, float* arranged);
-
-    /// <summary>Half of a block in float32.</summary>
+    /// <summary>Half of a block in float32: which sixteen of its elements is the type's own.</summary>
     static abstract Vector512<float> First(byte* weights);
 
     static abstract Vector512<float> Second(byte* weights);
 
     static abstract void Write(void* values, long index, float value);
+
+    static abstract void Write(void* values, long index, Vector128<float> four);
 }
 
 internal readonly unsafe struct Float32Weight : ICpuWeight
 {
     public static int Bytes => sizeof(float);
-
-    public static void Arrange(void* values, float* arranged) =>
-        Unsafe.CopyBlockUnaligned(arranged, values, ICpuWeight.Block * sizeof(float));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> First(byte* weights) => Vector512.Load((float*)weights);
@@ -39,6 +34,9 @@ internal readonly unsafe struct Float32Weight : ICpuWeight
     public static Vector512<float> Second(byte* weights) => Vector512.Load((float*)weights + 16);
 
     public static void Write(void* values, long index, float value) => ((float*)values)[index] = value;
+
+    public static void Write(void* values, long index, Vector128<float> four) =>
+        Vector128.Store(four, (float*)values + index);
 }
 
 /// <summary>A bfloat16 is the upper half of a float32, so a shift and a mask widen two neighbours: the even ones of 32
@@ -49,12 +47,6 @@ internal readonly unsafe struct BFloat16Weight : ICpuWeight
 
     public static int Bytes => sizeof(ushort);
 
-    public static void Arrange(void* values, float* arranged)
-    {
-        Vector512.Store(First((byte*)values), arranged);
-        Vector512.Store(Second((byte*)values), arranged + 16);
-    }
-
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> First(byte* weights) => (Vector512.Load((uint*)weights) << 16).AsSingle();
 
@@ -64,4 +56,11 @@ internal readonly unsafe struct BFloat16Weight : ICpuWeight
 
     public static void Write(void* values, long index, float value) =>
         ((ushort*)values)[index] = ElementConversion.ToBFloat16(value);
+
+    public static void Write(void* values, long index, Vector128<float> four)
+    {
+        var rounded = ElementConversion.RoundToBFloat16(four.AsUInt32().ToVector256());
+        var narrow = Vector128.Narrow(rounded.GetLower(), rounded.GetUpper());
+        *(ulong*)((ushort*)values + index) = narrow.AsUInt64().ToScalar();
+    }
 }
