@@ -14,9 +14,11 @@ namespace SpotServe.Tests.Chaos;
 /// </summary>
 internal sealed class PoisonClient(HttpClient http, int poisonToken, int contextMax, Random random)
 {
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(150);
     private readonly ConcurrentQueue<string> _wrong = [];
     private readonly Dictionary<string, int> _done = [];
+
+    /// <summary>Between two things that it does.</summary>
+    public TimeSpan Pause { get; init; } = TimeSpan.FromMilliseconds(150);
 
     /// <summary>Answers that should have been others.</summary>
     public IReadOnlyCollection<string> Wrong => _wrong;

@@ -31,6 +31,10 @@ internal sealed class StreamLoad
     /// Retry-After asks for; else it is wrong.</summary>
     public bool ComesBack { get; init; }
 
+    /// <summary>A stream rests so long, on average, after each of its stories: a light load leaves the machine to others,
+    /// and comes and goes.</summary>
+    public TimeSpan RestMean { get; init; }
+
     /// <summary>Requests that were refused so.</summary>
     public int Refused => Volatile.Read(ref _refused);
 
@@ -66,6 +70,7 @@ internal sealed class StreamLoad
                     if (round > 0 || pieces != PiecesToBeUnderway) return;
                     if (Interlocked.Decrement(ref waiting) == 0) whenUnderway?.TrySetResult();
                 });
+                await RestAsync(until);
             }
         }));
     }
@@ -82,6 +87,20 @@ internal sealed class StreamLoad
         }
 
         static double At(double[] sorted, double share) => sorted[(int)(share * (sorted.Length - 1))];
+    }
+
+    private async Task RestAsync(CancellationToken until)
+    {
+        if (RestMean <= TimeSpan.Zero) return;
+        using var timer = new PeriodicTimer(RestMean * (0.01 + (1.98 * Random.Shared.NextDouble())));
+        try
+        {
+            await timer.WaitForNextTickAsync(until);
+        }
+        catch (OperationCanceledException)
+        {
+            // The run is over.
+        }
     }
 
     private async Task ReadAsync(GoldenStories.Story story, Action<int> onPiece)

@@ -16,10 +16,26 @@ public sealed class ListeningPortTests
         var port = ((IPEndPoint)listener.LocalEndpoint).Port;
         var address = new Address("akka.tcp", "spotserve", "127.0.0.1", port);
 
-        Assert.False(await ListeningPort.IsRefusedAsync(address, RemoteSystem.Limit));
+        Assert.False(await ListeningPort.IsRefusedAsync(address, TimeSpan.FromMilliseconds(20)));
         listener.Stop();
 
         Assert.True(await ListeningPort.IsRefusedAsync(address, RemoteSystem.Limit));
+    }
+
+    [Fact]
+    public async Task Port_that_takes_a_connection_while_its_process_ends_is_refused()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var port = ((IPEndPoint)listener.LocalEndpoint).Port;
+        var refused = ListeningPort.IsRefusedAsync(
+            new Address("akka.tcp", "spotserve", "127.0.0.1", port), RemoteSystem.Limit);
+        using var taken = await listener.AcceptSocketAsync(TestContext.Current.CancellationToken);
+
+        listener.Stop();
+        taken.Close();
+
+        Assert.True(await refused);
     }
 
     [Fact]
