@@ -115,7 +115,8 @@ public sealed class DirectCopyTests
 
     /// <summary>Two heads of some pages.</summary>
     private static PageView View(DeviceBytes[] pools, int heads, int skipped, int[] pages) => new(
-        pools, [.. pages], 2 * heads * HeadBytes, HeadBytes, halves: 2, skippedHeads: skipped, heads: 2);
+        pools, [.. pages], 2 * heads * HeadBytes, HeadBytes, halves: 2, skippedHeads: skipped, heads: 2,
+        close: () => { });
 
     private static byte[] Bytes(ITransferBlock view)
     {

@@ -99,7 +99,7 @@ public sealed class TroubledMetadataTests
         }
     }
 
-    private static async Task<MachineEvent> FirstAsync(INoticeSource source)
+    private static async Task<MachineEvent> FirstAsync(DetectedCloud source)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
         limit.CancelAfter(Waits.Max);
