@@ -1,4 +1,3 @@
-using SpotServe.Actors;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Execution.Memory;
 using SpotServe.Actors.Planning;
