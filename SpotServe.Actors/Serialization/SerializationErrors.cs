@@ -15,8 +15,8 @@ internal sealed class UnknownMessageTypeException(string typeName, string reason
 /// <summary>
 /// A message exceeds what one frame carries, or what may be sent in fragments.
 /// </summary>
-internal sealed class MessageTooLongException(Type type, long messageBytes, int messageBytesMax) : SerializationException(
-    $"{type.Name} takes {messageBytes:N0} bytes; it may have {messageBytesMax:N0}.")
+internal sealed class MessageTooLongException(Type type, long messageBytes, int messageBytesMax)
+    : SerializationException($"{type.Name} takes {messageBytes:N0} bytes; it may have {messageBytesMax:N0}.")
 {
     public long MessageBytes { get; } = messageBytes;
 

@@ -37,7 +37,7 @@ public abstract class ReplicaTestKit : PatientTestKit
 
     protected TestScheduler Time => (TestScheduler)Sys.Scheduler;
 
-    protected void Start(ReplicaSettings? settings = null, IReadOnlyList<int>? expects = null)
+    private protected void Start(ReplicaSettings? settings = null, IReadOnlyList<int>? expects = null)
     {
         Pipeline = new ManualPipeline(Limits.StepsInFlightMax, Limits.PageCount);
         Replica = Parent.ChildActorOf(
