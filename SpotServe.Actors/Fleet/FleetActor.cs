@@ -15,7 +15,7 @@ namespace SpotServe.Actors.Fleet;
 /// and
 /// its questions to the planner. What is to be done is done once the decision is in the journal.
 /// </summary>
-public sealed class FleetActor : ReceivePersistentActor, IWithTimers
+internal sealed class FleetActor : ReceivePersistentActor, IWithTimers
 {
     private const int CheckpointEvery = 200;
     private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(500);

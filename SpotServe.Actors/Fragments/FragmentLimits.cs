@@ -1,7 +1,7 @@
 namespace SpotServe.Actors.Fragments;
 
 /// <summary>Bounds of what large messages take: on the wire at once, in memory, in time.</summary>
-public sealed record FragmentLimits
+internal sealed record FragmentLimits
 {
     /// <summary>
     /// Longest message, whole. A prompt and its completion at the most that the API can be set to (2 x 1,048,576

@@ -7,7 +7,7 @@ namespace SpotServe.Actors.Fragments;
 /// The conversation between the <see cref="FragmentRelay"/>s of two processes: a message that is too long for one
 /// frame of Akka.Remote, in fragments. Nothing is sent twice: a lost fragment loses the message, as a lost frame does.
 /// </summary>
-public static class FragmentProtocol
+internal static class FragmentProtocol
 {
     public interface IMessage
     {

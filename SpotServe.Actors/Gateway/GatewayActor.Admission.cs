@@ -7,7 +7,7 @@ using static SpotServe.Actors.Gateway.GatewayProtocol;
 namespace SpotServe.Actors.Gateway;
 
 /// <summary>The door: what is let in, what is kept out and why, and what the journal has yet to take.</summary>
-public sealed partial class GatewayActor
+internal sealed partial class GatewayActor
 {
     private void OnGenerate(Generate command)
     {

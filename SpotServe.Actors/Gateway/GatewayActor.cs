@@ -15,7 +15,7 @@ namespace SpotServe.Actors.Gateway;
 /// keeps the planner's latest view. One state: whether a layout serves is data of that view, not a behaviour, because
 /// requests are taken in either case.
 /// </summary>
-public sealed partial class GatewayActor : ReceiveActor, IWithTimers
+internal sealed partial class GatewayActor : ReceiveActor, IWithTimers
 {
     /// <summary>A whole view that was asked for may be on its way for so long.</summary>
     private static readonly TimeSpan WholeAgainAfter = TimeSpan.FromMilliseconds(200);

@@ -1,7 +1,7 @@
 namespace SpotServe.Actors.Gateway;
 
 /// <summary>The conversation between the HTTP edge and the gateway actor of the same process.</summary>
-public static class GatewayProtocol
+internal static class GatewayProtocol
 {
     public interface IMessage;
 

@@ -15,7 +15,7 @@ namespace SpotServe.Actors.Hosting;
 /// Passes what actors log to the process's loggers, under the type that logs it and with what the message's template
 /// names. Akka.Hosting's own logger has all of it under one name, in a form of its own.
 /// </summary>
-public sealed class ActorLogger : ReceiveActor, IRequiresMessageQueue<ILoggerMessageQueueSemantics>
+internal sealed class ActorLogger : ReceiveActor, IRequiresMessageQueue<ILoggerMessageQueueSemantics>
 {
     private readonly Dictionary<Type, ILogger> _loggers = [];
 
@@ -43,7 +43,7 @@ public sealed class ActorLogger : ReceiveActor, IRequiresMessageQueue<ILoggerMes
 }
 
 /// <summary>Where an <see cref="ActorLogger"/> passes to.</summary>
-public sealed class ActorLogSetup(ILoggerFactory factory) : Setup
+internal sealed class ActorLogSetup(ILoggerFactory factory) : Setup
 {
     public ILoggerFactory Factory => factory;
 }

@@ -9,7 +9,7 @@ namespace SpotServe.Actors.Hosting;
 /// What finds the queue full is dropped and counted, and the count is written where the text is missing. So a terminal
 /// whose reader stopped, or a pipe without a reader, holds up nothing. Thread-safe.
 /// </summary>
-public sealed class BoundedWriter : TextWriter
+internal sealed class BoundedWriter : TextWriter
 {
     /// <summary>Texts that wait at most.</summary>
     public const int TextsMax = 1024;

@@ -21,7 +21,7 @@ public sealed class GatewayKey;
 public sealed class RequestsKey;
 
 /// <summary>Registry key of the proxy of the requests' keeper.</summary>
-public sealed class RequestKeeperKey;
+internal sealed class RequestKeeperKey;
 
 /// <summary>
 /// What a control node runs: the planner singleton, the sharded requests and their keeper, a gateway.

@@ -1,7 +1,7 @@
 namespace SpotServe.Actors.Hosting;
 
 /// <summary>The conversation of members that want to know whether another one lives.</summary>
-public static class DowningProtocol
+internal static class DowningProtocol
 {
     /// <summary>Answered by <see cref="IAmHere"/> from whatever process has the address now.</summary>
     /// <param name="Question">A number that only the process at that address gets to know.</param>

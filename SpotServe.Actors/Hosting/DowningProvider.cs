@@ -8,7 +8,7 @@ using SpotServe.Actors.Cluster;
 namespace SpotServe.Actors.Hosting;
 
 /// <summary>Has the cluster follow <see cref="DowningPolicy"/>; named in hocon/*.conf.</summary>
-public sealed class DowningProvider(ActorSystem system, Akka.Cluster.Cluster cluster) : IDowningProvider
+internal sealed class DowningProvider(ActorSystem system, Akka.Cluster.Cluster cluster) : IDowningProvider
 {
     public TimeSpan DownRemovalMargin => TimeSpan.Zero;
 

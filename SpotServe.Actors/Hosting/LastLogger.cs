@@ -8,7 +8,7 @@ namespace SpotServe.Actors.Hosting;
 /// calls an error is told already by whoever starts the system, who gets it as an exception; at the end it is nobody's
 /// loss.
 /// </summary>
-public sealed class LastLogger : MinimalLogger
+internal sealed class LastLogger : MinimalLogger
 {
     protected override void Log(object message)
     {

@@ -15,7 +15,7 @@ namespace SpotServe.Actors.Metrics;
 /// Every metric that this program has. Instruments stand beside the code that they measure, one class with one meter
 /// for each capability; what is not made by one of these classes is not exposed, whoever reports it.
 /// </summary>
-public static class MetricCatalogue
+internal static class MetricCatalogue
 {
     /// <summary>Meters that are collected have names that begin so.</summary>
     public const string MeterPrefix = "SpotServe.";

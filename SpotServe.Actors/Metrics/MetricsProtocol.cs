@@ -3,7 +3,7 @@ using System.Collections.Immutable;
 namespace SpotServe.Actors.Metrics;
 
 /// <summary>What processes tell the control nodes of their metrics.</summary>
-public static class MetricsProtocol
+internal static class MetricsProtocol
 {
     /// <summary>Sent every second by each process to each control node. One that is lost costs nothing: the next one
     /// has all that it had.</summary>

@@ -8,7 +8,7 @@ namespace SpotServe.Actors.Metrics;
 /// What this process's instruments have measured. Recording costs a few atomic additions, waits for nobody, and keeps
 /// a fixed number of series for each instrument. Thread-safe.
 /// </summary>
-public sealed class ProcessMetrics : IDisposable
+internal sealed class ProcessMetrics : IDisposable
 {
     /// <summary>Sets of labels that are kept apart for each metric; further ones are recorded as
     /// <see cref="LabelText.Overflow"/>.</summary>

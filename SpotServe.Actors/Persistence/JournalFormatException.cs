@@ -1,4 +1,4 @@
 namespace SpotServe.Actors.Persistence;
 
 /// <summary>A journal entry cannot be read or written; the message names its manifest and what to do.</summary>
-public sealed class JournalFormatException(string message, Exception? inner = null) : Exception(message, inner);
+internal sealed class JournalFormatException(string message, Exception? inner = null) : Exception(message, inner);

@@ -10,7 +10,7 @@ namespace SpotServe.Actors.Persistence;
 /// event needs another form, add a record with the next version, make that one the written form, and let the old one
 /// turn into it: <c>ToEvent() => new ThingV2(...).ToEvent()</c>. Forms that were ever written stay forever.
 /// </summary>
-public interface IJournalForm
+internal interface IJournalForm
 {
     /// <summary>The event of today's code that this stored one means.</summary>
     object ToEvent();
@@ -20,7 +20,7 @@ public interface IJournalForm
 /// Which events the journal knows, in which versions. The manifest is "name.version", e.g. "request-accepted.1"; the
 /// content is JSON in UTF-8.
 /// </summary>
-public sealed class JournalSchema
+internal sealed class JournalSchema
 {
     private static readonly JsonSerializerOptions Json = new()
     {

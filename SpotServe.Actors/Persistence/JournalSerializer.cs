@@ -4,7 +4,7 @@ using Akka.Serialization;
 namespace SpotServe.Actors.Persistence;
 
 /// <summary>Writes events to the journal in its own versioned schema, which outlives any build of the code.</summary>
-public sealed class JournalSerializer(ExtendedActorSystem system, JournalSchema schema)
+internal sealed class JournalSerializer(ExtendedActorSystem system, JournalSchema schema)
     : SerializerWithStringManifest(system)
 {
     /// <summary>Fixed: it is stored with every event.</summary>

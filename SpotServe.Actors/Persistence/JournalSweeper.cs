@@ -9,7 +9,7 @@ namespace SpotServe.Actors.Persistence;
 /// as deleted, so that the id's sequence numbers go on from there. Request ids are never used again: their tombstones
 /// can go. So can whole requests that have ended and whose entity was not there to delete them.
 /// </summary>
-public static class JournalSweeper
+internal static class JournalSweeper
 {
     /// <summary>Rows that one sweep removes at most: it holds the database's write lock on SQLite.</summary>
     public const int SweptMax = 10_000;

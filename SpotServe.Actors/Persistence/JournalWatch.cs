@@ -4,7 +4,7 @@ using Akka.Event;
 namespace SpotServe.Actors.Persistence;
 
 /// <summary>How often the journal is tried.</summary>
-public sealed record JournalWatchOptions
+internal sealed record JournalWatchOptions
 {
     /// <summary>While it takes writes: how long a full disk may go unnoticed when nothing else writes.</summary>
     public TimeSpan Every { get; init; } = TimeSpan.FromSeconds(2);
@@ -20,7 +20,7 @@ public sealed record JournalWatchOptions
 /// One per control node: tries the journal now and then and writes into <see cref="JournalHealth"/> what came of it, so
 /// that trouble is known when nothing writes, and its end when nobody dares to. One state; one try at a time.
 /// </summary>
-public sealed class JournalWatch : ReceiveActor, IWithTimers
+internal sealed class JournalWatch : ReceiveActor, IWithTimers
 {
     private readonly IJournalProbe _probe;
     private readonly JournalHealth _health;

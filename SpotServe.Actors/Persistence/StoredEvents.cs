@@ -7,7 +7,7 @@ namespace SpotServe.Actors.Persistence;
 /// The stored forms of SpotServe's events. Their names and values are a contract with every database out there; golden
 /// files in the tests hold them fast.
 /// </summary>
-public static class StoredEvents
+internal static class StoredEvents
 {
     public static JournalSchema Schema { get; } = new JournalSchema.Builder()
         .Reads<RequestAcceptedV1>("request-accepted.1")

@@ -9,7 +9,7 @@ namespace SpotServe.Actors.Persistence;
 /// Tokens as journal text: base64 of varints. For a vocabulary of 128k at most four characters a token, where a JSON
 /// array takes up to seven.
 /// </summary>
-public static class TokenText
+internal static class TokenText
 {
     public static string Write(ImmutableArray<int> tokens)
     {

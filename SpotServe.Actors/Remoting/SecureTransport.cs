@@ -32,7 +32,7 @@ public sealed record PeerRefused(Address Peer, string Reason) : INoSerialization
 /// and one fails whenever the peer is killed, halted or cut off at the wrong moment (docs/adr/0031). It also announces
 /// a connection before the handshake and writes a stack trace for each failure.
 /// </remarks>
-public sealed class SecureTransport : Transport
+internal sealed class SecureTransport : Transport
 {
     private const string Scheme = "tcp";
 

@@ -9,7 +9,7 @@ namespace SpotServe.Actors.Replica;
 /// state, and the new replica goes on. Page ids of the new replica are those of its home, the old replica that most of
 /// its sequences come from: pages of home sequences keep their ids, and the home sets ids aside for all others.
 /// </summary>
-public static class HandoverProtocol
+internal static class HandoverProtocol
 {
     /// <summary>Carries the old replica's epoch or the new one's, whoever receives it checks its own.</summary>
     public interface IMessage

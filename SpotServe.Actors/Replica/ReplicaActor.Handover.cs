@@ -7,7 +7,7 @@ namespace SpotServe.Actors.Replica;
 
 /// <summary>Both sides of <see cref="HandoverProtocol"/>: sequences that come before it serves, and that leave
 /// later.</summary>
-public sealed partial class ReplicaActor
+internal sealed partial class ReplicaActor
 {
     private readonly PageCopyQueue _copies;
     private readonly IncomingHandover? _incoming;

@@ -6,7 +6,7 @@ using SpotServe.Actors.Scheduling;
 namespace SpotServe.Actors.Replica;
 
 /// <summary>The replica's side of <see cref="ReplicaProtocol"/>: submit, attach, cancel, dead senders.</summary>
-public sealed partial class ReplicaActor
+internal sealed partial class ReplicaActor
 {
     private void OnSubmit(ReplicaProtocol.Submit submit)
     {

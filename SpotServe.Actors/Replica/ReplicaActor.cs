@@ -18,7 +18,7 @@ namespace SpotServe.Actors.Replica;
 /// Its parent's strategy must stop it on a failure and escalate an <see cref="InvariantException"/>; a restart makes no
 /// sense without a pipeline, and is answered by <see cref="ReplicaControlProtocol.ReplicaLost"/>.
 /// </remarks>
-public sealed partial class ReplicaActor : ReceiveActor, IWithTimers
+internal sealed partial class ReplicaActor : ReceiveActor, IWithTimers
 {
     private const int ReasonsToldMax = 32;
 

@@ -5,7 +5,7 @@ using SpotServe.Actors.Fragments;
 namespace SpotServe.Actors.Replica;
 
 /// <summary>The conversation between a request's entity and the replica that generates its tokens.</summary>
-public static class ReplicaProtocol
+internal static class ReplicaProtocol
 {
     public interface IMessage
     {

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace SpotServe.Actors.Replica;
 
 /// <summary>Bounds of a replica's waits and memories.</summary>
-public sealed record ReplicaSettings
+internal sealed record ReplicaSettings
 {
     public static ReplicaSettings Default { get; } = new();
 

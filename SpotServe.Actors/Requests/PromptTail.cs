@@ -7,7 +7,7 @@ namespace SpotServe.Actors.Requests;
 /// what a character's last bytes are the end of. A character has four bytes at most, so a few tokens are enough, and
 /// a long prompt need not travel to whoever reads the request.
 /// </summary>
-public static class PromptTail
+internal static class PromptTail
 {
     public const int TokensMax = 16;
 

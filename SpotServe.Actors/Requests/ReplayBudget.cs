@@ -1,7 +1,7 @@
 namespace SpotServe.Actors.Requests;
 
 /// <summary>What a request's next attempt is, after so many replicas were lost with it.</summary>
-public enum NextAttempt
+internal enum NextAttempt
 {
     /// <summary>In a batch with others.</summary>
     Together,
@@ -26,7 +26,7 @@ public enum NextAttempt
 /// <param name="TokensAtLoss">Committed tokens at the last loss; null when it has got on since, or there was
 /// none.</param>
 /// <param name="TokensWhenAlone">Committed tokens when it began to run alone; null when it does not.</param>
-public sealed record ReplayBudget(double Losses, int LossesAlone, int? TokensAtLoss, int? TokensWhenAlone)
+internal sealed record ReplayBudget(double Losses, int LossesAlone, int? TokensAtLoss, int? TokensWhenAlone)
 {
     /// <summary>So many tokens after a loss are progress: a page.</summary>
     private const int ProgressTokens = 16;

@@ -12,7 +12,7 @@ namespace SpotServe.Actors.Requests;
 /// A request one of whose entries cannot be read, or contradicts those before it. It does not go on: what it would
 /// generate has no place among the entries behind the damaged one. But it is there, and says so to whoever asks.
 /// </summary>
-public sealed partial class RequestEntity
+internal sealed partial class RequestEntity
 {
     private DamagedEntry? _damage;
 

@@ -6,7 +6,7 @@ namespace SpotServe.Actors.Requests;
 /// The end of a request's time. It is an instant in the journal: an entity that takes over from a lost one keeps it,
 /// by the clock of its own machine, and ends at once a request whose time was over meanwhile.
 /// </summary>
-public sealed partial class RequestEntity
+internal sealed partial class RequestEntity
 {
     /// <summary>Longer waits are cut in pieces: timers do not take them.</summary>
     private static readonly TimeSpan TimerMax = TimeSpan.FromDays(1);

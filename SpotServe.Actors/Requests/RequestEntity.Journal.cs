@@ -10,7 +10,7 @@ namespace SpotServe.Actors.Requests;
 /// What becomes of a request that its journal does not take or give. Akka stops an entity after a failed write, because
 /// nobody knows what was written; the next one, started by a reader or by the keeper, reads what is there and goes on.
 /// </summary>
-public sealed partial class RequestEntity
+internal sealed partial class RequestEntity
 {
     protected override void OnPersistFailure(Exception cause, object @event, long sequenceNr)
     {

@@ -5,7 +5,7 @@ using static SpotServe.Actors.Requests.RequestProtocol;
 namespace SpotServe.Actors.Requests;
 
 /// <summary>Those who read a request: each is told its tokens from where it is on, as they are committed.</summary>
-public sealed partial class RequestEntity
+internal sealed partial class RequestEntity
 {
     private readonly Dictionary<IActorRef, int> _nextIndexOf = [];
 

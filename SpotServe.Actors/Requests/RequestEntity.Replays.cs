@@ -10,7 +10,7 @@ namespace SpotServe.Actors.Requests;
 /// forgets them. Beyond <see cref="RequestOptions.LossesMax"/> the request runs alone, each time after the journal has
 /// taken that in: only then does a loss tell something about it.
 /// </summary>
-public sealed partial class RequestEntity
+internal sealed partial class RequestEntity
 {
     private readonly List<LossCounted> _lossesUnwritten = [];
     private readonly List<LossCounted> _lossesWriting = [];

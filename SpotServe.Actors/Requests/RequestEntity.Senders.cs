@@ -8,7 +8,7 @@ namespace SpotServe.Actors.Requests;
 /// routed to from the replica that it is routed to; those of a newer epoch, to which its sequence was handed over, from
 /// a gpu member.
 /// </summary>
-public sealed partial class RequestEntity
+internal sealed partial class RequestEntity
 {
     private bool IsOfAnother(ReplicaProtocol.IEvent message) => _route is not null
         && (message.Epoch == _route.Epoch

@@ -5,7 +5,7 @@ namespace SpotServe.Actors.Requests;
 
 /// <summary>The span of this entity's life with an open request. One that comes after it, on another control node,
 /// has its own in the same trace.</summary>
-public sealed partial class RequestEntity
+internal sealed partial class RequestEntity
 {
     private Activity? _span;
 

@@ -19,7 +19,7 @@ namespace SpotServe.Actors.Requests;
 /// Tokens are shown only once they are in the journal; while one write is under way the next tokens gather, so the
 /// journal sets the batch size by itself.
 /// </summary>
-public sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
+internal sealed partial class RequestEntity : ReceivePersistentActor, IWithTimers
 {
     private readonly RequestOptions _options;
     private readonly TimeProvider _clock;

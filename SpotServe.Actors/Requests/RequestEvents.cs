@@ -5,7 +5,7 @@ namespace SpotServe.Actors.Requests;
 /// <summary>
 /// What a request's journal holds. Written in the journal's own versioned schema, never with Hyperion.
 /// </summary>
-public static class RequestEvents
+internal static class RequestEvents
 {
     public interface IRequestEvent
     {

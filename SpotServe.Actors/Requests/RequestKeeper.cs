@@ -6,7 +6,7 @@ using SpotServe.Actors.Persistence;
 namespace SpotServe.Actors.Requests;
 
 /// <summary>How often the keeper of requests looks, and how much it takes at once.</summary>
-public sealed record RequestKeeperOptions
+internal sealed record RequestKeeperOptions
 {
     /// <summary>Time for the journal to make its tables, at the very first start.</summary>
     public TimeSpan FirstAfter { get; init; } = TimeSpan.FromSeconds(1);
@@ -35,7 +35,7 @@ public sealed record RequestKeeperOptions
 /// the restart of the only one, or in a move of its shard. Now and then it removes from the journal what is over. One
 /// state; at most one query of each kind is under way.
 /// </summary>
-public sealed class RequestKeeper : ReceiveActor, IWithTimers
+internal sealed class RequestKeeper : ReceiveActor, IWithTimers
 {
     private readonly IRequestJournal _journal;
     private readonly Func<IActorRef> _requests;

@@ -4,7 +4,7 @@ using SpotServe.Actors.Fragments;
 namespace SpotServe.Actors.Requests;
 
 /// <summary>The conversation with a request's entity: it is accepted once, streamed any number of times.</summary>
-public static class RequestProtocol
+internal static class RequestProtocol
 {
     public interface IMessage
     {

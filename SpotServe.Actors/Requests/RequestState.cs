@@ -5,7 +5,7 @@ using static SpotServe.Actors.Requests.RequestEvents;
 namespace SpotServe.Actors.Requests;
 
 /// <summary>What a request's journal says: pure, rebuilt by applying its events in order.</summary>
-public sealed class RequestState
+internal sealed class RequestState
 {
     private readonly List<int> _tokens = [];
     private readonly List<TokenLogprobs> _logprobs = [];
@@ -80,7 +80,7 @@ public sealed class RequestState
 /// Tokens on their way into the journal, in order and without gaps. Generated tokens carry their index, so repeated
 /// ones are recognised: they are dropped, whatever they say, because what is committed never changes.
 /// </summary>
-public sealed class TokenIntake(int committedCount)
+internal sealed class TokenIntake(int committedCount)
 {
     private readonly List<int> _pending = [];
     private readonly List<TokenLogprobs> _logprobs = [];

@@ -9,7 +9,7 @@ namespace SpotServe.Actors.Scheduling;
 /// lightly loaded replica touches few pages and its ids fit a smaller pool later; when none is free, the page goes
 /// whose content nobody has used for the longest time. Not thread-safe.
 /// </summary>
-public sealed class PageAllocator
+internal sealed class PageAllocator
 {
     private const int Aside = -1;
 

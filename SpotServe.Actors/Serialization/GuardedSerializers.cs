@@ -42,7 +42,7 @@ internal static class Nesting
 }
 
 /// <summary>Takes the place of one of Akka's serializers that have manifests, and lets only some through.</summary>
-public abstract class GuardedManifestSerializer : SerializerWithStringManifest
+internal abstract class GuardedManifestSerializer : SerializerWithStringManifest
 {
     private readonly Lazy<SerializerWithStringManifest> _inner;
     private readonly ImmutableHashSet<string>? _manifests;
@@ -89,7 +89,7 @@ public abstract class GuardedManifestSerializer : SerializerWithStringManifest
 /// What watching and finding actors takes. Exceptions (whose type the bytes name), routers, and messages that stop
 /// actors are not let through.
 /// </summary>
-public sealed class MiscSerializer(ExtendedActorSystem system) : GuardedManifestSerializer(
+internal sealed class MiscSerializer(ExtendedActorSystem system) : GuardedManifestSerializer(
     system,
     16,
     "Akka.Remote.Serialization.MiscMessageSerializer, Akka.Remote",
@@ -97,23 +97,23 @@ public sealed class MiscSerializer(ExtendedActorSystem system) : GuardedManifest
     ["ID", "AID", "AR", "RWHB", "RWHR"]);
 
 /// <summary>The cluster's own messages, to a bounded depth.</summary>
-public sealed class ClusterSerializer(ExtendedActorSystem system)
+internal sealed class ClusterSerializer(ExtendedActorSystem system)
     : GuardedManifestSerializer(system, 5, "Akka.Cluster.Serialization.ClusterMessageSerializer, Akka.Cluster");
 
 /// <summary>Where shards are, to a bounded depth.</summary>
-public sealed class ShardingSerializer(ExtendedActorSystem system) : GuardedManifestSerializer(
+internal sealed class ShardingSerializer(ExtendedActorSystem system) : GuardedManifestSerializer(
     system, 13, "Akka.Cluster.Sharding.Serialization.ClusterShardingMessageSerializer, Akka.Cluster.Sharding");
 
 /// <summary>Replicated registers on their way, to a bounded depth.</summary>
-public sealed class ReplicatorSerializer(ExtendedActorSystem system) : GuardedManifestSerializer(
+internal sealed class ReplicatorSerializer(ExtendedActorSystem system) : GuardedManifestSerializer(
     system, 12, "Akka.DistributedData.Serialization.ReplicatorMessageSerializer, Akka.DistributedData");
 
 /// <summary>Replicated registers themselves, to a bounded depth.</summary>
-public sealed class RegisterSerializer(ExtendedActorSystem system) : GuardedManifestSerializer(
+internal sealed class RegisterSerializer(ExtendedActorSystem system) : GuardedManifestSerializer(
     system, 11, "Akka.DistributedData.Serialization.ReplicatedDataSerializer, Akka.DistributedData");
 
 /// <summary>Messages to selections of actors, to a bounded depth.</summary>
-public sealed class SelectionSerializer(ExtendedActorSystem system) : Serializer(system)
+internal sealed class SelectionSerializer(ExtendedActorSystem system) : Serializer(system)
 {
     private readonly MessageContainerSerializer _inner = new(system);
 
@@ -130,7 +130,7 @@ public sealed class SelectionSerializer(ExtendedActorSystem system) : Serializer
 /// Akka's system messages that watching takes. The others create, stop or supervise actors that one process deployed on
 /// another, which nobody does here, and carry exceptions, whose type the bytes name.
 /// </summary>
-public sealed class SystemMessagesSerializer(ExtendedActorSystem system) : Serializer(system)
+internal sealed class SystemMessagesSerializer(ExtendedActorSystem system) : Serializer(system)
 {
     private readonly SystemMessageSerializer _inner = new(system);
 

@@ -11,7 +11,7 @@ namespace SpotServe.Actors.Serialization;
 /// another type are refused. A message is the list's fingerprint (4 bytes) and then Hyperion's own form, which
 /// <see cref="MessageWalk"/> checks before Hyperion sees it.
 /// </summary>
-public sealed class HyperionMessageSerializer : Akka.Serialization.Serializer
+internal sealed class HyperionMessageSerializer : Akka.Serialization.Serializer
 {
     /// <summary>
     /// Longest message, in bytes. Akka's frame has 128,000; the rest is for envelopes and actor paths.

@@ -11,7 +11,7 @@ namespace SpotServe.Actors.Serialization;
 /// the wire a type is its index in this list, so the order must be the same in every process: it is the ordinal order
 /// of the names, which depends neither on assembly loading nor on reflection's order.
 /// </summary>
-public sealed class MessageTypes
+internal sealed class MessageTypes
 {
     private static readonly ImmutableHashSet<Type> Primitives =
     [

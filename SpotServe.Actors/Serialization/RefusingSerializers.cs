@@ -7,7 +7,7 @@ namespace SpotServe.Actors.Serialization;
 /// Takes the number of one of Akka's serializers that nobody here uses, and refuses what comes for it: most of them
 /// construct whatever type the bytes name.
 /// </summary>
-public abstract class RefusingSerializer : Serializer
+internal abstract class RefusingSerializer : Serializer
 {
     private readonly string _what;
 
@@ -31,33 +31,33 @@ public abstract class RefusingSerializer : Serializer
 }
 
 /// <summary>Deploying an actor of any type on another process.</summary>
-public sealed class NoRemoteDeployment(ExtendedActorSystem system)
+internal sealed class NoRemoteDeployment(ExtendedActorSystem system)
     : RefusingSerializer(system, 3, "remote deployment");
 
 /// <summary>Any type that is a protocol buffer.</summary>
-public sealed class NoProtocolBuffers(ExtendedActorSystem system)
+internal sealed class NoProtocolBuffers(ExtendedActorSystem system)
     : RefusingSerializer(system, 2, "protocol buffers as messages");
 
 /// <summary>Events with their types' names; the journal has a serializer of its own.</summary>
-public sealed class NoPersistentMessages(ExtendedActorSystem system)
+internal sealed class NoPersistentMessages(ExtendedActorSystem system)
     : RefusingSerializer(system, 7, "persistent messages between processes");
 
 /// <summary>Snapshots with their types' names.</summary>
-public sealed class NoSnapshots(ExtendedActorSystem system)
+internal sealed class NoSnapshots(ExtendedActorSystem system)
     : RefusingSerializer(system, 8, "snapshots");
 
 /// <summary>Messages in messages.</summary>
-public sealed class NoPublishSubscribe(ExtendedActorSystem system)
+internal sealed class NoPublishSubscribe(ExtendedActorSystem system)
     : RefusingSerializer(system, 9, "publish and subscribe");
 
 /// <summary>Processes outside of the cluster that send into it.</summary>
-public sealed class NoClusterClient(ExtendedActorSystem system)
+internal sealed class NoClusterClient(ExtendedActorSystem system)
     : RefusingSerializer(system, 15, "the cluster client");
 
 /// <summary>Messages in messages.</summary>
-public sealed class NoReliableDelivery(ExtendedActorSystem system)
+internal sealed class NoReliableDelivery(ExtendedActorSystem system)
     : RefusingSerializer(system, 36, "reliable delivery");
 
 /// <summary>Streams between processes, with their elements' types' names.</summary>
-public sealed class NoStreamReferences(ExtendedActorSystem system)
+internal sealed class NoStreamReferences(ExtendedActorSystem system)
     : RefusingSerializer(system, 30, "streams between processes");

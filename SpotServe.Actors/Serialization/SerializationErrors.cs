@@ -6,7 +6,7 @@ namespace SpotServe.Actors.Serialization;
 /// A message, or something inside one, is of a type that may not cross nodes. Akka.Remote logs serialisation errors and
 /// drops the message; any other exception would close the association, and one bad message would cost the peer.
 /// </summary>
-public sealed class UnknownMessageTypeException(string typeName, string reason)
+internal sealed class UnknownMessageTypeException(string typeName, string reason)
     : SerializationException($"Type '{typeName}' is no known message type: {reason}")
 {
     public string TypeName { get; } = typeName;
@@ -15,8 +15,8 @@ public sealed class UnknownMessageTypeException(string typeName, string reason)
 /// <summary>
 /// A message exceeds what one frame carries, or what may be sent in fragments.
 /// </summary>
-public sealed class MessageTooLongException(Type type, long messageBytes, int messageBytesMax) : SerializationException(
-    $"{type.Name} takes {messageBytes:N0} bytes; it may have {messageBytesMax:N0}.")
+internal sealed class MessageTooLongException(Type type, long messageBytes, int messageBytesMax)
+    : SerializationException($"{type.Name} takes {messageBytes:N0} bytes; it may have {messageBytesMax:N0}.")
 {
     public long MessageBytes { get; } = messageBytes;
 
@@ -24,5 +24,5 @@ public sealed class MessageTooLongException(Type type, long messageBytes, int me
 }
 
 /// <summary>Bytes that are no message of this build: damaged, or written by a build with other message types.</summary>
-public sealed class MessageFormatException(string message, Exception? inner = null)
+internal sealed class MessageFormatException(string message, Exception? inner = null)
     : SerializationException(message, inner);

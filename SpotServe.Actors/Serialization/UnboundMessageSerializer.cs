@@ -7,7 +7,7 @@ namespace SpotServe.Actors.Serialization;
 /// Stands where Akka has its JSON serializer for everything that no binding names. That one takes any type and, when
 /// reading, makes whatever type the bytes name; here both ways are closed.
 /// </summary>
-public sealed class UnboundMessageSerializer : Akka.Serialization.Serializer
+internal sealed class UnboundMessageSerializer : Akka.Serialization.Serializer
 {
     /// <param name="settings">What Akka configures for the replaced serializer; nothing here heeds it.</param>
     public UnboundMessageSerializer(ExtendedActorSystem system, Config settings)

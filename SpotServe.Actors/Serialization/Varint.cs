@@ -3,7 +3,7 @@ using System.Runtime.Serialization;
 namespace SpotServe.Actors.Serialization;
 
 /// <summary>Base-128 integers, low seven bits first. Negative numbers are allowed and take five bytes.</summary>
-public static class Varint
+internal static class Varint
 {
     /// <summary>Most bytes that one number takes.</summary>
     public const int BytesMax = 5;

@@ -37,7 +37,7 @@ public abstract class ReplicaTestKit : PatientTestKit
 
     protected TestScheduler Time => (TestScheduler)Sys.Scheduler;
 
-    protected void Start(ReplicaSettings? settings = null, IReadOnlyList<int>? expects = null)
+    private protected void Start(ReplicaSettings? settings = null, IReadOnlyList<int>? expects = null)
     {
         Pipeline = new ManualPipeline(Limits.StepsInFlightMax, Limits.PageCount);
         Replica = Parent.ChildActorOf(
@@ -47,13 +47,13 @@ public abstract class ReplicaTestKit : PatientTestKit
             CancellationToken.None);
     }
 
-    protected static ReplicaProtocol.Submit Submit(GenerationRequest request, params int[] committed) =>
+    private protected static ReplicaProtocol.Submit Submit(GenerationRequest request, params int[] committed) =>
         new(Epoch, request with { Committed = [.. committed] });
 
     protected void Submit(GenerationRequest request, TestProbe from, params int[] committed) =>
         Replica.Tell(Submit(request, committed), from.Ref);
 
-    protected static async Task<ReplicaProtocol.TokensGenerated> TokensAsync(TestProbe probe) =>
+    private protected static async Task<ReplicaProtocol.TokensGenerated> TokensAsync(TestProbe probe) =>
         await probe.ExpectMsgAsync<ReplicaProtocol.TokensGenerated>(cancellationToken: Cancel);
 
     protected async Task<ReplicaControlProtocol.ReplicaLoad> LoadAsync()

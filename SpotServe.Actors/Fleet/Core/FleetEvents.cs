@@ -3,7 +3,7 @@ using System.Collections.Immutable;
 namespace SpotServe.Actors.Fleet;
 
 /// <summary>The fleet manager's journal: each decision with its reason, in a person's words.</summary>
-public static class FleetEvents
+internal static class FleetEvents
 {
     public interface IFleetEvent
     {
@@ -67,7 +67,7 @@ public static class FleetEvents
 /// <param name="Since">When it was ordered or found.</param>
 /// <param name="ReleaseBy">Its node was asked to leave by then.</param>
 /// <param name="EndingSince">The cloud was told to stop it.</param>
-public sealed record FleetMachine(
+internal sealed record FleetMachine(
     string Id,
     string Token,
     MachinePool Pool,
@@ -84,7 +84,7 @@ public sealed record FleetMachine(
 /// less.</param>
 /// <param name="Refusals">In a row.</param>
 /// <param name="OpenAt">When it may be asked again.</param>
-public sealed record PoolRecord(MachinePool Pool, double Hours, double Losses, int Refusals, DateTimeOffset OpenAt)
+internal sealed record PoolRecord(MachinePool Pool, double Hours, double Losses, int Refusals, DateTimeOffset OpenAt)
 {
     /// <summary>So much is taken to be known of a pool before anything is: one loss in ten hours.</summary>
     private const double PriorHours = 10;

@@ -31,15 +31,28 @@ internal static class Following
     }
 
     /// <summary>Seconds that requests are spared within the horizon, against seconds that the change costs those that
-    /// are open. A layout that is better for another reason than time, because it keeps up or is cheaper, always
-    /// pays.</summary>
+    /// are open: its pause, and what they are slower by while weights come in. A layout that is better for another
+    /// reason than time, because it keeps up or is cheaper, always pays.</summary>
     private static bool Pays(Turn turn, SelectedLayout better, Workload load)
     {
         if (better.GainPerRequest <= 0) return true;
         var follow = turn.Options.Follow;
         var open = turn.State.Active!.Loads.Values.Sum(report => report.Load.Queued + report.Load.Running);
         var saved = better.GainPerRequest * load.RequestsPerSecond * follow.Horizon.TotalSeconds;
-        return saved > open * follow.ChangeCost.TotalSeconds;
+        var cost = follow.ChangeCost.TotalSeconds + (follow.LoadingSlowdown * LoadingSeconds(turn, better));
+        return saved > open * cost;
+    }
+
+    /// <summary>Until the device with the most weights would have them, if it had none of them yet: what devices hold
+    /// is only asked when a change is decided.</summary>
+    private static double LoadingSeconds(Turn turn, SelectedLayout better)
+    {
+        if (turn.State is not { Model: { } model, Survey: { } survey }) return 0;
+        var geometry = new SliceGeometry(model);
+        var (stages, ranks) = (better.Degrees.Stages, better.Degrees.Ranks);
+        var most = better.StageLayers.Select((layers, index) => geometry.NeedBytes(new PositionNeed(
+            layers, 0, ranks, index % stages == 0, index % stages == stages - 1))).Max();
+        return most / Math.Max(survey.Links.Usual.InterNode, survey.Links.Usual.Disk);
     }
 
     private static SelectedLayout? Better(Turn turn, LayoutDegrees present) =>

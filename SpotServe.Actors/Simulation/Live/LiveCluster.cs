@@ -285,7 +285,9 @@ internal sealed partial class LiveCluster
         var position = PositionsOf(connect.Layout)[connect.Device];
         if (position is not { Stage: 0, Rank: 0 }) return;
         var key = (connect.Epoch, position.Replica);
-        if (!_replicas.ContainsKey(key) && _state.Phase is ChangingPhase { Change: var change })
+        // Of a change that was given up meanwhile nothing is made: the present one has other replicas and pages.
+        if (!_replicas.ContainsKey(key) && _state.Phase is ChangingPhase { Change: var change }
+            && change.Epoch == connect.Epoch)
         {
             var replica = NewReplica(connect, position.Replica, change.Decision.Pages[position.Replica]);
             _replicas.Add(key, replica);

@@ -9,7 +9,7 @@ namespace SpotServe.Actors.Simulation;
 /// <param name="Arranger">Decoding goes on as long as the migration fits, and tokens are kept; without it everything
 /// stops at the notice, and requests start over.</param>
 /// <param name="Mapper">Devices get the positions whose bytes they have; without it they get them in order.</param>
-public sealed record SpotServeParts(
+internal sealed record SpotServeParts(
     bool Controller = true, bool MigrationPlanner = true, bool Arranger = true, bool Mapper = true)
 {
     public static SpotServeParts All { get; } = new();

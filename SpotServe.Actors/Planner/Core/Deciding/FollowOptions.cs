@@ -28,6 +28,17 @@ public sealed record FollowOptions
     /// <summary>What the better layout saves within this time has to be more than the change costs.</summary>
     public TimeSpan Horizon { get; init; } = TimeSpan.FromMinutes(5);
 
-    /// <summary>What a change is taken to cost every open request, pause and slower decoding together.</summary>
+    /// <summary>What a change is taken to cost every open request, whatever its bytes: the pause, and slower first
+    /// steps.</summary>
     public TimeSpan ChangeCost { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Share of its time that a request is slower by while weights come in: the most that transfers may slow
+    /// decoding by (<see cref="DataPlane.TransferPacerOptions.SlowdownMax"/>).</summary>
+    public double LoadingSlowdown
+    {
+        get;
+        init => field = value is >= 0 and <= 10
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(LoadingSlowdown), value, "Must be 0 to 10.");
+    } = 0.2;
 }
