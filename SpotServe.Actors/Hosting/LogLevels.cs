@@ -29,7 +29,7 @@ public sealed class LogLevels
         Akka, "Api", "Bench", "Cluster", "Commands", "Dashboard", "DataPlane", "Engine", "Execution", "Fleet",
         "Fragments", "Gateway", "Hosting", "Lifetime", "Metrics", Microsoft, "ModelFolder", "Narration", "Persistence",
         "Planner", "Planning", "Preemption", "Recorder", "Remoting", "Replica", "Requests", "Scheduling",
-        "Serialization", "Simulation", "Templating", "Tokenization", "Tracing", "Vocabulary", "Weights",
+        "Serialization", "Simulation", "Templating", "Threads", "Tokenization", "Tracing", "Vocabulary", "Weights",
     ];
 
     /// <summary>Information, and of Microsoft's parts warnings.</summary>

@@ -62,6 +62,7 @@ internal sealed class StreamLoad
         var waiting = streams;
         await Task.WhenAll(Enumerable.Range(0, streams).Select(async stream =>
         {
+            var random = new Random(stream);
             for (var round = 0; round < storiesEach && !until.IsCancellationRequested; round++)
             {
                 var story = _stories[(stream + round) % _stories.Count];
@@ -70,7 +71,7 @@ internal sealed class StreamLoad
                     if (round > 0 || pieces != PiecesToBeUnderway) return;
                     if (Interlocked.Decrement(ref waiting) == 0) whenUnderway?.TrySetResult();
                 });
-                await RestAsync(until);
+                await RestAsync(random, until);
             }
         }));
     }
@@ -89,10 +90,10 @@ internal sealed class StreamLoad
         static double At(double[] sorted, double share) => sorted[(int)(share * (sorted.Length - 1))];
     }
 
-    private async Task RestAsync(CancellationToken until)
+    private async Task RestAsync(Random random, CancellationToken until)
     {
         if (RestMean <= TimeSpan.Zero) return;
-        using var timer = new PeriodicTimer(RestMean * (0.01 + (1.98 * Random.Shared.NextDouble())));
+        using var timer = new PeriodicTimer(RestMean * (0.01 + (1.98 * random.NextDouble())));
         try
         {
             await timer.WaitForNextTickAsync(until);

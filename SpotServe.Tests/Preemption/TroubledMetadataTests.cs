@@ -83,7 +83,7 @@ public sealed class TroubledMetadataTests
         switch (trouble)
         {
             case "hangs":
-                await Task.Delay(Timeout.Infinite, context.RequestAborted)
+                await new TaskCompletionSource().Task.WaitAsync(context.RequestAborted)
                     .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 break;
             case "breaks off":

@@ -70,7 +70,7 @@ internal sealed class GcpProtocol(MetadataService service, TimeProvider clock) :
             case "FALSE":
                 // Without a tag the server cannot hold the answer back: it must not be asked in a circle.
                 if (_tag is null) throw new MetadataException("it gave no ETag");
-                return Hints();
+                return await HintsAsync().ConfigureAwait(false);
             default:
                 _tag = null;
                 throw new MetadataException("instance/preempted is neither TRUE nor FALSE");
@@ -91,11 +91,11 @@ internal sealed class GcpProtocol(MetadataService service, TimeProvider clock) :
         : throw new MetadataException($"it does not say {FlavorHeader}: {Flavor}");
 
     /// <summary>What the last question about maintenance has found, if it has been answered.</summary>
-    private ImmutableArray<MachineEvent> Hints()
+    private async Task<ImmutableArray<MachineEvent>> HintsAsync()
     {
         if (_maintenance is not { IsCompletedSuccessfully: true } asked) return [];
         _maintenance = null;
-        return asked.Result;
+        return await asked.ConfigureAwait(false);
     }
 
     /// <summary>Never fails: what cannot be read is no hint.</summary>
