@@ -203,9 +203,9 @@ public sealed class HyperionMessageSerializerTests(HyperionMessageSerializerTest
         public ActorSystem System { get; } = ActorSystem.Create(
             "serialization", ConfigurationFactory.ParseString("akka.loglevel = OFF, akka.stdout-loglevel = OFF"));
 
-        public HyperionMessageSerializer Serializer { get; }
+        internal HyperionMessageSerializer Serializer { get; }
 
-        public HyperionMessageSerializer TestSerializer { get; }
+        internal HyperionMessageSerializer TestSerializer { get; }
 
         public IActorRef Actor { get; }
 
