@@ -35,7 +35,7 @@ internal static class ListeningPort
     }
 
     /// <summary>Whether the machine refused; false once a connection that it took was closed.</summary>
-    /// <exception cref="OperationCanceledException">Until the limit nobody answered, or the connection stayed.</exception>
+    /// <exception cref="OperationCanceledException">Until the limit nobody answered, or it stayed open.</exception>
     /// <exception cref="SocketException">The address cannot be reached.</exception>
     private static async Task<bool> KnockAsync(string host, int port, CancellationToken limit)
     {

@@ -7,7 +7,7 @@ namespace SpotServe.Actors.Threads;
 /// The one thread on which a control node's gateway, its request entities, their readers and the journal's actor run
 /// (docs/adr/0124). Whoever runs there holds up all tokens: nothing on it waits, and what is long goes to the pool.
 /// </summary>
-public static class TokenThread
+internal static class TokenThread
 {
     /// <summary>Name of the dispatcher.</summary>
     public const string Name = "spotserve.token-thread";

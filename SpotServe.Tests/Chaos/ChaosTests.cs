@@ -9,8 +9,8 @@ namespace SpotServe.Tests.Chaos;
 /// Real processes under random kills, hangs and notices, beside a client that sends poison all the time; a run of ten
 /// minutes and more also fails when memory, handles, threads or the journal grow.
 /// SPOTSERVE_CHAOS_SECONDS sets the time (the README names the long run), SPOTSERVE_CHAOS_SEED the order of events,
-/// SPOTSERVE_CHAOS_REST how many seconds a stream rests between two stories on average, so that a long run can go beside
-/// other work.
+/// SPOTSERVE_CHAOS_REST how many seconds a stream rests between two stories on average, so that a long run can go
+/// beside other work.
 /// </summary>
 [Trait("Category", "EndToEnd")]
 [Collection(nameof(OneClusterAtATime))]

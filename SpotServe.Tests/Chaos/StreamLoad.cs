@@ -31,8 +31,8 @@ internal sealed class StreamLoad
     /// Retry-After asks for; else it is wrong.</summary>
     public bool ComesBack { get; init; }
 
-    /// <summary>A stream rests so long, on average, after each of its stories: a light load leaves the machine to others,
-    /// and comes and goes.</summary>
+    /// <summary>A stream rests so long, on average, after each of its stories: a light load leaves the machine to
+    /// others, and comes and goes.</summary>
     public TimeSpan RestMean { get; init; }
 
     /// <summary>Requests that were refused so.</summary>

@@ -43,8 +43,8 @@ internal static class Following
         return saved > open * cost;
     }
 
-    /// <summary>Until the device with the most weights would have them, if it had none of them yet: what devices hold
-    /// is only asked when a change is decided.</summary>
+    /// <summary>Until the device with the most weights would have them, if it had none of them yet and its node's links
+    /// and disk were the slowest: what devices hold is only asked when a change is decided.</summary>
     private static double LoadingSeconds(Turn turn, SelectedLayout better)
     {
         if (turn.State is not { Model: { } model, Survey: { } survey }) return 0;
@@ -52,7 +52,12 @@ internal static class Following
         var (stages, ranks) = (better.Degrees.Stages, better.Degrees.Ranks);
         var most = better.StageLayers.Select((layers, index) => geometry.NeedBytes(new PositionNeed(
             layers, 0, ranks, index % stages == 0, index % stages == stages - 1))).Max();
-        return most / Math.Max(survey.Links.Usual.InterNode, survey.Links.Usual.Disk);
+        var slowest = survey.Instances.Min(instance =>
+        {
+            var links = survey.Links.Of.GetValueOrDefault(instance.Node) ?? survey.Links.Usual;
+            return Math.Max(links.InterNode, links.Disk);
+        });
+        return slowest > 0 ? most / slowest : 0;
     }
 
     private static SelectedLayout? Better(Turn turn, LayoutDegrees present) =>
