@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Fragments;
+using SpotServe.Actors.Replica;
 
 namespace SpotServe.Tests.Simulation;
 
@@ -98,7 +99,10 @@ internal sealed class ClusterSimulation
                 + $"the planner says {_view?.Phase}, {_view?.StatusLine}");
         }
 
-        var quietFrom = _world.Now;
+        // What a control node submits that was long away and is told only then that it speaks for nobody is an orphan
+        // until its grace is over.
+        var orphansUntil = Healed + ReplicaSettings.Default.OrphanGrace;
+        var quietFrom = _world.Now > orphansUntil ? _world.Now : orphansUntil;
         if (!_world.RunUntil(() => IsQuiet() is null, quietFrom + Quiet))
             _world.Break($"it is never quiet: {IsQuiet()}");
         return new SimOutcome(

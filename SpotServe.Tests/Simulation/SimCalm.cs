@@ -20,19 +20,27 @@ internal sealed class SimCalm
 
     public bool Lasts(TimeSpan time) => Since(World.Now - time);
 
-    /// <summary>Nothing has been wrong from then on.</summary>
-    public bool Since(TimeSpan time) => _disturbedAt < time;
+    /// <summary>Nothing has been wrong from then on, now included.</summary>
+    public bool Since(TimeSpan time)
+    {
+        Look();
+        return _disturbedAt < time;
+    }
 
     public void Disturb() => _disturbedAt = World.Now;
 
     private void Check()
+    {
+        Look();
+        World.After(CheckPeriod, Check);
+    }
+
+    private void Look()
     {
         if (World.Network.IsDisturbed || _cluster.Nodes.Exists(node => node.Process.IsHung)
             || _cluster.Controls.Exists(control => !control.IsReady))
         {
             Disturb();
         }
-
-        World.After(CheckPeriod, Check);
     }
 }
