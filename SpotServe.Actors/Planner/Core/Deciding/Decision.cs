@@ -7,12 +7,34 @@ namespace SpotServe.Actors.Planner;
 internal static class Decision
 {
     /// <summary>Takes in what nodes and replicas have said that they hold.</summary>
-    public static void Hear(Turn turn, Asking asked) => turn.State = turn.State with
+    public static void Hear(Turn turn, Asking asked)
     {
-        Heard = new HeardHoldings(
-            [.. asked.Holdings.Where(node => !turn.State.LeftOut.Contains(node.Key)).SelectMany(node => node.Value)],
-            [.. asked.Caches.Values.Where(cache => turn.State.Active?.Replicas.ContainsKey(cache.Replica) == true)]),
-    };
+        turn.State = turn.State with
+        {
+            Heard = new HeardHoldings(
+                [
+                    .. asked.Holdings.Where(node => !turn.State.LeftOut.Contains(node.Key))
+                        .SelectMany(node => node.Value),
+                ],
+                [.. asked.Caches.Values.Where(cache => turn.State.Active?.Replicas.ContainsKey(cache.Replica) == true)]),
+            Active = turn.State.Active is { } active ? WithPagesOf(active, asked) : null,
+        };
+    }
+
+    /// <summary>A planner that took over has heard nothing of a replica whose nodes had not joined it yet. Its pages
+    /// take memory all the same, whether it still serves or not.</summary>
+    private static ActiveEpoch WithPagesOf(ActiveEpoch active, Asking asked)
+    {
+        var pages = active.Serving.Pages.ToBuilder();
+        foreach (var held in asked.Holdings.Values.SelectMany(devices => devices)
+            .SelectMany(device => device.Positions).Where(held => held.Epoch == active.Epoch))
+        {
+            var replica = held.Assignment.Position.Replica;
+            if (pages[replica] == 0) pages[replica] = held.Assignment.PageCount;
+        }
+
+        return active with { Serving = active.Serving with { Pages = pages.ToImmutable() } };
+    }
 
     public static bool IsNeeded(Turn turn)
     {
