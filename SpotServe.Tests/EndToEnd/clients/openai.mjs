@@ -99,7 +99,7 @@ await run({
   },
 
   async retriesWhenBusy() {
-    const busy = await client.completions.create({ model, prompt: "a", n: 5 }).catch((error) => error);
+    const busy = await client.completions.create({ model, prompt: "a", n: 5, max_tokens: 400 }).catch((error) => error);
     assert.ok(busy instanceof OpenAI.RateLimitError);
     assert.ok(Number(busy.headers.get("retry-after")) > 0);
     const answer = await whenBusy((fetch) =>

@@ -16,7 +16,10 @@ internal static class Decision
                     .. asked.Holdings.Where(node => !turn.State.LeftOut.Contains(node.Key))
                         .SelectMany(node => node.Value),
                 ],
-                [.. asked.Caches.Values.Where(cache => turn.State.Active?.Replicas.ContainsKey(cache.Replica) == true)]),
+                [
+                    .. asked.Caches.Values.Where(
+                        cache => turn.State.Active?.Replicas.ContainsKey(cache.Replica) == true),
+                ]),
             Active = turn.State.Active is { } active ? WithPagesOf(active, asked) : null,
         };
     }
