@@ -24,21 +24,6 @@ internal static class Decision
         };
     }
 
-    /// <summary>A planner that took over has heard nothing of a replica whose nodes had not joined it yet. Its pages
-    /// take memory all the same, whether it still serves or not.</summary>
-    private static ActiveEpoch WithPagesOf(ActiveEpoch active, Asking asked)
-    {
-        var pages = active.Serving.Pages.ToBuilder();
-        foreach (var held in asked.Holdings.Values.SelectMany(devices => devices)
-            .SelectMany(device => device.Positions).Where(held => held.Epoch == active.Epoch))
-        {
-            var replica = held.Assignment.Position.Replica;
-            if (pages[replica] == 0) pages[replica] = held.Assignment.PageCount;
-        }
-
-        return active with { Serving = active.Serving with { Pages = pages.ToImmutable() } };
-    }
-
     public static bool IsNeeded(Turn turn)
     {
         var state = turn.State;
@@ -108,5 +93,20 @@ internal static class Decision
         if (state.LostAllAt is { } lost) change = change.Stopping(lost);
         StoppingFirst.BeginOrPrepare(turn, change);
         Fleet.Consider(turn);
+    }
+
+    /// <summary>A planner that took over has heard nothing of a replica whose nodes had not joined it yet. Its pages
+    /// take memory all the same, whether it still serves or not.</summary>
+    private static ActiveEpoch WithPagesOf(ActiveEpoch active, Asking asked)
+    {
+        var pages = active.Serving.Pages.ToBuilder();
+        foreach (var held in asked.Holdings.Values.SelectMany(devices => devices)
+            .SelectMany(device => device.Positions).Where(held => held.Epoch == active.Epoch))
+        {
+            var replica = held.Assignment.Position.Replica;
+            if (pages[replica] == 0) pages[replica] = held.Assignment.PageCount;
+        }
+
+        return active with { Serving = active.Serving with { Pages = pages.ToImmutable() } };
     }
 }
