@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Data.Common;
 using Akka.Actor;
 using Akka.Persistence;
 
@@ -176,10 +175,10 @@ internal sealed partial class SqlJournal
         {
             try
             {
-                if (await IsThereAsync(one).ConfigureAwait(false)) one.Fail(error, _self);
+                if (await IsThereAsync(one).WaitAsync(_writeMax).ConfigureAwait(false)) one.Fail(error, _self);
                 else others.Add(one);
             }
-            catch (DbException unknown)
+            catch (Exception unknown)   // handed on: the entity would else wait for ever, and its group
             {
                 one.Fail(unknown, _self);
             }

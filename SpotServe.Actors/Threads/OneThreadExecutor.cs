@@ -54,8 +54,10 @@ internal sealed class OneThread : ExecutorService
     {
         while (true)
         {
+            // Looked at first: what was given before the end is run here, what comes after it is passed on.
+            var isOver = _isOver;
             while (_work.TryDequeue(out var next)) next.Run();
-            if (_isOver) return;
+            if (isOver) return;
             Sleep();
         }
     }
