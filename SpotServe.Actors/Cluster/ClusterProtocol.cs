@@ -166,6 +166,10 @@ public static class ClusterProtocol
         ImmutableArray<int> To,
         bool Urgent) : IDeviceCommand;
 
+    /// <summary>Nobody wants the pages of that copy any more. Answered as the copy is, once nothing writes to them;
+    /// one that was not asked for yet is not begun later.</summary>
+    public sealed record CancelDevicePages(Epoch Epoch, DeviceId Device, long Job) : IDeviceCommand;
+
     public sealed record DevicePagesCopied(Epoch Epoch, long Job, DeviceId Device, long Bytes) : IEpochMessage;
 
     public sealed record DevicePagesLost(Epoch Epoch, long Job, DeviceId Device, string Reason) : IEpochMessage;

@@ -170,6 +170,9 @@ internal sealed class NodeActor : ReceiveActor, IWithTimers
             case CopyDevicePages copy:
                 Sender.Tell(new DevicePagesLost(copy.Epoch, copy.Job, copy.Device, Reason));
                 break;
+            case CancelDevicePages cancel:
+                Sender.Tell(new DevicePagesLost(cancel.Epoch, cancel.Job, cancel.Device, Reason));
+                break;
             default:
                 _log.Debug("Ignored {Command}: the device is lost", command);
                 break;

@@ -9,8 +9,10 @@ namespace SpotServe.Actors.Cluster;
 
 /// <summary>
 /// One copy of pages, for a leader's replica: has every device of the replica copy its part, asks those again that have
-/// not answered, since messages may be lost, tells the replica once how it ended, and stops (docs/adr/0086). How long
-/// it may take is for the planner to say, which closes the position.
+/// not answered, since messages may be lost, tells the replica once how it ended, and stops (docs/adr/0086). When one
+/// device cannot, or nobody waits any more, the others are told to leave it, and the copy is over when each has
+/// answered: until then one of them may write to pages that the replica believes to be free. How long it may take is
+/// for the planner to say, which closes the position.
 /// </summary>
 internal sealed class PageCopyActor : ReceiveActor, IWithTimers
 {
@@ -22,6 +24,7 @@ internal sealed class PageCopyActor : ReceiveActor, IWithTimers
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly List<Part> _open;
     private long _bytes;
+    private string? _lost;
 
     public PageCopyActor(HandoverProtocol.CopyPages copy, ImmutableArray<Part> parts, IActorRef replica)
     {
@@ -30,8 +33,8 @@ internal sealed class PageCopyActor : ReceiveActor, IWithTimers
         _replica = replica;
         _open = [.. parts];
         Receive<DevicePagesCopied>(OnCopied);
-        Receive<DevicePagesLost>(lost => End(
-            new HandoverProtocol.PagesLost(_copy.Epoch, _copy.Job, lost.Reason)));
+        Receive<DevicePagesLost>(OnLost);
+        Receive<HandoverProtocol.CancelCopies>(_ => Cancel("nobody waits for them any more"));
         Receive<Repeat>(_ => AskAll());
     }
 
@@ -54,6 +57,12 @@ internal sealed class PageCopyActor : ReceiveActor, IWithTimers
 
     private void Ask(Part part)
     {
+        if (_lost is not null)
+        {
+            part.Node.Tell(new CancelDevicePages(_copy.Epoch, part.Device, _copy.Job));
+            return;
+        }
+
         // A repetition would stand behind the first time, which is still on its way.
         if (_large.IsWaiting(part.Node, Self)) return;
         var order = new CopyDevicePages(
@@ -68,11 +77,29 @@ internal sealed class PageCopyActor : ReceiveActor, IWithTimers
         // One that was asked twice answers twice, and says the same.
         if (_open.RemoveAll(part => part.Device == copied.Device) == 0) return;
         _bytes += copied.Bytes;
-        if (_open.Count == 0) End(new HandoverProtocol.PagesCopied(_copy.Epoch, _copy.Job, _bytes));
+        EndWhenAllAnswered();
     }
 
-    private void End(HandoverProtocol.IMessage outcome)
+    private void OnLost(DevicePagesLost lost)
     {
+        if (_open.RemoveAll(part => part.Device == lost.Device) == 0) return;
+        if (_lost is null) Cancel(lost.Reason);
+        EndWhenAllAnswered();
+    }
+
+    private void Cancel(string reason)
+    {
+        if (_lost is not null) return;
+        _lost = reason;
+        AskAll();
+    }
+
+    private void EndWhenAllAnswered()
+    {
+        if (_open.Count > 0) return;
+        HandoverProtocol.IMessage outcome = _lost is { } reason
+            ? new HandoverProtocol.PagesLost(_copy.Epoch, _copy.Job, reason)
+            : new HandoverProtocol.PagesCopied(_copy.Epoch, _copy.Job, _bytes);
         _replica.Tell(outcome, Context.Parent);
         Context.Stop(Self);
     }

@@ -44,17 +44,30 @@ internal sealed partial class PositionActor
         Context.ActorOf(PageCopyActor.Props(copy, parts.ToImmutable(), Sender), $"copy-{copy.Job}");
     }
 
+    /// <summary>From this position's replica.</summary>
+    private void OnCancelCopies(HandoverProtocol.CancelCopies cancel)
+    {
+        foreach (var copy in Context.GetChildren().Where(child => !child.Equals(_replica))) copy.Tell(cancel);
+    }
+
     private void OnCopyDevicePages(CopyDevicePages copy)
     {
         // A job that comes again is answered again, not done again: by now its pages may be another sequence's.
-        if (!_deviceCopies.IsNew(copy.Job, Sender, Self)) return;
+        if (!_deviceCopies.TryBegin(copy.Job, Sender, Self, _work.Token, out var cancel)) return;
         var device = _command.Device;
-        DevicePageCopy.RunAsync(_runtime, _pageFetcher!, _connect!, Assignment, copy, _work.Token).PipeTo(
+        DevicePageCopy.RunAsync(_runtime, _pageFetcher!, _connect!, Assignment, copy, cancel).PipeTo(
             Self,
             success: bytes => new CopyEnded(copy.Job, new DevicePagesCopied(_epoch, copy.Job, device, bytes)),
             failure: error => new CopyEnded(
                 copy.Job, new DevicePagesLost(_epoch, copy.Job, device, error.Message)));
     }
+
+    private void OnCancelDevicePages(CancelDevicePages cancel) =>
+        RefusePages(cancel.Job, "nobody wants them any more");
+
+    /// <summary>A job that is not begun now is not begun later: its pages may be another sequence's by then.</summary>
+    private void RefusePages(long job, string reason) => _deviceCopies.Cancel(
+        job, new DevicePagesLost(_epoch, job, _command.Device, reason), Sender, Self);
 
     private sealed record Rehearsed : INoSerializationVerificationNeeded
     {

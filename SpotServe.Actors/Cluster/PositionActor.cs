@@ -79,6 +79,7 @@ internal sealed partial class PositionActor : ReceiveActor, IWithTimers
     protected override void PostStop()
     {
         DropEverything();
+        _deviceCopies.Dispose();
         _work.Dispose();
     }
 
@@ -117,6 +118,7 @@ internal sealed partial class PositionActor : ReceiveActor, IWithTimers
         Receive<Rehearsed>(_ => OnRehearsed());
         Receive<CopyDevicePages>(OnCopyDevicePages);
         Receive<HandoverProtocol.CopyPages>(OnCopyPages);
+        Receive<HandoverProtocol.CancelCopies>(OnCancelCopies);
         Receive<CopyEnded>(ended => _deviceCopies.End(ended.Job, ended.Answer, Self));
         Receive<HandoverProtocol.IMessage>(message => Context.Parent.Tell(message));
         Common();
@@ -142,8 +144,8 @@ internal sealed partial class PositionActor : ReceiveActor, IWithTimers
         Receive<ReplicaControlProtocol.IEvent>(message => Context.Parent.Tell(message));
         Receive<Terminated>(stopped => Fail(
             "lost its replica actor", new PeerLostException(stopped.ActorRef.Path.Name, "it failed; see the log")));
-        Receive<CopyDevicePages>(early => Sender.Tell(new DevicePagesLost(
-            _epoch, early.Job, _command.Device, $"{_command.Device} is not connected yet")));
+        Receive<CopyDevicePages>(early => RefusePages(early.Job, $"{_command.Device} is not connected yet"));
+        Receive<CancelDevicePages>(OnCancelDevicePages);
     }
 
     private void OnEngineReady(EngineReady message)

@@ -150,16 +150,16 @@ internal sealed class ShardActor : ReceiveActor
             return;
         }
 
-        if (command is CopyDevicePages copy)
-        {
-            Sender.Tell(new DevicePagesLost(
-                copy.Epoch, copy.Job, _device, $"{_device} has no position in {copy.Epoch}"));
-        }
+        if (command is CopyDevicePages copy) AnswerLost(copy.Job);
+        else if (command is CancelDevicePages cancel) AnswerLost(cancel.Job);
         else if (command is ConnectPosition)
         {
             // The planner believes in a position that this device has not: it lost it, with an actor that failed.
             Context.Parent.Tell(new DeviceFailed(command.Epoch, _device, "it has no such position any more", null));
         }
+
+        void AnswerLost(long job) => Sender.Tell(new DevicePagesLost(
+            command.Epoch, job, _device, $"{_device} has no position in {command.Epoch}"));
     }
 
     private void OnStateChanged(PositionActor.StateChanged changed)

@@ -131,7 +131,12 @@ internal static class HandoverProtocol
 
     public sealed record PagesCopied(Epoch Epoch, long Job, long Bytes) : IMessage;
 
-    /// <summary>Those pages cannot be had any more; their sequences are computed anew from their tokens.</summary>
+    /// <summary>Nobody waits for the copies that run: they end as soon as nothing writes to their pages, each with its
+    /// answer.</summary>
+    public sealed record CancelCopies(Epoch Epoch) : IMessage;
+
+    /// <summary>Those pages cannot be had any more, and nothing writes to where they were to be; their sequences are
+    /// computed anew from their tokens.</summary>
     public sealed record PagesLost(Epoch Epoch, long Job, string Reason) : IMessage;
 
     // Planner and new replica.

@@ -43,8 +43,13 @@ internal sealed class PageCopyQueue(Epoch epoch, IActorRef parent, IActorRef sel
         return true;
     }
 
-    /// <summary>Forgets copies that were not begun.</summary>
-    public void DropWaiting() => _waiting.Clear();
+    /// <summary>Nobody waits for copies any more: those that were not begun are forgotten, and those that run are to
+    /// end, so that their pages are free again and their bytes do not keep a link from what is wanted.</summary>
+    public void Cancel()
+    {
+        _waiting.Clear();
+        if (_running.Count > 0) parent.Tell(new CancelCopies(epoch), self);
+    }
 
     private void StartWaiting()
     {

@@ -112,7 +112,7 @@ internal sealed partial class ReplicaActor
     private void BeginServing()
     {
         Timers.Cancel(nameof(HandoverOverdue));
-        _copies.DropWaiting();
+        _copies.Cancel();
         var sequences = _incoming!.Take();
         _scheduler.SetAsidePages([.. _copies.BusyPages]);
         var adoption = _scheduler.Adopt([.. sequences.Select(sequence => sequence.State)]);

@@ -9,8 +9,6 @@ namespace SpotServe.Tests.Chaos;
 [Collection(nameof(OneClusterAtATime))]
 public sealed class CloudNoticeTests
 {
-    private static readonly TimeSpan EndMax = TimeSpan.FromSeconds(60);
-
     [Fact]
     public async Task Nodes_go_in_order_when_their_cloud_says_so_each_finds_its_cloud_itself_and_no_stream_notices()
     {
@@ -27,11 +25,11 @@ public sealed class CloudNoticeTests
         await onAws.LineAsync("rebalance");
         aws.Action = $$"""{"action": "terminate", "time": "{{DateTimeOffset.UtcNow.AddMinutes(2):O}}"}""";
         var afterAws = await ReconfigurationLine.UntilServingOnAsync(cluster.Http, 3, cluster.WhatWasSaid);
-        var awsCode = await onAws.ExitCodeAsync(EndMax);
+        var awsCode = await onAws.ExitCodeAsync(Waits.Max);
         azure.Events =
             [FakeAzure.Event("eviction", "Preempt", DateTimeOffset.UtcNow.AddSeconds(30).ToString("R"), "gpu-17")];
         var afterAzure = await ReconfigurationLine.UntilServingOnAsync(cluster.Http, 2, cluster.WhatWasSaid);
-        var azureCode = await onAzure.ExitCodeAsync(EndMax);
+        var azureCode = await onAzure.ExitCodeAsync(Waits.Max);
         load.AssertNothingWrong();
         await load.EndAsync();
 

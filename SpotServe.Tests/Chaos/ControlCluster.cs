@@ -12,7 +12,7 @@ namespace SpotServe.Tests.Chaos;
 internal sealed class ControlCluster : IAsyncDisposable
 {
     private static readonly Dictionary<string, string> Secret = new() { ["SPOTSERVE_SECRET"] = "control has a secret" };
-    private static readonly TimeSpan ReadyMax = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan ReadyMax = Waits.Max;
     private readonly DirectoryInfo _data = Directory.CreateTempSubdirectory("spotserve-control-");
     private readonly List<SeedProcess> _killed = [];
     private readonly List<SeedProcess> _nodes = [];

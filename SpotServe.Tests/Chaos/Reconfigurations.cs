@@ -24,7 +24,7 @@ internal sealed record ReconfigurationLine(
     int RequestsResumed,
     string Story)
 {
-    private const int AttemptsMax = 600;
+    private const int AttemptsMax = 2_400;
     private static readonly TimeSpan Period = TimeSpan.FromMilliseconds(100);
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web)
     {

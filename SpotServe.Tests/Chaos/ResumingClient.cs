@@ -14,7 +14,7 @@ namespace SpotServe.Tests.Chaos;
 /// </summary>
 internal sealed class ResumingClient(IReadOnlyList<HttpClient> controls, GoldenStories.Story story)
 {
-    private static readonly TimeSpan BrokenMax = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan BrokenMax = Waits.Max;
     private readonly StringBuilder _text = new();
     private string? _id;
     private int _last = -1;
@@ -39,8 +39,10 @@ internal sealed class ResumingClient(IReadOnlyList<HttpClient> controls, GoldenS
         {
             try
             {
-                using var request = _id is null ? Ask() : Resume();
-                await ReadAsync(controls[control], request, onPiece, cancel);
+                using var response = _id is null
+                    ? await SendUntilAcceptedAsync(controls[control], Ask, cancel)
+                    : await ResumeAsync(controls[control], cancel);
+                await ReadAsync(response, onPiece, cancel);
             }
             catch (Exception error) when (_id is not null && error is HttpRequestException or IOException)
             {
@@ -49,8 +51,7 @@ internal sealed class ResumingClient(IReadOnlyList<HttpClient> controls, GoldenS
                     Stopwatch.GetElapsedTime(_heardAt) < BrokenMax,
                     $"{_id} could not be read on after event {_last} for {BrokenMax.TotalSeconds} s: {error.Message}");
                 control = (control + 1) % controls.Count;
-                using var pause = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
-                await pause.WaitForNextTickAsync(cancel);
+                await PauseAsync(TimeSpan.FromMilliseconds(100), cancel);
             }
         }
     }
@@ -60,11 +61,41 @@ internal sealed class ResumingClient(IReadOnlyList<HttpClient> controls, GoldenS
     public static async Task<string> SubmitAsync(
         HttpClient control, GoldenStories.Story story, string? stop, CancellationToken cancel)
     {
-        using var request = Ask(story, stop);
-        request.Headers.Add("X-SpotServe-Detach", "true");
-        using var response = await control.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
-        response.EnsureSuccessStatusCode();
+        using var response = await SendUntilAcceptedAsync(
+            control,
+            () =>
+            {
+                var request = Ask(story, stop);
+                request.Headers.Add("X-SpotServe-Detach", "true");
+                return request;
+            },
+            cancel);
         return response.Headers.GetValues("X-Request-Id").Single();
+    }
+
+    /// <summary>A request that is not accepted is sent again after the time that the answer names, as every client
+    /// does: a control node that has just come may have no place for it in time.</summary>
+    private static async Task<HttpResponseMessage> SendUntilAcceptedAsync(
+        HttpClient control, Func<HttpRequestMessage> ask, CancellationToken cancel)
+    {
+        for (var began = Stopwatch.GetTimestamp(); ;)
+        {
+            using var request = ask();
+            var response = await control.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
+            if (response.IsSuccessStatusCode) return response;
+            var body = await response.Content.ReadAsStringAsync(cancel);
+            var after = response.Headers.RetryAfter?.Delta;
+            response.Dispose();
+            if (after is not { } pause || Stopwatch.GetElapsedTime(began) > Waits.Max)
+                Assert.Fail($"{control.BaseAddress} answered {response.StatusCode}: {body}");
+            else await PauseAsync(pause, cancel);
+        }
+    }
+
+    private static async Task PauseAsync(TimeSpan time, CancellationToken cancel)
+    {
+        using var timer = new PeriodicTimer(time);
+        await timer.WaitForNextTickAsync(cancel);
     }
 
     /// <summary>Fails when what it read is not the text of an undisturbed run.</summary>
@@ -90,19 +121,17 @@ internal sealed class ResumingClient(IReadOnlyList<HttpClient> controls, GoldenS
         return request;
     }
 
-    private HttpRequestMessage Resume()
+    private async Task<HttpResponseMessage> ResumeAsync(HttpClient control, CancellationToken cancel)
     {
-        var request = new HttpRequestMessage(HttpMethod.Get, $"/v1/requests/{_id}");
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"/v1/requests/{_id}");
         request.Headers.Add("Accept", "text/event-stream");
         if (_last >= 0) request.Headers.Add("Last-Event-ID", $"{_last}");
-        return request;
+        var response = await control.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
+        return response.EnsureSuccessStatusCode();
     }
 
-    private async Task ReadAsync(
-        HttpClient control, HttpRequestMessage request, Action<int> onPiece, CancellationToken cancel)
+    private async Task ReadAsync(HttpResponseMessage response, Action<int> onPiece, CancellationToken cancel)
     {
-        using var response = await control.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
-        response.EnsureSuccessStatusCode();
         if (_id is null) _heardAt = Stopwatch.GetTimestamp();
         _id ??= response.Headers.GetValues("X-Request-Id").Single();
         using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(cancel));

@@ -18,7 +18,7 @@ public sealed class SpotChaosTests
     /// <summary>Fewer are not taken from: what is left must be able to serve.</summary>
     private const int NodesLeft = 2;
 
-    private const int AttemptsMax = 600;
+    private const int AttemptsMax = 2_400;
     private static readonly TimeSpan Period = TimeSpan.FromMilliseconds(100);
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;

@@ -64,17 +64,47 @@ public sealed class PageCopyActorTests : PatientTestKit
     }
 
     [Fact]
-    public void Copy_that_one_device_cannot_make_is_lost_with_its_reason()
+    public void Copy_that_one_device_cannot_make_is_lost_with_its_reason_when_no_other_device_writes_any_more()
     {
         var copy = Begin();
+        Asked(_nodeOfFirst, First);
+        Asked(_nodeOfSecond, Second);
 
         copy.Tell(new DevicePagesLost(Epoch, 7, Second, "its source is gone"));
+        Cancelled(_nodeOfFirst, First);
+        // It may have been lost.
+        ((TestScheduler)Sys.Scheduler).Advance(TimeSpan.FromMilliseconds(500));
+        Cancelled(_nodeOfFirst, First);
+        Assert.False(_replica.HasMessages);
+        Assert.False(_nodeOfSecond.HasMessages);
+        copy.Tell(new DevicePagesCopied(Epoch, 7, First, 100));   // It was just over.
 
         Assert.Equal(
             new HandoverProtocol.PagesLost(Epoch, 7, "its source is gone"),
             _replica.ExpectMsg<HandoverProtocol.PagesLost>(cancellationToken: Cancel));
         ExpectTerminated(copy, cancellationToken: Cancel);
     }
+
+    [Fact]
+    public void Copy_that_nobody_waits_for_any_more_is_cancelled_at_every_device()
+    {
+        var copy = Begin();
+        Asked(_nodeOfFirst, First);
+        Asked(_nodeOfSecond, Second);
+
+        copy.Tell(new HandoverProtocol.CancelCopies(Epoch));
+        Cancelled(_nodeOfFirst, First);
+        Cancelled(_nodeOfSecond, Second);
+        copy.Tell(new DevicePagesLost(Epoch, 7, First, "cancelled"));
+        Assert.False(_replica.HasMessages);
+        copy.Tell(new DevicePagesLost(Epoch, 7, Second, "cancelled"));
+
+        Assert.Equal(7, _replica.ExpectMsg<HandoverProtocol.PagesLost>(cancellationToken: Cancel).Job);
+        ExpectTerminated(copy, cancellationToken: Cancel);
+    }
+
+    private static void Cancelled(TestProbe node, DeviceId device) => Assert.Equal(
+        new CancelDevicePages(Epoch, device, 7), node.ExpectMsg<CancelDevicePages>(cancellationToken: Cancel));
 
     private static CopyDevicePages Asked(TestProbe node, DeviceId device)
     {

@@ -19,8 +19,6 @@ public sealed class FullDiskTests(ITestOutputHelper output)
     private const long GrowthMax = 96 << 20;
     private const string Prompt = "Once upon a time";
     private const int TokensMax = 600;
-    private static readonly TimeSpan ReadyMax = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan EndMax = TimeSpan.FromSeconds(120);
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -37,18 +35,18 @@ public sealed class FullDiskTests(ITestOutputHelper output)
         for (var round = 0; round < Rounds(); round++)
         {
             var streams = Enumerable.Range(0, StreamCount).Select(_ => ReadAsync(http)).ToArray();
-            var underway = await Task.WhenAll(streams.Select(stream => stream.Underway.WaitAsync(EndMax, Cancel)));
+            var underway = await Task.WhenAll(streams.Select(stream => stream.Underway.WaitAsync(Waits.Max, Cancel)));
             disk.Fill();
-            var trouble = await UntilAsync(http, HttpStatusCode.ServiceUnavailable, ReadyMax);
+            var trouble = await UntilAsync(http, HttpStatusCode.ServiceUnavailable, Waits.Max);
             Assert.False(trouble.GetProperty("journal").GetProperty("writable").GetBoolean());
             using var refused = await http.PostAsJsonAsync("/v1/completions", new { prompt = Prompt }, Cancel);
             Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
 
             disk.Free();
             var freed = Stopwatch.GetTimestamp();
-            await UntilAsync(http, HttpStatusCode.OK, ReadyMax);
+            await UntilAsync(http, HttpStatusCode.OK, Waits.Max);
             output.WriteLine($"ready {Stopwatch.GetElapsedTime(freed).TotalSeconds:0.0} s after there was space");
-            var texts = await Task.WhenAll(streams.Select(stream => stream.Text)).WaitAsync(EndMax, Cancel);
+            var texts = await Task.WhenAll(streams.Select(stream => stream.Text)).WaitAsync(Waits.Max, Cancel);
 
             Assert.All(underway, Assert.True);
             Assert.All(texts, text => Assert.Equal(expected, text));

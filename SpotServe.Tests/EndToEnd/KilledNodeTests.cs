@@ -11,7 +11,6 @@ namespace SpotServe.Tests.EndToEnd;
 public sealed partial class KilledNodeTests(ServingCluster cluster) : IClassFixture<ServingCluster>
 {
     private const int PiecesBeforeTheKill = 5;
-    private static readonly TimeSpan RecoveryMax = TimeSpan.FromSeconds(60);
 
     [Fact]
     public async Task Streams_go_on_to_the_text_of_an_undisturbed_run_when_a_node_is_killed()
@@ -23,10 +22,10 @@ public sealed partial class KilledNodeTests(ServingCluster cluster) : IClassFixt
         var allUnderway = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
 
         var streams = stories.Concat(stories).Select(ReadAsync).ToArray();
-        await allUnderway.Task.WaitAsync(RecoveryMax, TestContext.Current.CancellationToken);
+        await allUnderway.Task.WaitAsync(Waits.Max, TestContext.Current.CancellationToken);
         SeedProcess.Signal(cluster.Seed.NodeIds()[0], "KILL");
         var texts = await Task.WhenAll(streams)
-            .WaitAsync(RecoveryMax, TestContext.Current.CancellationToken)
+            .WaitAsync(Waits.Max, TestContext.Current.CancellationToken)
             .ContinueWith(
                 all => all.IsCompletedSuccessfully
                     ? all.Result

@@ -8,7 +8,6 @@ namespace SpotServe.Tests.EndToEnd;
 public sealed class NodesByHandTests
 {
     private const string Secret = "the secret of this cluster";
-    private static readonly TimeSpan EndMax = TimeSpan.FromSeconds(60);
 
     [Fact]
     public async Task Node_with_another_secret_is_turned_away_even_if_it_is_first_and_the_rest_serve()
@@ -22,7 +21,7 @@ public sealed class NodesByHandTests
             ["--seed", address, "--model", SeedProcess.BundledModel, "--threads", "1", "--memory", "2"];
 
         await using var stranger = SeedProcess.BeginNode(wrong, arguments);
-        var code = await stranger.ExitCodeAsync(EndMax);
+        var code = await stranger.ExitCodeAsync(Waits.Max);
         await using var first = SeedProcess.BeginNode(right, arguments);
         await using var second = SeedProcess.BeginNode(right, arguments);
         using var http = await seed.ReadyAsync();
@@ -38,7 +37,7 @@ public sealed class NodesByHandTests
     {
         await using var node = SeedProcess.BeginNode([], "--seed", "127.0.0.1:1", "--model", SeedProcess.BundledModel);
 
-        var code = await node.ExitCodeAsync(EndMax);
+        var code = await node.ExitCodeAsync(Waits.Max);
 
         Assert.Equal(1, code);
         Assert.Contains("SPOTSERVE_SECRET", Assert.Single(node.Errors), StringComparison.Ordinal);

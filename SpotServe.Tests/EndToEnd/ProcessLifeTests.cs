@@ -9,9 +9,6 @@ namespace SpotServe.Tests.EndToEnd;
 [Collection(nameof(OneClusterAtATime))]
 public sealed class ProcessLifeTests
 {
-    private static readonly TimeSpan EndMax = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan RefusalMax = TimeSpan.FromSeconds(60);
-
     [Theory]
     [InlineData("TERM")]
     [InlineData("INT")]
@@ -24,7 +21,7 @@ public sealed class ProcessLifeTests
 
         SeedProcess.Signal(seed.Id, signal);
 
-        Assert.Equal(0, await seed.ExitCodeAsync(EndMax));
+        Assert.Equal(0, await seed.ExitCodeAsync(Waits.Max));
         Assert.Equal(2, nodes.Length);
         Assert.All(nodes, node => Assert.True(node.HasExited));
         Assert.Empty(seed.Errors);
@@ -50,7 +47,7 @@ public sealed class ProcessLifeTests
         SeedProcess.Signal(seed.Id, "KILL");
 
         await Task.WhenAll(nodes.Select(node => node.WaitForExitAsync(TestContext.Current.CancellationToken)))
-            .WaitAsync(EndMax, TestContext.Current.CancellationToken);
+            .WaitAsync(Waits.Max, TestContext.Current.CancellationToken);
     }
 
     [Theory]
@@ -65,7 +62,7 @@ public sealed class ProcessLifeTests
     {
         await using var seed = SeedProcess.Begin(["--port", "0", .. arguments.Split(' ')]);
 
-        var code = await seed.ExitCodeAsync(RefusalMax);
+        var code = await seed.ExitCodeAsync(Waits.Max);
 
         Assert.Equal(1, code);
         var line = Assert.Single(seed.Errors);
@@ -83,7 +80,7 @@ public sealed class ProcessLifeTests
         await using var seed = SeedProcess.Begin(
             arguments.Replace("{0}", $"{port}", StringComparison.Ordinal).Split(' '));
 
-        var code = await seed.ExitCodeAsync(RefusalMax);
+        var code = await seed.ExitCodeAsync(Waits.Max);
 
         Assert.Equal(1, code);
         var line = Assert.Single(seed.Errors);
@@ -102,7 +99,7 @@ public sealed class ProcessLifeTests
     {
         await using var seed = SeedProcess.Begin(["--port", "0", .. arguments.Split(' ')]);
 
-        var code = await seed.ExitCodeAsync(RefusalMax);
+        var code = await seed.ExitCodeAsync(Waits.Max);
 
         Assert.Equal(1, code);
         var line = Assert.Single(seed.Errors);
@@ -126,7 +123,7 @@ public sealed class ProcessLifeTests
                 .. arguments.Replace("{0}", $"{port}", StringComparison.Ordinal).Split(' '),
             ]);
 
-        var code = await node.ExitCodeAsync(RefusalMax);
+        var code = await node.ExitCodeAsync(Waits.Max);
 
         Assert.Equal(1, code);
         Assert.Contains(said, Assert.Single(node.Errors), StringComparison.Ordinal);
@@ -142,7 +139,7 @@ public sealed class ProcessLifeTests
         var port = first.ClusterAddress!.Split(':')[1];
         await using var second = SeedProcess.BeginNode(secret, [.. arguments, port]);
 
-        var code = await second.ExitCodeAsync(RefusalMax);
+        var code = await second.ExitCodeAsync(Waits.Max);
 
         Assert.Equal(1, code);
         var line = Assert.Single(second.Errors);
@@ -156,7 +153,7 @@ public sealed class ProcessLifeTests
     {
         await using var seed = SeedProcess.BeginUnder("ulimit -n 256", "--port", "0");
 
-        var code = await seed.ExitCodeAsync(RefusalMax);
+        var code = await seed.ExitCodeAsync(Waits.Max);
 
         Assert.Equal(1, code);
         Assert.Contains("ulimit -n", Assert.Single(seed.Errors), StringComparison.Ordinal);
@@ -169,7 +166,7 @@ public sealed class ProcessLifeTests
         await first.LineAsync("waiting for 4 device(s)");
         await using var second = SeedProcess.Begin("--port", "0", "--data", first.DataFolder);
 
-        var code = await second.ExitCodeAsync(RefusalMax);
+        var code = await second.ExitCodeAsync(Waits.Max);
 
         Assert.Equal(1, code);
         Assert.Contains(first.DataFolder, Assert.Single(second.Errors), StringComparison.Ordinal);
@@ -186,7 +183,7 @@ public sealed class ProcessLifeTests
         await using var seed = SeedProcess.Begin(
             new Dictionary<string, string> { ["SPOTSERVE_NODE"] = script }, "--port", "0", "--nodes", "2");
 
-        var code = await seed.ExitCodeAsync(RefusalMax);
+        var code = await seed.ExitCodeAsync(Waits.Max);
 
         Assert.Equal(1, code);
         Assert.Contains("exit code 3", string.Concat(seed.Errors), StringComparison.Ordinal);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net.Http.Json;
 using System.Text.Json;
 using Xunit;
@@ -26,7 +27,6 @@ public sealed class ServingCluster : IAsyncLifetime
 internal sealed record ReplicaState(
     int Replica, int Queued, int Running, int FreePages, int PageCount, long Steps, long Tokens)
 {
-    private const int AttemptsMax = 200;
     private static readonly TimeSpan Period = TimeSpan.FromMilliseconds(100);
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web)
     {
@@ -35,13 +35,14 @@ internal sealed record ReplicaState(
 
     public bool IsIdle => Queued == 0 && Running == 0 && FreePages == PageCount;
 
-    /// <summary>Asks for the replicas until they are as wanted; fails with the last answer after 20 s.</summary>
+    /// <summary>Asks for the replicas until they are as wanted; fails with the last answer when that takes
+    /// too long.</summary>
     public static async Task<ReplicaState[]> UntilAsync(
         HttpClient http, string wanted, Func<ReplicaState[], bool> condition)
     {
         using var timer = new PeriodicTimer(Period);
         var answer = new Replicas(0, []);
-        for (var attempt = 0; attempt < AttemptsMax; attempt++)
+        for (var began = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(began) < Waits.Max;)
         {
             answer = await http.GetFromJsonAsync<Replicas>(
                 "/admin/replicas", Json, TestContext.Current.CancellationToken);

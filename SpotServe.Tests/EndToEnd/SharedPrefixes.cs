@@ -22,7 +22,7 @@ internal static class SharedPrefixes
     /// <summary>Full pages before the page that each completion has for itself.</summary>
     private const int SharedTokens = PromptTokens - 16;
 
-    private const int AttemptsMax = 300;
+    private const int AttemptsMax = 2_400;
     private static readonly TimeSpan Period = TimeSpan.FromMilliseconds(100);
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;

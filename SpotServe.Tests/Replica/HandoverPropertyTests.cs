@@ -239,7 +239,7 @@ public sealed class HandoverPropertyTests
         public RequestId[] Serve()
         {
             IsServing = true;
-            _copies.DropWaiting();
+            _copies.Cancel();
             var taken = Incoming.Take();
             Fixture.Scheduler.SetAsidePages([.. _copies.BusyPages]);
             Fixture.Scheduler.Adopt([.. taken.Select(sequence => sequence.State)]);

@@ -91,6 +91,7 @@ public sealed class ReceivingReplicaTests : ReplicaTestKit
         var copy = await Parent.ExpectMsgAsync<CopyPages>(cancellationToken: Cancel);
 
         Replica.Tell(new ServeNow(Epoch), TestActor);
+        await Parent.ExpectMsgAsync(new CancelCopies(Epoch), cancellationToken: Cancel);
         Assert.Equal(20, (await ServesAsync()).TokensRecomputed);
         await Pipeline.WaitForStepAsync(Cancel);
         var whileItCopies = (await LoadAsync()).FreePages;

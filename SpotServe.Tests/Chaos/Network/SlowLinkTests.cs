@@ -15,7 +15,7 @@ public sealed class SlowLinkTests(ITestOutputHelper output)
 {
     private const int Streams = 16;
 
-    private const int AttemptsMax = 2_000;
+    private const int AttemptsMax = 24_000;
 
     /// <summary>Its 5 MB of weights take some seconds.</summary>
     private const double SlowBitsPerSecond = 12e6;
@@ -122,7 +122,9 @@ public sealed class SlowLinkTests(ITestOutputHelper output)
         var answer = "";
         for (var attempt = 0; attempt < AttemptsMax; attempt++)
         {
-            answer = await http.GetStringAsync("/ready", TestContext.Current.CancellationToken);
+            // Of a control node that is not ready as well: it says why.
+            using var response = await http.GetAsync("/ready", TestContext.Current.CancellationToken);
+            answer = await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
             if (answer.Contains("pages go to", StringComparison.Ordinal)) return;
             await timer.WaitForNextTickAsync(TestContext.Current.CancellationToken);
         }

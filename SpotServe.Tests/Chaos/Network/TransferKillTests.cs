@@ -28,7 +28,7 @@ public sealed class TransferKillTests(ITestOutputHelper output)
     /// a few kilobytes.</summary>
     private const long PageBytesBefore = 256_000;
 
-    private const int AttemptsMax = 6_000;
+    private const int AttemptsMax = 24_000;
     private static readonly TimeSpan Period = TimeSpan.FromMilliseconds(10);
 
     private enum Side
