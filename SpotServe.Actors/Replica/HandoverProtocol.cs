@@ -143,7 +143,9 @@ internal static class HandoverProtocol
 
     /// <summary>Wait no longer for old replicas that have not handed over: serve with what is here. The first of these
     /// makes the replica serve; repeated ones are answered again.</summary>
-    public sealed record ServeNow(Epoch Epoch) : IMessage;
+    /// <param name="HomeMayCome">The home is not known to be lost. Until it has handed over it may write to pages that
+    /// are shared with it, so that it is waited for: the next of these comes soon.</param>
+    public sealed record ServeNow(Epoch Epoch, bool HomeMayCome) : IMessage;
 
     /// <summary>New replica to its parent: it serves.</summary>
     /// <param name="Sequences">Sequences that it took over.</param>

@@ -31,7 +31,7 @@ internal sealed partial class ReplicaActor
             _log.Warning("Replica {0} of {1} goes without some pages: {2}", _replica, _epoch, lost.Reason);
             OnCopyOver(lost.Job, 0, arrived: false);
         });
-        Receive<ServeNow>(IsForThis, _ => ServeWithWhatIsHere("it was told to"));
+        Receive<ServeNow>(IsForThis, OnServeNow);
         Receive<HandoverOverdue>(_ => ServeWithWhatIsHere($"nothing came for {_settings.HandoverMax.TotalSeconds} s"));
         Receive<ReplicaProtocol.Submit>(OnSubmitWhileReceiving);
         Receive<ReplicaControlProtocol.Drain>(IsCurrent, drain =>
@@ -71,6 +71,14 @@ internal sealed partial class ReplicaActor
         }
 
         ServeWhenComplete();
+    }
+
+    private void OnServeNow(ServeNow now)
+    {
+        // A home that only takes long, with slow steps before a node's deadline, is better waited for than given up.
+        if (now.HomeMayCome && _incoming!.IsHomeMissing)
+            _log.Debug("Replica {0} of {1} waits for its home", _replica, _epoch);
+        else ServeWithWhatIsHere("it was told to");
     }
 
     private void OnCopyOver(long job, long bytes, bool arrived)

@@ -27,10 +27,10 @@ public sealed record RequestOptions
     /// alone.</summary>
     public int LossesMax { get; init; } = 3;
 
-    /// <summary>Replicas that may be lost while it runs alone and gets nowhere before it is ended. The first may be
-    /// chance: under steady kills, one of a few hundred losses falls into the moment in which some request runs
-    /// alone.</summary>
-    public int LossesAloneMax { get; init; } = 2;
+    /// <summary>Replicas that may be lost while it runs alone and gets nowhere before it is ended. Two may be chance:
+    /// under steady kills, one of a few hundred losses falls into the moment in which some request runs alone, and one
+    /// of ten thousand simulated clusters had two of them after each other.</summary>
+    public int LossesAloneMax { get; init; } = 3;
 
     /// <summary>Finds stop strings in tokens; null leaves that to whoever reads the request.</summary>
     public StopSearchFactory? StopSearch { get; init; }

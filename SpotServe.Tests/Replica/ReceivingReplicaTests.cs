@@ -21,14 +21,31 @@ public sealed class ReceivingReplicaTests : ReplicaTestKit
         Submit(Request("early", 4, 9), Entity);
 
         if (byDrain) Replica.Tell(new ReplicaControlProtocol.Drain(Epoch), TestActor);
-        else Replica.Tell(new ServeNow(Epoch), TestActor);
+        else Replica.Tell(new ServeNow(Epoch, HomeMayCome: false), TestActor);
 
         var lost = await Parent.ExpectMsgAsync<ReplicaControlProtocol.ReplicaLost>(cancellationToken: Cancel);
         Assert.Contains("replica 0 before it has not handed over", lost.Reason, StringComparison.Ordinal);
         await Entity.ExpectMsgAsync<ReplicaProtocol.Rejected>(cancellationToken: Cancel);
         Replica.Tell(new SequencesHandedOver(Epoch, 0, [], IsLast: true), home);
-        Replica.Tell(new ServeNow(Epoch), TestActor);
+        Replica.Tell(new ServeNow(Epoch, HomeMayCome: false), TestActor);
         Assert.False(Parent.HasMessages);
+    }
+
+    [Fact]
+    public async Task Replica_that_is_to_serve_waits_for_a_home_that_is_only_late()
+    {
+        Start(expects: [0, 1]);
+        var (home, guest) = (CreateTestProbe(), CreateTestProbe());
+        Replica.Tell(new HandoverOpened(Epoch, 0, IsHome: true, []), home);
+        Replica.Tell(new HandoverOpened(Epoch, 1, IsHome: false, []), guest);
+
+        Replica.Tell(new ServeNow(Epoch, HomeMayCome: true), TestActor);
+        await LoadAsync();
+        Replica.Tell(new SequencesHandedOver(Epoch, 0, [], IsLast: true), home);
+        // The guest does not come, and is not waited for.
+        Replica.Tell(new ServeNow(Epoch, HomeMayCome: true), TestActor);
+
+        await ServesAsync();
     }
 
     [Fact]
@@ -54,7 +71,7 @@ public sealed class ReceivingReplicaTests : ReplicaTestKit
         Replica.Tell(new HandoverOpened(Epoch, 0, IsHome: true, []), home);
         Replica.Tell(new SequencesHandedOver(Epoch, 0, [], IsLast: true), home);
 
-        Replica.Tell(new ServeNow(Epoch), TestActor);
+        Replica.Tell(new ServeNow(Epoch, HomeMayCome: false), TestActor);
 
         Assert.Equal(0, (await ServesAsync()).Sequences);
     }
@@ -90,7 +107,7 @@ public sealed class ReceivingReplicaTests : ReplicaTestKit
             new SequencesHandedOver(Epoch, 0, [Handed(Request("a", 20, 9), 1, 3, 4)], IsLast: true), home);
         var copy = await Parent.ExpectMsgAsync<CopyPages>(cancellationToken: Cancel);
 
-        Replica.Tell(new ServeNow(Epoch), TestActor);
+        Replica.Tell(new ServeNow(Epoch, HomeMayCome: false), TestActor);
         await Parent.ExpectMsgAsync(new CancelCopies(Epoch), cancellationToken: Cancel);
         Assert.Equal(20, (await ServesAsync()).TokensRecomputed);
         await Pipeline.WaitForStepAsync(Cancel);

@@ -45,7 +45,7 @@ public sealed class LostReplicaTests : PatientTestKit
             if (replicaTells) Lose(wasInStep: true);
         }
 
-        for (var i = 0; i < 2; i++)
+        for (var i = 0; i < new RequestOptions().LossesAloneMax; i++)
         {
             Assert.True(NextSubmission().Request.RunsAlone);
             GoAlone();
@@ -68,17 +68,15 @@ public sealed class LostReplicaTests : PatientTestKit
         }
 
         // Submitted only once the third loss is in the journal.
-        Assert.True(NextSubmission().Request.RunsAlone);
-        Restart();
+        for (var i = 0; i < new RequestOptions().LossesAloneMax; i++)
+        {
+            Assert.True(NextSubmission().Request.RunsAlone);
+            Restart();
+            Assert.True(NextSubmission().Request.RunsAlone);
+            GoAlone();
+            Lose(wasInStep: true);
+        }
 
-        Assert.True(NextSubmission().Request.RunsAlone);
-        GoAlone();
-        Lose(wasInStep: true);
-        Assert.True(NextSubmission().Request.RunsAlone);
-        Restart();
-        Assert.True(NextSubmission().Request.RunsAlone);
-        GoAlone();
-        Lose(wasInStep: true);
         Assert.Equal(
             FinishReason.Failed, _reader.ExpectMsg<TokensAvailable>(cancellationToken: Cancel).Finished);
     }

@@ -19,11 +19,11 @@ public sealed class ReplayBudgetTests
         var ways = request.RunUntilEnded(() => tokensEach, attemptsMax: 100);
 
         Assert.Equal(together, ways.TakeWhile(way => way == NextAttempt.Together).Count());
-        Assert.Equal([NextAttempt.Alone, NextAttempt.Alone], ways.Skip(together));
+        Assert.Equal(Enumerable.Repeat(NextAttempt.Alone, Options.LossesAloneMax), ways.Skip(together));
     }
 
     [Fact]
-    public void Request_is_ended_only_after_it_got_nowhere_alone_twice_in_a_row() =>
+    public void Request_is_ended_only_after_it_got_nowhere_alone_three_times_in_a_row() =>
         Gen.Frequency((3, Gen.Int[0, 1]), (2, Gen.Int[2, 15]), (1, Gen.Int[16, 60])).Array[1, 60].Sample(tokens =>
         {
             var request = new Attempts();
@@ -32,8 +32,9 @@ public sealed class ReplayBudgetTests
             var ways = request.RunUntilEnded(left.Dequeue, tokens.Length);
 
             if (request.Next != NextAttempt.None) return;
-            Assert.Equal([NextAttempt.Alone, NextAttempt.Alone], ways.TakeLast(2));
-            Assert.All(tokens.Take(ways.Count).TakeLast(2), drawn => Assert.InRange(drawn, 0, 1));
+            var last = Options.LossesAloneMax;
+            Assert.Equal(Enumerable.Repeat(NextAttempt.Alone, last), ways.TakeLast(last));
+            Assert.All(tokens.Take(ways.Count).TakeLast(last), drawn => Assert.InRange(drawn, 0, 1));
         });
 
     [Fact]

@@ -9,6 +9,7 @@ internal sealed class SimCalm
     private static readonly TimeSpan CheckPeriod = TimeSpan.FromSeconds(0.1);
     private readonly SimCluster _cluster;
     private TimeSpan _disturbedAt;
+    private TimeSpan _orphansUntil;
 
     public SimCalm(SimCluster cluster)
     {
@@ -28,6 +29,12 @@ internal sealed class SimCalm
     }
 
     public void Disturb() => _disturbedAt = World.Now;
+
+    /// <summary>A control node that was given up has woken and ended. What it had submitted meanwhile is an orphan of
+    /// its replica, which gives it this long to be spoken for.</summary>
+    public void LeaveOrphans(TimeSpan grace) => _orphansUntil = World.Now + grace;
+
+    public bool HasOrphans => World.Now < _orphansUntil;
 
     private void Check()
     {

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Gateway;
+using SpotServe.Actors.Replica;
 using SpotServe.Actors.Requests;
 
 namespace SpotServe.Tests.Simulation;
@@ -171,7 +172,11 @@ internal sealed class SimCluster
         if (!control.Process.IsDead)
         {
             // When it wakes up it is told so; what it writes until then, the journal refuses.
-            WhenRunning(control.Process, () => StopControl(control));
+            WhenRunning(control.Process, () =>
+            {
+                StopControl(control);
+                Calm.LeaveOrphans(ReplicaSettings.Default.OrphanGrace);
+            });
         }
 
         for (var shard = 0; shard < ShardCount; shard++)

@@ -99,7 +99,7 @@ internal sealed class SimLaws
     {
         var key = (generated.Epoch, generated.Id);
         if (_generatedBy.TryAdd(key, replica) || _generatedBy[key].Equals(replica)) return;
-        if (_cluster.Calm.Lasts(CalmFor))
+        if (_cluster.Calm.Lasts(CalmFor) && !_cluster.Calm.HasOrphans)
             _world.Break($"both {_generatedBy[key].Path} and {replica.Path} generate {generated.Id}");
         _generatedBy[key] = replica;
     }

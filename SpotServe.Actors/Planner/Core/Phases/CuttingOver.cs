@@ -7,7 +7,8 @@ namespace SpotServe.Actors.Planner;
 
 /// <summary>The old replicas were told to stop and hand over the rest; the new ones serve as soon as they have it. From
 /// here on there is no way back.</summary>
-/// <param name="Limit">Then the new ones serve with what they have; as long again, and the change is given up.</param>
+/// <param name="Limit">Then the new ones serve with what they have, though not before a home that lives; when that
+/// takes long, too, the change is given up.</param>
 /// <param name="Leaders">Of the new replicas.</param>
 /// <param name="Stopping">Old replicas that have not said that they stand still.</param>
 /// <param name="NotServing">New replicas that do not serve yet.</param>
@@ -69,7 +70,7 @@ internal sealed record CuttingOver(
         else if (turn.Now >= Limit || turn.Now >= ServeAt)
         {
             foreach (var replica in NotServing)
-                turn.Send(Leaders[replica], new HandoverProtocol.ServeNow(Epoch));
+                turn.Send(Leaders[replica], new HandoverProtocol.ServeNow(Epoch, MayHomeCome(turn, replica)));
             Continue(turn, this with { ServeAt = turn.Now + turn.Limits.RepeatAfter, Stopping = [] });
         }
         else if (turn.Now >= RepeatAt)
@@ -89,6 +90,10 @@ internal sealed record CuttingOver(
             ServeAt = left.IsEmpty ? ServeAt ?? turn.Now + turn.Limits.AccusedAnswerMax : ServeAt,
         });
     }
+
+    /// <summary>The old replica whose pages a new one shares is not lost, only late.</summary>
+    private bool MayHomeCome(Turn turn, int replica) => Change.Decision.Successions.Any(
+        pair => pair.New == replica && pair.IsHome && turn.State.Active?.Replicas.ContainsKey(pair.Old) == true);
 
     private static void Continue(Turn turn, CuttingOver next)
     {
