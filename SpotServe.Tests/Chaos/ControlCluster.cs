@@ -1,5 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
 using SpotServe.Tests.EndToEnd;
 using Xunit;
 
@@ -24,7 +22,7 @@ internal sealed class ControlCluster : IAsyncDisposable
     private ControlCluster(int seeds, string? database)
     {
         _seeds = new SeedProcess?[seeds];
-        var ports = FreePorts(2 * seeds);
+        var ports = FreePorts.Take(2 * seeds);
         // Sorted, so that the first one founds the cluster and begins with the planner.
         _clusterPorts = [.. ports.Take(seeds).Order()];
         _httpPorts = ports[seeds..];
@@ -47,11 +45,20 @@ internal sealed class ControlCluster : IAsyncDisposable
     public static async Task<ControlCluster> StartAsync(int seeds, int nodes, string? database)
     {
         var cluster = new ControlCluster(seeds, database);
-        // The founder last: the others have to wait for it.
-        for (var i = seeds - 1; i >= 0; i--) cluster.StartSeed(i);
-        for (var i = 0; i < nodes; i++) cluster.AddNode();
-        for (var i = 0; i < seeds; i++) await cluster.ReadyAsync(i);
-        return cluster;
+        try
+        {
+            // The founder last: the others have to wait for it.
+            for (var i = seeds - 1; i >= 0; i--) cluster.StartSeed(i);
+            for (var i = 0; i < nodes; i++) cluster.AddNode();
+            for (var i = 0; i < seeds; i++) await cluster.ReadyAsync(i);
+            return cluster;
+        }
+        catch
+        {
+            // Its processes would take the processor from all tests that follow.
+            await cluster.DisposeAsync();
+            throw;
+        }
     }
 
     public void StartSeed(int seed) => _seeds[seed] = SeedProcess.Begin(
@@ -128,17 +135,4 @@ internal sealed class ControlCluster : IAsyncDisposable
     }
 
     private string[] SeedFlags() => [.. _clusterPorts.SelectMany(port => (string[])["--seed", $"127.0.0.1:{port}"])];
-
-    private static int[] FreePorts(int count)
-    {
-        var sockets = Enumerable.Range(0, count).Select(_ =>
-        {
-            var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
-            socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-            return socket;
-        }).ToArray();
-        int[] ports = [.. sockets.Select(socket => ((IPEndPoint)socket.LocalEndPoint!).Port)];
-        foreach (var socket in sockets) socket.Dispose();
-        return ports;
-    }
 }

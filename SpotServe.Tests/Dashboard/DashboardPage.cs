@@ -76,6 +76,10 @@ internal sealed class DashboardPage : IAsyncDisposable
         + " && document.querySelector('.phase').textContent === 'Serving'",
         count);
 
+    /// <summary>Waits until the panel of nodes no longer says that one has notice.</summary>
+    public async Task UntilNoneHasNoticeAsync() => await Page.WaitForFunctionAsync(
+        "() => !document.querySelector('.nodes [role=status]').textContent.includes('has notice')");
+
     public async Task SendAsync(string prompt, int tokens)
     {
         await Page.FillAsync("#prompt-text", prompt);

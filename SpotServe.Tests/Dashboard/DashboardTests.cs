@@ -30,6 +30,7 @@ public sealed class DashboardTests(DashboardCluster cluster) : IClassFixture<Das
         });
         // The fleet manager starts a node for each that went.
         await page.UntilAllServeAsync(4);
+        await page.UntilNoneHasNoticeAsync();
         await StreamThroughAsync(page, undisturbed, movesInTheMidst: true, async () =>
         {
             await page.Button($"Kill {(await page.NodesAsync())[0]}").ClickAsync();

@@ -8,7 +8,7 @@ namespace SpotServe.Tests.EndToEnd;
 [Collection(nameof(OneClusterAtATime))]
 public sealed class ConsolePipeTests
 {
-    private static readonly TimeSpan StartMax = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan StartMax = Waits.Max;
     private static readonly TimeSpan StopMax = TimeSpan.FromSeconds(60);
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -23,7 +23,7 @@ public sealed class ConsolePipeTests
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "The shell's ways to break a pipe are those of Linux.");
         var data = Directory.CreateTempSubdirectory("spotserve-test-").FullName;
-        var port = FreePort();
+        var port = FreePorts.Take(1)[0];
         using var seed = Start(shell, data, port);
         using var http = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}") };
         try
@@ -73,13 +73,5 @@ public sealed class ConsolePipeTests
         }
 
         Assert.Fail("it was not ready in time");
-    }
-
-    /// <summary>The system gives a port that is free; nobody else takes it so soon.</summary>
-    private static int FreePort()
-    {
-        using var listener = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
-        listener.Start();
-        return ((System.Net.IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

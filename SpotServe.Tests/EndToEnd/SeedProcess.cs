@@ -8,7 +8,7 @@ namespace SpotServe.Tests.EndToEnd;
 /// <summary>The real program as a user starts it, with everything that it starts. Disposal stops all of it.</summary>
 internal sealed partial class SeedProcess : IAsyncDisposable
 {
-    private static readonly TimeSpan StartMax = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan StartMax = Waits.Max;
 
     /// <summary>Flags that each seed and node gets as well, so that all that is tried here can be tried with them:
     /// SPOTSERVE_TEST_FLAGS="--data-tls".</summary>

@@ -14,6 +14,9 @@ public sealed partial class NodesPanel
     private int _graceSeconds = 30;
     private string _said = "";
 
+    /// <summary>The machine that <see cref="_said"/> tells to have notice; null when it tells something else.</summary>
+    private string? _noticed;
+
     /// <summary>The machine that is to be preempted once the button is pressed again; of a local fleet once
     /// suffices.</summary>
     private string? _asked;
@@ -33,6 +36,16 @@ public sealed partial class NodesPanel
     private int Present => Now.Nodes.Count(node => node.State != NodeState.Gone);
 
     private int Leaving => Now.Nodes.Count(node => node.State == NodeState.Leaving);
+
+    /// <summary>What came of the last order, as far as it is still true.</summary>
+    private string Said => _noticed is null
+        ? _said
+        : Now.Nodes.FirstOrDefault(node => node.Id == _noticed) switch
+        {
+            null => "",
+            { State: NodeState.Gone } node => $"{node.Name} has left.",
+            _ => _said,
+        };
 
     private static bool CanLeave(NodeView node) => node.State is not (NodeState.Leaving or NodeState.Gone);
 
@@ -62,23 +75,25 @@ public sealed partial class NodesPanel
         try
         {
             var refusal = await Cluster.PreemptAsync(node.Id, TimeSpan.FromSeconds(grace), CancellationToken.None);
-            _said = refusal ?? $"{node.Name} has notice: it leaves within {grace} s.";
+            Say(refusal ?? $"{node.Name} has notice: it leaves within {grace} s.", refusal is null ? node.Id : null);
         }
         catch (PlannerSilentException error)
         {
-            _said = error.Message;
+            Say(error.Message);
         }
     }
 
     private void Kill(NodeView node)
     {
         var info = Board.View?.Nodes.FirstOrDefault(known => known.Node == node.Id);
-        _said = info is null
+        Say(info is null
             ? $"{node.Name} is gone already."
-            : Local.Kill(info) ?? $"{node.Name} was killed without notice.";
+            : Local.Kill(info) ?? $"{node.Name} was killed without notice.");
     }
 
-    private async Task AddAsync() => _said =
+    private async Task AddAsync() => Say(
         await Fleet.ChangeSizeAsync(1, isMore: true, CancellationToken.None)
-            ?? "One more node starts; it joins in some seconds.";
+            ?? "One more node starts; it joins in some seconds.");
+
+    private void Say(string what, string? noticed = null) => (_said, _noticed) = (what, noticed);
 }
