@@ -83,7 +83,7 @@ internal sealed class PageCopyActor : ReceiveActor, IWithTimers
     private void OnLost(DevicePagesLost lost)
     {
         if (_open.RemoveAll(part => part.Device == lost.Device) == 0) return;
-        if (_lost is null) Cancel(lost.Reason);
+        Cancel(lost.Reason);
         EndWhenAllAnswered();
     }
 

@@ -90,7 +90,7 @@ internal sealed class InProcessReplica : IDisposable
         var error = TryStep(0, Draws);
         var endedAt = System.Diagnostics.Stopwatch.GetTimestamp();
         if (error is StepFailedException own) collectives[0].Abandon(own.Failure);
-        foreach (var thread in _threads) thread.Wait();
+        foreach (var thread in _threads) thread.EndStep();
         return (System.Diagnostics.Stopwatch.GetElapsedTime(leftAt, endedAt), error);
 
         Exception? TryStep(int rank, StepDraws draws)
@@ -118,7 +118,7 @@ internal sealed class InProcessReplica : IDisposable
         Begin(plan.StepId);
         foreach (var thread in _threads) thread.Start(() => Run(thread.Rank));
         Run(0);
-        foreach (var thread in _threads) thread.Wait();
+        foreach (var thread in _threads) thread.EndStep();
         var first = ends.Min(end => end.At);
         return [.. ends.Select(end => (end.Error, System.Diagnostics.Stopwatch.GetElapsedTime(first, end.At)))];
 
@@ -173,7 +173,7 @@ internal sealed class InProcessReplica : IDisposable
         }
 
         _stages[stage][0].Step(plan, _collectives.Of(stage)[0], Draws);
-        foreach (var thread in _threads) thread.Wait();
+        foreach (var thread in _threads) thread.EndStep();
     }
 
     private static void HandOver(TorchStageEngine from, TorchStageEngine[] to, int tokens)
@@ -185,6 +185,9 @@ internal sealed class InProcessReplica : IDisposable
     /// <summary>A lasting thread: libtorch keeps per-thread state that is dear to build for each step.</summary>
     private sealed class RankThread : IDisposable
     {
+        /// <summary>Longer than any step of a model that fits one machine, a prompt on processors included.</summary>
+        private static readonly TimeSpan StepMax = TimeSpan.FromMinutes(10);
+
         private readonly SemaphoreSlim _started = new(0);
         private readonly SemaphoreSlim _finished = new(0);
         private readonly Thread _thread;
@@ -206,9 +209,12 @@ internal sealed class InProcessReplica : IDisposable
             _started.Release();
         }
 
-        public void Wait()
+        /// <summary>Returns when the work is done.</summary>
+        /// <exception cref="TimeoutException">It takes so long that its device hangs.</exception>
+        /// <exception cref="InvalidOperationException">It failed.</exception>
+        public void EndStep()
         {
-            _finished.Wait();
+            if (!_finished.Wait(StepMax)) throw HasHung();
             if (_error is not null) throw new InvalidOperationException($"Rank {Rank} failed.", _error);
         }
 
@@ -216,10 +222,15 @@ internal sealed class InProcessReplica : IDisposable
         {
             _work = null;
             _started.Release();
-            _thread.Join();
+            // What the thread still uses is not taken from it.
+            if (!_thread.Join(StepMax)) throw HasHung();
             _started.Dispose();
             _finished.Dispose();
         }
+
+        private TimeoutException HasHung() => new(
+            $"Rank {Rank} did not end its step within {StepMax.TotalMinutes:0} minutes; its device may hang. End this "
+            + "process, and look at the device.");
 
         private void Loop()
         {
@@ -233,7 +244,7 @@ internal sealed class InProcessReplica : IDisposable
                 }
                 catch (Exception error)
                 {
-                    // The thread's edge: the caller of Wait gets it.
+                    // The thread's edge: the caller of EndStep gets it.
                     _error = error;
                 }
 
