@@ -107,15 +107,16 @@ public sealed class LocalFleetTests
     }
 
     [Fact]
-    public async Task Node_gets_its_share_of_the_cores()
+    public async Task Node_gets_its_share_of_the_cores_and_the_settings_of_a_quick_start()
     {
         await using var probe = new FleetProbe(LongGrace, nodeCount: 64);
 
         await FleetProbe.ExitOf(
-            probe.Start("echo $OMP_NUM_THREADS $SPOTSERVE_THREADS $OMP_WAIT_POLICY $DOTNET_gcServer"));
+            probe.Start("echo $OMP_NUM_THREADS $SPOTSERVE_THREADS $OMP_WAIT_POLICY $DOTNET_gcServer "
+                + "$DOTNET_EnableWriteXorExecute"));
 
         var share = Math.Max(1, Environment.ProcessorCount / 64);
-        Assert.Equal($"0: {share} {share} passive 0", await probe.NextLineAsync());
+        Assert.Equal($"0: {share} {share} passive 0 0", await probe.NextLineAsync());
     }
 
     [Fact]
