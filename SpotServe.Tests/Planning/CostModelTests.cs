@@ -9,6 +9,9 @@ public sealed class CostModelTests
     private static readonly LinkRates Links = new(20e9, 5e9, 1e9, 1e9, 20e-6);
     private static readonly Workload Load = new(1, 512, 128);
 
+    /// <summary>Of a replica that was busy for so long nothing older counts.</summary>
+    private const double ForGood = 1000;
+
     [Fact]
     public void Roofline_is_bound_by_weights_in_decode_and_by_arithmetic_in_prefill()
     {
@@ -58,19 +61,43 @@ public sealed class CostModelTests
         var other = ReplicaShape.Even(44, 1, 2, PaperSetup.T4);
         var plain = new RooflineCostModel(PlanningScenarios.Gpt, Links);
         var predicted = plain.Cost(shape, 4, Load, Batching.Fixed);
-        MeasuredTimes Measured(double factor) =>
-            new(shape, 4, Load, Batching.Fixed, predicted.Step * factor, predicted.Prefill * factor);
+        MeasuredTimes Measured(double factor, double seconds) => new(
+            shape, 4, Load, Batching.Fixed, predicted.Step * factor, predicted.Prefill * factor, seconds);
 
-        var corrected = new CorrectedCostModel(plain).With(Measured(1.5));
+        var corrected = new CorrectedCostModel(plain).With(Measured(1.5, ForGood));
 
         Assert.Equal(1.5, corrected.Cost(shape, 4, Load, Batching.Fixed).Step / predicted.Step, 9);
         Assert.Equal(1.5, corrected.Cost(shape, 1, Load, Batching.Fixed).Step
             / plain.Cost(shape, 1, Load, Batching.Fixed).Step, 9);
         Assert.Equal(1.5, corrected.Cost(other, 4, Load, Batching.Fixed).Step
             / plain.Cost(other, 4, Load, Batching.Fixed).Step, 9);
-        Assert.InRange(corrected.With(Measured(3)).Cost(shape, 4, Load, Batching.Fixed).Step / predicted.Step, 1.5, 2);
-        Assert.Equal(16, new CorrectedCostModel(plain).With(Measured(1000))
+        Assert.InRange(
+            corrected.With(Measured(3, 1)).Cost(shape, 4, Load, Batching.Fixed).Step / predicted.Step, 1.5, 2);
+        Assert.Equal(16, new CorrectedCostModel(plain).With(Measured(1000, ForGood))
             .Cost(shape, 4, Load, Batching.Fixed).Step / predicted.Step, 6);
+    }
+
+    /// <summary>The first steps of a layout are its slowest: code is compiled, caches are cold.</summary>
+    [Fact]
+    public void A_batch_size_that_was_measured_for_a_moment_is_expected_like_its_neighbours()
+    {
+        var shape = ReplicaShape.Even(44, 1, 4, PaperSetup.T4);
+        var plain = new RooflineCostModel(PlanningScenarios.Gpt, Links);
+        var known = new CorrectedCostModel(plain).With(Measured(1, 1.5, ForGood));
+
+        Assert.InRange(Ratio(known.With(Measured(8, 15, 0.1))), 1.5, 1.6);
+        var learned = Enumerable.Range(0, 15).Aggregate(known, (model, _) => model.With(Measured(8, 15, 1)));
+        Assert.InRange(Ratio(learned), 14, 15);
+
+        double Ratio(CorrectedCostModel model) => model.Cost(shape, 8, Load, Batching.Continuous).Step
+            / plain.Cost(shape, 8, Load, Batching.Continuous).Step;
+
+        MeasuredTimes Measured(int batch, double factor, double seconds)
+        {
+            var predicted = plain.Cost(shape, batch, Load, Batching.Continuous);
+            return new MeasuredTimes(
+                shape, batch, Load, Batching.Continuous, predicted.Step * factor, predicted.Prefill * factor, seconds);
+        }
     }
 
     /// <summary>Devices of which a sequence costs more than the model knows: alone it is right, of sixteen it is
@@ -96,7 +123,7 @@ public sealed class CostModelTests
         {
             var predicted = plain.Cost(shape, batch, Load, Batching.Continuous);
             return new MeasuredTimes(
-                shape, batch, Load, Batching.Continuous, predicted.Step * factor, predicted.Prefill * factor);
+                shape, batch, Load, Batching.Continuous, predicted.Step * factor, predicted.Prefill * factor, ForGood);
         }
     }
 

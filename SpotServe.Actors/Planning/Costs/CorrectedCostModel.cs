@@ -5,8 +5,15 @@ namespace SpotServe.Actors.Planning;
 /// <summary>What a running replica measured, to correct a cost model with.</summary>
 /// <param name="StepSeconds">Mean time of a decode step at this batch size, or 0 when none ran.</param>
 /// <param name="PrefillSeconds">Mean time of one prompt's pass, or 0 when none ran.</param>
+/// <param name="BusySeconds">How long the replica was busy while both were measured.</param>
 public sealed record MeasuredTimes(
-    ReplicaShape Shape, int Batch, Workload Load, Batching Batching, double StepSeconds, double PrefillSeconds);
+    ReplicaShape Shape,
+    int Batch,
+    Workload Load,
+    Batching Batching,
+    double StepSeconds,
+    double PrefillSeconds,
+    double BusySeconds);
 
 /// <summary>Ratios of measured to predicted times of the replicas with so many ranks whose slowest stage is on this
 /// kind, at one batch size.</summary>
@@ -110,8 +117,10 @@ public sealed class CorrectedCostModel(ICostModel inner, CostCorrections correct
 
     public CostCorrections Corrections => corrections;
 
-    /// <summary>Share of a new measurement in the ratio; the rest is what was measured before.</summary>
-    public double Weight { get; init; } = 0.25;
+    /// <summary>A replica that was busy for so long moves a ratio by 63 % of the way to what it measured, and a shorter
+    /// time by less: the first steps of a layout find code that is not compiled and caches that are cold, and one that
+    /// counted in full had four ranks expected fifteen times too slow.</summary>
+    public const double LearningSeconds = 4;
 
     public bool Knows(ReplicaShape shape) => inner.Knows(shape);
 
@@ -127,32 +136,31 @@ public sealed class CorrectedCostModel(ICostModel inner, CostCorrections correct
         };
     }
 
-    /// <summary>This model with one more measurement taken in; the first one for a shape counts in full.</summary>
+    /// <summary>This model with one more measurement taken in. A batch size that was not measured yet starts from what
+    /// the model expects of it now.</summary>
     public CorrectedCostModel With(MeasuredTimes measured)
     {
         Inputs.NotNegative(measured.StepSeconds, "The measured step time");
         Inputs.NotNegative(measured.PrefillSeconds, "The measured prefill time");
+        Inputs.NotNegative(measured.BusySeconds, "The time that was measured");
         var predicted = inner.Cost(measured.Shape, measured.Batch, measured.Load, measured.Batching);
         var kind = SlowestKind(measured.Shape);
         var size = 1 << (int)Math.Round(Math.Log2(measured.Batch));
-        var isKnown = corrections.Known(measured.Shape.Ranks, kind, size) is not null;
         var before = corrections.For(measured.Shape.Ranks, kind, size) with { BatchSize = size };
+        var weight = 1 - Math.Exp(-measured.BusySeconds / LearningSeconds);
         return new CorrectedCostModel(inner, corrections.With(before with
         {
-            Step = Blend(before.Step, measured.StepSeconds, predicted.Step, isKnown),
-            Prefill = Blend(before.Prefill, measured.PrefillSeconds, predicted.Prefill, isKnown),
-        }))
-        {
-            Weight = Weight,
-        };
+            Step = Blend(before.Step, measured.StepSeconds, predicted.Step, weight),
+            Prefill = Blend(before.Prefill, measured.PrefillSeconds, predicted.Prefill, weight),
+        }));
     }
 
-    private double Blend(double old, double measured, double predicted, bool known)
+    private static double Blend(double old, double measured, double predicted, double weight)
     {
         if (measured <= 0 || predicted <= 0) return old;
         var ratio = Math.Clamp(measured / predicted, 1 / RatioMax, RatioMax);
         // In logarithms, so that twice too slow and twice too fast weigh the same.
-        return known ? Math.Exp(((1 - Weight) * Math.Log(old)) + (Weight * Math.Log(ratio))) : ratio;
+        return Math.Exp(((1 - weight) * Math.Log(old)) + (weight * Math.Log(ratio)));
     }
 
     private static string SlowestKind(ReplicaShape shape) =>

@@ -38,7 +38,13 @@ internal static class StepTimes
         var each = predicted.Execution(inputs.Load.OutputTokens) / inputs.Load.OutputTokens * slowdown;
         var ratio = taken.TotalSeconds / tokens / each;
         return inputs.CostModel().With(new MeasuredTimes(
-                shape, running, inputs.Load, Batching.Continuous, predicted.Step * ratio, predicted.Prefill * ratio))
+                shape,
+                running,
+                inputs.Load,
+                Batching.Continuous,
+                predicted.Step * ratio,
+                predicted.Prefill * ratio,
+                busyTime.TotalSeconds))
             .Corrections;
     }
 
