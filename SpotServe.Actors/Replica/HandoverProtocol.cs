@@ -114,6 +114,10 @@ internal static class HandoverProtocol
 
         /// <summary>Of the last so many generated tokens, where the request wants them.</summary>
         public ImmutableArray<TokenLogprobs> Logprobs { get; init; } = [];
+
+        /// <summary>As of <see cref="GenerationRequest.RunsAlone"/>: a request that may be the cause of losses does not
+        /// come among others because one of them has moved it.</summary>
+        public bool RunsAlone { get; init; }
     }
 
     // New replica and its parent, which has every device of the replica do it.

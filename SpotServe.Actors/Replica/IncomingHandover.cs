@@ -152,6 +152,7 @@ internal sealed class IncomingHandover
             {
                 Logprobs = handed.Logprobs,
                 KeptPages = Math.Min(handed.KeptPages, pages.Length),
+                RunsAlone = handed.RunsAlone,
             };
             if (!sequences.TryAdd(handed.Id, (handed, state))) continue;
             foreach (var page in pages) taken[page.To] = page;

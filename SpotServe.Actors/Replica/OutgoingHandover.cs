@@ -253,6 +253,7 @@ internal sealed class OutgoingHandover
             KeptPages = state.KeptPages,
             Residence = sequence!.Residence,
             Logprobs = state.Logprobs,
+            RunsAlone = state.RunsAlone,
         };
     }
 

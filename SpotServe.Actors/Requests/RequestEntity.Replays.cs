@@ -41,7 +41,7 @@ internal sealed partial class RequestEntity
     }
 
     /// <param name="epoch">Of the lost replica. Where it has not run alone in that very epoch, it was handed over
-    /// since, and ran with others again.</param>
+    /// since, and not permitted again yet.</param>
     private void CountLoss(Epoch epoch)
     {
         _lossesUnwritten.Add(new LossCounted(_id, _clock.GetUtcNow(), WasTogether: _permitted != epoch));

@@ -33,7 +33,8 @@ internal static class RequestEvents
     }
 
     /// <summary>The replica was lost with the request in its step, as far as is known.</summary>
-    /// <param name="WasTogether">It did not run alone, even if it did before: it was handed over meanwhile.</param>
+    /// <param name="WasTogether">It did not run alone, even if it did before: it was handed over since, and not
+    /// permitted again yet.</param>
     public sealed record LossCounted(RequestId Id, DateTimeOffset At, bool WasTogether = false) : IRequestEvent;
 
     /// <summary>The request is about to be run alone, because of the losses before.</summary>

@@ -20,6 +20,7 @@ public sealed partial class ReplicaScheduler
         {
             Logprobs = [.. sequence.Logprobs],
             KeptPages = KeptPagesOf(sequence),
+            RunsAlone = sequence.RunsAlone,
         })];
     }
 
@@ -37,7 +38,7 @@ public sealed partial class ReplicaScheduler
         List<EndedSequence> ended = [];
         foreach (var state in sequences.OrderByDescending(state => state.Generated.Length))
         {
-            var request = new GenerationRequest(state.Id, state.Spec, state.Generated);
+            var request = new GenerationRequest(state.Id, state.Spec, state.Generated) { RunsAlone = state.RunsAlone };
             var sequence = new Sequence(request, _lastTicket + 1, _limits);
             if (sequence.Ending is { } reason)
             {

@@ -19,6 +19,9 @@ public sealed record SequenceState(
 
     /// <summary>How many of the first pages were kept for all prompts that begin alike.</summary>
     public int KeptPages { get; init; }
+
+    /// <summary>It is yet to be run alone, or was just about it: where it goes on it asks for that anew.</summary>
+    public bool RunsAlone { get; init; }
 }
 
 /// <summary>What became of adopted sequences.</summary>

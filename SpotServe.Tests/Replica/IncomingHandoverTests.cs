@@ -50,6 +50,18 @@ public sealed class IncomingHandoverTests
     }
 
     [Fact]
+    public void Request_that_was_to_run_alone_is_to_run_alone_here()
+    {
+        var incoming = Expecting(0);
+        incoming.OnOpened(Opened(0, isHome: true, 15), _home);
+
+        incoming.OnHandedOver(HandedOver(
+            0, Handed("suspect", 0, 0) with { RunsAlone = true }, Handed("other", 0, 0)));
+
+        Assert.Equal([true, false], incoming.Take().Select(taken => taken.State.RunsAlone));
+    }
+
+    [Fact]
     public void Home_page_beyond_this_replicas_pages_takes_another_id()
     {
         var incoming = Expecting(0);

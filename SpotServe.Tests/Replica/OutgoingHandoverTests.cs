@@ -37,6 +37,21 @@ public sealed class OutgoingHandoverTests
     }
 
     [Fact]
+    public void Request_that_is_to_run_alone_is_handed_over_as_such()
+    {
+        var fixture = new SchedulerFixture(Limits());
+        fixture.Submit(Request("suspect", 40, 100) with { RunsAlone = true });
+        fixture.Submit(Request("other", 40, 100));
+        var handover = Begin(fixture, Target(_one, "suspect", "other"));
+
+        Assert.Empty(handover.Finish(_ => null));
+
+        Assert.Equal(
+            [("other", false), ("suspect", true)],
+            Told(_one).Handed.Select(handed => (handed.Id.Value, handed.RunsAlone)).Order());
+    }
+
+    [Fact]
     public void Full_pages_are_told_once_while_it_decodes_and_the_rest_at_the_end()
     {
         var fixture = Decoding(["a"], promptTokens: 40);

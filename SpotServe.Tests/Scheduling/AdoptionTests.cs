@@ -43,6 +43,27 @@ public sealed class AdoptionTests
         Assert.Equal((SequencePhase.Prefill, 16, 2), (half.Phase, half.CachedTokens, half.Pages.Length));
     }
 
+    /// <summary>One that may kill replicas came among others with each hand-over that one of them caused, and was never
+    /// found out.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void What_was_to_run_alone_or_did_is_to_run_alone_where_it_goes_on(bool wasPermitted)
+    {
+        var before = new SchedulerFixture(Limits());
+        before.Submit(Request("suspect", 20, 30) with { RunsAlone = true });
+        before.Submit(Request("other", 20, 30));
+        before.Step();
+        Assert.Equal(new RequestId("suspect"), before.Scheduler.AwaitingPermit);
+        if (wasPermitted) Assert.True(before.Scheduler.Permit(new RequestId("suspect")));
+        var scheduler = new ReplicaScheduler(Limits());
+
+        scheduler.Adopt(before.Scheduler.Export());
+        Assert.True(scheduler.TryPlan(new StepPlan()));   // of the other; whoever has no pages yet gets them
+
+        Assert.Equal(new RequestId("suspect"), scheduler.AwaitingPermit);
+    }
+
     [Fact]
     public void Prompt_that_finds_no_room_for_the_rest_gives_its_pages_back()
     {

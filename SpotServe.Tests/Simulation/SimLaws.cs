@@ -99,7 +99,9 @@ internal sealed class SimLaws
     {
         var key = (generated.Epoch, generated.Id);
         if (_generatedBy.TryAdd(key, replica) || _generatedBy[key].Equals(replica)) return;
-        if (_cluster.Calm.Lasts(CalmFor) && !_cluster.Calm.HasOrphans)
+        // However long ago the first has died: the request may have waited for another one since.
+        var lives = _world.ProcessOf(_generatedBy[key]) is { IsDead: false };
+        if (lives && _cluster.Calm.Lasts(CalmFor) && !_cluster.Calm.HasOrphans)
             _world.Break($"both {_generatedBy[key].Path} and {replica.Path} generate {generated.Id}");
         _generatedBy[key] = replica;
     }
