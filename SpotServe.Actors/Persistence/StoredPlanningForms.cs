@@ -4,12 +4,22 @@ using SpotServe.Actors.Planning;
 namespace SpotServe.Actors.Persistence;
 
 /// <summary>Parts of the planner's stored events: what it learned, what was chosen, which machines it wants.</summary>
-internal sealed record CorrectionV1(int Ranks, string Kind, double Step, double Prefill, int? Batch = null)
+internal sealed record CorrectionV1(
+    int Ranks, string Kind, double Step, double Prefill, int? Batch = null, double? Seconds = null)
 {
-    public static CorrectionV1 Of(CostCorrection c) =>
-        new(c.Ranks, c.Kind, c.Step, c.Prefill, c.BatchSize == 1 ? null : c.BatchSize);
+    public static CorrectionV1 Of(CostCorrection c) => new(
+        c.Ranks,
+        c.Kind,
+        c.Step,
+        c.Prefill,
+        c.BatchSize == 1 ? null : c.BatchSize,
+        c.Seconds < CorrectedCostModel.RememberedSeconds ? c.Seconds : null);
 
-    public CostCorrection ToCorrection() => new(Ranks, Kind, Step, Prefill) { BatchSize = Batch ?? 1 };
+    public CostCorrection ToCorrection() => new(Ranks, Kind, Step, Prefill)
+    {
+        BatchSize = Batch ?? 1,
+        Seconds = Seconds ?? CorrectedCostModel.RememberedSeconds,
+    };
 }
 
 internal sealed record CorrectionsV1(CorrectionV1[] ByShape, double Step, double Prefill)

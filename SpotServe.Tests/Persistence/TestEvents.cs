@@ -18,7 +18,8 @@ internal static class TestEvents
             new RequestId("cmpl-01"), 12, [300, 0, 70_000])];
 
     private static CostCorrections Corrections => CostCorrections.None
-        .With(new CostCorrection(1, "cpu 2 GB", 1.25, 1)).With(new CostCorrection(2, "cpu 2 GB", 1.5, 0.75));
+        .With(new CostCorrection(1, "cpu 2 GB", 1.25, 1))
+        .With(new CostCorrection(2, "cpu 2 GB", 1.5, 0.75));
 
     private static ChosenObjective Choice => new(
         new LayoutObjective(Objective.Slo) { SloTarget = TimeSpan.FromSeconds(2.5), SloShare = 0.95 }, null);
@@ -95,6 +96,8 @@ internal static class TestEvents
             Resumed = new Resumption(4, 812, TimeSpan.FromMilliseconds(600)),
         }),
         new PlannerEvents.CostsLearned(new Epoch(4), At, Corrections),
+        new PlannerEvents.CostsLearned(new Epoch(4), At, CostCorrections.None.With(
+            new CostCorrection(4, "cpu 2 GB", 1.5, 0.75) { BatchSize = 8, Seconds = 1.5 })),
         new PlannerEvents.ObjectiveChosen(new Epoch(4), At, Choice),
         new PlannerEvents.ObjectiveChosen(new Epoch(4), At, new ChosenObjective(null, Choice.Chosen)),
         new PlannerEvents.FleetWished(new Epoch(4), At, Wish),

@@ -21,6 +21,9 @@ public sealed record CostCorrection(int Ranks, string Kind, double Step, double 
 {
     /// <summary>A power of two.</summary>
     public int BatchSize { get; init; } = 1;
+
+    /// <summary>How long replicas were busy while it was measured, as far as that still counts.</summary>
+    public double Seconds { get; init; } = CorrectedCostModel.RememberedSeconds;
 }
 
 /// <summary>What measured step times have taught: data, so that it can be stored and sent.</summary>
@@ -94,6 +97,7 @@ public sealed record CostCorrections(ImmutableArray<CostCorrection> ByShape, dou
         foreach (var known in ByShape.Append(new CostCorrection(0, "what was not measured", Step, Prefill)))
         {
             Inputs.AtLeast(known.BatchSize, 1, $"The batch size of a correction of {known.Kind}");
+            Inputs.Positive(known.Seconds, $"The measured time of a correction of {known.Kind}");
             Inputs.Positive(known.Step, $"The step times' correction of {known.Kind}");
             Inputs.Positive(known.Prefill, $"The prompt times' correction of {known.Kind}");
         }
@@ -110,17 +114,20 @@ public sealed class CorrectedCostModel(ICostModel inner, CostCorrections correct
     /// wrong.</summary>
     public const double RatioMax = 16;
 
+    /// <summary>What was measured counts for so much busy time at most, so that newer times soon outweigh it.</summary>
+    public const double RememberedSeconds = 4;
+
+    /// <summary>And what the model expected of a batch size before it was measured, for so much: the first steps of a
+    /// layout find code that is not compiled and caches that are cold, and a tenth of a second of them that counted in
+    /// full had four ranks expected fifteen times too slow.</summary>
+    private const double ExpectedSeconds = 0.5;
+
     public CorrectedCostModel(ICostModel inner)
         : this(inner, CostCorrections.None)
     {
     }
 
     public CostCorrections Corrections => corrections;
-
-    /// <summary>A replica that was busy for so long moves a ratio by 63 % of the way to what it measured, and a shorter
-    /// time by less: the first steps of a layout find code that is not compiled and caches that are cold, and one that
-    /// counted in full had four ranks expected fifteen times too slow.</summary>
-    public const double LearningSeconds = 4;
 
     public bool Knows(ReplicaShape shape) => inner.Knows(shape);
 
@@ -142,14 +149,16 @@ public sealed class CorrectedCostModel(ICostModel inner, CostCorrections correct
     {
         Inputs.NotNegative(measured.StepSeconds, "The measured step time");
         Inputs.NotNegative(measured.PrefillSeconds, "The measured prefill time");
-        Inputs.NotNegative(measured.BusySeconds, "The time that was measured");
+        Inputs.Positive(measured.BusySeconds, "The time that was measured");
         var predicted = inner.Cost(measured.Shape, measured.Batch, measured.Load, measured.Batching);
         var kind = SlowestKind(measured.Shape);
         var size = 1 << (int)Math.Round(Math.Log2(measured.Batch));
         var before = corrections.For(measured.Shape.Ranks, kind, size) with { BatchSize = size };
-        var weight = 1 - Math.Exp(-measured.BusySeconds / LearningSeconds);
+        var counted = corrections.Known(measured.Shape.Ranks, kind, size)?.Seconds ?? ExpectedSeconds;
+        var weight = measured.BusySeconds / (measured.BusySeconds + counted);
         return new CorrectedCostModel(inner, corrections.With(before with
         {
+            Seconds = Math.Min(counted + measured.BusySeconds, RememberedSeconds),
             Step = Blend(before.Step, measured.StepSeconds, predicted.Step, weight),
             Prefill = Blend(before.Prefill, measured.PrefillSeconds, predicted.Prefill, weight),
         }));
