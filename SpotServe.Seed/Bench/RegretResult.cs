@@ -73,7 +73,8 @@ internal sealed record RegretResult(
             {kind.WeightBytesPerSecond / 1e9:0.0} GB/s, {kind.FlopsPerSecond / 1e9:0} GFLOP/s and
             {kind.LayerOverheadSeconds * 1e6:0} us a layer. Prompts of {Sizes.PromptTokens} tokens, answers of
             {Sizes.OutputTokens}. Low load {Low.RequestsPerSecond:0.00} requests/s, high {High.RequestsPerSecond:0.00},
-            full {Sizes.Clients} clients that ask again at once. Expected: from what devices measured of themselves /
+            full {Warm.Instances.Length * Sizes.BatchMax} clients that ask again at once, {Sizes.BatchMax} of which a
+            replica serves together. Expected: from what devices measured of themselves /
             corrected by step times ({string.Join(", ", taught)}).
 
             """);

@@ -37,9 +37,14 @@ internal sealed class RegretRun(int nodes, Action<string> log)
         log($"{subject.Name}: starting {nodes} nodes");
         await using var cluster = await OwnCluster.StartAsync(
             Path.Combine(work, subject.Name),
-            ["--model", subject.Folder, "--nodes", $"{nodes}", "--objective", "latency", "--fleet", "none"], cancel);
+            [
+                "--model", subject.Folder, "--nodes", $"{nodes}", "--objective", "latency", "--fleet", "none",
+                "--sequences-max", $"{subject.Sizes.BatchMax}",
+            ],
+            cancel);
         var cold = await cluster.InputsAsync(cancel);
-        var load = new RequestLoad(cluster.Http, subject.Sizes);
+        // So many that every layout's places are taken: what it does then is its throughput.
+        var load = new RequestLoad(cluster.Http, subject.Sizes, nodes * subject.Sizes.BatchMax);
         var layouts = new RegretChoice(cold).Feasible();
         var left = (layouts.Length * 3) + 2;
         var alone = double.PositiveInfinity;

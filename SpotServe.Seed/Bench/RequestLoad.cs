@@ -5,8 +5,8 @@ using SpotServe.Actors.ModelFolder;
 namespace SpotServe.Seed.Bench;
 
 /// <summary>Sizes of the requests that a measurement makes.</summary>
-/// <param name="Clients">Of the full load: how many ask at once, each again as soon as it was answered.</param>
-internal sealed record RequestSizes(int PromptTokens, int OutputTokens, int Clients);
+/// <param name="BatchMax">Sequences that a replica runs at once, at most.</param>
+internal sealed record RequestSizes(int PromptTokens, int OutputTokens, int BatchMax);
 
 /// <summary>What a load met.</summary>
 /// <param name="Latencies">Of each request that came within the window, in seconds, rising. One that was not answered
@@ -26,7 +26,8 @@ internal sealed record MetLoad(double[] Latencies, int Unanswered, double Reques
 
 /// <summary>Requests with prompts of made tokens, all different, so that nothing is found in a cache of
 /// prefixes.</summary>
-internal sealed class RequestLoad(HttpClient http, RequestSizes sizes)
+/// <param name="clients">Of the full load: how many ask at once, each again as soon as it was answered.</param>
+internal sealed class RequestLoad(HttpClient http, RequestSizes sizes, int clients)
 {
     /// <summary>Ids that every model here can show.</summary>
     private const int FirstToken = 100;
@@ -82,7 +83,7 @@ internal sealed class RequestLoad(HttpClient http, RequestSizes sizes)
     {
         var clock = Stopwatch.StartNew();
         var (first, end) = (warm.TotalSeconds, (warm + window).TotalSeconds);
-        var spans = await Task.WhenAll(Enumerable.Range(0, sizes.Clients).Select(async _ =>
+        var spans = await Task.WhenAll(Enumerable.Range(0, clients).Select(async _ =>
         {
             var mine = new List<(double Begun, double Ended)>();
             while (clock.Elapsed.TotalSeconds is var begun && begun < end)

@@ -86,14 +86,14 @@ internal static class BenchCommand
         switch (model)
         {
             case BundledName:
-                return new RegretSubject(BundledName, SeedFlags.BundledModel(), new RequestSizes(64, 64, 48));
+                return new RegretSubject(BundledName, SeedFlags.BundledModel(), new RequestSizes(64, 64, BatchMax: 16));
             case SmallName:
                 var folder = Path.Combine(work, "made-160m");
                 MadeModel.WriteSmall(folder);
-                return new RegretSubject(SmallName, folder, new RequestSizes(32, 16, 16));
+                return new RegretSubject(SmallName, folder, new RequestSizes(32, 16, BatchMax: 8));
             default:
                 return new RegretSubject(
-                    ServedModel.Open(model).Name, Path.GetFullPath(model), new RequestSizes(32, 32, 16));
+                    ServedModel.Open(model).Name, Path.GetFullPath(model), new RequestSizes(32, 32, BatchMax: 8));
         }
     }
 }

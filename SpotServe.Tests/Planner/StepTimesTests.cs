@@ -1,22 +1,25 @@
-using SpotServe.Actors.Replica;
+using SpotServe.Actors.Planner;
 using Xunit;
 
 namespace SpotServe.Tests.Planner;
 
-/// <summary>What a token took is counted while requests run, and not while a replica is idle.</summary>
+/// <summary>Which times between two reports of a replica teach what its steps take.</summary>
 public sealed class StepTimesTests
 {
-    [Fact]
-    public void Running_time_counts_each_request_while_it_runs_and_nothing_between()
-    {
-        var time = new RunningTime();
-        time.Advance(TimeSpan.FromSeconds(10), running: 2);
-        time.Advance(TimeSpan.FromSeconds(13), running: 1);
-        time.Advance(TimeSpan.FromSeconds(14), running: 0);
-        time.Advance(TimeSpan.FromSeconds(60), running: 1);
-        time.Advance(TimeSpan.FromSeconds(61), running: 1);
+    [Theory]
+    [InlineData(1, 0, 1)]
+    [InlineData(1, 0, 0)]
+    [InlineData(4, 3, 6)]
+    [InlineData(16, 16, 16)]
+    [InlineData(16, 12, 20)]
+    public void Time_in_which_about_as_many_requests_ran_all_along_is_that_of_so_many(int mean, int first, int last) =>
+        Assert.True(StepTimes.IsSteady(mean, first, last));
 
-        Assert.Equal(TimeSpan.FromSeconds((3 * 2) + 1 + 1), time.Sequences);
-        Assert.Equal(TimeSpan.FromSeconds(5), time.Busy);
-    }
+    [Theory]
+    [InlineData(8, 0, 16)]
+    [InlineData(8, 16, 0)]
+    [InlineData(32, 64, 32)]
+    [InlineData(3, 0, 3)]
+    public void Time_in_which_many_came_or_ended_is_that_of_no_number(int mean, int first, int last) =>
+        Assert.False(StepTimes.IsSteady(mean, first, last));
 }

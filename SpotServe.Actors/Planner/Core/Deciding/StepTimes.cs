@@ -29,6 +29,7 @@ internal static class StepTimes
             (load.BusyTime - before.Load.BusyTime, load.SequenceTime - before.Load.SequenceTime);
         if (tokens < TokensMin || busyTime < BusyMin || time > ReportsApartMax) return null;
         var running = Math.Max(1, (int)Math.Round(taken / busyTime));
+        if (!IsSteady(running, before.Load.Running, load.Running)) return null;
         var state = turn.State = DeviceSurvey.Ensure(turn.State, turn.Options);
         if (state.Active is not { } active || DecisionInputs.OfLoad(state, turn.Options, turn.Now) is not { } inputs
             || ShapeOf(state.Survey!, active.Layout, load.Replica) is not { } shape) return null;
@@ -47,6 +48,16 @@ internal static class StepTimes
                 busyTime.TotalSeconds))
             .Corrections;
     }
+
+    /// <summary>
+    /// Whether the mean number of requests that ran is about what ran all the time. Where none ran and then many came,
+    /// half of them is the mean, though no step had that many, and the time went into their prompts: four ranks were
+    /// expected ten times too slow with eight sequences, after bursts of sixteen.
+    /// </summary>
+    /// <param name="mean">While any ran.</param>
+    /// <param name="first">At the first report.</param>
+    public static bool IsSteady(int mean, int first, int last) =>
+        Math.Max(Math.Abs(first - mean), Math.Abs(last - mean)) <= Math.Max(1, mean / 2);
 
     /// <summary>By the others that are busy on the same processors; devices with processors of their own have none,
     /// and nobody is counted for them.</summary>
