@@ -123,7 +123,7 @@ public sealed class LocalNode
         start.Environment["OMP_WAIT_POLICY"] = "passive";
         // One heap for each core and process is far too much memory with many nodes on one machine.
         start.Environment["DOTNET_gcServer"] = "0";
-        // Mapping each page of compiled code twice takes a seventh of what a node's start takes (docs/adr/0090).
+        // Mapping each page of compiled code twice takes time while a node starts (docs/adr/0090).
         start.Environment["DOTNET_EnableWriteXorExecute"] = "0";
         foreach (var (name, value) in options.Environment) start.Environment[name] = value;
     }

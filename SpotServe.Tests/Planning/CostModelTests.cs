@@ -61,8 +61,8 @@ public sealed class CostModelTests
         var other = ReplicaShape.Even(44, 1, 2, PaperSetup.T4);
         var plain = new RooflineCostModel(PlanningScenarios.Gpt, Links);
         var predicted = plain.Cost(shape, 4, Load, Batching.Fixed);
-        MeasuredTimes Measured(double factor, double seconds) => new(
-            shape, 4, Load, Batching.Fixed, predicted.Step * factor, predicted.Prefill * factor, seconds);
+        MeasuredTimes Measured(double factor, double seconds) =>
+            Times(plain, shape, 4, Batching.Fixed, factor, seconds);
 
         var corrected = new CorrectedCostModel(plain).With(Measured(1.5, ForGood));
 
@@ -92,12 +92,8 @@ public sealed class CostModelTests
         double Ratio(CorrectedCostModel model) => model.Cost(shape, 8, Load, Batching.Continuous).Step
             / plain.Cost(shape, 8, Load, Batching.Continuous).Step;
 
-        MeasuredTimes Measured(int batch, double factor, double seconds)
-        {
-            var predicted = plain.Cost(shape, batch, Load, Batching.Continuous);
-            return new MeasuredTimes(
-                shape, batch, Load, Batching.Continuous, predicted.Step * factor, predicted.Prefill * factor, seconds);
-        }
+        MeasuredTimes Measured(int batch, double factor, double seconds) =>
+            Times(plain, shape, batch, Batching.Continuous, factor, seconds);
     }
 
     /// <summary>Devices of which a sequence costs more than the model knows: alone it is right, of sixteen it is
@@ -119,12 +115,8 @@ public sealed class CostModelTests
         double Ratio(int batch) => corrected.Cost(shape, batch, Load, Batching.Continuous).Step
             / plain.Cost(shape, batch, Load, Batching.Continuous).Step;
 
-        MeasuredTimes Measured(int batch, double factor)
-        {
-            var predicted = plain.Cost(shape, batch, Load, Batching.Continuous);
-            return new MeasuredTimes(
-                shape, batch, Load, Batching.Continuous, predicted.Step * factor, predicted.Prefill * factor, ForGood);
-        }
+        MeasuredTimes Measured(int batch, double factor) =>
+            Times(plain, shape, batch, Batching.Continuous, factor, ForGood);
     }
 
     [Fact]
@@ -170,6 +162,15 @@ public sealed class CostModelTests
         Assert.True(double.IsInfinity(QueueEstimate.Of(2, 1, 1, 1, 1).Wait));
         Assert.Equal(0, QueueEstimate.Of(2, 1, 1, 1, 1).AtMost(100));
         Assert.Throws<PlanningInputException>(() => QueueEstimate.Of(double.NaN, 1, 1, 1, 1));
+    }
+
+    /// <summary>All that a replica does takes so many times what the model says.</summary>
+    private static MeasuredTimes Times(
+        RooflineCostModel model, ReplicaShape shape, int batch, Batching batching, double factor, double seconds)
+    {
+        var predicted = model.Cost(shape, batch, Load, batching);
+        return new MeasuredTimes(
+            shape, batch, Load, batching, predicted.Step * factor, predicted.Prefill * factor, seconds);
     }
 
     private static double ErlangC(int servers, double offered)
