@@ -13,6 +13,12 @@ namespace SpotServe.Actors.Cluster;
 /// </summary>
 internal sealed class NodeActor : ReceiveActor, IWithTimers
 {
+    /// <summary>From the first layout until the node tells unasked what it holds.</summary>
+    private static readonly TimeSpan RehearsalDelay = TimeSpan.FromSeconds(3);
+
+    /// <summary>No question has this number.</summary>
+    private const long UnaskedRound = 0;
+
     private readonly ModelSpec _model;
     private readonly IActorRef _planner;
     private readonly Action<string> _onUnfit;
@@ -27,6 +33,10 @@ internal sealed class NodeActor : ReceiveActor, IWithTimers
     private NodeInfo _node;
     private long _term;
     private PreemptionNotice? _notice;
+    /// <summary>The planner that asked last, itself: what goes by its proxy cannot go in fragments.</summary>
+    private IActorRef _asker = ActorRefs.Nobody;
+
+    private bool _hasRehearsed;
 
     /// <param name="planner">Proxy of the planner singleton.</param>
     /// <param name="shardProps">Props of the shard actor of a device, by device index.</param>
@@ -52,6 +62,7 @@ internal sealed class NodeActor : ReceiveActor, IWithTimers
         _shards = [.. node.Devices.Select(device =>
             Context.Watch(Context.ActorOf(shardProps(device.Index), $"shard-{device.Index}")))];
         Receive<Report>(_ => OnReport());
+        Receive<Rehearse>(_ => AskDevices(UnaskedRound, _asker));
         Receive<IPlannerCommand>(
             command => command.Term < _term,
             stale => _guard.Refuse(stale, Sender, $"the planner of term {stale.Term} is over"));
@@ -73,6 +84,7 @@ internal sealed class NodeActor : ReceiveActor, IWithTimers
             OnReport();
         });
         Receive<DeviceFailed>(OnDeviceFailed);   // from shards, as all that follow
+        Receive<DeviceConnected>(OnDeviceConnected);
         Receive<IEpochMessage>(_planner.Forward);
         Receive<ReplicaControlProtocol.IEvent>(_planner.Forward);
         Receive<HandoverProtocol.IMessage>(_planner.Forward);
@@ -190,8 +202,25 @@ internal sealed class NodeActor : ReceiveActor, IWithTimers
 
         // Only the newest question is of interest to anyone.
         _rounds.Clear();
-        _rounds[question.Round] = new HoldingsRound(Sender);
-        foreach (var device in _node.Devices) _shards[device.Index].Tell(question);
+        _asker = Sender;
+        AskDevices(question.Round, Sender);
+    }
+
+    private void AskDevices(long round, IActorRef asker)
+    {
+        _rounds[round] = new HoldingsRound(asker);
+        foreach (var device in _node.Devices) _shards[device.Index].Tell(new GetHoldings(round) { Term = _term });
+    }
+
+    /// <summary>The first time that a node says what it serves takes it up to 100 ms, as its code is compiled then. So
+    /// that this is not when a machine was lost and all wait for this node's answer, it answers once unasked; the
+    /// planner takes no answer of that round.</summary>
+    private void OnDeviceConnected(DeviceConnected connected)
+    {
+        _planner.Forward(connected);
+        if (_hasRehearsed) return;
+        _hasRehearsed = true;
+        Timers.StartSingleTimer(nameof(Rehearse), Rehearse.Instance, RehearsalDelay);
     }
 
     private void OnDeviceHoldings(DeviceHoldings answer)
@@ -241,6 +270,11 @@ internal sealed class NodeActor : ReceiveActor, IWithTimers
     {
         Invariant.Holds(index >= 0 && index < _shards.Length);
         return _shards[index];
+    }
+
+    private sealed record Rehearse : INoSerializationVerificationNeeded
+    {
+        public static Rehearse Instance { get; } = new();
     }
 
     private sealed record HoldingsRound(IActorRef Asker)

@@ -41,6 +41,7 @@ public static class ControlHosting
         ClusterBoard board,
         TimeProvider clock) => builder
         .AddTokenThread()
+        .AddFailureRehearsal()
         .WithSingleton<PlannerKey>(
             MemberRoles.PlannerName,
             PlannerProps(planner, clock, AkkaMembership.Instance, gateway.Journal),

@@ -28,6 +28,7 @@ public static class NodeHosting
         IStageLauncher launcher,
         NodeDeparture departure,
         Action<string> onUnfit) => builder
+        .AddFailureRehearsal()
         .WithSingletonProxy<PlannerKey>(
             MemberRoles.PlannerName, new ClusterSingletonOptions { Role = MemberRoles.Control })
         .WithActors((system, registry) =>

@@ -5,8 +5,7 @@ using SpotServe.Seed.Hosting;
 
 namespace SpotServe.Seed.Commands;
 
-/// <summary>`bench`: measurements of whole clusters on this machine. Not in the help: those who measure find it in
-/// README.</summary>
+/// <summary>`bench`: measurements of whole clusters on this machine.</summary>
 internal static class BenchCommand
 {
     private const string BundledName = "bundled";
@@ -48,7 +47,6 @@ internal static class BenchCommand
         {
             Regret, Models, Nodes, Seconds, Out,
         };
-        command.Hidden = true;
         command.SetAction((parsed, cancel) => RootCommands.Serving(() => RunAsync(parsed, cancel), cancel));
         return command;
     }

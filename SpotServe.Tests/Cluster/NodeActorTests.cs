@@ -46,6 +46,24 @@ public sealed class NodeActorTests : PatientTestKit
     }
 
     [Fact]
+    public void Node_whose_layout_connected_says_once_unasked_what_it_holds_in_a_round_that_no_question_has()
+    {
+        _node.Tell(new GetHoldings(1) { Term = 2 }, _planner);
+        _shard.ExpectMsg<GetHoldings>(cancellationToken: Cancel);
+        _shard.Reply(new DeviceHoldings(Device, [], []));
+        Assert.Equal(1, Expect<NodeHoldings>().Round);
+
+        _node.Tell(new DeviceConnected(new Epoch(1), Device));
+        _node.Tell(new DeviceConnected(new Epoch(2), Device));
+        Assert.Equal(0, _shard.ExpectMsg<GetHoldings>(cancellationToken: Cancel).Round);
+        _shard.Reply(new DeviceHoldings(Device, [], []));
+
+        Assert.Equal(0, Expect<NodeHoldings>().Round);
+        _node.Tell(new GetHoldings(2) { Term = 2 }, _planner);
+        Assert.Equal(2, _shard.ExpectMsg<GetHoldings>(cancellationToken: Cancel).Round);
+    }
+
+    [Fact]
     public void Planner_of_a_lower_term_than_was_heard_is_not_obeyed()
     {
         _node.Tell(new GetHoldings(1) { Term = 2 });
@@ -116,7 +134,7 @@ public sealed class NodeActorTests : PatientTestKit
         }
     }
 
-    private void Expect<T>() => _planner.FishForMessage<T>(_ => true, cancellationToken: Cancel);
+    private T Expect<T>() => _planner.FishForMessage<T>(_ => true, cancellationToken: Cancel);
 
     private sealed class Passing : ReceiveActor
     {

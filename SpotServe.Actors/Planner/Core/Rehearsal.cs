@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using SpotServe.Actors.Cluster;
 using SpotServe.Actors.Execution;
 using SpotServe.Actors.Planning;
@@ -10,38 +11,56 @@ namespace SpotServe.Actors.Planner;
 internal static class Rehearsal
 {
     /// <param name="serving">A state in which a layout serves and nothing is under way.</param>
-    public static void Run(PlannerCore core, PlannerState serving, DateTimeOffset now)
+    /// <returns>What each of them came to. None while there are fewer than two nodes.</returns>
+    public static ImmutableArray<PlannerState> Run(PlannerCore core, PlannerState serving, DateTimeOffset now)
     {
-        if (serving.Active is not { } active || serving.Nodes.Count < 2) return;
+        if (serving.Active is not { } active || serving.Nodes.Count < 2) return [];
         var last = active.Layout.Placement[^1].Node;
         var address = last.Split('#')[0];
-        Play(core, serving, new MemberLeaving(address), now);
-        Play(core, serving, new MemberLost(address, "was lost in a rehearsal"), now);
+        return
+        [
+            Play(core, serving, now, new MemberLeaving(address)),
+            Play(core, serving, now, new MemberLost(address, "was lost in a rehearsal")),
+            // As a killed process is noticed: who lost a link to it says so before all have answered.
+            Play(
+                core,
+                serving,
+                now,
+                new MemberSuspected(address),
+                new MemberRefuses(address),
+                new ClusterProtocol.DeviceFailed(
+                    active.Epoch, active.Layout.Placement[0], "it lost a peer in a rehearsal", last)
+                {
+                    Kind = FailureKind.Peer,
+                }),
+        ];
     }
 
-    private static void Play(PlannerCore core, PlannerState state, object first, DateTimeOffset now)
+    private static PlannerState Play(
+        PlannerCore core, PlannerState state, DateTimeOffset now, params ReadOnlySpan<object> first)
     {
-        Hear(first);
+        foreach (var happened in first) Hear(happened);
         if (state.Due is { } due)
         {
             now = due.At;
             Hear(PlannerInputs.Tick.Instance);
         }
 
-        if (state.Phase is not Asking { Round: var round } || state.Active is not { } active) return;
+        if (state.Phase is not Asking { Round: var round } || state.Active is not { } active) return state;
         foreach (var replica in active.Replicas.Keys)
         {
             Hear(new ReplicaControlProtocol.ReplicaCacheReport(
                 active.Epoch, replica, [new CachedRequest(new RequestId($"rehearsal-{replica}"), 20, 10)]));
         }
 
-        foreach (var node in state.Nodes.Values)
+        foreach (var node in state.Nodes.Values.Where(node => !state.Accused.ContainsKey(node.Info.Node)))
         {
             Hear(new PlannerInputs.HoldingsReported(
                 round, node.Info.Node, [.. node.Info.Devices.Select(device => Held(state, active, node, device))]));
         }
 
         if (state.Phase is ChangingPhase { Change: var change }) GoThrough(change);
+        return state;
 
         void GoThrough(Change change)
         {

@@ -136,16 +136,36 @@ public sealed class PlannerCoreTests
         Assert.DoesNotContain(node, run.State.Nodes.Keys);
     }
 
+    [Fact]
+    public void Rehearsed_notice_and_losses_lead_to_a_layout_that_serves_without_the_node()
+    {
+        var run = Serving(nodes: 3);
+        var before = run.State.Journal.Epoch;
+        var last = run.State.Active!.Layout.Placement[^1].Node;
+
+        var ends = Rehearsal.Run(new PlannerCore(Options(nodes: 3)), run.State, run.Now);
+
+        Assert.Equal(3, ends.Length);
+        Assert.All(ends, end =>
+        {
+            Assert.IsType<Serving>(end.Phase);
+            Assert.Equal(before.Next, end.Active!.Epoch);
+            Assert.False(end.Active.Layout.Uses(last));
+        });
+    }
+
+    private static PlannerOptions Options(int nodes) => new()
+    {
+        DevicesExpected = nodes,
+        SequencesMax = 8,
+        StepTokensMax = 64,
+        WorkingBytes = 1 << 10,
+        Stated = new SourceRates(1e9, 1e9),
+    };
+
     private static CoreRun Serving(int nodes)
     {
-        var run = new CoreRun(new PlannerOptions
-        {
-            DevicesExpected = nodes,
-            SequencesMax = 8,
-            StepTokensMax = 64,
-            WorkingBytes = 1 << 10,
-            Stated = new SourceRates(1e9, 1e9),
-        });
+        var run = new CoreRun(Options(nodes));
         for (var i = 0; i < nodes; i++) run.World.Join(devices: 1, memoryBytes: 64L << 20);
         run.Pass(TimeSpan.FromSeconds(2), nodesReport: true, mailArrives: true);
         Assert.IsType<Serving>(run.State.Phase);
