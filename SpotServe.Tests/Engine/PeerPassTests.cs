@@ -69,6 +69,75 @@ public sealed class PeerPassTests
         }
     }
 
+    [Theory]
+    [InlineData(3, 5)]
+    [InlineData(4, 8)]
+    [InlineData(4, 9)]
+    [InlineData(4, 65)]
+    [InlineData(8, 3)]
+    public void No_rank_overwrites_what_another_has_not_read_where_tiles_have_owners(int ranks, int sums)
+    {
+        const int Passes = 6, Parts = 0, Sums = 1;
+        for (var seed = 0; seed < 40; seed++)
+        {
+            var random = new Random(seed);
+            // Of each rank: its next operation. Of a sum it first pushes parts of the others' tiles, then adds the
+            // parts of its own and pushes these sums, then reads the others' sums. A rank's part of a tile that
+            // another owns, and its sums of its own tiles, lie in different places.
+            var next = new int[ranks];
+            var places = new (int Sum, bool IsRead)[ranks, PeerPass.Slots, ranks, 2];
+            foreach (ref var place in System.Runtime.InteropServices.MemoryMarshal.CreateSpan(
+                ref places[0, 0, 0, 0], places.Length))
+            {
+                place = (-1, true);
+            }
+
+            while (true)
+            {
+                var able = Enumerable.Range(0, ranks).Where(IsAble).ToArray();
+                if (able.Length == 0) break;
+                Run(able[random.Next(able.Length)]);
+            }
+
+            Assert.All(next, operation => Assert.Equal(3 * sums * Passes, operation));
+
+            bool IsAble(int rank)
+            {
+                var (sum, operation) = (next[rank] / 3, next[rank] % 3);
+                if (sum == sums * Passes) return false;
+                return operation == 0 || Enumerable.Range(0, ranks).All(from => from == rank
+                    || places[rank, PeerPass.Slot(sum % sums, sums), from, operation - 1].Sum == sum);
+            }
+
+            void Run(int rank)
+            {
+                var (sum, operation) = (next[rank] / 3, next[rank] % 3);
+                var slot = PeerPass.Slot(sum % sums, sums);
+                for (var other = 0; other < ranks; other++)
+                {
+                    if (other == rank) continue;
+                    if (operation > 0) places[rank, slot, other, operation - 1].IsRead = true;
+                    if (operation == 2) continue;
+                    var kind = operation == 0 ? Parts : Sums;
+                    Assert.True(places[other, slot, rank, kind].IsRead, $"sum {sum} of rank {rank}, seed {seed}");
+                    places[other, slot, rank, kind] = (sum, false);
+                }
+
+                next[rank]++;
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(2, 64, 256, false)]
+    [InlineData(4, 4, 256, false)]
+    [InlineData(4, 8, 256, true)]
+    [InlineData(8, 32, 4, false)]
+    [InlineData(8, 32, 256, true)]
+    public void Tiles_have_owners_where_that_saves_bytes_and_each_rank_hears_of_each_other(
+        int ranks, int tokens, int tiles, bool expected) =>
+        Assert.Equal(expected, PeerPass.HasOwners(ranks, tokens, tiles));
+
     [Fact]
     public void Sums_of_all_steps_and_passes_have_numbers_of_their_own_and_none_is_that_of_empty_memory()
     {

@@ -38,7 +38,8 @@ internal sealed unsafe class CudaDecoder : IDisposable, ISampler
         var hasProducts = isInvariant && ChunkProducts.IsFor(stage.RankCount)
             && CudaDriver.Capability(device) == ChunkProducts.Capability;
         var parts = KernelPart.Of(
-            stage.Model, stage.RankCount, heads.QueryHeads / heads.KvHeads, model.HasFusedHeads(heads));
+            stage.Model, stage.RankCount, heads.QueryHeads / heads.KvHeads, model.HasFusedHeads(heads),
+            RowBlocks.For(stage.RankCount, stage.Model.HiddenSize, CudaDriver.MultiprocessorCount(device)));
         if (hasProducts) parts = [.. parts, .. KernelPart.OfPrompts(stage.Model, stage.RankCount)];
         // Ranks that sum have buffers for as many columns as the small products know.
         var isWide = hasProducts && stage.RankCount == 1

@@ -3,8 +3,8 @@ using SpotServe.Node.Engine.Blocks;
 namespace SpotServe.Node.Engine.Cuda;
 
 /// <summary>A pass whose ranks sum in each other's memory: all of it is one recording. A product over the ranks pushes
-/// its part of each tile to all of them as it is made, waits for theirs, and ends as a product of one rank
-/// does.</summary>
+/// its part of each tile, as it is made, to all of them or to the tile's owner, waits for the sum, and ends as a
+/// product of one rank does.</summary>
 internal sealed unsafe partial class DecodeLaunches
 {
     private const int GatherThreads = 128;
@@ -35,6 +35,7 @@ internal sealed unsafe partial class DecodeLaunches
         var arguments = PartOf(size, layer, input);
         AddsToResidual(ref arguments, next);
         arguments.Push = peers.Push(sum, SumCount, _slots.Sequence);
+        arguments.Push.HasOwners = PeerPass.HasOwners(_stage.RankCount, size.Tokens, arguments.Tiles) ? 1 : 0;
         arguments.From = peers.From(sum, SumCount);
         arguments.Stride = peers.Stride;
         arguments.Patience = peers.Waits;

@@ -8,6 +8,14 @@ namespace SpotServe.Node.Engine.Cuda;
 /// how a kernel is chosen by the number of columns.</summary>
 internal sealed unsafe partial class DecodeLaunches
 {
+    /// <summary>A stage of a ring: 64 values of a tile of 16 rows, or of 8 tokens.</summary>
+    private const int WeightBytes = 2_048;
+
+    private const int TokenBytes = 1_024;
+
+    /// <summary>A factor for each of 8 tokens.</summary>
+    private const int ScaleBytes = 32;
+
     private void Gate(PassSize size, int index)
     {
         var layer = _model.Layers[index];
@@ -117,31 +125,60 @@ internal sealed unsafe partial class DecodeLaunches
             return;
         }
 
-        var (suffix, tokenTiles, depth) = size.Tokens switch
+        var (columns, tokenTiles) = size.Tokens switch
         {
-            <= 8 => ("8", 1, 4),
-            <= 16 => ("16", 2, 4),
-            <= 32 => ("32", 4, layer == "partial" ? 4 : 3),
-            _ => ("64", 8, 3),
+            <= 8 => ("8", 1),
+            <= 16 => ("16", 2),
+            <= 32 => ("32", 4),
+            _ => ("64", 8),
         };
-        var isPartial = layer == "partial";
-        var isPair = tokenTiles >= 4 && !isPartial;
-        var rowTiles = isPartial ? 1 : 2;
-        var groups = isPartial ? _stage.RankCount : 1;
-        var tilesEach = isPair ? 4 : rowTiles * groups;
-        var most = isPair ? _multiprocessors / 2 : _multiprocessors * waves;
-        var blocks = Math.Min((arguments.Tiles + tilesEach - 1) / tilesEach, most);
-        var sums = rowTiles * tokenTiles;
+        fixed (LinearArguments* start = &arguments)
+        {
+            if (layer == "partial") Launch(layer + columns, PartialShape(arguments.Tiles, tokenTiles), start);
+            else if (tokenTiles >= 4) Launch(layer + columns, PairShape(arguments.Tiles, tokenTiles), start);
+            else if (tokenTiles == 1 && _stage.RankCount > 1)
+                Launch(layer + "8Slim", SmallShape(arguments.Tiles, rowTiles: 1, tokenTiles, waves: 2), start);
+            else Launch(layer + columns, SmallShape(arguments.Tiles, rowTiles: 2, tokenTiles, waves), start);
+        }
+    }
+
+    /// <summary>Blocks of 8 warps, one for each segment.</summary>
+    /// <param name="rowTiles">Of a block.</param>
+    private LaunchShape SmallShape(int tiles, int rowTiles, int tokenTiles, int waves)
+    {
+        const int Depth = 4;
+        var blocks = Math.Min((tiles + rowTiles - 1) / rowTiles, _multiprocessors * waves);
+        var ring = Segments * Depth * ((rowTiles * WeightBytes) + (tokenTiles * TokenBytes));
+        var bytes = ring + SumBytes(Segments, rowTiles * tokenTiles) + (tokenTiles * ScaleBytes);
+        return new LaunchShape(blocks, 1, 1, Segments * 32, bytes, 1, StartsEarly: true);
+    }
+
+    /// <summary>Clusters of two blocks for tiles of 64 rows.</summary>
+    private LaunchShape PairShape(int tiles, int tokenTiles)
+    {
+        const int Depth = 3;
+        var clusters = Math.Min((tiles + 3) / 4, _multiprocessors / 2);
+        var bytes = (4 * Depth * ((4 * WeightBytes) + (tokenTiles * TokenBytes))) + (tokenTiles == 4 ? 32_768 : 0)
+            + (tokenTiles * 2_128);
+        return new LaunchShape(2 * clusters, 1, 1, 256, bytes, 2, StartsEarly: true);
+    }
+
+    /// <summary>A rank's part of a row-parallel product.</summary>
+    private LaunchShape PartialShape(int tiles, int tokenTiles)
+    {
+        var (warps, groups) = (_rowBlocks.Warps, _rowBlocks.Tiles(_stage.RankCount));
+        var blocks = Math.Min((tiles + groups - 1) / groups, _multiprocessors * 2);
         // Groups of rows share a ring of tokens where these are many.
         var sharers = tokenTiles > 1 ? groups : 1;
-        var bytes = isPair
-            ? (4 * depth * (8_192 + (tokenTiles * 1_024))) + (tokenTiles == 4 ? 32_768 : 0) + (tokenTiles * 2_128)
-            : (8 / sharers * depth * ((sharers * rowTiles * 2_048) + (tokenTiles * 1_024)))
-                + ((sums <= 4 ? 2 : 1) * 8 * sums * 512) + (tokenTiles * 32);
-        var shape = new LaunchShape(
-            isPair ? 2 * blocks : blocks, 1, 1, 256, bytes, isPair ? 2 : 1, StartsEarly: true);
-        fixed (LinearArguments* start = &arguments) Launch(layer + suffix, shape, start);
+        var ring = warps / sharers * _rowBlocks.Depth(tokenTiles)
+            * ((sharers * WeightBytes) + (tokenTiles * TokenBytes));
+        var bytes = ring + SumBytes(warps, tokenTiles) + (tokenTiles * ScaleBytes);
+        return new LaunchShape(
+            blocks, 1, 1, warps * 32, _rowBlocks.SharedBytes(bytes), 1, StartsEarly: true);
     }
+
+    /// <param name="each">Tiles of sums of a warp.</param>
+    private static int SumBytes(int warps, int each) => (each <= 4 ? 2 : 1) * warps * each * 512;
 
     private void Launch(string name, in LaunchShape shape, void* arguments)
     {

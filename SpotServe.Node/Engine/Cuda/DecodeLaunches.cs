@@ -35,6 +35,7 @@ internal sealed unsafe partial class DecodeLaunches
     private readonly TensorMaps _maps;
     private readonly bool _fusesHeads;
     private readonly int _multiprocessors;
+    private readonly RowBlocks _rowBlocks;
 
     public DecodeLaunches(
         StageContext stage, DecodeModel model, DecodeBuffers buffers, StepSlots slots, CudaModule module,
@@ -49,6 +50,7 @@ internal sealed unsafe partial class DecodeLaunches
         _maps = new TensorMaps(stage.WeightType == TorchSharp.torch.ScalarType.Float16);
         _fusesHeads = model.HasFusedHeads(stage.Heads);
         _multiprocessors = CudaDriver.MultiprocessorCount(stage.Device.index);
+        _rowBlocks = RowBlocks.For(stage.RankCount, stage.Model.HiddenSize, _multiprocessors);
     }
 
     /// <summary>Sections of a pass: 1, or one more than there are sums over ranks.</summary>

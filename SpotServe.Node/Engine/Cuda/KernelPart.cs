@@ -20,7 +20,9 @@ internal sealed record KernelPart(string Name, params string[] Definitions)
     /// <param name="ranks">Of the stage: each has its segments of a row-parallel product.</param>
     /// <param name="group">Query heads that share a key head on a rank.</param>
     /// <param name="fusesHeads">The product that makes queries and keys turns them.</param>
-    public static IReadOnlyList<KernelPart> Of(ModelSpec model, int ranks, int group, bool fusesHeads)
+    /// <param name="rows">Blocks of row-parallel products, where there are several ranks.</param>
+    public static IReadOnlyList<KernelPart> Of(
+        ModelSpec model, int ranks, int group, bool fusesHeads, RowBlocks rows = default)
     {
         var element = ElementOf(model);
         var head = Define("HEAD_SIZE", model.HeadSize);
@@ -36,7 +38,11 @@ internal sealed record KernelPart(string Name, params string[] Definitions)
         if (fusesHeads) parts.Add(new KernelPart("HEADS", ofHeads));
         parts.Add(ranks == 1
             ? new KernelPart("RESIDUAL", any)
-            : new KernelPart("PARTIAL", [Define("ROW_SEGMENTS", Segments / ranks), .. any]));
+            : new KernelPart("PARTIAL",
+            [
+                Define("ROW_SEGMENTS", Segments / ranks), Define("ROW_WARPS", rows.Warps),
+                Define("ROW_BLOCKS", rows.Each), .. any,
+            ]));
         return parts;
     }
 

@@ -3,7 +3,10 @@
 
 #define KERNEL(threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks)
 
+// The slim ones, for several ranks, have one tile of rows a warp instead of two: two blocks a multiprocessor, so that a
+// block of the next kernel comes where one of this kernel ends.
 #define LINEAR_LAYERS(name, E) \
+  KERNEL(256, 2) name##8Slim(const __grid_constant__ LinearArgs args) { linear<1, 1, 4, 8, E>(args); } \
   KERNEL(256, 1) name##8(const __grid_constant__ LinearArgs args) { linear<1, 2, 4, 8, E>(args); } \
   KERNEL(256, 1) name##16(const __grid_constant__ LinearArgs args) { linear<2, 2, 4, 8, E>(args); } \
   KERNEL(256, 1) name##32(const __grid_constant__ LinearArgs args) { linearPair<4, 3, E>(args); } \
@@ -41,10 +44,15 @@ LINEAR_LAYERS(heads, ToAttention)
 LINEAR_LAYERS(residual, ToResidual)
 #elif defined(PART_PARTIAL)
 #include "linear.cuh"
-KERNEL(256, 1) partial8(const __grid_constant__ LinearArgs args) { linear<1, 1, 4, ROW_SEGMENTS, ToPartial>(args); }
-KERNEL(256, 1) partial16(const __grid_constant__ LinearArgs args) { linear<2, 1, 4, ROW_SEGMENTS, ToPartial>(args); }
-KERNEL(256, 1) partial32(const __grid_constant__ LinearArgs args) { linear<4, 1, 4, ROW_SEGMENTS, ToPartial>(args); }
-KERNEL(256, 1) partial64(const __grid_constant__ LinearArgs args) { linear<8, 1, 3, ROW_SEGMENTS, ToPartial>(args); }
+// Warps of a block and blocks of a multiprocessor: defined by the options. Fewer warps have deeper rings.
+#define PARTIAL(name, NT, depth, deepest, blocks) \
+  KERNEL(ROW_WARPS * 32, blocks) name(const __grid_constant__ LinearArgs args) { \
+    linear<NT, 1, (ROW_WARPS < 8 ? deepest : depth), ROW_SEGMENTS, ToPartial, ROW_WARPS>(args); \
+  }
+PARTIAL(partial8, 1, 4, 10, ROW_BLOCKS)
+PARTIAL(partial16, 2, 4, 10, 1)
+PARTIAL(partial32, 4, 4, 8, 1)
+PARTIAL(partial64, 8, 3, 6, 1)
 #elif defined(PART_COLUMNS)
 #include "products.cuh"
 PRODUCT(columns256, 256, 2, 1, ToElements)

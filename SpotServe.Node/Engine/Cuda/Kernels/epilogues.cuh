@@ -134,24 +134,41 @@ DEVICE void finishTile(const LinearArgs& args, const Ahead& a0, const Ahead& a1,
   }
 }
 
-// ---- ranks that sum by themselves: a lane pushes its part of a tile to all ranks and takes what they push it ----
-DEVICE void pushTile(const LinearArgs& args, u32 first, int tile, int tokenTile, int lane, const Floats& v) {
+// ---- ranks that sum by themselves: a lane pushes its part of a tile to all ranks and takes what they push it. Where
+// tiles have owners, it pushes it to the tile's, which adds the parts and pushes the sum to the others ----
+DEVICE int ownerOf(int tile, int ranks) { return tile & (ranks - 1); }
+
+template<int ranks>
+DEVICE void pushTile(const LinearArgs& args, u32 number, int tile, int tokenTile, int lane, const Floats& v) {
   const int g = lane >> 2, token = tokenTile * 8 + (lane & 3) * 2;
   if (tile >= args.tiles) return;
-  if (token < args.tokens) pushPair(args.push, first, pairPlace(tile, token, args.tokens, g), v.x, v.z);
-  if (token + 1 < args.tokens) pushPair(args.push, first, pairPlace(tile, token + 1, args.tokens, g), v.y, v.w);
+  const u32 to = args.push.hasOwners ? 1u << ownerOf(tile, ranks) & ~(1u << args.push.rank) : allRanks(ranks);
+  if (token < args.tokens) pushPair(args.push, number, pairPlace(tile, token, args.tokens, g), v.x, v.z, to);
+  if (token + 1 < args.tokens)
+    pushPair(args.push, number, pairPlace(tile, token + 1, args.tokens, g), v.y, v.w, to);
 }
-/// The sum of a tile goes where a product of one rank would go.
-template <int ranks>
-DEVICE void takeTile(const LinearArgs& args, u32 first, u32 step, int tile, int tokenTile, int lane,
+/// The sum of a tile goes where a product of one rank would go. `v`: this rank's part.
+template<int ranks>
+DEVICE void takeTile(const LinearArgs& args, u32 number, u32 step, int tile, int tokenTile, int lane, Floats v,
                      const float* scales) {
   const int g = lane >> 2, token = tokenTile * 8 + (lane & 3) * 2;
   const Ahead a0 = readAhead<ToResidual>(args, tile, g, token), a1 = readAhead<ToResidual>(args, tile, g, token + 1);
-  Floats v = {0.f, 0.f, 0.f, 0.f};
-  if (tile < args.tiles && token < args.tokens)
-    receivePairs<ranks>(args.from, args.stride, args.patience, first + args.push.index, step,
-                        pairPlace(tile, token, args.tokens, g),
-                        token + 1 < args.tokens ? pairPlace(tile, token + 1, args.tokens, g) : -1, v);
+  if (tile < args.tiles && token < args.tokens) {
+    const long long place0 = pairPlace(tile, token, args.tokens, g),
+                    place1 = token + 1 < args.tokens ? pairPlace(tile, token + 1, args.tokens, g) : -1;
+    const int owner = ownerOf(tile, ranks);
+    if (!args.push.hasOwners) {
+      receivePairs<ranks>(args.from, args.stride, args.patience, number, step, place0, place1, -1, v);
+    } else if (owner != args.push.rank) {
+      // The owner has no part to push, so its sum comes to that place.
+      receivePairs<1>(args.from + owner * args.stride, 0, args.patience, number, step, place0, place1, -1, v);
+    } else if (receivePairs<ranks>(args.from, args.stride, args.patience, number, step, place0, place1, owner, v)) {
+      // A sum that was given up is not pushed, so that the others, too, learn that there is none.
+      const u32 others = allRanks(ranks) & ~(1u << owner);
+      pushPair(args.push, number, place0, v.x, v.z, others);
+      if (place1 >= 0) pushPair(args.push, number, place1, v.y, v.w, others);
+    }
+  }
   finishTile<ToResidual>(args, a0, a1, tile, tokenTile, lane, v, scales);
 }
 

@@ -7,10 +7,10 @@
 // ranks add the rest: on the host, or here, tile by tile, so that a product over ranks ends as one of a single rank
 // does.
 //
-// A block is 8 warps; warp = (segment, group of rows). Each warp has a private ring of `Depth` stages of 64 k in shared
-// memory, filled by cp.async with its 16-byte chunks XORed with row % 8 and read by ldmatrix. The first stages of
-// weights are under way before the predecessor in the stream has finished, and loading runs on across the tiles of a
-// block.
+// A block is 8 warps, or 4 where a rank has few segments; warp = (segment, group of rows). Each warp has a private ring
+// of `Depth` stages of 64 k in shared memory, filled by cp.async with its 16-byte chunks XORed with row % 8 and read by
+// ldmatrix. The first stages of weights are under way before the predecessor in the stream has finished, and loading
+// runs on across the tiles of a block.
 #pragma once
 #include "epilogues.cuh"
 
@@ -37,18 +37,19 @@ template<int E> DEVICE int readableRow(const LinearArgs& args, int row, bool isH
 
 /// NT token tiles of 8, MT row tiles of 16 a warp, `Segments` K segments in this matrix. Where several groups of rows
 /// read a segment's tokens, and these are many, its warps share them in one ring.
-template<int NT, int MT, int Depth, int Segments, int E> DEVICE void linear(const LinearArgs& args) {
+template<int NT, int MT, int Depth, int Segments, int E, int Warps = 8> DEVICE void linear(const LinearArgs& args) {
   SHARED_MEMORY(memory);
-  constexpr int Groups = 8 / Segments, Tiles = Groups * MT, Items = Tiles * NT;
+  constexpr int Groups = Warps / Segments, Tiles = Groups * MT, Items = Tiles * NT;
   constexpr bool Shares = Groups > 1 && NT > 1;
   constexpr int Sharers = Shares ? Groups : 1, WeightBytes = MT * 2048, Loads = (2 * NT + Sharers - 1) / Sharers;
-  constexpr int StageBytes = Sharers * WeightBytes + NT * 1024, RingBytes = 8 / Sharers * Depth * StageBytes;
+  constexpr int StageBytes = Sharers * WeightBytes + NT * 1024, RingBytes = Warps / Sharers * Depth * StageBytes;
   constexpr int Buffers = MT * NT <= 4 ? 2 : 1;
+  constexpr bool HasSquares = E != ToPartial;
   const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, segmentIndex = warp % Segments, group = warp / Segments;
   const int k = args.k, segment = args.segment, chunks = (segment + 63) >> 6, blocks = (args.tiles + Tiles - 1) / Tiles;
   const u32 ring = sharedAddress(memory) + (Shares ? segmentIndex : warp) * Depth * StageBytes,
             sums = sharedAddress(memory) + RingBytes, ownWeights = Shares ? group * WeightBytes : 0;
-  float* scales = (float*)(memory + RingBytes + Buffers * 8 * MT * NT * 512);
+  float* scales = (float*)(memory + RingBytes + Buffers * Warps * MT * NT * 512);
   const int loadRow = lane >> 3, loadChunk = lane & 7;      // an instruction brings 4 rows of 8 chunks
   const long long column = (long long)segmentIndex * segment + loadChunk * 8;
   letDependentsStart();
@@ -94,6 +95,12 @@ template<int NT, int MT, int Depth, int Segments, int E> DEVICE void linear(cons
     if (issued < total) { loadTokens(nextChunk, nextStage); advance(); }
     commitCopies();
   }
+  // Read here, so that nobody waits for it when the parts are there.
+  u32 number = 0, step = 0;
+  if (E == ToPartial && args.push.sequence) {
+    number = (u32)loadFresh((const int*)args.push.sequence) + args.push.index;
+    step = (u32)loadFresh((const int*)args.push.sequence + 1);
+  }
 
   const int matrix = lane >> 3, matrixRow = lane & 7;
   int stage = 0, parity = 0;
@@ -106,9 +113,9 @@ template<int NT, int MT, int Depth, int Segments, int E> DEVICE void linear(cons
       for (int j = 0; j < NT; j++) acc[m][j][0] = acc[m][j][1] = acc[m][j][2] = acc[m][j][3] = 0.f;
     const int itemTile = block * Tiles + warp / NT, itemToken = (warp % NT) * 8 + (lane & 3) * 2;
     Ahead a0, a1;
-    Words squares[NT][2];
-    if (isFirst) fetchSquares<NT>(args, squares, 0, warp, lane);
-    if (warp < Items) {
+    Words squares[HasSquares ? NT : 1][2];
+    if constexpr (HasSquares) { if (isFirst) fetchSquares<NT>(args, squares, 0, warp, lane); }
+    if (warp < Items && (HasSquares || !args.push.sequence)) {
       a0 = readAhead<E>(args, itemTile, lane >> 2, itemToken);
       a1 = readAhead<E>(args, itemTile, lane >> 2, itemToken + 1);
     }
@@ -146,31 +153,41 @@ template<int NT, int MT, int Depth, int Segments, int E> DEVICE void linear(cons
       if (++stage == Depth) stage = 0;
     }
 
-    const u32 buffer = sums + (Buffers == 2 ? parity * (8 * MT * NT * 512) : 0);
+    const u32 buffer = sums + (Buffers == 2 ? parity * (Warps * MT * NT * 512) : 0);
     if (Buffers == 1 && !isFirst) __syncthreads();
 #pragma unroll
     for (int m = 0; m < MT; m++)
 #pragma unroll
       for (int j = 0; j < NT; j++)
         storeShared4(buffer + ((segmentIndex * Tiles + group * MT + m) * NT + j) * 512 + lane * 16, acc[m][j]);
-    if (isFirst) putScales<NT>(args, squares, scales, 0, warp, lane);
+    if constexpr (HasSquares) {
+      if (isFirst) putScales<NT>(args, squares, scales, 0, warp, lane);
+    } else {
+      if (isFirst) for (int i = threadIdx.x; i < NT * 8; i += Warps * 32) scales[i] = 1.f;
+    }
     isFirst = false;
     __syncthreads();
     if constexpr (E == ToPartial) {
       if (args.push.sequence) {
-        // All parts leave before the first wait. Blocks start in the order of their numbers on every GPU, so the
-        // lowest that waits, waits for one that runs.
-        const u32 first = (u32)loadFresh((const int*)args.push.sequence),
-                  step = (u32)loadFresh((const int*)args.push.sequence + 1);
-        for (int item = warp; item < Items; item += 8)
-          pushTile(args, first, block * Tiles + item / NT, item % NT, lane,
-                   addSegments<Segments>(buffer + item * 512 + lane * 16, Items * 512));
-        for (int item = warp; item < Items; item += 8)
-          takeTile<8 / Segments>(args, first, step, block * Tiles + item / NT, item % NT, lane, scales);
+        // All parts leave before the first wait, and sums that others wait for are made first. Blocks start in the
+        // order of their numbers on every GPU, so the lowest that waits, waits for one that runs.
+        constexpr int Ranks = 8 / Segments;
+        auto partOf = [&](int item) { return addSegments<Segments>(buffer + item * 512 + lane * 16, Items * 512); };
+#pragma unroll 1
+        for (int item = warp; item < Items; item += Warps)
+          pushTile<Ranks>(args, number, block * Tiles + item / NT, item % NT, lane, partOf(item));
+#pragma unroll 1
+        for (int isOthers = 0; isOthers <= args.push.hasOwners; isOthers++)
+#pragma unroll 1
+          for (int item = warp; item < Items; item += Warps) {
+            const int tile = block * Tiles + item / NT;
+            if (args.push.hasOwners && (ownerOf(tile, Ranks) != args.push.rank) != isOthers) continue;
+            takeTile<Ranks>(args, number, step, tile, item % NT, lane, partOf(item), scales);
+          }
         continue;
       }
     }
-    for (int item = warp; item < Items; item += 8) {
+    for (int item = warp; item < Items; item += Warps) {
       const int tile = block * Tiles + item / NT;
       if (item != warp) {
         const int token = (item % NT) * 8 + (lane & 3) * 2;

@@ -18,7 +18,8 @@ struct PushArgs {
   u8* to[RANKS_MAX];      // of each rank
   const u32* sequence;    // [0]: number of the pass's first sum, [1]: the step; null where the host sums
   u32 index;              // of this sum in the pass
-  int ranks;
+  int ranks, rank;
+  int hasOwners;          // each tile's parts go to one rank, which adds them and pushes the sum
 };
 
 /// What ends a wait without its sum.
@@ -103,12 +104,14 @@ DEVICE long long pairPlace(int tile, int token, int tokens, int g) {
   const long long block = ((long long)tile * tokenTiles + (token >> 3)) * 2 + (token & 1);
   return (block * 32 + ((token & 7) >> 1) * 8 + g) * 16;
 }
-DEVICE void pushPair(const PushArgs& args, u32 first, long long place, float v0, float v1) {
-  const u64 tag = (u64)(first + args.index) << 32;
+/// `to`: a bit for each rank that gets the numbers.
+DEVICE void pushPair(const PushArgs& args, u32 number, long long place, float v0, float v1, u32 to) {
+  const u64 tag = (u64)number << 32;
   const u64 a = tag | __float_as_uint(v0), b = tag | __float_as_uint(v1);
 #pragma unroll
-  for (int r = 0; r < RANKS_MAX; r++) if (r < args.ranks) storePair(args.to[r] + place, a, b);
+  for (int r = 0; r < RANKS_MAX; r++) if (to >> r & 1) storePair(args.to[r] + place, a, b);
 }
+DEVICE u32 allRanks(int ranks) { return (1u << ranks) - 1; }
 
 template<int ranks> DEVICE float rankSum(const float* v) {
   if constexpr (ranks == 1) return v[0];
@@ -136,10 +139,11 @@ DEVICE void receivePair(const u8* from, long long stride, const PatienceArgs& pa
   v1 = rankSum<ranks>(high);
 }
 
-/// The same for two tokens that a lane has; `place1` below 0: it has one.
+/// The same for two tokens that a lane has; `place1` below 0: it has one. `own`: the rank whose part is in `v` already;
+/// -1 where all parts are to come. False: it was given up.
 template<int ranks>
-DEVICE void receivePairs(const u8* from, long long stride, const PatienceArgs& patience, u32 number, u32 step,
-                         long long place0, long long place1, Floats& v) {
+DEVICE bool receivePairs(const u8* from, long long stride, const PatienceArgs& patience, u32 number, u32 step,
+                         long long place0, long long place1, int own, Floats& v) {
   u64 a[2][ranks], b[2][ranks];
   const long long second = place1 < 0 ? place0 : place1;
   Wait wait = {0, 0};
@@ -147,23 +151,27 @@ DEVICE void receivePairs(const u8* from, long long stride, const PatienceArgs& p
   do {
     isThere = true;
 #pragma unroll
-    for (int r = 0; r < ranks; r++) {
-      loadPair(from + place0 + r * stride, a[0][r], b[0][r]);
-      loadPair(from + second + r * stride, a[1][r], b[1][r]);
-    }
+    for (int r = 0; r < ranks; r++)
+      if (r != own) {
+        loadPair(from + place0 + r * stride, a[0][r], b[0][r]);
+        loadPair(from + second + r * stride, a[1][r], b[1][r]);
+      }
 #pragma unroll
     for (int r = 0; r < ranks; r++)
-      isThere &= (u32)(a[0][r] >> 32) == number && (u32)(b[0][r] >> 32) == number
-          && (u32)(a[1][r] >> 32) == number && (u32)(b[1][r] >> 32) == number;
+      isThere &= r == own || ((u32)(a[0][r] >> 32) == number && (u32)(b[0][r] >> 32) == number
+                              && (u32)(a[1][r] >> 32) == number && (u32)(b[1][r] >> 32) == number);
   } while (!isThere && !wait.isOver(patience, step));
   float part[4][ranks];
 #pragma unroll
   for (int r = 0; r < ranks; r++) {
-    part[0][r] = __uint_as_float((u32)a[0][r]); part[1][r] = __uint_as_float((u32)a[1][r]);
-    part[2][r] = __uint_as_float((u32)b[0][r]); part[3][r] = __uint_as_float((u32)b[1][r]);
+    part[0][r] = r == own ? v.x : __uint_as_float((u32)a[0][r]);
+    part[1][r] = r == own ? v.y : __uint_as_float((u32)a[1][r]);
+    part[2][r] = r == own ? v.z : __uint_as_float((u32)b[0][r]);
+    part[3][r] = r == own ? v.w : __uint_as_float((u32)b[1][r]);
   }
   v.x = rankSum<ranks>(part[0]); v.y = rankSum<ranks>(part[1]);
   v.z = rankSum<ranks>(part[2]); v.w = rankSum<ranks>(part[3]);
+  return isThere;
 }
 
 // ---- logits of all ranks, on rank 0 ----

@@ -1,9 +1,10 @@
 // What the kernels share: types, memory access, tensor core instructions. No headers, so that NVRTC needs none.
 //
 // Defined by the compiler's options, where a part of the kernels needs them: HEAD_SIZE, GROUP (query heads that share a
-// kv head), ROW_SEGMENTS (K segments that a rank holds of a row-parallel matrix), ELEMENT_FLOAT16 where the weights are
-// float16 instead of bfloat16. Compile with --fmad=false: the order and the rounding of every sum is written out, never
-// left to the compiler.
+// kv head), ROW_SEGMENTS (K segments that a rank holds of a row-parallel matrix), ROW_WARPS and ROW_BLOCKS (warps of
+// such a product's block, blocks that a multiprocessor has room for), ELEMENT_FLOAT16 where the weights are float16
+// instead of bfloat16. Compile with --fmad=false: the order and the rounding of every sum is written out, never left to
+// the compiler.
 #pragma once
 
 typedef unsigned int u32;

@@ -51,7 +51,9 @@ DEVICE void enterRows(const RowArgs& args) {
         h0 = loadFresh(args.values + at);
         h1 = loadFresh(args.values + at + 8);
       }
-      if (pushes) pushPair(args.push, number, pairPlace(group, token, gridDim.x, g), h0, h1);
+      if (pushes)
+        pushPair(args.push, number + args.push.index, pairPlace(group, token, gridDim.x, g), h0, h1,
+                 allRanks(args.push.ranks));
       if (args.adds) { h0 = loadFresh(args.residual + at) + h0; h1 = loadFresh(args.residual + at + 8) + h1; }
       if (!pushes) { args.residual[at] = h0; args.residual[at + 8] = h1; }
       if (args.gain) {

@@ -11,6 +11,8 @@ internal unsafe struct PushArguments
     public nint Sequence;
     public int Index;
     public int Ranks;
+    public int Rank;
+    public int HasOwners;
 }
 
 [StructLayout(LayoutKind.Sequential)]

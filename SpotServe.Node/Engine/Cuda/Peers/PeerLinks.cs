@@ -107,7 +107,7 @@ internal sealed unsafe class PeerLinks : IDisposable
     /// <param name="sums">Of a pass.</param>
     public PushArguments Push(int index, int sums, nint sequence)
     {
-        var arguments = new PushArguments { Sequence = sequence, Index = index, Ranks = RankCount };
+        var arguments = new PushArguments { Sequence = sequence, Index = index, Ranks = RankCount, Rank = _rank };
         for (var rank = 0; rank < RankCount; rank++)
             arguments.To[rank] = _ends[rank].Received + (nint)(Part(index, sums, _rank) * Mine.PartBytes);
         return arguments;

@@ -9,13 +9,25 @@ namespace SpotServe.Node.Engine.Cuda;
 /// </summary>
 internal static class PeerPass
 {
-    /// <summary>Places for a sum. A rank that has all parts of sum i + 1 knows that all have read sum i, so two would
-    /// do, were it not for the end of a pass with an odd number of sums: the next one begins with the place that it
-    /// would use.</summary>
+    /// <summary>Places for a sum. A rank that has sum i + 1 got something of it from each other rank, which had read
+    /// sum i by then, so two would do, were it not for the end of a pass with an odd number of sums: the next one
+    /// begins with the place that it would use.</summary>
     public const int Slots = 3;
 
     /// <summary>Sums of prompts' chunks in a step.</summary>
     private const int ChunkSumsMax = 1 << 14;
+
+    /// <summary>Tokens from which on a sum in two steps is faster: its bytes count more than another way over the
+    /// link.</summary>
+    private const int OwnedTokensMin = 8;
+
+    /// <summary>Whether each tile of a product has a rank that adds the parts and pushes the sum to the others, so that
+    /// a number goes over the link 2 (ranks - 1) / ranks times from each GPU instead of ranks - 1 times. With two ranks
+    /// that is no less.</summary>
+    /// <param name="tiles">Of the product: each rank must get something from each other one in every sum, because this
+    /// says that a place is free again (<see cref="Slots"/>).</param>
+    public static bool HasOwners(int ranks, int tokens, int tiles) =>
+        ranks > 2 && tokens >= OwnedTokensMin && tiles >= ranks;
 
     /// <param name="index">Of the sum in its pass.</param>
     /// <param name="count">Sums of a pass.</param>
