@@ -119,6 +119,34 @@ public sealed class CostModelTests
             Times(plain, shape, batch, Batching.Continuous, factor, ForGood);
     }
 
+    /// <summary>Four and eight sequences were once measured while a machine was busy with other things, and sixteen when
+    /// it was not: two replicas that would run eight each were expected to be quicker than three with five.</summary>
+    [Fact]
+    public void A_step_takes_no_less_time_for_more_sequences_whatever_was_measured_of_them()
+    {
+        var shape = ReplicaShape.Even(6, 1, 1, PaperSetup.T4);
+        var plain = new RooflineCostModel(PlanningScenarios.Gpt, Links);
+        CostCorrection[] measured =
+        [
+            new(1, PaperSetup.T4.Name, 6.13, 6) { BatchSize = 1 },
+            new(1, PaperSetup.T4.Name, 10.57, 10) { BatchSize = 4 },
+            new(1, PaperSetup.T4.Name, 10.11, 10) { BatchSize = 8, Seconds = 2 },
+            new(1, PaperSetup.T4.Name, 5.77, 6) { BatchSize = 16 },
+        ];
+
+        var corrected = new CorrectedCostModel(plain, new CostCorrections([.. measured], 5.77, 6));
+
+        int[] sizes = [1, 2, 4, 8, 16, 32];
+        var steps = sizes.Select(size => Step(corrected, size)).ToArray();
+        Assert.Equal(steps.Order(), steps);
+        Assert.Equal(6.13, steps[0] / Step(plain, 1), 9);
+        Assert.InRange(steps[4] / Step(plain, 16), 7, 10);
+        Assert.Equal(10, corrected.Cost(shape, 8, Load, Batching.Continuous).Prefill
+            / plain.Cost(shape, 8, Load, Batching.Continuous).Prefill, 9);
+
+        double Step(ICostModel model, int batch) => model.Cost(shape, batch, Load, Batching.Continuous).Step;
+    }
+
     [Fact]
     public void Profile_is_read_between_its_points_along_a_line()
     {

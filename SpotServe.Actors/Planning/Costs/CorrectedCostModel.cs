@@ -38,24 +38,39 @@ public sealed record CostCorrections(ImmutableArray<CostCorrection> ByShape, dou
     /// <summary>The ratios that a replica's times are multiplied by: a sequence costs more of some devices than the
     /// model knows, and a step more of others, so they are those of its batch size; between two that were measured they
     /// are in proportion, beyond them those of the nearest.</summary>
-    public CostCorrection For(int ranks, string kind, int batch)
+    public CostCorrection For(int ranks, string kind, int batch) =>
+        Between(Of(ranks, kind), batch) ?? new CostCorrection(ranks, kind, Step, Prefill);
+
+    /// <param name="sizes">Of one kind of replica, in order.</param>
+    /// <returns>Null when there are none.</returns>
+    internal static CostCorrection? Between(ReadOnlySpan<CostCorrection> sizes, int batch)
     {
         CostCorrection? low = null, high = null;
-        foreach (var known in ByShape)
+        foreach (var known in sizes)
         {
-            if (known.Ranks != ranks || known.Kind != kind) continue;
             if (known.BatchSize <= batch && !(known.BatchSize < low?.BatchSize)) low = known;
             if (known.BatchSize >= batch && !(known.BatchSize > high?.BatchSize)) high = known;
         }
 
-        if (low is null || high is null || low == high)
-            return low ?? high ?? new CostCorrection(ranks, kind, Step, Prefill);
+        if (low is null || high is null || low == high) return low ?? high;
         var part = Math.Log2(batch / (double)low.BatchSize) / Math.Log2(high.BatchSize / (double)low.BatchSize);
         return low with
         {
             Step = low.Step * Math.Pow(high.Step / low.Step, part),
             Prefill = low.Prefill * Math.Pow(high.Prefill / low.Prefill, part),
         };
+    }
+
+    /// <summary>What was measured of such replicas, by batch size.</summary>
+    public ReadOnlySpan<CostCorrection> Of(int ranks, string kind)
+    {
+        var first = 0;
+        while (first < ByShape.Length && !IsOf(ByShape[first])) first++;
+        var end = first;
+        while (end < ByShape.Length && IsOf(ByShape[end])) end++;
+        return ByShape.AsSpan()[first..end];
+
+        bool IsOf(CostCorrection known) => known.Ranks == ranks && known.Kind == kind;
     }
 
     /// <summary>Null when no such replica was measured.</summary>
@@ -134,13 +149,44 @@ public sealed class CorrectedCostModel(ICostModel inner, CostCorrections correct
     public ReplicaCost Cost(ReplicaShape shape, int batch, Workload load, Batching batching)
     {
         var cost = inner.Cost(shape, batch, load, batching);
-        var ratio = corrections.For(shape.Ranks, SlowestKind(shape), batch);
+        var ratio = Ratio(shape, batch, load, batching);
         return cost with
         {
             Step = cost.Step * ratio.Step,
             Prefill = cost.Prefill * ratio.Prefill,
             Overhead = cost.Overhead * ratio.Prefill,
         };
+    }
+
+    /// <summary>
+    /// A step never takes less time for more sequences. Where what was measured says so, the sizes were measured beside
+    /// other work: eight sequences at a time when their machine had some, sixteen when it had none. Such sizes count as
+    /// one (<see cref="IsotonicRegression"/>), each for as long as it was measured.
+    /// </summary>
+    private CostCorrection Ratio(ReplicaShape shape, int batch, Workload load, Batching batching)
+    {
+        var kind = SlowestKind(shape);
+        var measured = corrections.Of(shape.Ranks, kind);
+        var isInOrder = true;
+        for (var i = 1; i < measured.Length; i++) isInOrder &= measured[i - 1].Step <= measured[i].Step;
+        // The inner model's steps never get shorter, so that only a ratio that falls can make them.
+        if (isInOrder) return corrections.For(shape.Ranks, kind, batch);
+
+        var (expected, logs) = (new double[measured.Length], new double[measured.Length]);
+        var weights = new double[measured.Length];
+        for (var i = 0; i < measured.Length; i++)
+        {
+            expected[i] = inner.Cost(shape, measured[i].BatchSize, load, batching).Step;
+            // In logarithms, so that twice too slow and twice too fast weigh the same.
+            logs[i] = Math.Log(expected[i] * measured[i].Step);
+            weights[i] = measured[i].Seconds;
+        }
+
+        IsotonicRegression.Pool(logs, weights);
+        var ordered = measured.ToArray();
+        for (var i = 0; i < ordered.Length; i++)
+            ordered[i] = ordered[i] with { Step = Math.Exp(logs[i]) / expected[i] };
+        return CostCorrections.Between(ordered, batch)!;
     }
 
     /// <summary>This model with one more measurement taken in. A batch size that was not measured yet starts from what
