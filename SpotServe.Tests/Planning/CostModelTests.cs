@@ -119,8 +119,8 @@ public sealed class CostModelTests
             Times(plain, shape, batch, Batching.Continuous, factor, ForGood);
     }
 
-    /// <summary>Four and eight sequences were once measured while a machine was busy with other things, and sixteen when
-    /// it was not: two replicas that would run eight each were expected to be quicker than three with five.</summary>
+    /// <summary>Four and eight sequences were once measured while a machine was busy with other things, and sixteen
+    /// when it was not: two replicas of eight each were expected to be quicker than three of five.</summary>
     [Fact]
     public void A_step_takes_no_less_time_for_more_sequences_whatever_was_measured_of_them()
     {
