@@ -53,7 +53,7 @@ internal static class Rehearsal
                 active.Epoch, replica, [new CachedRequest(new RequestId($"rehearsal-{replica}"), 20, 10)]));
         }
 
-        foreach (var node in state.Nodes.Values.Where(node => !state.Accused.ContainsKey(node.Info.Node)))
+        foreach (var node in state.Nodes.Values)
         {
             Hear(new PlannerInputs.HoldingsReported(
                 round, node.Info.Node, [.. node.Info.Devices.Select(device => Held(state, active, node, device))]));
