@@ -33,6 +33,7 @@ internal sealed class NodeActor : ReceiveActor, IWithTimers
     private NodeInfo _node;
     private long _term;
     private PreemptionNotice? _notice;
+
     /// <summary>The planner that asked last, itself: what goes by its proxy cannot go in fragments.</summary>
     private IActorRef _asker = ActorRefs.Nobody;
 

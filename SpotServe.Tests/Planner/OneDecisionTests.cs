@@ -10,6 +10,7 @@ using SpotServe.Actors.Planner;
 using SpotServe.Actors.Planning;
 using SpotServe.Seed.Commands;
 using SpotServe.Tests.Cluster;
+using SpotServe.Tests.Planning;
 using Xunit;
 using static SpotServe.Actors.Cluster.ClusterProtocol;
 using static SpotServe.Actors.Replica.ReplicaControlProtocol;
@@ -104,6 +105,23 @@ public sealed class OneDecisionTests : PlannerTestKit
 
         Assert.Equal(told, PlanningInputsJson.Write(PlanningInputsJson.Read(told)));
         Assert.Equal(1e9 / 3, PlanningInputsJson.Read(told).Present!.LinksOf["a:1#1"].InterNode);
+    }
+
+    [Fact]
+    public void Corrections_survive_the_inputs_json()
+    {
+        var inputs = new PlanningInputs(
+            PlanningScenarios.Small.Model, [], new Workload(1, 64, 32), new LinkRates(20e9, 5e9, 1e9, 1e9, 20e-6))
+        {
+            Corrections = CostCorrections.None
+                .With(new CostCorrection(2, "kind", 1.0 / 3, 1.5) { BatchSize = 8, Seconds = 0.7 })
+                .With(new CostCorrection(1, "kind", 2, 2)),
+        };
+
+        var told = PlanningInputsJson.Write(new PlanningRecord(null, null, inputs));
+
+        Assert.Equal(
+            inputs.Corrections.ByShape.ToArray(), PlanningInputsJson.Read(told).Present!.Corrections.ByShape.ToArray());
     }
 
     private static IEnumerable<string> TextsOf(IEnumerable<JsonElement> steps, string kind) => steps

@@ -27,20 +27,19 @@ public sealed record CostCorrection(int Ranks, string Kind, double Step, double 
 }
 
 /// <summary>What measured step times have taught: data, so that it can be stored and sent.</summary>
-/// <param name="ByShape">One for each number of ranks, slowest kind and batch size that was measured, in their
-/// order.</param>
+/// <param name="ByShape">One for each number of ranks, slowest kind and batch size that was measured; kept in their
+/// order, however they are given.</param>
 /// <param name="Step">For step times of what was not measured yet: the latest ratio; 1 before any.</param>
 /// <param name="Prefill">The same for prompts.</param>
 public sealed record CostCorrections(ImmutableArray<CostCorrection> ByShape, double Step, double Prefill)
 {
     public static CostCorrections None { get; } = new([], 1, 1);
 
+    public ImmutableArray<CostCorrection> ByShape { get; init => field = InOrder(value); } = InOrder(ByShape);
+
     /// <summary>The ratios that a replica's times are multiplied by: a sequence costs more of some devices than the
     /// model knows, and a step more of others, so they are those of its batch size; between two that were measured they
     /// are in proportion, beyond them those of the nearest.</summary>
-    public CostCorrection For(int ranks, string kind, int batch) =>
-        Between(Of(ranks, kind), batch) ?? new CostCorrection(ranks, kind, Step, Prefill);
-
     /// <param name="sizes">Of one kind of replica, in order.</param>
     /// <returns>Null when there are none.</returns>
     internal static CostCorrection? Between(ReadOnlySpan<CostCorrection> sizes, int batch)
@@ -62,7 +61,7 @@ public sealed record CostCorrections(ImmutableArray<CostCorrection> ByShape, dou
     }
 
     /// <summary>What was measured of such replicas, by batch size.</summary>
-    public ReadOnlySpan<CostCorrection> Of(int ranks, string kind)
+    internal ReadOnlySpan<CostCorrection> Of(int ranks, string kind)
     {
         var first = 0;
         while (first < ByShape.Length && !IsOf(ByShape[first])) first++;
@@ -89,12 +88,16 @@ public sealed record CostCorrections(ImmutableArray<CostCorrection> ByShape, dou
         [
             .. ByShape.Where(known => known.Ranks != next.Ranks || known.Kind != next.Kind
                     || known.BatchSize != next.BatchSize)
-                .Append(next)
-                .OrderBy(known => known.Ranks).ThenBy(known => known.Kind, StringComparer.Ordinal)
-                .ThenBy(known => known.BatchSize),
+                .Append(next),
         ],
         next.Step,
         next.Prefill);
+
+    private static ImmutableArray<CostCorrection> InOrder(ImmutableArray<CostCorrection> sizes) =>
+    [
+        .. sizes.OrderBy(known => known.Ranks).ThenBy(known => known.Kind, StringComparer.Ordinal)
+            .ThenBy(known => known.BatchSize),
+    ];
 
     /// <summary>Whether a ratio is another one by more than this share.</summary>
     public bool DiffersFrom(CostCorrections other, double share)
@@ -158,25 +161,33 @@ public sealed class CorrectedCostModel(ICostModel inner, CostCorrections correct
         };
     }
 
+    private CostCorrection Ratio(ReplicaShape shape, int batch, Workload load, Batching batching)
+    {
+        var kind = SlowestKind(shape);
+        var measured = corrections.Of(shape.Ranks, kind);
+        return CostCorrections.Between(InOrder(measured, shape, load, batching), batch)
+            ?? new CostCorrection(shape.Ranks, kind, corrections.Step, corrections.Prefill);
+    }
+
     /// <summary>
     /// A step never takes less time for more sequences. Where what was measured says so, the sizes were measured beside
     /// other work: eight sequences at a time when their machine had some, sixteen when it had none. Such sizes count as
     /// one (<see cref="IsotonicRegression"/>), each for as long as it was measured.
     /// </summary>
-    private CostCorrection Ratio(ReplicaShape shape, int batch, Workload load, Batching batching)
+    private ReadOnlySpan<CostCorrection> InOrder(
+        ReadOnlySpan<CostCorrection> measured, ReplicaShape shape, Workload load, Batching batching)
     {
-        var kind = SlowestKind(shape);
-        var measured = corrections.Of(shape.Ranks, kind);
         var isInOrder = true;
         for (var i = 1; i < measured.Length; i++) isInOrder &= measured[i - 1].Step <= measured[i].Step;
         // The inner model's steps never get shorter, so that only a ratio that falls can make them.
-        if (isInOrder) return corrections.For(shape.Ranks, kind, batch);
+        if (isInOrder) return measured;
 
         var (expected, logs) = (new double[measured.Length], new double[measured.Length]);
         var weights = new double[measured.Length];
         for (var i = 0; i < measured.Length; i++)
         {
             expected[i] = inner.Cost(shape, measured[i].BatchSize, load, batching).Step;
+            if (expected[i] <= 0) return measured;   // nothing that a ratio could make longer
             // In logarithms, so that twice too slow and twice too fast weigh the same.
             logs[i] = Math.Log(expected[i] * measured[i].Step);
             weights[i] = measured[i].Seconds;
@@ -186,7 +197,7 @@ public sealed class CorrectedCostModel(ICostModel inner, CostCorrections correct
         var ordered = measured.ToArray();
         for (var i = 0; i < ordered.Length; i++)
             ordered[i] = ordered[i] with { Step = Math.Exp(logs[i]) / expected[i] };
-        return CostCorrections.Between(ordered, batch)!;
+        return ordered;
     }
 
     /// <summary>This model with one more measurement taken in. A batch size that was not measured yet starts from what
@@ -199,8 +210,9 @@ public sealed class CorrectedCostModel(ICostModel inner, CostCorrections correct
         var predicted = inner.Cost(measured.Shape, measured.Batch, measured.Load, measured.Batching);
         var kind = SlowestKind(measured.Shape);
         var size = 1 << (int)Math.Round(Math.Log2(measured.Batch));
-        var before = corrections.For(measured.Shape.Ranks, kind, size) with { BatchSize = size };
-        var counted = corrections.Known(measured.Shape.Ranks, kind, size)?.Seconds ?? ExpectedSeconds;
+        var known = corrections.Known(measured.Shape.Ranks, kind, size);
+        var before = known ?? Ratio(measured.Shape, size, measured.Load, measured.Batching) with { BatchSize = size };
+        var counted = known?.Seconds ?? ExpectedSeconds;
         var weight = measured.BusySeconds / (measured.BusySeconds + counted);
         return new CorrectedCostModel(inner, corrections.With(before with
         {
