@@ -15,6 +15,10 @@ internal sealed record RegretSubject(string Name, string Folder, RequestSizes Si
 /// <param name="log">Told what is done.</param>
 internal sealed class RegretRun(int nodes, Action<string> log)
 {
+    /// <summary>Of the cores, for the nodes' threads. Control node and clients have others in a cluster, and here the
+    /// rest: what they took from the nodes would be another layout's fault, the more the more nodes are busy.</summary>
+    private const double NodesShare = 0.75;
+
     /// <summary>Of the time in which a request is answered alone, the low load has one.</summary>
     private const double LowUse = 0.5;
 
@@ -40,6 +44,7 @@ internal sealed class RegretRun(int nodes, Action<string> log)
             [
                 "--model", subject.Folder, "--nodes", $"{nodes}", "--objective", "latency", "--fleet", "none",
                 "--sequences-max", $"{subject.Sizes.BatchMax}",
+                "--threads", $"{Math.Max(1, (int)(Environment.ProcessorCount * NodesShare) / nodes)}",
             ],
             cancel);
         var cold = await cluster.InputsAsync(cancel);

@@ -10,6 +10,7 @@ namespace SpotServe.Seed.Commands;
 internal sealed class FollowFlags
 {
     private const double SecondsMax = 3600;
+    private const double ShareMax = 10;
     private static readonly FollowOptions Usual = new();
 
     private Option<double> Window { get; } = new("--load-window")
@@ -40,8 +41,16 @@ internal sealed class FollowFlags
         DefaultValueFactory = _ => Usual.Memory.TotalSeconds,
     };
 
+    private Option<double> Headroom { get; } = new("--headroom")
+    {
+        Description = "With an objective: a layout must be able to serve this share more than the load, 0 to 10.",
+        HelpName = "SHARE",
+        DefaultValueFactory = _ => Usual.Headroom,
+    };
+
     public void AddTo(Command command)
     {
+        command.Options.Add(Headroom);
         command.Options.Add(Window);
         command.Options.Add(Memory);
         command.Options.Add(Patience);
@@ -54,10 +63,17 @@ internal sealed class FollowFlags
     /// <exception cref="UsageException">An option is out of range.</exception>
     public FollowOptions Read(ParseResult parsed) => new()
     {
+        Headroom = Share(parsed, Headroom),
         Memory = Seconds(parsed, Memory, least: 0),
         Patience = Seconds(parsed, Patience, least: 0),
         RestAfterChange = Seconds(parsed, Rest, least: 0),
     };
+
+    private static double Share(ParseResult parsed, Option<double> option) =>
+        parsed.GetValue(option) is var share && share is >= 0 and <= ShareMax
+            ? share
+            : throw new UsageException(string.Create(
+                CultureInfo.InvariantCulture, $"{option.Name} is {share}; it must be 0 to {ShareMax}."));
 
     private static TimeSpan Seconds(ParseResult parsed, Option<double> option, double least) =>
         parsed.GetValue(option) is var seconds && seconds >= least && seconds <= SecondsMax

@@ -37,6 +37,12 @@ internal static class LocalCommand
         DefaultValueFactory = _ => "invariant",
     };
 
+    private static readonly Option<int?> Threads = new("--threads")
+    {
+        Description = $"Compute threads of each node, 1 to {LocalFleetOptions.ThreadsMax}; the machine's cores shared "
+            + "out when not given.",
+    };
+
     private static readonly Option<double?> Chaos = new("--spot-chaos")
     {
         Description = "Take a node away every so many seconds, in turn with notice and without, and start a new one.",
@@ -63,6 +69,7 @@ internal static class LocalCommand
         root.Options.Add(Device);
         root.Options.Add(Dtype);
         root.Options.Add(Numerics);
+        root.Options.Add(Threads);
         root.Options.Add(Chaos);
         root.Options.Add(Fleet);
         root.Options.Add(DataTls);
@@ -80,6 +87,7 @@ internal static class LocalCommand
         EngineValues.Numerics(parsed.GetValue(Numerics)!);
         EngineValues.OneOf(Fleet.Name, parsed.GetValue(Fleet)!, "local", NoFleet);
         _ = ReadChaos(parsed);
+        _ = ReadThreads(parsed);
         var options = flags.Read(parsed, Loopback, clusterPort: 0, devicesPerNode: 1);
         return options.DevicesExpected <= LocalFleetOptions.NodesMax
             ? options
@@ -104,6 +112,7 @@ internal static class LocalCommand
         {
             Program = program,
             NodeCount = options.DevicesExpected,
+            Threads = ReadThreads(parsed),
             Environment = new Dictionary<string, string> { [AccessSettings.SecretVariable] = secret },
         };
         var watch = new NodeWatch(options.DevicesExpected, logs, Console.Out, cancel);
@@ -170,6 +179,13 @@ internal static class LocalCommand
             await fleet.KillAsync();
             throw;
         }
+    }
+
+    private static int? ReadThreads(ParseResult parsed)
+    {
+        if (parsed.GetValue(Threads) is not { } threads) return null;
+        SeedFlags.RequireRange(Threads.Name, threads, 1, LocalFleetOptions.ThreadsMax);
+        return threads;
     }
 
     private static TimeSpan? ReadChaos(ParseResult parsed)

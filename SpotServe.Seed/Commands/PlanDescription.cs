@@ -32,6 +32,10 @@ internal sealed record PlanDescription
 
     public double SloProbability { get; set; } = 0.99;
 
+    /// <summary>By this share of the load a layout must be able to serve more; null: 0.15, and none by the paper's
+    /// rules.</summary>
+    public double? Headroom { get; set; }
+
     /// <summary>M to try; those that do not divide the heads are then an error.</summary>
     public IReadOnlyList<int>? Ranks { get; set; }
 

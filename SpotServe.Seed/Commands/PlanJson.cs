@@ -24,7 +24,7 @@ internal static class PlanJson
     /// <summary>Left out when nothing was searched: without an objective, or for degrees that were asked for.</summary>
     private static void Write(Utf8JsonWriter json, SearchResult search)
     {
-        json.WriteBoolean("overloaded", search.Overloaded);
+        json.WriteBoolean("overloaded", search.IsOverloaded);
         json.WriteNumber("spareInstances", search.SpareInstances);
         json.WritePropertyName("chosen");
         Write(json, search.Chosen);

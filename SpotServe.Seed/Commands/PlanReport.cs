@@ -38,9 +38,11 @@ internal sealed class PlanReport(IAnsiConsole console, int stepsMax)
         Line($"{layout}: latency {Number(chosen.LatencySeconds)} s ({Number(chosen.ExecutionSeconds)} s running, "
             + $"{Number(chosen.WaitSeconds)} s waiting), {Number(chosen.Throughput)} requests/s, "
             + $"{Number(chosen.CostPerHour, "0.00")} per hour, {search.SpareInstances} instances spare");
-        if (search.Overloaded)
+        if (search.Fit != LoadFit.Roomy)
         {
-            Line("Nothing that fits serves this load or meets the target: this comes closest. Add instances.");
+            Line(search.IsOverloaded
+                ? "Nothing that fits serves this load or meets the target: this comes closest. Add instances."
+                : "Nothing that fits has room for more than this load: this has most. Add instances.");
         }
     }
 

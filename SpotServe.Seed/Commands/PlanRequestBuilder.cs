@@ -226,6 +226,7 @@ internal static class PlanRequestBuilder
             },
             SloTarget = Seconds(description.SloSeconds, "The latency target"),
             SloProbability = description.SloProbability,
+            Headroom = description.Headroom ?? options.Headroom,
             RankCounts = description.Ranks is { } ranks ? [.. ranks] : options.RankCounts,
             RequireRanks = description.Ranks is not null,
             BatchSizes = description.BatchSizes is { } sizes ? [.. sizes] : options.BatchSizes,

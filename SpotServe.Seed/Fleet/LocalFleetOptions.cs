@@ -8,6 +8,9 @@ public sealed record LocalFleetOptions
     /// <summary>Nodes that run at the same time, at most.</summary>
     public const int NodesMax = 64;
 
+    /// <summary>Compute threads of one node, at most.</summary>
+    public const int ThreadsMax = 1024;
+
     public required NodeProgram Program { get; init; }
 
     /// <summary>Nodes that share the machine's cores, 1 to <see cref="NodesMax"/>.</summary>
@@ -36,8 +39,16 @@ public sealed record LocalFleetOptions
     /// <summary>Added to each node's environment; wins over what the fleet sets.</summary>
     public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
 
-    /// <summary>Compute threads of one node: the cores shared out.</summary>
-    public int ThreadsPerNode => Math.Max(1, System.Environment.ProcessorCount / NodeCount);
+    /// <summary>Compute threads of each node that were asked for, 1 to <see cref="ThreadsMax"/>; null shares the
+    /// cores out.</summary>
+    public int? Threads
+    {
+        get;
+        init => field = value is { } threads ? Bounds.Between(threads, 1, ThreadsMax) : null;
+    }
+
+    /// <summary>Compute threads of one node.</summary>
+    public int ThreadsPerNode => Threads ?? Math.Max(1, System.Environment.ProcessorCount / NodeCount);
 }
 
 /// <summary>A node process that ended.</summary>

@@ -29,8 +29,8 @@ public sealed class SharedProcessorTests
         var crowded = InstancesOf("127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.1");
         var one = Throughput(crowded, 1);
 
-        Assert.False(Search().Run(crowded, new Workload(one * 1.5, 64, 64)).Overloaded);
-        Assert.True(Search().Run(crowded, new Workload(one * 2.5, 64, 64)).Overloaded);
+        Assert.False(Search().Run(crowded, new Workload(one * 1.5, 64, 64)).IsOverloaded);
+        Assert.True(Search().Run(crowded, new Workload(one * 2.5, 64, 64)).IsOverloaded);
     }
 
     /// <summary>A replica that may run sixteen sequences runs one while one is there.</summary>

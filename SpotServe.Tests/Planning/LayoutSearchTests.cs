@@ -39,20 +39,20 @@ public sealed class LayoutSearchTests
             var result = new LayoutSearch(Small, Cost, options).Run(Fleet(machines, devices), load);
 
             var all = EveryLayout(options, machines, devices, load).ToList();
-            var enough = all.Where(c => c.Throughput >= rate).ToList();
+            var enough = all.Where(c => c.Throughput >= rate * (1 + options.Headroom)).ToList();
             var chosen = result.Chosen;
             switch (objective)
             {
                 case Objective.Latency when enough.Count > 0:
                     var best = enough.Min(c => c.Latency);
-                    Assert.False(result.Overloaded);
+                    Assert.Equal(LoadFit.Roomy, result.Fit);
                     Assert.True(chosen.LatencySeconds <= best * (1 + options.LatencyTieFraction + 1e-5));
                     Assert.Equal(
                         enough.Where(c => c.Latency <= best * (1 + options.LatencyTieFraction)).Min(c => c.Price),
                         chosen.CostPerHour, 9);
                     break;
                 case Objective.Slo when enough.Any(c => c.InTarget >= options.SloProbability):
-                    Assert.False(result.Overloaded);
+                    Assert.Equal(LoadFit.Roomy, result.Fit);
                     Assert.True(chosen.InTargetProbability >= options.SloProbability);
                     Assert.Equal(
                         enough.Where(c => c.InTarget >= options.SloProbability).Min(c => c.Price),
@@ -60,15 +60,35 @@ public sealed class LayoutSearchTests
                         9);
                     break;
                 case Objective.Slo:
-                    Assert.True(result.Overloaded);
+                    var meets = all.Any(c => c.Throughput >= rate && c.InTarget >= options.SloProbability);
+                    Assert.Equal(meets ? LoadFit.Tight : LoadFit.Overloaded, result.Fit);
                     Assert.Equal(all.Max(c => c.InTarget), chosen.InTargetProbability, 5);
+                    break;
+                case Objective.Latency:
+                    Assert.Equal(all.Max(c => c.Throughput), chosen.Throughput, 6);
+                    Assert.Equal(chosen.Throughput >= rate ? LoadFit.Tight : LoadFit.Overloaded, result.Fit);
                     break;
                 default:
                     Assert.Equal(all.Max(c => c.Throughput), chosen.Throughput, 6);
-                    Assert.Equal(objective == Objective.Latency, result.Overloaded);
+                    Assert.Equal(LoadFit.Roomy, result.Fit);
                     break;
             }
         }, iter: 60);
+
+    [Fact]
+    public void What_serves_the_load_with_nothing_to_spare_is_taken_only_where_nothing_has_room()
+    {
+        var one = new LayoutSearch(Small, Cost, Options).Run(Fleet(1, 1), new Workload(0, 64, 32)).Chosen.Throughput;
+        var search = new LayoutSearch(Small, Cost, Options with { RankCounts = [1], StagesMax = 1 });
+        var load = new Workload(one * 0.95, 64, 32);
+
+        var (alone, both) = (search.Run(Fleet(1, 1), load), search.Run(Fleet(2, 1), load));
+        var even = search.Run(Fleet(2, 1), load with { ArrivalVariation = 0 });
+
+        Assert.Equal((1, LoadFit.Tight), (alone.Chosen.Degrees.Replicas, alone.Fit));
+        Assert.Equal((2, LoadFit.Roomy), (both.Chosen.Degrees.Replicas, both.Fit));
+        Assert.Equal(LoadFit.Roomy, even.Fit);
+    }
 
     [Fact]
     public void Stages_on_mixed_devices_get_layers_in_proportion_to_their_speed()

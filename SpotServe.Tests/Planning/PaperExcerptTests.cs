@@ -25,7 +25,7 @@ public sealed class PaperExcerptTests
         {
             var result = PaperSetup.Search(PaperShapes.GptProfile, 12, alpha, nodes);
             var d = result.Chosen.Degrees;
-            return $"{d.Replicas},{d.Stages},{d.Ranks}{(result.Overloaded ? "!" : "")}";
+            return $"{d.Replicas},{d.Stages},{d.Ranks}{(result.IsOverloaded ? "!" : "")}";
         });
 
         Assert.Equal(layouts, string.Join(' ', chosen));

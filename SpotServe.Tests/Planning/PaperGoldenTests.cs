@@ -61,7 +61,7 @@ public sealed class PaperGoldenTests
             var result = PaperSetup.Search(table, 12, alpha, nodes);
 
             Assert.Equal((replicas, stages, ranks), Degrees(result));
-            Assert.Equal(overloaded, result.Overloaded);
+            Assert.Equal(overloaded, result.IsOverloaded);
         }
     }
 

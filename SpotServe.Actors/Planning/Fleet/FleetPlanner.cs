@@ -26,7 +26,7 @@ internal static class FleetPlanner
             .Select(offer => (Offer: offer, Found: Search(search, inputs, offer, rules.AddMax)))
             .Where(pair => pair.Found is not null)
             .MinBy(pair => (
-                pair.Found!.Overloaded, pair.Found.Chosen.CostPerHour, pair.Found.Chosen.InstanceCount,
+                pair.Found!.IsOverloaded, pair.Found.Chosen.CostPerHour, pair.Found.Chosen.InstanceCount,
                 pair.Found.Chosen.LatencySeconds));
         if (best.Found is not { } found)
         {
@@ -39,7 +39,7 @@ internal static class FleetPlanner
         var lacking = Math.Max(0, needed - inputs.Instances.Length);
         var reason = FormattableString.Invariant(
             $"{found.Chosen.Degrees} on {needed} machines for {inputs.Load.RequestsPerSecond:0.##} requests/s")
-            + (found.Overloaded ? ", the most that may be had" : "");
+            + (found.IsOverloaded ? ", the most that may be had" : "");
         return Wished(
             inputs, rules, found.Chosen.Degrees, needed, ReleaseOrder(inputs, serving),
             Addition(best.Offer, Math.Min(rules.AddMax, lacking + Spares(inputs, rules, needed)), lacking), reason);

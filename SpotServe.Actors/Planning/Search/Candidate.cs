@@ -42,13 +42,28 @@ public sealed record Candidate(
         $"{Degrees} B={Degrees.BatchSize}: {LatencySeconds:0.000} s, {Throughput:0.000}/s, {CostPerHour:0.00}/h");
 }
 
+/// <summary>How a load goes into the devices.</summary>
+public enum LoadFit
+{
+    /// <summary>What was chosen serves it with <see cref="SearchOptions.Headroom"/>, and meets the target.</summary>
+    Roomy,
+
+    /// <summary>Something serves it, but nothing has the headroom: what was chosen has most of it.</summary>
+    Tight,
+
+    /// <summary>Nothing serves it (or meets the target): what was chosen comes closest.</summary>
+    Overloaded,
+}
+
 /// <summary>The outcome of a search.</summary>
-/// <param name="Overloaded">Nothing serves the load (or meets the target): this is what comes closest.</param>
 /// <param name="SpareInstances">Instances that the chosen layout does not use.</param>
 /// <param name="Considered">Candidates in all, of which <paramref name="Alternatives"/> lists the best.</param>
 public sealed record SearchResult(
     Candidate Chosen,
-    bool Overloaded,
+    LoadFit Fit,
     int SpareInstances,
     int Considered,
-    ImmutableArray<Candidate> Alternatives);
+    ImmutableArray<Candidate> Alternatives)
+{
+    public bool IsOverloaded => Fit == LoadFit.Overloaded;
+}

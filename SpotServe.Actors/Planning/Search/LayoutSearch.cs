@@ -36,15 +36,17 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
         var evaluator = new CandidateEvaluator(geometry, cost, options, load, counted.DeviceCount);
         var shapes = Shapes(fleet, evaluator);
         if (shapes.Count == 0) throw Nothing(fleet, load);
-        var (chosen, overloaded, all) = Choose(shapes, evaluator, load);
+        var (chosen, fit, all) = Choose(shapes, evaluator, load);
+        var toServe = options.RateToServe(load);
         return new SearchResult(
             chosen,
-            overloaded,
+            fit,
             counted.InstanceCount - chosen.InstanceCount,
             all.Count,
             [
                 .. all.DistinctBy(candidate => (candidate.Degrees, candidate.CostPerHour, candidate.LatencySeconds))
-                    .Order(Order(overloaded)).Take(options.AlternativesMax),
+                    .OrderByDescending(candidate => fit != LoadFit.Roomy || IsEnough(candidate, toServe))
+                    .ThenBy(candidate => candidate, Order(fit)).Take(options.AlternativesMax),
             ]);
     }
 
@@ -86,49 +88,56 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
         return shapes;
     }
 
-    private (Candidate Chosen, bool Overloaded, List<Candidate> All) Choose(
+    private (Candidate Chosen, LoadFit Fit, List<Candidate> All) Choose(
         List<ReplicaPlan> shapes, CandidateEvaluator evaluator, Workload load)
     {
+        var toServe = options.RateToServe(load);
         var full = shapes.ConvertAll(shape => evaluator.Evaluate(shape, shape.ReplicasMax));
         var all = new List<Candidate>(full);
         for (var i = 0; i < shapes.Count && !options.FillFleet && options.Objective != Objective.Throughput; i++)
         {
-            var least = shapes[i].ReplicasServing(load.RequestsPerSecond, load.OutputTokens);
+            var least = shapes[i].ReplicasServing(toServe, load.OutputTokens);
             if (least > 0 && least < shapes[i].ReplicasMax) all.Add(evaluator.Evaluate(shapes[i], least));
             if (options.Objective != Objective.Slo) continue;
             AddSmallest(all, shapes[i], full[i], evaluator, c => c.InTargetProbability >= options.SloProbability);
         }
 
-        var enough = all.Where(candidate => IsEnough(candidate, load)).ToList();
-        var overloaded = enough.Count == 0;
-        if (overloaded || options.Objective != Objective.Latency || options.FillFleet)
+        var enough = all.Where(candidate => IsEnough(candidate, toServe)).ToList();
+        if (enough.Count == 0)
         {
-            return ((overloaded ? all : enough).Min(Order(overloaded))!, overloaded, all);
+            // Where nothing has room to spare, what has most of it comes nearest.
+            var fit = all.Exists(candidate => IsEnough(candidate, load.RequestsPerSecond))
+                ? LoadFit.Tight
+                : LoadFit.Overloaded;
+            return (all.Min(Order(fit))!, fit, all);
         }
+
+        if (options.Objective != Objective.Latency || options.FillFleet)
+            return (enough.Min(Order(LoadFit.Roomy))!, LoadFit.Roomy, all);
 
         // Near-ties in latency: of those, the cheapest. The smallest D of each shape that is still near the best counts
         // too.
         var limit = enough.Min(candidate => candidate.LatencySeconds) * (1 + options.LatencyTieFraction);
         for (var i = 0; i < shapes.Count; i++)
         {
-            AddSmallest(all, shapes[i], full[i], evaluator, c => Serves(c, load) && c.LatencySeconds <= limit);
+            AddSmallest(all, shapes[i], full[i], evaluator, IsNearTie);
         }
 
-        var chosen = all.Where(candidate => Serves(candidate, load) && candidate.LatencySeconds <= limit)
+        var chosen = all.Where(IsNearTie)
             .MinBy(c => (c.CostPerHour, c.InstanceCount, c.LatencySeconds, -c.Throughput, c.Degrees.DeviceCount))!;
-        return (chosen, false, all);
+        return (chosen, LoadFit.Roomy, all);
+
+        bool IsNearTie(Candidate candidate) => candidate.Throughput >= toServe && candidate.LatencySeconds <= limit;
     }
 
-    private bool IsEnough(Candidate candidate, Workload load) => options.Objective switch
+    private bool IsEnough(Candidate candidate, double requestsPerSecond) => options.Objective switch
     {
         Objective.Throughput => true,
-        Objective.Latency => Serves(candidate, load),
-        Objective.Slo => Serves(candidate, load) && candidate.InTargetProbability >= options.SloProbability,
+        Objective.Latency => candidate.Throughput >= requestsPerSecond,
+        Objective.Slo => candidate.Throughput >= requestsPerSecond
+            && candidate.InTargetProbability >= options.SloProbability,
         _ => throw new System.Diagnostics.UnreachableException(),
     };
-
-    private static bool Serves(Candidate candidate, Workload load) =>
-        candidate.Throughput >= load.RequestsPerSecond;
 
     /// <summary>Adds the shape with the fewest replicas that pass; what passes with D passes with more.</summary>
     private static void AddSmallest(
@@ -152,20 +161,20 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
     }
 
     /// <summary>Best first. Every order ends in the degrees, so that equal candidates have one order.</summary>
-    private Comparer<Candidate> Order(bool overloaded)
+    private Comparer<Candidate> Order(LoadFit fit)
     {
-        Func<Candidate, (double, double, double, int, int, int)> key = (options.Objective, overloaded) switch
+        Func<Candidate, (double, double, double, int, int, int)> key = (options.Objective, fit == LoadFit.Roomy) switch
         {
-            (Objective.Throughput, _) or (Objective.Latency, true) =>
+            (Objective.Throughput, _) or (Objective.Latency, false) =>
                 c => (-c.Throughput, c.LatencySeconds, c.CostPerHour, c.Degrees.Stages, c.Degrees.Ranks,
                     -c.Degrees.BatchSize),
-            (Objective.Latency, false) =>
+            (Objective.Latency, true) =>
                 c => (c.LatencySeconds, -c.Throughput, c.CostPerHour, c.Degrees.Stages, c.Degrees.Ranks,
                     c.Degrees.BatchSize),
-            (Objective.Slo, false) =>
+            (Objective.Slo, true) =>
                 c => (c.CostPerHour, c.LatencySeconds, -c.Throughput, c.Degrees.Stages, c.Degrees.Ranks,
                     c.Degrees.BatchSize),
-            (Objective.Slo, true) =>
+            (Objective.Slo, false) =>
                 c => (-c.InTargetProbability, -c.Throughput, c.LatencySeconds, c.Degrees.Stages, c.Degrees.Ranks, 0),
             _ => throw new System.Diagnostics.UnreachableException(),
         };

@@ -93,12 +93,12 @@ public static class LayoutSelection
         SearchOptions options, Candidate best, Candidate present, Workload load, double margin)
     {
         if (best.Degrees == present.Degrees) return false;
-        var (serves, served) = (Serves(best), Serves(present));
+        var toServe = options.RateToServe(load);
+        var (serves, served) = (best.Throughput >= toServe, present.Throughput >= toServe);
         return options.Objective switch
         {
             Objective.Throughput => best.Throughput > present.Throughput * (1 + margin),
             _ when !served => best.Throughput > present.Throughput * (1 + margin),
-            // What serves now with little to spare is not left for what hardly serves.
             Objective.Latency => serves && (best.LatencySeconds * (1 + margin) < present.LatencySeconds
                 || IsCheaper(best.LatencySeconds <= present.LatencySeconds * (1 + (margin / 2)))),
             Objective.Slo => serves && (best.InTargetProbability >= options.SloProbability) switch
@@ -108,8 +108,6 @@ public static class LayoutSelection
             },
             _ => throw new System.Diagnostics.UnreachableException(),
         };
-
-        bool Serves(Candidate candidate) => candidate.Throughput >= load.RequestsPerSecond * (1 + margin);
 
         bool IsCheaper(bool isGoodEnough) => isGoodEnough && Price(best) * (1 + margin) < Price(present);
 

@@ -28,7 +28,7 @@ internal static class NearTies
     internal static ImmutableArray<Candidate> Of(PlanningInputs inputs, SearchOptions options, SearchResult found)
     {
         var (best, share) = (found.Chosen, 1 + (inputs.Margin / 2));
-        var load = inputs.Load.RequestsPerSecond;
+        var toServe = options.RateToServe(inputs.Load);
         return
         [
             .. found.Alternatives.Where(IsNear).Prepend(best)
@@ -39,15 +39,15 @@ internal static class NearTies
         bool IsNear(Candidate other) => other.CostPerHour <= best.CostPerHour
             && other.InstanceCount <= best.InstanceCount
             && !LayoutSelection.IsBetter(options, best, other, inputs.Load, inputs.Margin)
-            && (options.Objective, found.Overloaded) switch
+            && (options.Objective, found.Fit == LoadFit.Roomy) switch
             {
-                (Objective.Throughput, _) or (Objective.Latency, true) => other.Throughput * share >= best.Throughput,
-                (Objective.Latency, false) => other.Throughput >= load
+                (Objective.Throughput, _) or (Objective.Latency, false) => other.Throughput * share >= best.Throughput,
+                (Objective.Latency, true) => other.Throughput >= toServe
                     && other.LatencySeconds <= best.LatencySeconds * share,
-                (Objective.Slo, false) => other.Throughput >= load
+                (Objective.Slo, true) => other.Throughput >= toServe
                     && other.InTargetProbability >= options.SloProbability,
                 // What comes nearest to a target that nothing meets.
-                (Objective.Slo, true) => false,
+                (Objective.Slo, false) => false,
                 _ => throw new System.Diagnostics.UnreachableException(),
             };
     }

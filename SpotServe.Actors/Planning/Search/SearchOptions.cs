@@ -61,6 +61,11 @@ public sealed record SearchOptions
     /// <summary>Latencies within this fraction of the best are alike: the cheapest of them is taken.</summary>
     public double LatencyTieFraction { get; init; } = 0.02;
 
+    /// <summary>What a layout can do beyond the load, as a share of it, before it counts as serving it: rates and times
+    /// are known to some 15 %, and a layout that was expected to be 90 % busy may never catch up (docs/adr/0093).
+    /// For arrivals by chance; less for more even ones, of which there is no crowd to catch up with.</summary>
+    public double Headroom { get; init; } = 0.15;
+
     /// <summary>Target of <see cref="Objective.Slo"/>.</summary>
     public TimeSpan SloTarget { get; init; } = TimeSpan.FromSeconds(10);
 
@@ -83,7 +88,12 @@ public sealed record SearchOptions
         CountWait = false,
         FillFleet = true,
         LatencyTieFraction = 0,
+        Headroom = 0,
     };
+
+    /// <summary>Requests per second that a layout must be able to serve.</summary>
+    public double RateToServe(Workload load) =>
+        load.RequestsPerSecond * (1 + (Headroom * Math.Min(1, load.ArrivalVariation)));
 
     /// <exception cref="PlanningInputException">A bound is not usable.</exception>
     public void Require()
@@ -96,6 +106,7 @@ public sealed record SearchOptions
         Inputs.AtLeast(ReplicaDevicesMin, 1, "The fewest devices of a replica");
         Inputs.AtLeast(MigrationBufferBytes, 0, "The migration buffer");
         Inputs.NotNegative(LatencyTieFraction, "The fraction of latency ties");
+        Inputs.NotNegative(Headroom, "The headroom");
         Inputs.Positive(SloTarget.TotalSeconds, "The latency target in seconds");
         if (!(SloProbability is > 0 and < 1))
         {

@@ -65,6 +65,7 @@ internal static class DecisionInputs
         MigrationBufferBytes = options.WorkingBytes,
         SloTarget = objective.SloTarget,
         SloProbability = objective.SloShare,
+        Headroom = options.Follow.Headroom,
     };
 
     /// <summary>Pages of the serving epoch only: those of any other are of no use to anyone.</summary>

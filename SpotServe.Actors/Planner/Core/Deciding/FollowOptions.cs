@@ -12,6 +12,15 @@ public sealed record FollowOptions
             : throw new ArgumentOutOfRangeException(nameof(Margin), value, "Must be 0.01 to 10.");
     } = 0.2;
 
+    /// <inheritdoc cref="Planning.SearchOptions.Headroom"/>
+    public double Headroom
+    {
+        get;
+        init => field = value is >= 0 and <= 10
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(Headroom), value, "Must be 0 to 10.");
+    } = 0.15;
+
     /// <summary>For so long without a break.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(15);
 
