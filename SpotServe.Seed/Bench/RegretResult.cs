@@ -13,6 +13,9 @@ internal sealed record MeasuredLayout(LayoutDegrees Degrees, MetLoad Full)
     public MetLoad? High { get; init; }
 }
 
+/// <summary>What a layout did under one load that it was measured with again.</summary>
+internal sealed record FinalLayout(LayoutDegrees Degrees, MetLoad Met);
+
 /// <summary>All layouts of one model, as they were measured and as the planner expects them. Pure.</summary>
 /// <param name="Low">The low load, as the planner is told it.</param>
 /// <param name="High">Requests come as often as 0.6 of the best layout's full load.</param>
@@ -30,6 +33,24 @@ internal sealed record RegretResult(
     /// <summary>What a choice may cost, against the best that was measured.</summary>
     public const double RegretGoal = 0.15;
 
+    /// <summary>The low load again, for longer.</summary>
+    public ImmutableArray<FinalLayout> LowFinal { get; init; } = [];
+
+    /// <summary>And the high one.</summary>
+    public ImmutableArray<FinalLayout> HighFinal { get; init; } = [];
+
+    public Workload LoadOf(bool isHigh) => isHigh ? High : Low;
+
+    /// <summary>What is worth another look under a load: the layouts that came first, and what the planner
+    /// chooses.</summary>
+    public ImmutableArray<LayoutDegrees> Finalists(bool isHigh, int first) =>
+    [
+        .. Layouts.OrderBy(layout => Met(layout, isHigh).Mean).Take(first).Select(layout => layout.Degrees)
+            .Append(new RegretChoice(Cold).Chosen(Objective.Latency, LoadOf(isHigh)))
+            .Append(new RegretChoice(Warm).Chosen(Objective.Latency, LoadOf(isHigh)))
+            .DistinctBy(degrees => (degrees.Replicas, degrees.Stages, degrees.Ranks)),
+    ];
+
     /// <summary>Tables in Markdown: the layouts, then the choices.</summary>
     public string Text()
     {
@@ -42,13 +63,26 @@ internal sealed record RegretResult(
         foreach (var layout in Layouts)
         {
             text.AppendLine(CultureInfo.InvariantCulture,
-                $"| {layout.Degrees} | {Times(layout.Low)} | {Latency(layout, Low)} | {Times(layout.High)} | "
-                + $"{Latency(layout, High)} | {layout.Full.RequestsPerSecond * Sizes.OutputTokens:0} | "
+                $"| {layout.Degrees} | {Times(layout.Low)} | {Latency(layout.Degrees, Low)} | {Times(layout.High)} | "
+                + $"{Latency(layout.Degrees, High)} | {layout.Full.RequestsPerSecond * Sizes.OutputTokens:0} | "
                 + $"{Tokens(cold)} / {Tokens(warm)} |");
 
             string Tokens(RegretChoice choice) => choice.Predicted(High, layout.Degrees) is { } expected
                 ? (expected.Throughput * Sizes.OutputTokens).ToString("0", CultureInfo.InvariantCulture)
                 : "none";
+        }
+
+        text.AppendLine().AppendLine("""
+            | Load, again in turns | layout | mean, p50, p99 ms | expected |
+            | --- | --- | --- | --- |
+            """);
+        foreach (var (name, load, final) in new[] { ("low", Low, LowFinal), ("high", High, HighFinal) })
+        {
+            foreach (var one in final)
+            {
+                text.AppendLine(CultureInfo.InvariantCulture,
+                    $"| {name} | {one.Degrees} | {Times(one.Met)} | {Latency(one.Degrees, load)} |");
+            }
         }
 
         text.AppendLine().AppendLine("""
@@ -58,9 +92,9 @@ internal sealed record RegretResult(
         foreach (var row in Choices(cold, warm)) text.AppendLine(row);
         return text.ToString();
 
-        string Latency(MeasuredLayout layout, Workload load) =>
-            $"{Ms(cold.Predicted(load, layout.Degrees)?.LatencySeconds)} / "
-            + Ms(warm.Predicted(load, layout.Degrees)?.LatencySeconds);
+        string Latency(LayoutDegrees degrees, Workload load) =>
+            $"{Ms(cold.Predicted(load, degrees)?.LatencySeconds)} / "
+            + Ms(warm.Predicted(load, degrees)?.LatencySeconds);
     }
 
     private string Head()
@@ -80,20 +114,24 @@ internal sealed record RegretResult(
             """);
     }
 
-    /// <summary>Share by which a choice is worse than the best that was measured: of mean latency, or of
-    /// tokens.</summary>
+    /// <summary>Share by which a choice is worse than the best that was measured: of mean latency, as it was measured
+    /// again, or of tokens.</summary>
     public double Regret(Objective objective, bool isHigh, LayoutDegrees chosen)
     {
-        var best = Best(objective, isHigh);
-        var own = Layouts.Single(layout => IsSame(layout.Degrees, chosen));
+        var (own, best) = (Measured(objective, isHigh, chosen), Measured(objective, isHigh, Best(objective, isHigh)));
         return objective == Objective.Throughput
-            ? (best.Full.RequestsPerSecond / own.Full.RequestsPerSecond) - 1
-            : (Met(own, isHigh).Mean / Met(best, isHigh).Mean) - 1;
+            ? (best.RequestsPerSecond / own.RequestsPerSecond) - 1
+            : (own.Mean / best.Mean) - 1;
     }
 
-    public MeasuredLayout Best(Objective objective, bool isHigh) => objective == Objective.Throughput
-        ? Layouts.MaxBy(layout => layout.Full.RequestsPerSecond)!
-        : Layouts.MinBy(layout => Met(layout, isHigh).Mean)!;
+    public LayoutDegrees Best(Objective objective, bool isHigh) => objective == Objective.Throughput
+        ? Layouts.MaxBy(layout => layout.Full.RequestsPerSecond)!.Degrees
+        : (isHigh ? HighFinal : LowFinal).MinBy(layout => layout.Met.Mean)!.Degrees;
+
+    private MetLoad Measured(Objective objective, bool isHigh, LayoutDegrees degrees) =>
+        objective == Objective.Throughput
+            ? Layouts.Single(layout => IsSame(layout.Degrees, degrees)).Full
+            : (isHigh ? HighFinal : LowFinal).Single(layout => IsSame(layout.Degrees, degrees)).Met;
 
     private IEnumerable<string> Choices(RegretChoice cold, RegretChoice warm)
     {
@@ -103,9 +141,9 @@ internal sealed record RegretResult(
 
         string Row(string name, Objective objective, bool isHigh)
         {
-            var load = isHigh ? High : Low;
+            var load = LoadOf(isHigh);
             var (first, later) = (cold.Chosen(objective, load), warm.Chosen(objective, load));
-            var best = Best(objective, isHigh).Degrees;
+            var best = Best(objective, isHigh);
             return $"| {name} | {first} | {Costs(first)} | {later} | {Costs(later)} | {best} |";
 
             string Costs(LayoutDegrees chosen)

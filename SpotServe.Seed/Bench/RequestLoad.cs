@@ -16,6 +16,12 @@ internal sealed record RequestSizes(int PromptTokens, int OutputTokens, int Batc
 /// part.</param>
 internal sealed record MetLoad(double[] Latencies, int Unanswered, double RequestsPerSecond)
 {
+    /// <summary>Two windows of one load as one.</summary>
+    public static MetLoad Together(IReadOnlyCollection<MetLoad> windows) => new(
+        [.. windows.SelectMany(window => window.Latencies).Order()],
+        windows.Sum(window => window.Unanswered),
+        windows.Average(window => window.RequestsPerSecond));
+
     public double Mean => Latencies.Length == 0 ? 0 : Latencies.Average();
 
     /// <param name="share">0 to 1.</param>
