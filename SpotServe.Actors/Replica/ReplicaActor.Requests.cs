@@ -192,12 +192,12 @@ internal sealed partial class ReplicaActor
     }
 
     /// <summary>Asks the entity of a request that is to run alone, once and then with each report: messages are
-    /// lost.</summary>
+    /// lost. The entity itself, because a gateway passes nothing on to one that has ended, which has to say so.</summary>
     private void AskForPermit(bool isReport)
     {
         var awaiting = _scheduler.AwaitingPermit;
         if (awaiting is { } id && (isReport || awaiting != _askedFor))
-            _subscribers.Tell(new ReplicaProtocol.AloneDue(_epoch, id));
+            _subscribers.Of(id)?.Entity.Tell(new ReplicaProtocol.AloneDue(_epoch, id));
         _askedFor = awaiting;
     }
 

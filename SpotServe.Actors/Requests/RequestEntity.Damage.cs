@@ -55,7 +55,7 @@ internal sealed partial class RequestEntity
             _log.Warning("{Id} could not delete its journal: {Reason}", _id, failure.Cause.Message));
         Command<Accept>(_ => Sender.Tell(new NotAccepted(_id, DamageText)));
         Command<IMessage>(_ => { });
-        Command<ReplicaProtocol.IEvent>(_ => { });
+        Command<ReplicaProtocol.IEvent>(Disown);
     }
 
     /// <summary>What was committed before the damage is as good as it was.</summary>

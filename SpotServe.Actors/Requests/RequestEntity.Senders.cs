@@ -18,6 +18,15 @@ internal sealed partial class RequestEntity
     private void OnWordsOfAnother(ReplicaProtocol.IEvent message) =>
         _guard.Refuse(message, Sender, $"{_id} is routed to {_route!.Replica.Path} in {_route.Epoch}");
 
+    /// <summary>A replica that still has a request that has ended was handed it while the end was on its way to the
+    /// one before. It would generate to the last token for nobody, and keep one that is to run alone, for which it
+    /// waits for a word of this entity, for ever.</summary>
+    private void Disown(ReplicaProtocol.IEvent said)
+    {
+        if (said is ReplicaProtocol.AloneDue or ReplicaProtocol.TokensGenerated { Finished: null })
+            Sender.Tell(new ReplicaProtocol.Cancel(said.Epoch, _id), Self);
+    }
+
     private bool IsOfAnotherGateway(Routed route) => !Sender.Equals(_gateway);
 
     private void OnRouteOfAnother(Routed route) => _guard.Refuse(route, Sender, $"it is not the gateway of {_id}");

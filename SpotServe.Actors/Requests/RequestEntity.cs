@@ -123,7 +123,7 @@ internal sealed partial class RequestEntity : ReceivePersistentActor, IWithTimer
             Leave();
         });
         Command<IMessage>(_ => { });
-        Command<ReplicaProtocol.IEvent>(_ => { });
+        Command<ReplicaProtocol.IEvent>(Disown);
     }
 
     private void OnRecovered()

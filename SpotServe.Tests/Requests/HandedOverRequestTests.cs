@@ -48,4 +48,35 @@ public sealed class HandedOverRequestTests : PatientTestKit
         entity.Tell(new ReplicaProtocol.TokensGenerated(new Epoch(2), Id, 0, [10], FinishReason.Stop), _new);
         _gateway.ExpectMsg<RouteEnded>(cancellationToken: Cancel);
     }
+
+    /// <summary>The end was on its way to the old replica when that handed over; found by seed 872399 of the simulated
+    /// clusters, where the new one waited for ever for the word to run it alone.</summary>
+    [Fact]
+    public void New_replica_that_goes_on_with_a_request_that_has_ended_is_told_so()
+    {
+        var entity = Sys.ActorOf(RequestEntity.Props(Id, new RequestOptions(), new ManualClock(), _gateway));
+        var greedy = new GenerationParameters(8, SamplingParameters.Greedy, []);
+        entity.Tell(new Accept(Id, new GenerationSpec([1, 2, 3], greedy)), TestActor);
+        ExpectMsg<Accepted>(cancellationToken: Cancel);
+        entity.Tell(new Routed(Id, new Epoch(1), _old), _gateway);
+        entity.Tell(new CancelRequest(Id), TestActor);
+        ExpectMsg<HasEnded>(cancellationToken: Cancel);
+
+        var asked = new ReplicaProtocol.IEvent[]
+        {
+            new ReplicaProtocol.TokensGenerated(new Epoch(2), Id, 0, [], null),
+            new ReplicaProtocol.AloneDue(new Epoch(2), Id),
+        };
+        foreach (var said in asked)
+        {
+            entity.Tell(said, _new);
+            Assert.Equal(new ReplicaProtocol.Cancel(new Epoch(2), Id), _new.ExpectMsg<ReplicaProtocol.Cancel>(
+                cancellationToken: Cancel));
+        }
+
+        // What is over there as well needs no word.
+        entity.Tell(new ReplicaProtocol.TokensGenerated(new Epoch(2), Id, 0, [10], FinishReason.Stop), _new);
+        entity.Tell(new ReplicaProtocol.AloneDue(new Epoch(3), Id), _new);
+        Assert.Equal(new Epoch(3), _new.ExpectMsg<ReplicaProtocol.Cancel>(cancellationToken: Cancel).Epoch);
+    }
 }
