@@ -41,15 +41,20 @@ internal sealed record RegretResult(
 
     public Workload LoadOf(bool isHigh) => isHigh ? High : Low;
 
-    /// <summary>What is worth another look under a load: the layouts that came first, and what the planner
-    /// chooses.</summary>
+    /// <summary>What is worth another look under a load: the layouts that came first, those that are expected to, and
+    /// what the planner chooses.</summary>
     public ImmutableArray<LayoutDegrees> Finalists(bool isHigh, int first) =>
     [
-        .. Layouts.OrderBy(layout => Met(layout, isHigh).Mean).Take(first).Select(layout => layout.Degrees)
+        .. Layouts.OrderBy(layout => Met(layout, isHigh).Mean).Take(first)
+            .Concat(Layouts.OrderBy(layout => Expected(layout.Degrees, isHigh)).Take(first))
+            .Select(layout => layout.Degrees)
             .Append(new RegretChoice(Cold).Chosen(Objective.Latency, LoadOf(isHigh)))
             .Append(new RegretChoice(Warm).Chosen(Objective.Latency, LoadOf(isHigh)))
             .DistinctBy(degrees => (degrees.Replicas, degrees.Stages, degrees.Ranks)),
     ];
+
+    private double Expected(LayoutDegrees degrees, bool isHigh) =>
+        new RegretChoice(Warm).Predicted(LoadOf(isHigh), degrees)?.LatencySeconds ?? double.PositiveInfinity;
 
     /// <summary>Tables in Markdown: the layouts, then the choices.</summary>
     public string Text()

@@ -33,7 +33,7 @@ internal sealed class RegretRun(int nodes, Action<string> log)
     /// <summary>Of all the time, for the first look at every layout.</summary>
     private const double SweepShare = 0.5;
 
-    /// <summary>Layouts that came first under a load, and are measured again.</summary>
+    /// <summary>Layouts that came first under a load, and as many that were expected to, are measured again.</summary>
     private const int FinalistsMin = 2;
 
     /// <summary>How often in turns.</summary>

@@ -32,7 +32,7 @@ internal sealed record PlanDescription
 
     public double SloProbability { get; set; } = 0.99;
 
-    /// <summary>By this share of the load a layout must be able to serve more; null: 0.15, and none by the paper's
+    /// <summary>By this share of the load a layout must be able to serve more; null: 0.25, and none by the paper's
     /// rules.</summary>
     public double? Headroom { get; set; }
 

@@ -22,4 +22,12 @@ public sealed class StepTimesTests
     [InlineData(3, 0, 3)]
     public void Time_in_which_many_came_or_ended_is_that_of_no_number(int mean, int first, int last) =>
         Assert.False(StepTimes.IsSteady(mean, first, last));
+
+    [Fact]
+    public void First_second_of_a_replicas_work_teaches_nothing()
+    {
+        Assert.True(StepTimes.IsCold(TimeSpan.Zero));
+        Assert.True(StepTimes.IsCold(TimeSpan.FromSeconds(0.9)));
+        Assert.False(StepTimes.IsCold(TimeSpan.FromSeconds(1)));
+    }
 }

@@ -61,10 +61,11 @@ public sealed record SearchOptions
     /// <summary>Latencies within this fraction of the best are alike: the cheapest of them is taken.</summary>
     public double LatencyTieFraction { get; init; } = 0.02;
 
-    /// <summary>What a layout can do beyond the load, as a share of it, before it counts as serving it: rates and times
-    /// are known to some 15 %, and a layout that was expected to be 90 % busy may never catch up (docs/adr/0093).
-    /// For arrivals by chance; less for more even ones, of which there is no crowd to catch up with.</summary>
-    public double Headroom { get; init; } = 0.15;
+    /// <summary>What a layout can do beyond the load, as a share of it, before it counts as serving it. Rates and times
+    /// are known to some 15 %, and a layout that was expected to be 90 % busy may never catch up: this keeps it below
+    /// 80 % (docs/adr/0093). For arrivals by chance; less for more even ones, of which there is no crowd to catch up
+    /// with.</summary>
+    public double Headroom { get; init; } = 0.25;
 
     /// <summary>Target of <see cref="Objective.Slo"/>.</summary>
     public TimeSpan SloTarget { get; init; } = TimeSpan.FromSeconds(10);

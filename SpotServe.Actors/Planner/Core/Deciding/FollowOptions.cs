@@ -19,7 +19,7 @@ public sealed record FollowOptions
         init => field = value is >= 0 and <= 10
             ? value
             : throw new ArgumentOutOfRangeException(nameof(Headroom), value, "Must be 0 to 10.");
-    } = 0.15;
+    } = 0.25;
 
     /// <summary>For so long without a break.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(15);

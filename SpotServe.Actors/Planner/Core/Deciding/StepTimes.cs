@@ -12,6 +12,11 @@ internal static class StepTimes
     /// <summary>Less of a replica's work than this is noise.</summary>
     private static readonly TimeSpan BusyMin = TimeSpan.FromSeconds(0.1);
 
+    /// <summary>A replica's first work finds code that is not compiled and caches that are cold: a request that was the
+    /// first on four ranks took three times what the next one did. In an hour it would be forgotten, but a layout that
+    /// serves for a minute was expected a third too slow by it.</summary>
+    private static readonly TimeSpan ColdTime = TimeSpan.FromSeconds(1);
+
     private const int TokensMin = 8;
 
     /// <summary>
@@ -28,6 +33,7 @@ internal static class StepTimes
         var (busyTime, taken) =
             (load.BusyTime - before.Load.BusyTime, load.SequenceTime - before.Load.SequenceTime);
         if (tokens < TokensMin || busyTime < BusyMin || time > ReportsApartMax) return null;
+        if (IsCold(before.Load.BusyTime)) return null;
         var running = Math.Max(1, (int)Math.Round(taken / busyTime));
         if (!IsSteady(running, before.Load.Running, load.Running)) return null;
         var state = turn.State = DeviceSurvey.Ensure(turn.State, turn.Options);
@@ -58,6 +64,9 @@ internal static class StepTimes
     /// <param name="first">At the first report.</param>
     public static bool IsSteady(int mean, int first, int last) =>
         Math.Max(Math.Abs(first - mean), Math.Abs(last - mean)) <= Math.Max(1, mean / 2);
+
+    /// <param name="worked">What the replica had worked when the time began.</param>
+    public static bool IsCold(TimeSpan worked) => worked < ColdTime;
 
     /// <summary>By the others that are busy on the same processors; devices with processors of their own have none,
     /// and nobody is counted for them.</summary>
