@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Data.Common;
 
 namespace SpotServe.Actors.Persistence;
 
@@ -35,6 +36,8 @@ public sealed class RequestJournal(JournalOptions options) : IRequestJournal
         ORDER BY first.ordering LIMIT @max
         """;
 
+    private bool _triedIndex;
+
     // Microsoft.Data.Sqlite's asynchronous calls are synchronous: they belong on a thread of the pool.
     public Task<ImmutableArray<RequestId>> FindOpenAsync(int max, CancellationToken cancel) =>
         Task.Run(() => FindAsync(max, cancel), cancel);
@@ -57,10 +60,29 @@ public sealed class RequestJournal(JournalOptions options) : IRequestJournal
         JournalSweeper.Add(command, "length", IdPrefix.Length);
         JournalSweeper.Add(command, "prefix", IdPrefix);
         JournalSweeper.Add(command, "max", max);
-        await using var rows = await command.ExecuteReaderAsync(cancel).ConfigureAwait(false);
         var open = ImmutableArray.CreateBuilder<RequestId>();
-        while (await rows.ReadAsync(cancel).ConfigureAwait(false))
-            open.Add(new RequestId(rows.GetString(0)[IdPrefix.Length..]));
+        await using (var rows = await command.ExecuteReaderAsync(cancel).ConfigureAwait(false))
+        {
+            while (await rows.ReadAsync(cancel).ConfigureAwait(false))
+                open.Add(new RequestId(rows.GetString(0)[IdPrefix.Length..]));
+        }
+
+        if (!_triedIndex) await MakeIndexAsync(connection, cancel).ConfigureAwait(false);
         return open.ToImmutable();
+    }
+
+    /// <summary>Once, as soon as the tables are there. Without it all is as it should be but for what is
+    /// written.</summary>
+    private async Task MakeIndexAsync(DbConnection connection, CancellationToken cancel)
+    {
+        _triedIndex = true;
+        try
+        {
+            await JournalIndexes.OfFirstEventsAsync(options, connection, cancel).ConfigureAwait(false);
+        }
+        catch (DbException)
+        {
+            // Not for this user to do, or somebody else is at it: the next process tries again.
+        }
     }
 }

@@ -28,6 +28,26 @@ public sealed class RequestJournalTests
         Assert.Equal(["open"], (await journal.FindOpenAsync(1, Cancel)).Select(id => id.Value));
     }
 
+    /// <summary>Also after Akka has looked for its index once more.</summary>
+    [Theory]
+    [InlineData("sqlite")]
+    [InlineData("postgres")]
+    public async Task Index_of_sequence_numbers_has_first_events_alone_and_open_requests_are_found_by_it(string kind)
+    {
+        await using var database = await JournalDatabase.CreateAsync(kind);
+        await WriteAsync(database, "request-open", Accepted("open"), Tokens("open"));
+        var journal = new RequestJournal(database.Options);
+
+        await journal.FindOpenAsync(10, Cancel);
+        await WriteAsync(database, "request-new", Accepted("new"), Tokens("new"));
+
+        var definition = (string?)await database.QueryAsync(kind == "sqlite"
+            ? "SELECT sql FROM sqlite_master WHERE name = 'journal_sequence_number_idx'"
+            : "SELECT indexdef FROM pg_indexes WHERE indexname = 'journal_sequence_number_idx'");
+        Assert.EndsWith("sequence_number = 1", definition?.TrimEnd(')'), StringComparison.Ordinal);
+        Assert.Equal(["open", "new"], (await journal.FindOpenAsync(10, Cancel)).Select(id => id.Value));
+    }
+
     [Theory]
     [InlineData("sqlite")]
     [InlineData("postgres")]

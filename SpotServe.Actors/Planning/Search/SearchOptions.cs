@@ -63,8 +63,7 @@ public sealed record SearchOptions
 
     /// <summary>What a layout can do beyond the load, as a share of it, before it counts as serving it. Rates and times
     /// are known to some 15 %, and a layout that was expected to be 90 % busy may never catch up: this keeps it below
-    /// 80 % (docs/adr/0093). For arrivals by chance; less for more even ones, of which there is no crowd to catch up
-    /// with.</summary>
+    /// 80 % (docs/adr/0093).</summary>
     public double Headroom { get; init; } = 0.25;
 
     /// <summary>Target of <see cref="Objective.Slo"/>.</summary>
@@ -93,8 +92,7 @@ public sealed record SearchOptions
     };
 
     /// <summary>Requests per second that a layout must be able to serve.</summary>
-    public double RateToServe(Workload load) =>
-        load.RequestsPerSecond * (1 + (Headroom * Math.Min(1, load.ArrivalVariation)));
+    public double RateToServe(Workload load) => load.RequestsPerSecond * (1 + Headroom);
 
     /// <exception cref="PlanningInputException">A bound is not usable.</exception>
     public void Require()
