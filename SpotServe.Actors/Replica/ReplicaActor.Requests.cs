@@ -192,7 +192,8 @@ internal sealed partial class ReplicaActor
     }
 
     /// <summary>Asks the entity of a request that is to run alone, once and then with each report: messages are
-    /// lost. The entity itself, because a gateway passes nothing on to one that has ended, which has to say so.</summary>
+    /// lost. It asks the entity itself, because a gateway passes nothing on to one that has ended, and that has to say
+    /// so.</summary>
     private void AskForPermit(bool isReport)
     {
         var awaiting = _scheduler.AwaitingPermit;
