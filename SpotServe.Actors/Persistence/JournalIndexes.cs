@@ -16,11 +16,10 @@ internal static class JournalIndexes
     private const string LockMax = "SET LOCAL lock_timeout = '5s'";
 
     /// <summary>Does nothing where that was done before, or where the tables have no such index.</summary>
-    /// <param name="connection">Open.</param>
     /// <exception cref="DbException">The database does not let this user do it, or others hold it up.</exception>
-    public static async Task OfFirstEventsAsync(
-        JournalOptions options, DbConnection connection, CancellationToken cancel)
+    public static async Task OfFirstEventsAsync(JournalOptions options, CancellationToken cancel)
     {
+        await using var connection = await JournalSweeper.OpenAsync(options, cancel).ConfigureAwait(false);
         await using var find = connection.CreateCommand();
         find.CommandText = options.IsSqlite
             ? "SELECT sql FROM sqlite_master WHERE type = 'index' AND name = @name"

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Data.Common;
 
 namespace SpotServe.Actors.Persistence;
 
@@ -47,6 +46,13 @@ public sealed class RequestJournal(JournalOptions options) : IRequestJournal
         {
             var tombstones = await JournalSweeper.SweepAsync(options, IdPrefix, before, cancel).ConfigureAwait(false);
             var requests = await JournalSweeper.ForgetEndedAsync(options, before, cancel).ConfigureAwait(false);
+            // Once: a database that does not allow it is told of once, and only written to more.
+            if (!_triedIndex)
+            {
+                _triedIndex = true;
+                await JournalIndexes.OfFirstEventsAsync(options, cancel).ConfigureAwait(false);
+            }
+
             return tombstones == JournalSweeper.SweptMax || requests == JournalSweeper.ForgottenMax;
         },
         cancel);
@@ -61,28 +67,9 @@ public sealed class RequestJournal(JournalOptions options) : IRequestJournal
         JournalSweeper.Add(command, "prefix", IdPrefix);
         JournalSweeper.Add(command, "max", max);
         var open = ImmutableArray.CreateBuilder<RequestId>();
-        await using (var rows = await command.ExecuteReaderAsync(cancel).ConfigureAwait(false))
-        {
-            while (await rows.ReadAsync(cancel).ConfigureAwait(false))
-                open.Add(new RequestId(rows.GetString(0)[IdPrefix.Length..]));
-        }
-
-        if (!_triedIndex) await MakeIndexAsync(connection, cancel).ConfigureAwait(false);
+        await using var rows = await command.ExecuteReaderAsync(cancel).ConfigureAwait(false);
+        while (await rows.ReadAsync(cancel).ConfigureAwait(false))
+            open.Add(new RequestId(rows.GetString(0)[IdPrefix.Length..]));
         return open.ToImmutable();
-    }
-
-    /// <summary>Once, as soon as the tables are there. Without it all is as it should be but for what is
-    /// written.</summary>
-    private async Task MakeIndexAsync(DbConnection connection, CancellationToken cancel)
-    {
-        _triedIndex = true;
-        try
-        {
-            await JournalIndexes.OfFirstEventsAsync(options, connection, cancel).ConfigureAwait(false);
-        }
-        catch (DbException)
-        {
-            // Not for this user to do, or somebody else is at it: the next process tries again.
-        }
     }
 }

@@ -16,7 +16,7 @@ internal sealed record RequestSizes(int PromptTokens, int OutputTokens, int Batc
 /// part.</param>
 internal sealed record MetLoad(double[] Latencies, int Unanswered, double RequestsPerSecond)
 {
-    /// <summary>Two windows of one load as one.</summary>
+    /// <summary>Windows of one load as one.</summary>
     public static MetLoad Together(IReadOnlyCollection<MetLoad> windows) => new(
         [.. windows.SelectMany(window => window.Latencies).Order()],
         windows.Sum(window => window.Unanswered),

@@ -10,7 +10,6 @@ namespace SpotServe.Seed.Commands;
 internal sealed class FollowFlags
 {
     private const double SecondsMax = 3600;
-    private const double ShareMax = 10;
     private static readonly FollowOptions Usual = new();
 
     private Option<double> Window { get; } = new("--load-window")
@@ -70,10 +69,11 @@ internal sealed class FollowFlags
     };
 
     private static double Share(ParseResult parsed, Option<double> option) =>
-        parsed.GetValue(option) is var share && share is >= 0 and <= ShareMax
+        parsed.GetValue(option) is var share && share is >= 0 and <= FollowOptions.HeadroomMax
             ? share
             : throw new UsageException(string.Create(
-                CultureInfo.InvariantCulture, $"{option.Name} is {share}; it must be 0 to {ShareMax}."));
+                CultureInfo.InvariantCulture,
+                $"{option.Name} is {share}; it must be 0 to {FollowOptions.HeadroomMax}."));
 
     private static TimeSpan Seconds(ParseResult parsed, Option<double> option, double least) =>
         parsed.GetValue(option) is var seconds && seconds >= least && seconds <= SecondsMax

@@ -38,7 +38,7 @@ public sealed class RequestJournalTests
         await WriteAsync(database, "request-open", Accepted("open"), Tokens("open"));
         var journal = new RequestJournal(database.Options);
 
-        await journal.FindOpenAsync(10, Cancel);
+        await journal.SweepAsync(DateTimeOffset.UnixEpoch, Cancel);
         await WriteAsync(database, "request-new", Accepted("new"), Tokens("new"));
 
         var definition = (string?)await database.QueryAsync(kind == "sqlite"

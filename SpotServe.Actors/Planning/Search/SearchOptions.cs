@@ -21,6 +21,9 @@ public sealed record SearchOptions
     /// <summary>Largest B that is tried.</summary>
     public const int BatchSizeMax = 1 << 16;
 
+    /// <summary>See <see cref="Headroom"/>.</summary>
+    public const double HeadroomUsual = 0.25;
+
     public Objective Objective { get; init; } = Objective.Latency;
 
     public Batching Batching { get; init; } = Batching.Continuous;
@@ -64,7 +67,7 @@ public sealed record SearchOptions
     /// <summary>What a layout can do beyond the load, as a share of it, before it counts as serving it. Rates and times
     /// are known to some 15 %, and a layout that was expected to be 90 % busy may never catch up: this keeps it below
     /// 80 % (docs/adr/0093).</summary>
-    public double Headroom { get; init; } = 0.25;
+    public double Headroom { get; init; } = HeadroomUsual;
 
     /// <summary>Target of <see cref="Objective.Slo"/>.</summary>
     public TimeSpan SloTarget { get; init; } = TimeSpan.FromSeconds(10);

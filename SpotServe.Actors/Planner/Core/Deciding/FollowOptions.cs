@@ -3,6 +3,9 @@ namespace SpotServe.Actors.Planner;
 /// <summary>When a layout that would serve the present load better is worth a change of layout.</summary>
 public sealed record FollowOptions
 {
+    /// <summary>A layout that can serve so many times the load and more is not worth asking for.</summary>
+    public const double HeadroomMax = 10;
+
     /// <summary>It has to be better by this share: of latency, throughput or cost, as the objective says.</summary>
     public double Margin
     {
@@ -16,10 +19,8 @@ public sealed record FollowOptions
     public double Headroom
     {
         get;
-        init => field = value is >= 0 and <= 10
-            ? value
-            : throw new ArgumentOutOfRangeException(nameof(Headroom), value, "Must be 0 to 10.");
-    } = 0.25;
+        init => field = Bounds.Between(value, 0, HeadroomMax);
+    } = Planning.SearchOptions.HeadroomUsual;
 
     /// <summary>For so long without a break.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(15);
