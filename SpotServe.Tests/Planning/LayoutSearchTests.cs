@@ -89,6 +89,49 @@ public sealed class LayoutSearchTests
         Assert.Equal((2, LoadFit.Roomy), (both.Chosen.Degrees.Replicas, both.Fit));
     }
 
+    [Theory]
+    [InlineData(1, 4)]
+    [InlineData(2, 2)]
+    [InlineData(3, 2)]
+    [InlineData(4, 1)]
+    public void No_more_replicas_take_turns_on_a_processor_than_keep_it_busy(double crowding, int replicas)
+    {
+        foreach (var objective in (Objective[])[Objective.Throughput, Objective.Latency])
+        {
+            var options = Options with { RankCounts = [1], BatchSizes = [4], StagesMax = 1, Objective = objective };
+            var nodes = Fleet(4, 1, Kind with { Crowding = crowding, PricePerHour = 0 });
+
+            var result = new LayoutSearch(Small, Cost, options).Run(nodes, new Workload(1e6, 64, 32));
+
+            Assert.Equal(replicas, result.Chosen.Degrees.Replicas);
+        }
+    }
+
+    [Fact]
+    public void Of_all_layouts_that_give_the_most_one_of_the_fewest_machines_is_taken() =>
+        Gen.Select(Gen.Int[1, 5], Gen.Int[1, 3], Gen.Double[0, 8]).Sample((machines, devices, crowding) =>
+        {
+            var nodes = Fleet(machines, devices, Kind with { Crowding = crowding });
+            var load = new Workload(1, 64, 32);
+            var options = Options with { Objective = Objective.Throughput };
+            var search = new LayoutSearch(Small, Cost, options);
+
+            var chosen = search.Run(nodes, load).Chosen;
+
+            var all =
+                from ranks in options.RankCounts
+                from stages in Enumerable.Range(1, options.StagesMax)
+                from batch in options.BatchSizes
+                from replicas in Enumerable.Range(1, machines * devices)
+                select search.Evaluate(nodes, load, new LayoutDegrees(replicas, stages, ranks, batch));
+            var tried = all.OfType<Candidate>().ToList();
+            var most = tried.Max(candidate => candidate.Throughput) * (1 - 1e-9);
+            Assert.True(chosen.Throughput >= most);
+            Assert.Equal(
+                tried.Where(candidate => candidate.Throughput >= most).Min(candidate => candidate.InstanceCount),
+                chosen.InstanceCount);
+        }, iter: 60);
+
     [Fact]
     public void Stages_on_mixed_devices_get_layers_in_proportion_to_their_speed()
     {
@@ -233,8 +276,8 @@ public sealed class LayoutSearchTests
         Assert.Throws<DuplicateIdException>(doubled.Require);
     }
 
-    private static ImmutableArray<Instance> Fleet(int machines, int devices) =>
-        [.. Enumerable.Range(0, machines).Select(i => new Instance($"m{i}", Kind, devices))];
+    private static ImmutableArray<Instance> Fleet(int machines, int devices, DeviceKind? kind = null) =>
+        [.. Enumerable.Range(0, machines).Select(i => new Instance($"m{i}", kind ?? Kind, devices))];
 
     private sealed record Tried(double Latency, double Throughput, double Price, double InTarget);
 

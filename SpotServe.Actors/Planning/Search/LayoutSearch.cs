@@ -12,6 +12,9 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
     // Above this many kinds only "all of them" and each one alone are tried: subsets would double with each kind.
     private const int KindSubsetsMax = 4;
 
+    /// <summary>Throughputs that differ by a smaller share are the same.</summary>
+    private const double RoundingMax = 1e-9;
+
     /// <summary>The best layout for these instances and this load.</summary>
     /// <exception cref="NoDevicesException">There is no instance.</exception>
     /// <exception cref="PlanningInputException">A rate, size or bound is not usable.</exception>
@@ -109,9 +112,10 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
             var fit = all.Exists(candidate => IsEnough(candidate, load.RequestsPerSecond))
                 ? LoadFit.Tight
                 : LoadFit.Overloaded;
-            return (all.Min(Order(fit))!, fit, all);
+            return (options.Objective == Objective.Latency ? Busiest() : all.Min(Order(fit))!, fit, all);
         }
 
+        if (options.Objective == Objective.Throughput) return (Busiest(), LoadFit.Roomy, all);
         if (options.Objective != Objective.Latency || options.FillFleet)
             return (enough.Min(Order(LoadFit.Roomy))!, LoadFit.Roomy, all);
 
@@ -128,6 +132,19 @@ public sealed class LayoutSearch(SliceGeometry geometry, ICostModel cost, Search
         return (chosen, LoadFit.Roomy, all);
 
         bool IsNearTie(Candidate candidate) => candidate.Throughput >= toServe && candidate.LatencySeconds <= limit;
+
+        // The most requests per second, of the fewest devices that do as many: on processors that are all busy one
+        // replica more only takes turns with the others, which costs something that no estimate knows (docs/adr/0058).
+        Candidate Busiest()
+        {
+            if (options.FillFleet) return all.Min(Order(LoadFit.Overloaded))!;
+            var most = all.Max(candidate => candidate.Throughput) * (1 - RoundingMax);
+            for (var i = 0; i < shapes.Count; i++)
+                AddSmallest(all, shapes[i], full[i], evaluator, candidate => candidate.Throughput >= most);
+            return all.Where(candidate => candidate.Throughput >= most)
+                .MinBy(c => (c.CostPerHour, c.InstanceCount, c.Degrees.DeviceCount, c.LatencySeconds,
+                    c.Degrees.Stages, c.Degrees.Ranks, -c.Degrees.BatchSize))!;
+        }
     }
 
     private bool IsEnough(Candidate candidate, double requestsPerSecond) => options.Objective switch
