@@ -118,6 +118,17 @@ internal sealed partial class ReplicaActor : ReceiveActor, IWithTimers
     {
         Receive<ReplicaProtocol.Submit>(OnSubmit);
         Receive<ReplicaProtocol.RunAlone>(OnRunAlone);
+        // Where the one that goes held up all others, no step is under way whose end would let them go on.
+        Receive<ReplicaProtocol.Cancel>(cancel =>
+        {
+            OnCancel(cancel);
+            PlanSteps();
+        });
+        Receive<OrphanExpired>(expired =>
+        {
+            OnOrphanExpired(expired);
+            PlanSteps();
+        });
         Receive<StillHere>(_ => SayWhatWaits());
         Receive<ReplicaControlProtocol.Drain>(IsCurrent, OnDrain);
         Receive<StepCompleted>(OnStepCompleted);

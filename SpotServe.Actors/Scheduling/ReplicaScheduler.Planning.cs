@@ -191,7 +191,8 @@ public sealed partial class ReplicaScheduler
         var tokens = 0L;
         foreach (var sequence in _running)
         {
-            if (sequence.Phase == SequencePhase.Prefill)
+            // One that waits for a permit takes none of the next steps, however long its prompt is.
+            if (sequence is { Phase: SequencePhase.Prefill, AwaitsPermit: false })
             {
                 tokens += sequence.TokenCount - sequence.CachedTokens - sequence.TokensInFlight;
             }

@@ -109,6 +109,56 @@ public sealed class FailedStepTests : ReplicaTestKit
         Assert.Contains(2, Pipeline.Chunks);
     }
 
+    /// <summary>Its entity may be gone, and the permit never come.</summary>
+    [Fact]
+    public async Task A_long_request_that_waits_for_its_permit_keeps_nobody_else_out()
+    {
+        var suspect = SchedulerFixture.Request("suspect", Limits.StepTokensMax * Limits.StepsInFlightMax, 4);
+        var (other, reader) = (SchedulerFixture.Request("other", 6, 3), CreateTestProbe());
+        Start();
+        _ = Pipeline.RunAsync(Cancel);
+
+        Replica.Tell(Submit(suspect with { RunsAlone = true }), Entity.Ref);
+        Submit(other, reader);
+
+        Assert.Equal(SchedulerFixture.Alone(other, Limits), (await ReadToEndAsync(reader)).Tokens);
+    }
+
+    /// <summary>No step is under way then whose end would let the others go on.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_waits_goes_on_when_the_request_that_held_it_up_is_cancelled_or_loses_its_entity(bool isTold)
+    {
+        Limits = Limits with { SequencesMax = 1 };
+        Start();
+        _ = Pipeline.RunAsync(Cancel);
+        var suspect = SchedulerFixture.Request("suspect", 6, 3) with { RunsAlone = true };
+        var (other, reader) = (SchedulerFixture.Request("other", 6, 3), CreateTestProbe());
+        Replica.Tell(Submit(suspect), Entity.Ref);
+        Submit(other, reader);
+        var load = await LoadAsync();
+        Assert.Equal((1, 1), (load.Running, load.Queued));
+
+        if (isTold)
+        {
+            Replica.Tell(new ReplicaProtocol.Cancel(Epoch, suspect.Id), Entity.Ref);
+        }
+        else
+        {
+            Sys.Stop(Entity.Ref);
+            await AwaitConditionAsync(
+                async () =>
+                {
+                    Advance((int)ReplicaSettings.Default.OrphanGrace.TotalSeconds + 1);
+                    return (await LoadAsync()).Queued == 0;
+                },
+                cancellationToken: Cancel);
+        }
+
+        Assert.Equal(SchedulerFixture.Alone(other, Limits), (await ReadToEndAsync(reader)).Tokens);
+    }
+
     [Fact]
     public async Task Only_requests_in_the_step_are_told_that_it_was_lost_with_them()
     {

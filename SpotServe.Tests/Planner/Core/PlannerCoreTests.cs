@@ -136,6 +136,43 @@ public sealed class PlannerCoreTests
         Assert.DoesNotContain(node, run.State.Nodes.Keys);
     }
 
+    /// <summary>Nodes report to a new planner one after another, and others may come first.</summary>
+    [Fact]
+    public void Planner_that_starts_anew_keeps_what_serves_though_enough_other_nodes_report_first()
+    {
+        var run = Serving(nodes: 3);
+        var (before, late) = (run.State.Active!.Epoch, run.World.Nodes[2]);
+        for (var i = 0; i < 3; i++) run.World.Join(devices: 1, memoryBytes: 64L << 20);
+
+        run.Recover();
+        foreach (var node in run.World.Living.Where(node => node != late).ToList())
+        foreach (var report in node.Reports())
+            run.Hear(report);
+        run.Pass(TimeSpan.FromMilliseconds(400), nodesReport: false, mailArrives: true);
+        Assert.IsType<Gathering>(run.State.Phase);
+        foreach (var report in late.Reports()) run.Hear(report);
+        run.Pass(TimeSpan.FromMilliseconds(100), nodesReport: false, mailArrives: true);
+
+        Assert.Contains($"still serves with {{Count}} replicas <- {before} | 1", run.Story);
+    }
+
+    [Fact]
+    public void Planner_that_starts_anew_does_not_wait_long_for_a_node_that_served_and_is_gone()
+    {
+        var run = Serving(nodes: 3);
+        run.World.Join(devices: 1, memoryBytes: 64L << 20);
+        run.World.End(run.World.Nodes[2]);
+        run.World.Mail.Clear();
+
+        run.Recover();
+        var at = run.Now;
+        run.Pass(TimeSpan.FromSeconds(3), nodesReport: true, mailArrives: true);
+
+        Assert.True(run.State.Active is { IsServing: true }, run.Story);
+        var most = new PlannerLimits().SuspectAfter + TimeSpan.FromSeconds(0.1);
+        Assert.InRange(run.State.Journal.Decided!.At - at, TimeSpan.Zero, most);
+    }
+
     [Fact]
     public void Rehearsed_notice_and_losses_lead_to_a_layout_that_serves_without_the_node()
     {
