@@ -7,6 +7,7 @@ namespace SpotServe.Actors.Cluster;
 /// repeated may arrive when its pages are another sequence's by now.</summary>
 internal sealed class DeviceCopies : IDisposable
 {
+    /// <summary>Of copies that are over. One that runs is never forgotten: its pages are written to.</summary>
     private const int KeptMax = 4096;
     private readonly Dictionary<long, Copy> _copies = [];
     private readonly Queue<long> _oldest = [];
@@ -65,10 +66,10 @@ internal sealed class DeviceCopies : IDisposable
         added = new Copy(asker);
         _copies.Add(job, added);
         _oldest.Enqueue(job);
-        if (_oldest.Count > KeptMax)
+        while (_oldest.Count > KeptMax && _copies[_oldest.Peek()].Answer is not null)
         {
             _forgottenUpTo = _oldest.Dequeue();
-            if (_copies.Remove(_forgottenUpTo, out var forgotten)) forgotten.Work?.Dispose();
+            _copies.Remove(_forgottenUpTo);
         }
 
         return true;

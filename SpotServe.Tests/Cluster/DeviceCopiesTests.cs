@@ -31,10 +31,31 @@ public sealed class DeviceCopiesTests : PatientTestKit
     [Fact]
     public void Job_that_comes_again_long_after_is_not_copied_over_what_lies_there_now()
     {
-        for (var job = 1; job <= 5000; job++) Assert.True(Begins(job));
+        for (var job = 1; job <= 5000; job++)
+        {
+            Assert.True(Begins(job));
+            _copies.End(job, Lost with { Job = job }, TestActor);
+        }
 
         Assert.False(Begins(1));
         Assert.False(Begins(5000));
+    }
+
+    [Fact]
+    public void Job_that_still_runs_is_answered_and_cancelled_however_many_came_after_it()
+    {
+        Assert.True(_copies.TryBegin(7, _leader, TestActor, Cancel, out var work));
+        for (var job = 8; job <= 5000; job++)
+        {
+            Assert.True(_copies.TryBegin(job, TestActor, TestActor, Cancel, out var _));
+            _copies.End(job, Lost with { Job = job }, TestActor);
+        }
+
+        _copies.Cancel(7, Lost, _leader, TestActor);
+        Assert.True(work.IsCancellationRequested);
+        _copies.End(7, Answer, TestActor);
+
+        Assert.Equal(Answer, _leader.ExpectMsg<DevicePagesCopied>(cancellationToken: Cancel));
     }
 
     [Fact]
