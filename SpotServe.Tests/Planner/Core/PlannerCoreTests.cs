@@ -145,8 +145,7 @@ public sealed class PlannerCoreTests
         for (var i = 0; i < 3; i++) run.World.Join(devices: 1, memoryBytes: 64L << 20);
 
         run.Recover();
-        foreach (var node in run.World.Living.Where(node => node != late).ToList())
-        foreach (var report in node.Reports())
+        foreach (var report in run.World.Living.Where(node => node != late).SelectMany(node => node.Reports()).ToList())
             run.Hear(report);
         run.Pass(TimeSpan.FromMilliseconds(400), nodesReport: false, mailArrives: true);
         Assert.IsType<Gathering>(run.State.Phase);
