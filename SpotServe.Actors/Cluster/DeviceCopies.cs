@@ -55,7 +55,6 @@ internal sealed class DeviceCopies : IDisposable
     private bool TryAdd(long job, IActorRef asker, IActorRef self, [NotNullWhen(true)] out Copy? added)
     {
         added = null;
-        if (job <= _forgottenUpTo) return false;
         if (_copies.TryGetValue(job, out var known))
         {
             if (known.Answer is { } answer) asker.Tell(answer, self);
@@ -63,13 +62,16 @@ internal sealed class DeviceCopies : IDisposable
             return false;
         }
 
+        if (job <= _forgottenUpTo) return false;
         added = new Copy(asker);
         _copies.Add(job, added);
         _oldest.Enqueue(job);
         while (_oldest.Count > KeptMax && _copies[_oldest.Peek()].Answer is not null)
         {
-            _forgottenUpTo = _oldest.Dequeue();
-            _copies.Remove(_forgottenUpTo);
+            // Questions are repeated when they are lost, so that a lower number may have come later.
+            var forgotten = _oldest.Dequeue();
+            _forgottenUpTo = Math.Max(_forgottenUpTo, forgotten);
+            _copies.Remove(forgotten);
         }
 
         return true;

@@ -41,6 +41,24 @@ public sealed class DeviceCopiesTests : PatientTestKit
         Assert.False(Begins(5000));
     }
 
+    /// <summary>The question for the lower one was lost, and came after that for the higher one.</summary>
+    [Fact]
+    public void Jobs_that_come_out_of_order_are_forgotten_and_answered_as_others_are()
+    {
+        foreach (var job in (IEnumerable<int>)[2, 1, .. Enumerable.Range(3, 4095)])
+        {
+            Assert.True(Begins(job));
+            _copies.End(job, Lost with { Job = job }, TestActor);
+            _leader.ExpectMsg<DevicePagesLost>(cancellationToken: Cancel);
+        }
+
+        Assert.False(Begins(1));   // 2 is forgotten, and this one is not yet
+        Assert.Equal(1, _leader.ExpectMsg<DevicePagesLost>(cancellationToken: Cancel).Job);
+        Assert.True(Begins(4098));   // with which it is
+
+        Assert.False(Begins(2));
+    }
+
     [Fact]
     public void Job_that_still_runs_is_answered_and_cancelled_however_many_came_after_it()
     {
