@@ -5,7 +5,7 @@ namespace SpotServe.Actors.Persistence;
 
 /// <summary>Parts of the planner's stored events: what it learned, what was chosen, which machines it wants.</summary>
 internal sealed record CorrectionV1(
-    int Ranks, string Kind, double Step, double Prefill, int? Batch = null, double? Seconds = null)
+    int Ranks, string Kind, double Step, double Prefill, int? Batch = null, double? Seconds = null, int? Demand = null)
 {
     public static CorrectionV1 Of(CostCorrection c) => new(
         c.Ranks,
@@ -13,12 +13,14 @@ internal sealed record CorrectionV1(
         c.Step,
         c.Prefill,
         c.BatchSize == 1 ? null : c.BatchSize,
-        c.Seconds < CorrectedCostModel.RememberedSeconds ? c.Seconds : null);
+        c.Seconds < CorrectedCostModel.RememberedSeconds ? c.Seconds : null,
+        c.Demand == 0 ? null : c.Demand);
 
     public CostCorrection ToCorrection() => new(Ranks, Kind, Step, Prefill)
     {
         BatchSize = Batch ?? 1,
         Seconds = Seconds ?? CorrectedCostModel.RememberedSeconds,
+        Demand = Demand ?? 0,
     };
 }
 

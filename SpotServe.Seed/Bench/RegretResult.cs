@@ -106,7 +106,8 @@ internal sealed record RegretResult(
     {
         var kind = Warm.Instances[0].Kind;
         var taught = Warm.Corrections.ByShape.Select(one => string.Create(
-            CultureInfo.InvariantCulture, $"M = {one.Ranks}, batch {one.BatchSize}: x {one.Step:0.00}"));
+            CultureInfo.InvariantCulture,
+            $"M = {one.Ranks}, demand {Math.Pow(2, one.Demand / 2.0):0.0}, batch {one.BatchSize}: x {one.Step:0.00}"));
         return string.Create(CultureInfo.InvariantCulture, $"""
             {Model}, {Warm.Instances.Length} nodes of {kind.Name}, crowding {kind.Crowding:0.##}, which measured
             {kind.WeightBytesPerSecond / 1e9:0.0} GB/s, {kind.FlopsPerSecond / 1e9:0} GFLOP/s and

@@ -98,6 +98,8 @@ internal static class TestEvents
         new PlannerEvents.CostsLearned(new Epoch(4), At, Corrections),
         new PlannerEvents.CostsLearned(new Epoch(4), At, CostCorrections.None.With(
             new CostCorrection(4, "cpu 2 GB", 1.5, 0.75) { BatchSize = 8, Seconds = 1.5 })),
+        new PlannerEvents.CostsLearned(new Epoch(4), At, CostCorrections.None.With(
+            new CostCorrection(4, "cpu 2 GB", 1.5, 0.75) { BatchSize = 8, Seconds = 1.5, Demand = -2 })),
         new PlannerEvents.ObjectiveChosen(new Epoch(4), At, Choice),
         new PlannerEvents.ObjectiveChosen(new Epoch(4), At, new ChosenObjective(null, Choice.Chosen)),
         new PlannerEvents.FleetWished(new Epoch(4), At, Wish),

@@ -114,7 +114,7 @@ public sealed class OneDecisionTests : PlannerTestKit
             PlanningScenarios.Small.Model, [], new Workload(1, 64, 32), new LinkRates(20e9, 5e9, 1e9, 1e9, 20e-6))
         {
             Corrections = CostCorrections.None
-                .With(new CostCorrection(2, "kind", 1.0 / 3, 1.5) { BatchSize = 8, Seconds = 0.7 })
+                .With(new CostCorrection(2, "kind", 1.0 / 3, 1.5) { BatchSize = 8, Seconds = 0.7, Demand = 2 })
                 .With(new CostCorrection(1, "kind", 2, 2)),
         };
 

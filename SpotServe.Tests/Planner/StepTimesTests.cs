@@ -1,4 +1,5 @@
 using SpotServe.Actors.Planner;
+using SpotServe.Actors.Planning;
 using Xunit;
 
 namespace SpotServe.Tests.Planner;
@@ -29,5 +30,43 @@ public sealed class StepTimesTests
         Assert.True(StepTimes.IsCold(TimeSpan.Zero));
         Assert.True(StepTimes.IsCold(TimeSpan.FromSeconds(0.9)));
         Assert.False(StepTimes.IsCold(TimeSpan.FromSeconds(1)));
+    }
+
+    /// <summary>Four nodes that ask for half of their machine's processor each.</summary>
+    [Fact]
+    public void Times_are_learned_beside_as_many_neighbours_as_were_busy()
+    {
+        var cluster = new FollowedCluster(
+            DateTimeOffset.UnixEpoch, new LayoutObjective(Objective.Latency), processorShare: 0.5);
+        cluster.Run(TimeSpan.FromMinutes(2), _ => cluster.Capacity(replicas: 1) * 1.5);
+        Assert.Equal(2, cluster.Degrees.Replicas);
+        // About what the model expects of a sequence, so that no ratio is beyond what is believed.
+        var tokens = (long)(cluster.Capacity(replicas: 1) * 64 / 8);
+        cluster.HearWork((1, tokens / 2), (1, tokens / 2));
+        cluster.HearWork((1, tokens / 2), (1, tokens / 2));
+
+        cluster.HearWork((1, tokens), (0, 0));
+        var alone = cluster.HearWork((1, tokens), (0, 0));
+        cluster.HearWork((1, 0), (1, 0));   // each one's last report says that the other had nothing to do
+        var both = cluster.HearWork((1, tokens / 4), (1, tokens / 4));
+
+        var measured = alone.ByShape.Single(one => one.Demand == ProcessorDemand.LevelMin);
+        Assert.True(measured.Step < alone.ByShape.Single(one => one.Demand == 0).Step);
+        Assert.Equal(measured, both.ByShape.Single(one => one.Demand == ProcessorDemand.LevelMin));
+        Assert.Equal(2, both.ByShape.Length);
+    }
+
+    [Fact]
+    public void Neighbours_of_devices_with_processors_of_their_own_are_not_told_apart()
+    {
+        var cluster = new FollowedCluster(DateTimeOffset.UnixEpoch, new LayoutObjective(Objective.Latency));
+        cluster.Run(TimeSpan.FromMinutes(2), _ => cluster.Capacity(replicas: 1) * 2.5);
+        Assert.True(cluster.Degrees.Replicas > 1);
+
+        cluster.HearWork((1, 50), (1, 50));
+        cluster.HearWork((1, 50), (1, 50));
+        var learned = cluster.HearWork((1, 50), (0, 0));
+
+        Assert.Equal([0], learned.ByShape.Select(one => one.Demand).Distinct());
     }
 }

@@ -83,7 +83,10 @@ internal static class Demand
         var before = active.Loads.GetValueOrDefault(load.Replica);
         turn.State = turn.State with
         {
-            Active = active with { Loads = active.Loads.SetItem(load.Replica, new LoadReport(load, turn.Now)) },
+            Active = active with
+            {
+                Loads = active.Loads.SetItem(load.Replica, LoadReport.After(before, load, turn.Now)),
+            },
         };
         if (before is null || StepTimes.Learned(turn, before, load) is not { } learned) return;
         turn.State = turn.State with { Learned = learned };

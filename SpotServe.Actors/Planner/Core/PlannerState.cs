@@ -187,7 +187,18 @@ internal static class SignsExtensions
 /// <param name="Since">Without a break.</param>
 internal sealed record Drift(DateTimeOffset Since);
 
-internal sealed record LoadReport(ReplicaControlProtocol.ReplicaLoad Load, DateTimeOffset At);
+/// <param name="BusyShare">Of the time since the report before it in which the replica had a request, 0 to 1.</param>
+internal sealed record LoadReport(ReplicaControlProtocol.ReplicaLoad Load, DateTimeOffset At, double BusyShare)
+{
+    /// <summary>Of a replica that reported <paramref name="before"/> last.</summary>
+    public static LoadReport After(
+        LoadReport? before, ReplicaControlProtocol.ReplicaLoad load, DateTimeOffset now)
+    {
+        if (before is null || now <= before.At) return new LoadReport(load, now, load.Running > 0 ? 1 : 0);
+        var share = (load.BusyTime - before.Load.BusyTime) / (now - before.At);
+        return new LoadReport(load, now, Math.Clamp(share, 0, 1));
+    }
+}
 
 internal sealed record DuePlan(Cause Cause, DateTimeOffset At);
 

@@ -1,5 +1,3 @@
-using System.Collections.Immutable;
-
 namespace SpotServe.Actors.Planning;
 
 /// <summary>What a running replica measured, to correct a cost model with.</summary>
@@ -13,118 +11,18 @@ public sealed record MeasuredTimes(
     Batching Batching,
     double StepSeconds,
     double PrefillSeconds,
-    double BusySeconds);
-
-/// <summary>Ratios of measured to predicted times of the replicas with so many ranks whose slowest stage is on this
-/// kind, at one batch size.</summary>
-public sealed record CostCorrection(int Ranks, string Kind, double Step, double Prefill)
+    double BusySeconds)
 {
-    /// <summary>A power of two.</summary>
-    public int BatchSize { get; init; } = 1;
-
-    /// <summary>How long replicas were busy while it was measured, as far as that still counts.</summary>
-    public double Seconds { get; init; } = CorrectedCostModel.RememberedSeconds;
-}
-
-/// <summary>What measured step times have taught: data, so that it can be stored and sent.</summary>
-/// <param name="ByShape">One for each number of ranks, slowest kind and batch size that was measured; kept in their
-/// order, however they are given.</param>
-/// <param name="Step">For step times of what was not measured yet: the latest ratio; 1 before any.</param>
-/// <param name="Prefill">The same for prompts.</param>
-public sealed record CostCorrections(ImmutableArray<CostCorrection> ByShape, double Step, double Prefill)
-{
-    public static CostCorrections None { get; } = new([], 1, 1);
-
-    public ImmutableArray<CostCorrection> ByShape { get; init => field = InOrder(value); } = InOrder(ByShape);
-
-    /// <summary>The ratios that a replica's times are multiplied by: a sequence costs more of some devices than the
-    /// model knows, and a step more of others, so they are those of its batch size; between two that were measured they
-    /// are in proportion, beyond them those of the nearest.</summary>
-    /// <param name="sizes">Of one kind of replica, in order.</param>
-    /// <returns>Null when there are none.</returns>
-    internal static CostCorrection? Between(ReadOnlySpan<CostCorrection> sizes, int batch)
-    {
-        CostCorrection? low = null, high = null;
-        foreach (var known in sizes)
-        {
-            if (known.BatchSize <= batch && !(known.BatchSize < low?.BatchSize)) low = known;
-            if (known.BatchSize >= batch && !(known.BatchSize > high?.BatchSize)) high = known;
-        }
-
-        if (low is null || high is null || low == high) return low ?? high;
-        var part = Math.Log2(batch / (double)low.BatchSize) / Math.Log2(high.BatchSize / (double)low.BatchSize);
-        return low with
-        {
-            Step = low.Step * Math.Pow(high.Step / low.Step, part),
-            Prefill = low.Prefill * Math.Pow(high.Prefill / low.Prefill, part),
-        };
-    }
-
-    /// <summary>What was measured of such replicas, by batch size.</summary>
-    internal ReadOnlySpan<CostCorrection> Of(int ranks, string kind)
-    {
-        var first = 0;
-        while (first < ByShape.Length && !IsOf(ByShape[first])) first++;
-        var end = first;
-        while (end < ByShape.Length && IsOf(ByShape[end])) end++;
-        return ByShape.AsSpan()[first..end];
-
-        bool IsOf(CostCorrection known) => known.Ranks == ranks && known.Kind == kind;
-    }
-
-    /// <summary>Null when no such replica was measured.</summary>
-    public CostCorrection? Known(int ranks, string kind, int batchSize)
-    {
-        foreach (var known in ByShape)
-        {
-            if (known.Ranks == ranks && known.Kind == kind && known.BatchSize == batchSize) return known;
-        }
-
-        return null;
-    }
-
-    /// <summary>With one more, which also becomes that of what was not measured.</summary>
-    public CostCorrections With(CostCorrection next) => new(
-        [
-            .. ByShape.Where(known => known.Ranks != next.Ranks || known.Kind != next.Kind
-                    || known.BatchSize != next.BatchSize)
-                .Append(next),
-        ],
-        next.Step,
-        next.Prefill);
-
-    private static ImmutableArray<CostCorrection> InOrder(ImmutableArray<CostCorrection> sizes) =>
-    [
-        .. sizes.OrderBy(known => known.Ranks).ThenBy(known => known.Kind, StringComparer.Ordinal)
-            .ThenBy(known => known.BatchSize),
-    ];
-
-    /// <summary>Whether a ratio is another one by more than this share.</summary>
-    public bool DiffersFrom(CostCorrections other, double share)
-    {
-        return ByShape.Length != other.ByShape.Length
-            || ByShape.Any(one => other.Known(one.Ranks, one.Kind, one.BatchSize) is not { } known
-                || IsOther(one.Step, known.Step) || IsOther(one.Prefill, known.Prefill));
-
-        bool IsOther(double now, double then) => Math.Abs(now - then) > share * then;
-    }
-
-    /// <exception cref="PlanningInputException">A ratio is not a usable number.</exception>
-    public void Require()
-    {
-        foreach (var known in ByShape.Append(new CostCorrection(0, "what was not measured", Step, Prefill)))
-        {
-            Inputs.AtLeast(known.BatchSize, 1, $"The batch size of a correction of {known.Kind}");
-            Inputs.Positive(known.Seconds, $"The measured time of a correction of {known.Kind}");
-            Inputs.Positive(known.Step, $"The step times' correction of {known.Kind}");
-            Inputs.Positive(known.Prefill, $"The prompt times' correction of {known.Kind}");
-        }
-    }
+    /// <summary>Level of what all devices that ran meanwhile asked of the processor
+    /// (<see cref="ProcessorDemand"/>). The times are what they would have been without the share that others
+    /// took.</summary>
+    public int Demand { get; init; }
 }
 
 /// <summary>
 /// Another cost model, corrected by the ratio of measured to predicted times: one ratio per number of ranks, slowest
-/// kind and batch size, and a general one for what was not measured yet. Immutable: a measurement gives a new model.
+/// kind, demand of the processor and batch size, and a general one for what was not measured yet. Immutable: a
+/// measurement gives a new model.
 /// </summary>
 public sealed class CorrectedCostModel(ICostModel inner, CostCorrections corrections) : ICostModel
 {
@@ -152,53 +50,39 @@ public sealed class CorrectedCostModel(ICostModel inner, CostCorrections correct
     public ReplicaCost Cost(ReplicaShape shape, int batch, Workload load, Batching batching)
     {
         var cost = inner.Cost(shape, batch, load, batching);
-        var ratio = Ratio(shape, batch, load, batching);
+        var ratios = Measured(shape, load, batching);
+        var ratio = ratios?.At(ProcessorDemand.LevelMin, batch) ?? Unmeasured(shape);
         return cost with
         {
             Step = cost.Step * ratio.Step,
             Prefill = cost.Prefill * ratio.Prefill,
             Overhead = cost.Overhead * ratio.Prefill,
+            Slowing = ratios is { HasNeighbours: true } ? SlowingOf(ratios, batch, ratio.Step) : null,
         };
     }
 
-    private CostCorrection Ratio(ReplicaShape shape, int batch, Workload load, Batching batching)
+    private static NeighbourSlowing SlowingOf(MeasuredRatios ratios, int batch, double alone)
     {
-        var kind = SlowestKind(shape);
-        var measured = corrections.Of(shape.Ranks, kind);
-        return CostCorrections.Between(InOrder(measured, shape, load, batching), batch)
-            ?? new CostCorrection(shape.Ranks, kind, corrections.Step, corrections.Prefill);
-    }
-
-    /// <summary>
-    /// A step never takes less time for more sequences. Where what was measured says so, the sizes were measured beside
-    /// other work: eight sequences at a time when their machine had some, sixteen when it had none. Such sizes count as
-    /// one (<see cref="IsotonicRegression"/>), each for as long as it was measured.
-    /// </summary>
-    private ReadOnlySpan<CostCorrection> InOrder(
-        ReadOnlySpan<CostCorrection> measured, ReplicaShape shape, Workload load, Batching batching)
-    {
-        var isInOrder = true;
-        for (var i = 1; i < measured.Length; i++) isInOrder &= measured[i - 1].Step <= measured[i].Step;
-        // The inner model's steps never get shorter, so that only a ratio that falls can make them.
-        if (isInOrder) return measured;
-
-        var (expected, logs) = (new double[measured.Length], new double[measured.Length]);
-        var weights = new double[measured.Length];
-        for (var i = 0; i < measured.Length; i++)
+        var levels = new double[ProcessorDemand.LevelMax - ProcessorDemand.LevelMin + 1];
+        var least = 1.0;
+        for (var i = 0; i < levels.Length; i++)
         {
-            expected[i] = inner.Cost(shape, measured[i].BatchSize, load, batching).Step;
-            if (expected[i] <= 0) return measured;   // nothing that a ratio could make longer
-            // In logarithms, so that twice too slow and twice too fast weigh the same.
-            logs[i] = Math.Log(expected[i] * measured[i].Step);
-            weights[i] = measured[i].Seconds;
+            // Between a low level that took longer than thought and a high one that did not, the share grows unevenly.
+            var share = ProcessorDemand.SlowdownAt(ProcessorDemand.LevelMin + i);
+            least = Math.Max(least, ratios.At(ProcessorDemand.LevelMin + i, batch).Step / alone * share);
+            levels[i] = least / share;
         }
 
-        IsotonicRegression.Pool(logs, weights);
-        var ordered = measured.ToArray();
-        for (var i = 0; i < ordered.Length; i++)
-            ordered[i] = ordered[i] with { Step = Math.Exp(logs[i]) / expected[i] };
-        return ordered;
+        return new NeighbourSlowing(levels);
     }
+
+    /// <summary>Null when no such replica was measured.</summary>
+    private MeasuredRatios? Measured(ReplicaShape shape, Workload load, Batching batching) => MeasuredRatios.Of(
+        corrections.Of(shape.Ranks, SlowestKind(shape)),
+        size => inner.Cost(shape, size, load, batching).Step);
+
+    private CostCorrection Unmeasured(ReplicaShape shape) =>
+        new(shape.Ranks, SlowestKind(shape), corrections.Step, corrections.Prefill);
 
     /// <summary>This model with one more measurement taken in. A batch size that was not measured yet starts from what
     /// the model expects of it now.</summary>
@@ -210,8 +94,8 @@ public sealed class CorrectedCostModel(ICostModel inner, CostCorrections correct
         var predicted = inner.Cost(measured.Shape, measured.Batch, measured.Load, measured.Batching);
         var kind = SlowestKind(measured.Shape);
         var size = 1 << (int)Math.Round(Math.Log2(measured.Batch));
-        var known = corrections.Known(measured.Shape.Ranks, kind, size);
-        var before = known ?? Ratio(measured.Shape, size, measured.Load, measured.Batching) with { BatchSize = size };
+        var known = corrections.Known(measured.Shape.Ranks, kind, measured.Demand, size);
+        var before = known ?? Expected(measured, size);
         var counted = known?.Seconds ?? ExpectedSeconds;
         var weight = measured.BusySeconds / (measured.BusySeconds + counted);
         return new CorrectedCostModel(inner, corrections.With(before with
@@ -221,6 +105,14 @@ public sealed class CorrectedCostModel(ICostModel inner, CostCorrections correct
             Prefill = Blend(before.Prefill, measured.PrefillSeconds, predicted.Prefill, weight),
         }));
     }
+
+    private CostCorrection Expected(MeasuredTimes measured, int size) =>
+        (Measured(measured.Shape, measured.Load, measured.Batching)?.At(measured.Demand, size)
+            ?? Unmeasured(measured.Shape)) with
+        {
+            Demand = measured.Demand,
+            BatchSize = size,
+        };
 
     private static double Blend(double old, double measured, double predicted, double weight)
     {

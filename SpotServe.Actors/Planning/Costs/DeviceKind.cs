@@ -24,6 +24,10 @@ public sealed record DeviceKind(
     /// </summary>
     public double Crowding { get; init; }
 
+    /// <summary>Of their machine's processor that so many of all devices ask for; 1 where each has its own.</summary>
+    /// <param name="share">Above 0, at most 1, spread evenly over the machines.</param>
+    public double Demand(double share) => Crowding > 1 ? Crowding * share : 1;
+
     /// <summary>How many times as long its work takes while so many of all devices run.</summary>
     /// <param name="share">0 to 1, spread evenly over the machines.</param>
     public double Slowdown(double share) => Math.Max(1, Crowding * share);

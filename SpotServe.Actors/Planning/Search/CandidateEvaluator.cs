@@ -24,7 +24,9 @@ internal sealed record ReplicaPlan(
         // With fewer micro-batches than stages some stages always wait for their turn.
         if (!run.SharesProcessors) return 1;
         var running = busyReplicas * Ranks * Math.Min(Stages, cost.StepParts);
-        return run.Kinds.Max(kind => kind.Slowdown(Math.Min(1, running / FleetDevices)));
+        var share = Math.Min(1, running / FleetDevices);
+        var slowdown = run.Kinds.Max(kind => kind.Slowdown(share));
+        return slowdown * (cost.Slowing?.At(run.Kinds.Max(kind => kind.Demand(share))) ?? 1);
     }
 
     /// <summary>Requests per second of the first so many replicas with full batches.</summary>

@@ -41,7 +41,7 @@ internal static class StepTimes
             || ShapeOf(state.Survey!, active.Layout, load.Replica) is not { } shape) return null;
         var predicted = (inputs with { Corrections = CostCorrections.None }).CostModel()
             .Cost(shape, running, inputs.Load, Batching.Continuous);
-        var slowdown = SlowdownOf(active, load, shape, predicted, state.Survey!.DeviceCount);
+        var (slowdown, demand) = BesideOthers(active, load.Replica, shape, predicted, state.Survey!.DeviceCount);
         var each = predicted.Execution(inputs.Load.OutputTokens) / inputs.Load.OutputTokens * slowdown;
         var ratio = taken.TotalSeconds / tokens / each;
         return inputs.CostModel().With(new MeasuredTimes(
@@ -51,7 +51,10 @@ internal static class StepTimes
                 Batching.Continuous,
                 predicted.Step * ratio,
                 predicted.Prefill * ratio,
-                busyTime.TotalSeconds))
+                busyTime.TotalSeconds)
+        {
+            Demand = demand,
+        })
             .Corrections;
     }
 
@@ -68,17 +71,19 @@ internal static class StepTimes
     /// <param name="worked">What the replica had worked when the time began.</param>
     public static bool IsCold(TimeSpan worked) => worked < ColdTime;
 
-    /// <summary>By the others that are busy on the same processors; devices with processors of their own have none,
-    /// and nobody is counted for them.</summary>
-    private static double SlowdownOf(
-        ActiveEpoch active, ReplicaControlProtocol.ReplicaLoad load, ReplicaShape shape, ReplicaCost predicted,
-        int devices)
+    /// <summary>What the others that were busy on the same processors took of them, as each one's last report has it;
+    /// devices with processors of their own have none, and nobody is counted for them.</summary>
+    private static (double Slowdown, int Demand) BesideOthers(
+        ActiveEpoch active, int replica, ReplicaShape shape, ReplicaCost predicted, int devices)
     {
-        if (shape.Stages.All(stage => stage.Kind.Crowding <= 1)) return 1;
+        if (shape.Stages.All(stage => stage.Kind.Crowding <= 1)) return (1, 0);
         var degrees = active.Layout.Degrees;
-        var busy = active.Loads.Values.Count(report => report.Load.Running > 0 || report.Load.Replica == load.Replica)
+        var busy = (1 + active.Loads.Where(one => one.Key != replica).Sum(one => one.Value.BusyShare))
             * degrees.Ranks * Math.Min(degrees.Stages, predicted.StepParts);
-        return shape.Stages.Max(stage => stage.Kind.Slowdown(Math.Min(1, busy / (double)devices)));
+        var share = Math.Min(1, busy / devices);
+        return (
+            shape.Stages.Max(stage => stage.Kind.Slowdown(share)),
+            ProcessorDemand.LevelOf(shape.Stages.Max(stage => stage.Kind.Demand(share))));
     }
 
     /// <summary>Null when a node of it has gone.</summary>
