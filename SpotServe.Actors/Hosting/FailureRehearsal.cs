@@ -22,8 +22,12 @@ internal sealed class FailureRehearsal : ReceiveActor, IWithTimers
     public FailureRehearsal(TimeSpan delay, Action<string> rehearsed)
     {
         _delay = delay;
-        Receive<Rehearse>(_ => Context.Watch(Context.ActorOf(
-            Akka.Actor.Props.Create(() => new Failing(rehearsed)))).Tell(Rehearse.Instance));
+        Receive<Rehearse>(_ =>
+        {
+            MessageRehearsal.Go(Context.System);
+            Context.Watch(Context.ActorOf(Akka.Actor.Props.Create(() => new Failing(rehearsed))))
+                .Tell(Rehearse.Instance);
+        });
         Receive<Terminated>(_ => Context.Stop(Self));
     }
 

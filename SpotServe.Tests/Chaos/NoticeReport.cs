@@ -1,5 +1,6 @@
-using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json;
+using SpotServe.Actors.Hosting;
 using SpotServe.Tests.EndToEnd;
 using SpotServe.Tests.Preemption;
 using Xunit;
@@ -15,6 +16,13 @@ namespace SpotServe.Tests.Chaos;
 public sealed class NoticeReport(ITestOutputHelper output)
 {
     private const int Rounds = 3;
+
+    /// <summary>Of a log's line, in UTC.</summary>
+    private const string Stamp = "yyyy-MM-dd HH:mm:ss.fff";
+
+    /// <summary>A node's start and what it rehearses are over then (<see cref="FailureRehearsal.Delay"/>).</summary>
+    private static readonly TimeSpan Settled = FailureRehearsal.Delay + TimeSpan.FromSeconds(4);
+
     private static readonly TimeSpan EndMax = TimeSpan.FromMinutes(2);
 
     [Theory(Explicit = true)]
@@ -33,16 +41,43 @@ public sealed class NoticeReport(ITestOutputHelper output)
             var notice = await GiveAsync(cluster, watcher);
             await using var server = notice.Server;
             await ReconfigurationLine.UntilServingOnAsync(cluster.Http, 2, cluster.WhatWasSaid);
-            var known = cluster.Seed.LineAsync("leaves in ", after: cluster.Seed.LineCount);
-            var given = Stopwatch.GetTimestamp();
+            using (var settled = new PeriodicTimer(Settled))
+                await settled.WaitForNextTickAsync(TestContext.Current.CancellationToken);
+            var told = cluster.Seed.LineAsync("leaves in ", after: cluster.Seed.LineCount);
+            var given = DateTime.UtcNow;
             await notice.GiveAsync();
-            await known;
-            milliseconds.Add(Stopwatch.GetElapsedTime(given).TotalMilliseconds);
+            await told;
+            milliseconds.Add((await NoticedAsync(cluster.Seed.LogFile, round) - given).TotalMilliseconds);
             await notice.Node.ExitCodeAsync(EndMax);
             await ReconfigurationLine.UntilServingOnAsync(cluster.Http, 1, cluster.WhatWasSaid);
         }
 
         output.WriteLine($"{watcher}: {string.Join(", ", milliseconds.Select(time => $"{time:0} ms"))}");
+    }
+
+    /// <summary>When the planner had the notice, by its own log: the line on the terminal comes later, with what it
+    /// does about it.</summary>
+    /// <param name="earlier">Notices before this one.</param>
+    private static async Task<DateTime> NoticedAsync(string log, int earlier)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(50));
+        while (true)
+        {
+            await using var file = new FileStream(log, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            using var reader = new StreamReader(file);
+            var lines = (await reader.ReadToEndAsync()).Split('\n')
+                .Where(line => line.Contains(" Warning Planner:", StringComparison.Ordinal)
+                    && line.Contains(" leaves in ", StringComparison.Ordinal))
+                .ToArray();
+            if (lines.Length > earlier)
+            {
+                return DateTime.ParseExact(
+                    lines[earlier][..Stamp.Length], Stamp, CultureInfo.InvariantCulture,
+                    DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal);
+            }
+
+            await timer.WaitForNextTickAsync(TestContext.Current.CancellationToken);
+        }
     }
 
     /// <summary>Adds a node that hears of its end in this way.</summary>
