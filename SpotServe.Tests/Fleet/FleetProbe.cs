@@ -56,4 +56,13 @@ internal static class Processes
             return false;
         }
     }
+
+    /// <summary>A signal ends a process a moment after it was sent: whoever is not its parent has no exit to wait
+    /// for.</summary>
+    public static async Task EndAsync(int processId)
+    {
+        using var limit = new CancellationTokenSource(Waits.Max);
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
+        while (IsRunning(processId)) await timer.WaitForNextTickAsync(limit.Token);
+    }
 }

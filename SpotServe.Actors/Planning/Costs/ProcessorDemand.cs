@@ -16,9 +16,6 @@ internal static class ProcessorDemand
     /// <param name="demand">Positive.</param>
     public static int LevelOf(double demand) => (int)Math.Round(Exact(demand));
 
-    /// <summary>How many times as long everything takes by its share of the processor.</summary>
-    public static double SlowdownAt(int level) => Math.Pow(2, Math.Max(0, level) / 2.0);
-
     /// <summary>A level as it is before it is rounded, within the limits.</summary>
     public static double Exact(double demand) => Math.Clamp(2 * Math.Log2(demand), LevelMin, LevelMax);
 }
