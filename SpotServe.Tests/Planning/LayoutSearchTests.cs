@@ -62,8 +62,8 @@ public sealed class LayoutSearchTests
                 case Objective.Slo:
                     var meets = all.Any(c => c.Throughput >= rate && c.InTarget >= options.SloProbability);
                     Assert.Equal(meets ? LoadFit.Tight : LoadFit.Overloaded, result.Fit);
-                    // More replicas are taken to be no worse. Where all are nearly full they are, by less than 0.1 %.
-                    Assert.InRange(chosen.InTargetProbability, all.Max(c => c.InTarget) - 1e-3, 1);
+                    // More replicas are taken to be no worse; where all are nearly full they are by some millionths.
+                    Assert.InRange(chosen.InTargetProbability, all.Max(c => c.InTarget) - 1e-4, 1);
                     break;
                 case Objective.Latency:
                     Assert.Equal(all.Max(c => c.Throughput), chosen.Throughput, 6);

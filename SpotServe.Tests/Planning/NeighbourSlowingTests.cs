@@ -77,7 +77,7 @@ public sealed class NeighbourSlowingTests
         });
 
     /// <summary>Once four busy replicas were taught as if they took less than their share of two cores, by cells that
-    /// had been measured while something else ran, and four were taken where two did twice as much.</summary>
+    /// had been measured while something else ran, and four were taken where two answered in half the time.</summary>
     [Fact]
     public void Neighbours_that_seem_to_take_less_than_their_share_are_taken_to_take_it()
     {

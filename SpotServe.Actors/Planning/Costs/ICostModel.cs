@@ -40,8 +40,8 @@ public sealed record ReplicaShape(ImmutableArray<StageShape> Stages, int Ranks)
 public readonly record struct ReplicaCost(
     int BatchSize, double Prefill, double Step, double Overhead, int PrefillParts, int StepParts)
 {
-    /// <summary>Where neighbours on the same processor were measured to slow it down by more or less than their share;
-    /// null: by their share. The times are those of a replica that is almost alone.</summary>
+    /// <summary>Where neighbours on the same processor were measured to slow it down by more than their share; null: by
+    /// their share. The times are those of a replica that is almost alone.</summary>
     public NeighbourSlowing? Slowing { get; init; }
 
     /// <summary>l_exe(S_out | S_in): from the start of a request to its last token.</summary>
